@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The graph of includes runs one way.
+
+Each layer of agent/ may include itself and what is listed for it, and each
+third-party library has the files that may know it. Headers never include each
+other in a circle. Nothing but the roots spells a top-level directory.
+"""
+
+import pathlib
+import re
+import sys
+
+LAYERS = {
+    "base": set(),
+    "kernel": {"base"},
+    "model": {"base", "kernel"},
+    "probe": {"base", "kernel", "model"},
+    "record": {"base", "kernel", "model"},
+    "switch": {"base", "kernel", "model", "probe", "record"},
+    "cli": {"base", "kernel", "model", "probe", "record", "switch"},
+}
+
+LIBRARIES = {
+    "json-c/": {"base/json.c"},
+    "libkmod.h": {"kernel/module.c"},
+    "pci/pci.h": {"kernel/ids.c"},
+    "systemd/sd-login.h": {"kernel/process.c"},
+    "systemd/sd-journal.h": {"record/audit.c", "cli/follow.c"},
+    "systemd/sd-bus.h": {"cli/job.c"},
+    "systemd/sd-event.h": {"cli/job.c", "cli/follow.c"},
+    "libsmartcols/": {"cli/render.c"},
+}
+
+# The one file that may spell /sys, /proc, /dev, /run and /etc.
+ROOTS = {"kernel/roots.c", "cli/main.c"}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.M)
+COMMENT = re.compile(r"/\*.*?\*/", re.S)
+LITERAL = re.compile(r'"/(sys|proc|run|etc)\b[^"]*"')
+
+
+def find_cycle(graph):
+    done, stack = set(), []
+
+    def visit(node):
+        if node in stack:
+            return stack[stack.index(node):] + [node]
+        if node in done:
+            return None
+        stack.append(node)
+        for other in graph.get(node, ()):
+            if cycle := visit(other):
+                return cycle
+        done.add(stack.pop())
+        return None
+
+    for node in graph:
+        if cycle := visit(node):
+            return cycle
+    return None
+
+
+def check_includes(name, includes):
+    layer = name.split("/")[0]
+    for include in includes:
+        other = include.split("/")[0]
+        if other in LAYERS and other != layer and other not in LAYERS[layer]:
+            yield f"agent/{name}: {layer} must not include {include}"
+        for library, files in LIBRARIES.items():
+            if include.startswith(library) and name not in files:
+                yield f"agent/{name}: <{include}> belongs in {', '.join(sorted(files))}"
+
+
+def main(root):
+    agent = pathlib.Path(root, "agent")
+    problems, headers = [], {}
+
+    for path in sorted(agent.rglob("*.[ch]")):
+        name = path.relative_to(agent).as_posix()
+        text = path.read_text()
+        includes = INCLUDE.findall(text)
+
+        if name.split("/")[0] not in LAYERS:
+            problems.append(f"agent/{name}: is in no layer")
+            continue
+        problems += check_includes(name, includes)
+        if name not in ROOTS:
+            for match in LITERAL.finditer(COMMENT.sub("", text)):
+                problems.append(f"agent/{name}: spells {match.group(0)}; use the roots")
+        if path.suffix == ".h":
+            headers[name] = [i for i in includes if i.split("/")[0] in LAYERS]
+
+    if not headers:
+        problems.append("no headers found: is this the top of the tree?")
+    if cycle := find_cycle(headers):
+        problems.append("headers include each other: " + " -> ".join(cycle))
+
+    print("\n".join(problems) or f"{len(headers)} headers in {len(LAYERS)} layers, one way")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
