@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Files
+ *
+ * A reader must find either the old file or the new one, whole, even after the
+ * power failed: hence temporary name, write, fsync, rename, fsync of the
+ * directory. For files that live in memory only (/run), the two fsyncs are left
+ * out; the rename alone makes the change atomic for every other process.
+ */
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/text.h"
+
+/**
+ * file_read() - read a small file whole
+ * @dir_fd:     directory that @path is relative to
+ * @path:       file
+ * @max:        most bytes it may have
+ * @ret_data:   its content, zero-terminated; free() it
+ * @ret_n:      its size in bytes without the terminator, or NULL
+ *
+ * Return: 0 on success, FILE_E_MISSING if there is none, -E2BIG if it is larger
+ *         than @max, other negative error code on failure.
+ */
+int file_read(int dir_fd, const char *path, size_t max, char **ret_data, size_t *ret_n) {
+        _cleanup_(freep) char *data = NULL;
+        _cleanup_(closep) int fd = -1;
+        size_t n = 0;
+        ssize_t k;
+
+        fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (fd < 0)
+                return errno == ENOENT || errno == ENOTDIR ? FILE_E_MISSING : -errno;
+
+        data = malloc(max + 2);
+        if (!data)
+                return -ENOMEM;
+
+        do {
+                k = read(fd, data + n, max + 1 - n);
+                if (k < 0)
+                        return -errno;
+                n += k;
+                if (n > max)
+                        return -E2BIG;
+        } while (k > 0);
+
+        data[n] = 0;
+        if (ret_n)
+                *ret_n = n;
+        *ret_data = TAKE_PTR(data);
+        return 0;
+}
+
+static int file_write_all(int fd, const char *data, size_t n) {
+        while (n > 0) {
+                ssize_t k = write(fd, data, n);
+
+                if (k < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        return -errno;
+                }
+                data += k;
+                n -= k;
+        }
+        return 0;
+}
+
+static int file_write_temporary(
+                int dir_fd, const char *temporary, mode_t mode, const char *data, bool durable) {
+        _cleanup_(closep) int fd = -1;
+        int r;
+
+        fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+        if (fd < 0)
+                return -errno;
+
+        r = file_write_all(fd, data, strlen(data));
+        if (r >= 0 && fchmod(fd, mode) < 0)
+                r = -errno;
+        if (r >= 0 && durable && fsync(fd) < 0)
+                r = -errno;
+        if (r < 0)
+                (void) unlinkat(dir_fd, temporary, 0);
+        return r;
+}
+
+/**
+ * file_replace() - create or replace a file atomically
+ * @dir_fd:     directory
+ * @name:       name in it, without any slash
+ * @mode:       permissions, exactly (the umask is not applied)
+ * @data:       the new content
+ * @durable:    whether it must be on disk, not only visible, on return
+ *
+ * Return: 0 on success, negative error code on failure; the old file is then
+ *         still there, unchanged.
+ */
+int file_replace(int dir_fd, const char *name, mode_t mode, const char *data, bool durable) {
+        _cleanup_(freep) char *temporary = NULL;
+        int r;
+
+        temporary = text_format(".%s.%d.tmp", name, getpid());
+        if (!temporary)
+                return -ENOMEM;
+
+        /* A leftover of an earlier process with our pid that was killed right here. */
+        (void) unlinkat(dir_fd, temporary, 0);
+
+        r = file_write_temporary(dir_fd, temporary, mode, data, durable);
+        if (r < 0)
+                return r;
+
+        if (renameat(dir_fd, temporary, dir_fd, name) < 0) {
+                r = -errno;
+                (void) unlinkat(dir_fd, temporary, 0);
+                return r;
+        }
+        if (durable && fsync(dir_fd) < 0)
+                return -errno;
+        return 0;
+}
+
+/* Remove a file. Return: 0 on success, FILE_E_MISSING if there is none, or a negative error. */
+int file_remove(int dir_fd, const char *name) {
+        if (unlinkat(dir_fd, name, 0) < 0)
+                return errno == ENOENT ? FILE_E_MISSING : -errno;
+        return 0;
+}
+
+/**
+ * file_make_dir() - open a directory, making it if it is not there
+ * @dir_fd:     parent directory
+ * @name:       name in it
+ * @mode:       permissions if it has to be made
+ * @ret_fd:     the directory, opened for reading; close() it
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int file_make_dir(int dir_fd, const char *name, mode_t mode, int *ret_fd) {
+        int fd;
+
+        if (mkdirat(dir_fd, name, mode) < 0 && errno != EEXIST)
+                return -errno;
+
+        fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return -errno;
+
+        *ret_fd = fd;
+        return 0;
+}

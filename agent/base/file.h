@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Files
+ *
+ * Whole small files, relative to a directory that is held open: read at once,
+ * or replaced at once. Never edited in place.
+ */
+
+#include <sys/types.h>
+
+#include "base/macro.h"
+
+enum {
+        _FILE_E_SUCCESS,
+
+        FILE_E_MISSING, /* there is no such file, or no such directory */
+};
+
+int file_read(int dir_fd, const char *path, size_t max, char **ret_data, size_t *ret_n)
+                _warn_unused_result_;
+int file_replace(int dir_fd, const char *name, mode_t mode, const char *data, bool durable)
+                _warn_unused_result_;
+int file_remove(int dir_fd, const char *name) _warn_unused_result_;
+int file_make_dir(int dir_fd, const char *name, mode_t mode, int *ret_fd) _warn_unused_result_;

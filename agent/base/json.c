@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * JSON
+ *
+ * json-c converts between types on its own when asked for the wrong one (a
+ * string "7" becomes 7, an object becomes its text). What we read back decides
+ * which driver gets a device, so every getter looks at the type first.
+ */
+
+#include <json-c/json.h>
+#include <string.h>
+
+#include "base/json.h"
+
+Json *json_new_object(void) {
+        return json_object_new_object();
+}
+
+Json *json_new_array(void) {
+        return json_object_new_array();
+}
+
+Json *json_free(Json *json) {
+        json_object_put(json);
+        return NULL;
+}
+
+int json_add(Json *object, const char *key, Json *value) {
+        if (!value)
+                return -ENOMEM;
+        if (json_object_object_add(object, key, value) < 0) {
+                json_object_put(value);
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+int json_add_null(Json *object, const char *key) {
+        return json_object_object_add(object, key, NULL) < 0 ? -ENOMEM : 0;
+}
+
+/* A string, or null where @value is NULL. */
+int json_add_string(Json *object, const char *key, const char *value) {
+        return value ? json_add(object, key, json_object_new_string(value))
+                     : json_add_null(object, key);
+}
+
+int json_add_uint(Json *object, const char *key, uint64_t value) {
+        return json_add(object, key, json_object_new_uint64(value));
+}
+
+int json_add_bool(Json *object, const char *key, bool value) {
+        return json_add(object, key, json_object_new_boolean(value));
+}
+
+int json_push(Json *array, Json *value) {
+        if (!value)
+                return -ENOMEM;
+        if (json_object_array_add(array, value) < 0) {
+                json_object_put(value);
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+int json_push_string(Json *array, const char *value) {
+        return json_push(array, json_object_new_string(value));
+}
+
+/**
+ * json_format() - turn a value into text
+ * @json:       value
+ * @pretty:     several indented lines, for people, instead of one
+ * @ret:        the text, without a newline at its end; free() it
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int json_format(const Json *json, bool pretty, char **ret) {
+        int flags = JSON_C_TO_STRING_NOSLASHESCAPE;
+        const char *s;
+        char *copy;
+
+        flags |= pretty ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED
+                        : JSON_C_TO_STRING_PLAIN;
+        /* The text is cached inside the value, which is all that is changed. */
+        s = json_object_to_json_string_ext((Json *) json, flags);
+        if (!s)
+                return -ENOMEM;
+
+        copy = strdup(s);
+        if (!copy)
+                return -ENOMEM;
+
+        *ret = copy;
+        return 0;
+}
+
+/**
+ * json_parse() - parse a text which must be one JSON object and nothing else
+ * @s:          text
+ * @ret:        the object; json_free() it
+ *
+ * Return: 0 on success, JSON_E_INVALID if it is anything else, negative error
+ *         code on failure.
+ */
+int json_parse(const char *s, Json **ret) {
+        enum json_tokener_error error;
+        struct json_tokener *tokener;
+        Json *json;
+
+        tokener = json_tokener_new();
+        if (!tokener)
+                return -ENOMEM;
+
+        /* The terminating zero is passed on: it is what ends the text. */
+        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
+        json = json_tokener_parse_ex(tokener, s, (int) strlen(s) + 1);
+        error = json_tokener_get_error(tokener);
+        json_tokener_free(tokener);
+
+        if (error != json_tokener_success || !json_object_is_type(json, json_type_object)) {
+                json_object_put(json);
+                return JSON_E_INVALID;
+        }
+
+        *ret = json;
+        return 0;
+}
+
+static int json_get(const Json *object, const char *key, enum json_type type, Json **ret) {
+        Json *value;
+
+        if (!json_object_is_type(object, json_type_object))
+                return JSON_E_INVALID;
+        if (!json_object_object_get_ex(object, key, &value) || !value)
+                return JSON_E_MISSING;
+        if (!json_object_is_type(value, type))
+                return JSON_E_INVALID;
+
+        *ret = value;
+        return 0;
+}
+
+int json_get_object(const Json *object, const char *key, Json **ret) {
+        return json_get(object, key, json_type_object, ret);
+}
+
+int json_get_array(const Json *object, const char *key, Json **ret) {
+        return json_get(object, key, json_type_array, ret);
+}
+
+int json_get_string(const Json *object, const char *key, const char **ret) {
+        Json *value;
+        int r;
+
+        r = json_get(object, key, json_type_string, &value);
+        if (r)
+                return r;
+
+        *ret = json_object_get_string(value);
+        return 0;
+}
+
+int json_get_uint(const Json *object, const char *key, uint64_t max, uint64_t *ret) {
+        int64_t number;
+        Json *value;
+        int r;
+
+        r = json_get(object, key, json_type_int, &value);
+        if (r)
+                return r;
+
+        number = json_object_get_int64(value);
+        if (number < 0 || (uint64_t) number > max)
+                return JSON_E_INVALID;
+
+        *ret = number;
+        return 0;
+}
+
+int json_get_bool(const Json *object, const char *key, bool *ret) {
+        Json *value;
+        int r;
+
+        r = json_get(object, key, json_type_boolean, &value);
+        if (r)
+                return r;
+
+        *ret = json_object_get_boolean(value);
+        return 0;
+}
+
+size_t json_length(const Json *array) {
+        return json_object_array_length(array);
+}
+
+Json *json_at(const Json *array, size_t i) {
+        return json_object_array_get_idx(array, i);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Text
+ *
+ * Addresses and numbers come from users, units and the kernel, and end up in
+ * paths that root writes to. Hence the one rule here: whatever is not wholly
+ * understood is refused, never cut, rounded or guessed.
+ */
+
+#include <string.h>
+
+#include "base/text.h"
+
+void text_deinit(Text *text) {
+        free(text->data);
+        *text = (Text) TEXT_NULL;
+}
+
+static int text_reserve(Text *text, size_t n) {
+        size_t want = text->n + n + 1;
+        char *data;
+
+        if (want <= text->n_allocated)
+                return 0;
+        if (want < 2 * text->n_allocated)
+                want = 2 * text->n_allocated;
+
+        data = realloc(text->data, want);
+        if (!data)
+                return -ENOMEM;
+
+        text->data = data;
+        text->n_allocated = want;
+        return 0;
+}
+
+/**
+ * text_append() - append formatted text
+ * @text:       text to grow
+ * @format:     as for printf(3)
+ *
+ * Return: 0 on success, negative error code on failure; @text is then as before.
+ */
+int text_append(Text *text, const char *format, ...) {
+        va_list args;
+        int n, r;
+
+        va_start(args, format);
+        n = vsnprintf(NULL, 0, format, args);
+        va_end(args);
+        if (n < 0)
+                return -EINVAL;
+
+        r = text_reserve(text, n);
+        if (r < 0)
+                return r;
+
+        va_start(args, format);
+        vsnprintf(text->data + text->n, (size_t) n + 1, format, args);
+        va_end(args);
+        text->n += n;
+        return 0;
+}
+
+/* The text as a string; "" while nothing was appended. Valid until the next change. */
+const char *text(const Text *text) {
+        return text->data ?: "";
+}
+
+/* Move the string out, free() it; NULL where nothing was appended. */
+char *text_take(Text *text) {
+        char *data = text->data;
+
+        *text = (Text) TEXT_NULL;
+        return data;
+}
+
+static int digit_value(char c) {
+        if (c >= '0' && c <= '9')
+                return c - '0';
+        if (c >= 'a' && c <= 'f')
+                return c - 'a' + 10;
+        if (c >= 'A' && c <= 'F')
+                return c - 'A' + 10;
+        return -1;
+}
+
+/**
+ * text_n_to_uint() - parse the first characters of a string as a number
+ * @s:          string
+ * @n:          how many characters must be digits of the number
+ * @base:       10 or 16
+ * @max:        largest allowed value
+ * @ret:        the number
+ *
+ * Return: 0 on success, -EINVAL if anything but digits is found or @n is 0,
+ *         -ERANGE if the number is larger than @max.
+ */
+int text_n_to_uint(const char *s, size_t n, unsigned int base, uint64_t max, uint64_t *ret) {
+        uint64_t value = 0;
+
+        if (n == 0)
+                return -EINVAL;
+
+        for (size_t i = 0; i < n; ++i) {
+                int digit = digit_value(s[i]);
+
+                if (digit < 0 || (unsigned int) digit >= base)
+                        return -EINVAL;
+                if (value > (UINT64_MAX - digit) / base)
+                        return -ERANGE;
+                value = value * base + digit;
+        }
+        if (value > max)
+                return -ERANGE;
+
+        *ret = value;
+        return 0;
+}
+
+/* As text_n_to_uint(), for a whole string. */
+int text_to_uint(const char *s, unsigned int base, uint64_t max, uint64_t *ret) {
+        return text_n_to_uint(s, strlen(s), base, max, ret);
+}
+
+/* Whether @s starts with @prefix; @ret_rest, if given, then points behind it. */
+bool text_starts_with(const char *s, const char *prefix, const char **ret_rest) {
+        size_t n = strlen(prefix);
+
+        if (strncmp(s, prefix, n))
+                return false;
+        if (ret_rest)
+                *ret_rest = s + n;
+        return true;
+}
+
+/* As asprintf(3), but the result is NULL when memory is short. */
+char *text_format(const char *format, ...) {
+        va_list args;
+        char *s;
+        int n;
+
+        va_start(args, format);
+        n = vasprintf(&s, format, args);
+        va_end(args);
+        return n < 0 ? NULL : s;
+}
+
+/* Whether @s is plain printable ASCII, fit to be quoted in a one-line message. */
+bool text_is_printable(const char *s) {
+        for (; *s; ++s)
+                if (*s < 0x20 || *s > 0x7e)
+                        return false;
+        return true;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Text
+ *
+ * Strict number parsing and a string that grows. Parsers here take exactly what
+ * they name: no leading space, no sign, no trailing rest.
+ */
+
+#include <stdarg.h>
+
+#include "base/macro.h"
+
+/* A growing string. `{}` is the empty one; text() of it is "". */
+typedef struct Text {
+        char *data;
+        size_t n;
+        size_t n_allocated;
+} Text;
+
+#define TEXT_NULL \
+        {}
+
+void text_deinit(Text *text);
+int text_append(Text *text, const char *format, ...) _printf_(2, 3) _warn_unused_result_;
+const char *text(const Text *text);
+char *text_take(Text *text);
+
+/* numbers: 0 on success, -EINVAL on anything else than digits, -ERANGE beyond @max */
+
+int text_to_uint(const char *s, unsigned int base, uint64_t max, uint64_t *ret)
+                _warn_unused_result_;
+int text_n_to_uint(const char *s, size_t n, unsigned int base, uint64_t max, uint64_t *ret)
+                _warn_unused_result_;
+
+/* pieces */
+
+bool text_starts_with(const char *s, const char *prefix, const char **ret_rest);
+char *text_format(const char *format, ...) _printf_(1, 2) _warn_unused_result_;
+bool text_is_printable(const char *s);
