@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Names of PCI Devices
+ *
+ * What lspci would print for a vendor and device id.
+ */
+
+#include "base/macro.h"
+
+typedef struct Ids Ids;
+
+int ids_new(Ids **ret_ids) _warn_unused_result_;
+Ids *ids_free(Ids *ids);
+DEFINE_CLEANUP(Ids, ids_free);
+
+int ids_device_name(Ids *ids, uint16_t vendor, uint16_t device, char **ret) _warn_unused_result_;

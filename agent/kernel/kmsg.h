@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Kernel Messages
+ *
+ * The kernel's log, record by record. Some states of NVIDIA's driver are to be
+ * learnt from its messages only.
+ */
+
+#include "base/macro.h"
+
+enum {
+        _KMSG_E_SUCCESS,
+
+        KMSG_E_NONE,    /* no (further) message now */
+        KMSG_E_MISSING, /* the log cannot be read here: no such node, or no right */
+};
+
+int kmsg_open(int dev_fd, bool from_start, int *ret_fd) _warn_unused_result_;
+int kmsg_next(int fd, char *buffer, size_t n, const char **ret_text) _warn_unused_result_;

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Kernel Modules
+ *
+ * What this project asks of kmod: which modules an alias stands for, and that
+ * one be loaded with its dependencies. Facts about modules that are loaded
+ * (version, parameters, reference count) come from sysfs instead.
+ */
+
+#include "base/macro.h"
+
+typedef struct Modules Modules;
+
+enum {
+        _MODULES_E_SUCCESS,
+
+        MODULES_E_MISSING, /* no such module, or none for this alias */
+        MODULES_E_REFUSED, /* it is there but did not load; see @ret_errno */
+};
+
+int modules_new(Modules **ret_modules) _warn_unused_result_;
+Modules *modules_free(Modules *modules);
+DEFINE_CLEANUP(Modules, modules_free);
+
+int modules_resolve(Modules *modules, const char *alias, char ***ret_names, size_t *ret_n)
+                _warn_unused_result_;
+int modules_load(Modules *modules, const char *name, int *ret_errno) _warn_unused_result_;

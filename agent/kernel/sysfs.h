@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Sysfs Access
+ *
+ * The only way this project reads or writes sysfs. Every path is relative to
+ * the root a `Sysfs` was opened on, so that tests run against a plain
+ * directory and nothing above this file ever spells "/sys".
+ */
+
+#include "base/macro.h"
+
+typedef struct Sysfs Sysfs;
+
+/*
+ * Called instead of write(2) where set, with the same duties: returns 0, or the
+ * negative errno that the kernel would answer. Tests install a model of the PCI
+ * driver core here; production leaves it NULL.
+ */
+typedef int (*SysfsWriteFn)(void *userdata, const char *path, const char *value);
+
+enum {
+        _SYSFS_E_SUCCESS,
+
+        SYSFS_E_MISSING, /* no such attribute, link or directory */
+};
+
+/* trees */
+
+int sysfs_new(int root_fd, Sysfs **ret_sysfs) _warn_unused_result_;
+Sysfs *sysfs_free(Sysfs *sysfs);
+DEFINE_CLEANUP(Sysfs, sysfs_free);
+void sysfs_set_writer(Sysfs *sysfs, SysfsWriteFn fn, void *userdata);
+
+/* attributes */
+
+int sysfs_read(Sysfs *sysfs, const char *path, char **ret_value) _warn_unused_result_;
+int sysfs_read_bytes(Sysfs *sysfs, const char *path, void *buffer, size_t n, size_t *ret_n)
+                _warn_unused_result_;
+int sysfs_read_uint(Sysfs *sysfs, const char *path, unsigned int base, uint64_t max, uint64_t *ret)
+                _warn_unused_result_;
+int sysfs_write(Sysfs *sysfs, const char *path, const char *value) _warn_unused_result_;
+
+/* links and directories */
+
+int sysfs_link(Sysfs *sysfs, const char *path, char **ret_name) _warn_unused_result_;
+int sysfs_open_dir(Sysfs *sysfs, const char *path, int *ret_fd) _warn_unused_result_;
+int sysfs_list(Sysfs *sysfs, const char *path, char ***ret_names, size_t *ret_n)
+                _warn_unused_result_;
+char **sysfs_list_free(char **names);
+DEFINE_CLEANUP(char *, sysfs_list_free);
+bool sysfs_exists(Sysfs *sysfs, const char *path);
