@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * GPUs
+ *
+ * The display function is function 0 of its slot, and every other function of
+ * that slot with NVIDIA's vendor id is part of the card. The mode is what sysfs
+ * shows at this moment, never what somebody remembers.
+ */
+
+#include <string.h>
+
+#include "base/text.h"
+#include "model/gpu.h"
+
+static const char *const mode_names[_MODE_MAX] = {
+        [MODE_HOST] = "host",
+        [MODE_PASSTHROUGH] = "passthrough",
+        [MODE_MIXED] = "mixed",
+};
+
+const char *mode_to_string(Mode mode) {
+        return mode < _MODE_MAX ? mode_names[mode] : "unknown";
+}
+
+/* Parse a mode that can be asked for. Return: 0 on success, -EINVAL otherwise. */
+int mode_from_string(const char *s, Mode *ret) {
+        for (Mode mode = MODE_HOST; mode <= MODE_PASSTHROUGH; ++mode)
+                if (!strcmp(s, mode_names[mode])) {
+                        *ret = mode;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
+/* Whether this is the display function of an NVIDIA card (and no virtual function). */
+bool device_is_gpu(const Device *device) {
+        uint32_t class = device->class >> 8;
+
+        return device->identity.vendor == PCI_VENDOR_NVIDIA &&
+                        (class == PCI_CLASS_VGA || class == PCI_CLASS_3D) && !device->is_virtual &&
+                        device->address.function == 0;
+}
+
+static int gpu_add_function(Gpu *gpu, Sysfs *sysfs, Address address) {
+        Device device, *more;
+        int r;
+
+        r = device_init(&device, sysfs, address);
+        if (r)
+                return r;
+
+        /* Another vendor's function in our slot is a stranger: the group check will say so. */
+        if (device.identity.vendor != PCI_VENDOR_NVIDIA || device.is_virtual) {
+                device_deinit(&device);
+                return 0;
+        }
+
+        more = realloc(gpu->functions, (gpu->n_functions + 1) * sizeof(*more));
+        if (!more) {
+                device_deinit(&device);
+                return -ENOMEM;
+        }
+        gpu->functions = more;
+        gpu->functions[gpu->n_functions++] = device;
+        return 0;
+}
+
+static Mode gpu_mode(const Gpu *gpu, Sysfs *sysfs) {
+        size_t n_vfio = 0;
+
+        for (size_t i = 0; i < gpu->n_functions; ++i)
+                n_vfio += driver_is_vfio(sysfs, gpu->functions[i].driver);
+
+        return n_vfio == 0 ? MODE_HOST : n_vfio == gpu->n_functions ? MODE_PASSTHROUGH : MODE_MIXED;
+}
+
+/**
+ * gpu_init() - read a GPU with all its functions
+ * @gpu:        to initialise; gpu_deinit() it
+ * @sysfs:      where from
+ * @address:    any address in its slot
+ *
+ * Return: 0 on success, GPU_E_NONE if there is no NVIDIA GPU in that slot,
+ *         negative error code on failure.
+ */
+int gpu_init(Gpu *gpu, Sysfs *sysfs, Address address) {
+        int r;
+
+        *gpu = (Gpu){ .address = address_of_function(address, 0) };
+
+        for (uint8_t function = 0; function < 8; ++function) {
+                r = gpu_add_function(gpu, sysfs, address_of_function(address, function));
+                if (r < 0) {
+                        gpu_deinit(gpu);
+                        return r;
+                }
+                if (function == 0 && (r || !gpu->n_functions || !device_is_gpu(gpu->functions))) {
+                        gpu_deinit(gpu);
+                        return GPU_E_NONE;
+                }
+        }
+
+        gpu->mode = gpu_mode(gpu, sysfs);
+        return 0;
+}
+
+void gpu_deinit(Gpu *gpu) {
+        for (size_t i = 0; i < gpu->n_functions; ++i)
+                device_deinit(&gpu->functions[i]);
+        free(gpu->functions);
+        *gpu = (Gpu){};
+}
+
+/* The function at an address, or NULL if it is none of this GPU's. */
+const Device *gpu_find_function(const Gpu *gpu, Address address) {
+        for (size_t i = 0; i < gpu->n_functions; ++i)
+                if (!address_compare(gpu->functions[i].address, address))
+                        return &gpu->functions[i];
+        return NULL;
+}

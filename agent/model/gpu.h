@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * GPUs
+ *
+ * A GPU is a slot: its display function and all other functions of the card
+ * (HDMI audio, USB, UCSI), which only ever move together.
+ */
+
+#include "model/device.h"
+
+/* Where a GPU is, read from sysfs; or where it shall go. */
+typedef enum Mode {
+        MODE_HOST,        /* no function on vfio */
+        MODE_PASSTHROUGH, /* every function on vfio */
+        MODE_MIXED,       /* neither */
+        _MODE_MAX,
+} Mode;
+
+typedef struct Gpu {
+        Address address;   /* of function 0 */
+        Device *functions; /* by function number, ascending; [0] is the display function */
+        size_t n_functions;
+        Mode mode;
+        bool managed; /* ours unless told otherwise, see inventory.c */
+} Gpu;
+
+enum {
+        _GPU_E_SUCCESS,
+
+        GPU_E_NONE, /* no NVIDIA GPU at this slot */
+};
+
+int gpu_init(Gpu *gpu, Sysfs *sysfs, Address address) _warn_unused_result_;
+void gpu_deinit(Gpu *gpu);
+const Device *gpu_find_function(const Gpu *gpu, Address address);
+bool device_is_gpu(const Device *device);
+
+/* modes */
+
+const char *mode_to_string(Mode mode);
+int mode_from_string(const char *s, Mode *ret) _warn_unused_result_;

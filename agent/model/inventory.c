@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Inventory
+ *
+ * A GPU is ours to move by default unless it is the boot display of a machine
+ * that has another display device: taking that one away is hardly ever meant,
+ * and somebody sits in front of it. It can still be named explicitly.
+ */
+
+#include <string.h>
+
+#include "model/inventory.h"
+
+#define PCI_CLASS_DISPLAY 0x03U
+
+static int inventory_add(Inventory *inventory, Sysfs *sysfs, Address address) {
+        Gpu gpu, *more;
+        int r;
+
+        r = gpu_init(&gpu, sysfs, address);
+        if (r)
+                return r < 0 ? r : 0;
+
+        more = realloc(inventory->gpus, (inventory->n_gpus + 1) * sizeof(*more));
+        if (!more) {
+                gpu_deinit(&gpu);
+                return -ENOMEM;
+        }
+        inventory->gpus = more;
+        inventory->gpus[inventory->n_gpus++] = gpu;
+        return 0;
+}
+
+static int inventory_look_at(Inventory *inventory, Sysfs *sysfs, const char *name) {
+        char path[DEVICE_PATH_MAX];
+        uint64_t class;
+        Address address;
+        int r;
+
+        r = address_parse(name, &address);
+        if (r < 0)
+                return r;
+
+        /* A device may go while we look; it is not there then. */
+        r = sysfs_read_uint(sysfs, device_path(address, "class", path), 16, 0xffffff, &class);
+        if (r || class >> 16 != PCI_CLASS_DISPLAY)
+                return r < 0 ? r : 0;
+        if (!sysfs_exists(sysfs, device_path(address, "physfn", path)))
+                ++inventory->n_displays;
+
+        return address.function == 0 ? inventory_add(inventory, sysfs, address) : 0;
+}
+
+static int compare_gpus(const void *a, const void *b) {
+        return address_compare(((const Gpu *) a)->address, ((const Gpu *) b)->address);
+}
+
+/**
+ * inventory_init() - find all GPUs
+ * @inventory:  to initialise; inventory_deinit() it
+ * @sysfs:      where
+ *
+ * Return: 0 on success (also if there are none), negative error code on failure.
+ */
+int inventory_init(Inventory *inventory, Sysfs *sysfs) {
+        _cleanup_(sysfs_list_freep) char **names = NULL;
+        size_t n;
+        int r;
+
+        *inventory = (Inventory){};
+
+        r = sysfs_list(sysfs, "bus/pci/devices", &names, &n);
+        if (r)
+                return r < 0 ? r : 0;
+
+        for (size_t i = 0; i < n; ++i) {
+                r = inventory_look_at(inventory, sysfs, names[i]);
+                if (r < 0) {
+                        inventory_deinit(inventory);
+                        return r;
+                }
+        }
+
+        if (inventory->n_gpus > 0)
+                qsort(inventory->gpus, inventory->n_gpus, sizeof(*inventory->gpus), compare_gpus);
+        for (size_t i = 0; i < inventory->n_gpus; ++i) {
+                Gpu *gpu = &inventory->gpus[i];
+
+                gpu->managed = gpu->functions[0].boot_vga != 1 || inventory->n_displays == 1;
+        }
+        return 0;
+}
+
+void inventory_deinit(Inventory *inventory) {
+        for (size_t i = 0; i < inventory->n_gpus; ++i)
+                gpu_deinit(&inventory->gpus[i]);
+        free(inventory->gpus);
+        *inventory = (Inventory){};
+}
+
+static int select_by_address(Inventory *inventory, Sysfs *sysfs, Address address, Gpu **ret) {
+        char path[DEVICE_PATH_MAX];
+
+        for (size_t i = 0; i < inventory->n_gpus; ++i)
+                if (address_same_slot(inventory->gpus[i].address, address)) {
+                        if (!gpu_find_function(&inventory->gpus[i], address))
+                                return INVENTORY_E_NONE;
+                        *ret = &inventory->gpus[i];
+                        return 0;
+                }
+        return sysfs_exists(sysfs, device_path(address, "", path)) ? INVENTORY_E_NO_GPU
+                                                                   : INVENTORY_E_NONE;
+}
+
+static int select_by_id(Inventory *inventory, uint16_t vendor, uint16_t device, Gpu **ret) {
+        Gpu *found = NULL;
+
+        for (size_t i = 0; i < inventory->n_gpus; ++i) {
+                Identity identity = inventory->gpus[i].functions[0].identity;
+
+                if (identity.vendor != vendor || identity.device != device)
+                        continue;
+                if (found)
+                        return INVENTORY_E_AMBIGUOUS;
+                found = &inventory->gpus[i];
+        }
+        if (!found)
+                return INVENTORY_E_NONE;
+
+        *ret = found;
+        return 0;
+}
+
+/**
+ * inventory_select() - which GPU does somebody mean?
+ * @inventory:  all GPUs
+ * @sysfs:      where to see whether another device is at an address
+ * @selector:   an address, with or without domain and function, or "vendor:device"
+ * @ret:        the GPU, part of @inventory
+ *
+ * Return: 0 on success, one of INVENTORY_E_* if there is no (single) one.
+ */
+int inventory_select(Inventory *inventory, Sysfs *sysfs, const char *selector, Gpu **ret) {
+        uint16_t vendor, device;
+        bool has_function;
+        Address address;
+
+        if (identity_parse_id(selector, &vendor, &device) == 0)
+                return select_by_id(inventory, vendor, device, ret);
+        if (address_parse_loose(selector, &address, &has_function) == 0)
+                return select_by_address(inventory, sysfs, address, ret);
+        return INVENTORY_E_INVALID;
+}
