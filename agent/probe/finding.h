@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Findings
+ *
+ * Reasons why a GPU must not move now, as evidence: who, which node, which
+ * function. Sentences are made of them elsewhere (switch/explain.c).
+ */
+
+#include <sys/types.h>
+
+#include "model/device.h"
+
+typedef enum FindingKind {
+        /* A precondition does not hold: waiting does not help (exit code 4). */
+        FINDING_NO_IOMMU,       /* the function is in no IOMMU group */
+        FINDING_UNSAFE_IOMMU,   /* the group is one of noiommu mode */
+        FINDING_STRANGER,       /* .other, bound to .detail (a driver), shares the group .number */
+        FINDING_OTHER_CARD,     /* not the card that was here; .detail is the remembered one's id */
+        FINDING_VIRTUAL,        /* virtual functions or mediated devices exist on it */
+        FINDING_BOOT_DISPLAY,   /* the firmware's and console's display */
+        FINDING_DISPLAY_ACTIVE, /* the connector .detail is lit */
+        FINDING_CANNOT_RELEASE, /* driver version .detail with modeset cannot let one GPU go */
+        FINDING_OFF_BUS,        /* it does not answer any more */
+        FINDING_FELL_OFF,       /* the kernel log says that it fell off the bus (Xid 79) */
+        FINDING_NO_VFIO_DRIVER, /* there is no vfio-pci in this kernel */
+        FINDING_NO_HOST_DRIVER, /* nothing known to bind the display function to */
+        FINDING_STUCK,          /* an earlier write never came back: .pid still waits */
+
+        /* Somebody uses it: waiting or stopping that helps (exit code 3). */
+        FINDING_HOLDER,  /* .pid has .node open, or mapped */
+        FINDING_CUDA,    /* UVM retains the GPU */
+        FINDING_USB,     /* the USB device .detail hangs on the card's own port */
+        FINDING_STARTED, /* the adapter is started, and nobody is seen who did */
+        FINDING_UNKNOWN, /* .pid could not be looked into (.error); counts as busy */
+        _FINDING_MAX,
+} FindingKind;
+
+typedef struct Finding {
+        FindingKind kind;
+        Address function; /* the function of ours that it is about */
+        Address other;
+        int number;
+        int error; /* positive errno */
+        char *detail;
+        /* who */
+        pid_t pid;
+        uid_t uid;
+        char *command; /* process name */
+        char *unit;    /* systemd unit, or NULL */
+        char *session; /* login session, or NULL */
+        char *node;    /* like "/dev/nvidia0" */
+        bool mapped;   /* a mapping of it is left, no open file */
+} Finding;
+
+typedef struct Findings {
+        Finding *items;
+        size_t n;
+} Findings;
+
+#define FINDINGS_NULL \
+        {}
+
+void findings_deinit(Findings *findings);
+int findings_push(Findings *findings, FindingKind kind, Address function, Finding **ret)
+                _warn_unused_result_;
+bool finding_is_busy(const Finding *finding);
+bool findings_are_busy(const Findings *findings);

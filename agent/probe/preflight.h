@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Pre-flight
+ *
+ * Everything that has to be known before the first write: unbind never discovers.
+ */
+
+#include "kernel/roots.h"
+#include "model/gpu.h"
+#include "probe/finding.h"
+
+typedef struct PreflightInput {
+        Roots *roots;
+        const Gpu *gpu;
+        Mode to;
+        const Gpu *const *moving; /* all GPUs that move together, @gpu included */
+        size_t n_moving;
+        bool allow_display; /* the user gives up the boot display, or a lit one */
+} PreflightInput;
+
+int preflight_preconditions(const PreflightInput *input, Findings *findings) _warn_unused_result_;
+int preflight_holders(const PreflightInput *input, Findings *findings) _warn_unused_result_;

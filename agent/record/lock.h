@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Locks
+ *
+ * One switch of a GPU at a time. The lock belongs to the process that switches
+ * and goes with it; the guard belongs to the child that writes (kernel/child.h)
+ * and may outlive both.
+ */
+
+#include "model/address.h"
+
+typedef struct Lock {
+        int dir_fd;
+        int lock_fd;
+        int guard_fd;
+        Address address;
+} Lock;
+
+#define LOCK_NULL \
+        { .dir_fd = -1, .lock_fd = -1, .guard_fd = -1 }
+
+enum {
+        _LOCK_E_SUCCESS,
+
+        LOCK_E_BUSY, /* somebody else has it */
+};
+
+int lock_take(Lock *lock, int run_fd, Address gpu, bool wait) _warn_unused_result_;
+void lock_release(Lock *lock);
+int lock_test(int run_fd, Address gpu, bool *ret_locked, bool *ret_writing, pid_t *ret_writer)
+                _warn_unused_result_;
