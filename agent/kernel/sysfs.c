@@ -70,6 +70,11 @@ Sysfs *sysfs_free(Sysfs *sysfs) {
         return NULL;
 }
 
+/* The directory of the tree; a child that uses the tree has to keep it (kernel/child.h). */
+int sysfs_root_fd(const Sysfs *sysfs) {
+        return sysfs->root_fd;
+}
+
 void sysfs_set_writer(Sysfs *sysfs, SysfsWriteFn fn, void *userdata) {
         sysfs->writer = fn;
         sysfs->userdata = userdata;

@@ -31,6 +31,7 @@ enum {
 int sysfs_new(int root_fd, Sysfs **ret_sysfs) _warn_unused_result_;
 Sysfs *sysfs_free(Sysfs *sysfs);
 DEFINE_CLEANUP(Sysfs, sysfs_free);
+int sysfs_root_fd(const Sysfs *sysfs);
 void sysfs_set_writer(Sysfs *sysfs, SysfsWriteFn fn, void *userdata);
 
 /* attributes */

@@ -36,9 +36,9 @@ def main(root):
             n += 1
             if len(lines) - 1 > LIMITS[path.suffix]:
                 problems.append(f"{name}: {len(lines) - 1} lines, at most {LIMITS[path.suffix]}")
-            if not lines[0].startswith("/* SPDX-License-Identifier:"):
+            if not lines[0].startswith(("/* SPDX-License-Identifier:", "// SPDX-License-Identifier:")):
                 problems.append(f"{name}: does not start with its licence")
-            if not any(line == "/*" for line in lines[1:6]):
+            if not any(line.startswith("/*") for line in lines[1:6]):
                 problems.append(f"{name}: has no comment at its head")
             for function, start, length in functions(lines):
                 if length > FUNCTION:
