@@ -9,17 +9,26 @@
  * and may outlive both.
  */
 
+#include <sys/types.h>
+
 #include "model/address.h"
 
 typedef struct Lock {
         int dir_fd;
         int lock_fd;
-        int guard_fd;
-        Address address;
+        int guard_fd; /* for ChildOptions.guard_fd */
+        char *name;
 } Lock;
 
 #define LOCK_NULL \
         { .dir_fd = -1, .lock_fd = -1, .guard_fd = -1 }
+
+typedef struct LockHolders {
+        bool locked;  /* a switch is under way */
+        pid_t owner;  /* by which process, or 0 */
+        bool writing; /* a child of it, or of a predecessor that is gone, writes to sysfs */
+        pid_t writer; /* which, or 0 */
+} LockHolders;
 
 enum {
         _LOCK_E_SUCCESS,
@@ -28,6 +37,6 @@ enum {
 };
 
 int lock_take(Lock *lock, int run_fd, Address gpu, bool wait) _warn_unused_result_;
+int lock_take_state(Lock *lock, int run_fd) _warn_unused_result_;
 void lock_release(Lock *lock);
-int lock_test(int run_fd, Address gpu, bool *ret_locked, bool *ret_writing, pid_t *ret_writer)
-                _warn_unused_result_;
+int lock_test(int run_fd, int proc_fd, Address gpu, LockHolders *ret) _warn_unused_result_;

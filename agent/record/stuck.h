@@ -15,8 +15,8 @@ typedef struct Stuck {
         Address gpu;
         Address function;    /* whose write it is */
         pid_t pid;           /* of the writer */
-        char *action;        /* "unbind" or "bind" */
-        char *driver;        /* from or to which driver */
+        char *action;        /* "unbind", "bind", … */
+        char *driver;        /* from or to which driver; may be NULL */
         uint64_t since_usec; /* CLOCK_REALTIME */
 } Stuck;
 
@@ -28,6 +28,6 @@ enum {
 };
 
 void stuck_deinit(Stuck *stuck);
-int stuck_load(Stuck *stuck, int run_fd, Address gpu) _warn_unused_result_;
+int stuck_load(Stuck *stuck, int run_fd, int proc_fd, Address gpu) _warn_unused_result_;
 int stuck_save(const Stuck *stuck, int run_fd) _warn_unused_result_;
 int stuck_clear(int run_fd, Address gpu) _warn_unused_result_;

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The State File
+ *
+ * Written only after a switch was verified, replaced atomically and durably, and
+ * never touched when it is not understood: a newer version's state, or one that
+ * an administrator broke while editing, is worth more than ours.
+ *
+ * Read, change and replace under lock_take_state().
+ */
+
+#include <string.h>
+
+#include "base/file.h"
+#include "record/state.h"
+#include "record/store.h"
+
+#define STATE_NAME     "state"
+#define STATE_VERSION  1U
+#define STATE_SIZE_MAX (1024U * 1024U)
+
+void state_deinit(State *state) {
+        free(state->entries);
+        *state = (State) STATE_NULL;
+}
+
+static int state_parse_entry(State *state, const Json *object) {
+        StateEntry entry = {};
+        const char *mode;
+
+        if (store_get_card(object, &entry.address, &entry.identity) ||
+                        json_get_string(object, "mode", &mode) ||
+                        mode_from_string(mode, &entry.mode) < 0 || state_find(state, entry.address))
+                return STATE_E_INVALID;
+
+        return state_set(state, entry.address, entry.identity, entry.mode);
+}
+
+static int state_parse(State *state, const char *data) {
+        _cleanup_(json_freep) Json *json = NULL;
+        uint64_t version;
+        Json *gpus;
+        int r;
+
+        r = json_parse(data, &json);
+        if (r)
+                return r < 0 ? r : STATE_E_INVALID;
+        if (json_get_uint(json, "version", UINT32_MAX, &version) || version != STATE_VERSION ||
+                        json_get_array(json, "gpus", &gpus))
+                return STATE_E_INVALID;
+
+        for (size_t i = 0; i < json_length(gpus); ++i) {
+                r = state_parse_entry(state, json_at(gpus, i));
+                if (r)
+                        return r;
+        }
+        return 0;
+}
+
+/**
+ * state_load() - read the state file
+ * @state:      to initialise; state_deinit() it. Empty but for a result of 0.
+ * @etc_fd:     our directory in /etc, or -1 if there is none
+ *
+ * Return: 0 on success, STATE_E_MISSING if there is none, STATE_E_INVALID if it
+ *         cannot be understood whole, negative error code on failure.
+ */
+int state_load(State *state, int etc_fd) {
+        _cleanup_(freep) char *data = NULL;
+        State parsed = STATE_NULL;
+        size_t n;
+        int r;
+
+        *state = (State) STATE_NULL;
+        if (etc_fd < 0)
+                return STATE_E_MISSING;
+
+        r = file_read(etc_fd, STATE_NAME, STATE_SIZE_MAX, &data, &n);
+        if (r == -E2BIG)
+                return STATE_E_INVALID;
+        if (r)
+                return r == FILE_E_MISSING ? STATE_E_MISSING : r;
+        if (strlen(data) != n)
+                return STATE_E_INVALID;
+
+        r = state_parse(&parsed, data);
+        if (r) {
+                state_deinit(&parsed);
+                return r;
+        }
+
+        *state = parsed;
+        return 0;
+}
+
+/* Replace the state file, durably. Return: 0 on success, negative error code on failure. */
+int state_save(const State *state, int etc_fd) {
+        _cleanup_(json_freep) Json *json = json_new_object(), *gpus = json_new_array();
+        _cleanup_(freep) char *data = NULL;
+        int r;
+
+        if (!json || !gpus)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < state->n_entries; ++i) {
+                const StateEntry *entry = &state->entries[i];
+                _cleanup_(json_freep) Json *object = json_new_object();
+
+                if (!object)
+                        return -ENOMEM;
+                r = store_add_card(object, entry->address, entry->identity);
+                if (r >= 0)
+                        r = json_add_string(object, "mode", mode_to_string(entry->mode));
+                if (r >= 0)
+                        r = json_push(gpus, TAKE_PTR(object));
+                if (r < 0)
+                        return r;
+        }
+
+        r = json_add_uint(json, "version", STATE_VERSION);
+        if (r >= 0)
+                r = json_add(json, "gpus", TAKE_PTR(gpus));
+        if (r >= 0)
+                r = json_format(json, true, &data);
+        if (r >= 0)
+                r = file_replace(etc_fd, STATE_NAME, 0644, data, true);
+        return r;
+}
+
+/* What is remembered of the GPU at an address, or NULL. */
+const StateEntry *state_find(const State *state, Address gpu) {
+        for (size_t i = 0; i < state->n_entries; ++i)
+                if (!address_compare(state->entries[i].address, gpu))
+                        return &state->entries[i];
+        return NULL;
+}
+
+/* Remember where a GPU is. Return: 0 on success, negative error code on failure. */
+int state_set(State *state, Address gpu, Identity identity, Mode mode) {
+        StateEntry *entry = (StateEntry *) state_find(state, gpu), *more;
+
+        if (!entry) {
+                more = realloc(state->entries, (state->n_entries + 1) * sizeof(*more));
+                if (!more)
+                        return -ENOMEM;
+                state->entries = more;
+                entry = &more[state->n_entries++];
+        }
+
+        *entry = (StateEntry){ .address = gpu, .identity = identity, .mode = mode };
+        return 0;
+}
+
+/* Forget a GPU. Return: whether it was remembered. */
+bool state_forget(State *state, Address gpu) {
+        StateEntry *entry = (StateEntry *) state_find(state, gpu);
+
+        if (!entry)
+                return false;
+
+        *entry = state->entries[--state->n_entries];
+        return true;
+}
