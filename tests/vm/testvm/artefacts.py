@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What has to be built before a machine can run, each thing once.
+
+Every artefact names what it is made of; the cache does the rest. An artefact
+made of another one is keyed by the other's entry, so a change travels down.
+"""
+
+import subprocess
+from pathlib import Path
+
+from . import layer
+from .cache import Unavailable, hash_of
+
+VM = Path(__file__).resolve().parent.parent
+CHECKOUT = VM.parent.parent
+IMAGE = VM / "image"
+CFLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-D_GNU_SOURCE", "-static"]
+
+# A build script says with this that what it needs cannot be reached.
+EXIT_UNAVAILABLE = 77
+
+
+def _run(log, *command, **options):
+    command = [str(word) for word in command]
+    log.write(("+ " + " ".join(command) + "\n").encode())
+    log.flush()
+    result = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, **options
+    )
+    if result.returncode != 0:
+        raise subprocess.CalledProcessError(result.returncode, command[0])
+
+
+def _compile(sources, name):
+    def build(out, log):
+        _run(log, "gcc", *CFLAGS, "-o", out / name, *sorted(sources.glob("*.c")))
+
+    return build
+
+
+class Artefacts:
+    def __init__(self, cache):
+        self.cache = cache
+        self._product = None
+
+    # trees of packages
+
+    @property
+    def tools(self):
+        """Debian tree with QEMU, compiler and kernel."""
+        script = IMAGE / "tools.sh"
+        return self.cache.get(
+            "tools", [script], lambda out, log: _run(log, script, out / "root")
+        ) / "root"
+
+    @property
+    def _guest(self):
+        script = IMAGE / "guest.sh"
+        return self.cache.get(
+            "guest", [script], lambda out, log: _run(log, script, out / "root")
+        ) / "root"
+
+    # programs of our own
+
+    @property
+    def gpusrv(self):
+        sources = VM / "gpusrv"
+        entry = self.cache.get("gpusrv", [sources, *CFLAGS], _compile(sources, "gpusrv"))
+        return entry / "gpusrv"
+
+    @property
+    def _programs(self):
+        agent, guest = VM / "agent", VM / "guest"
+
+        def build(out, log):
+            _compile(agent, "vm-agent")(out, log)
+            if (guest / "build.sh").exists():
+                _run(log, guest / "build.sh", "--out", out)
+
+        return self.cache.get("programs", [agent, guest, *CFLAGS], build)
+
+    # what the machine boots from
+
+    @property
+    def image(self):
+        modules = VM / "modules" / "guest-modules.txt"
+        parts = [IMAGE / "image.sh", IMAGE / "init", IMAGE / "modules.txt", IMAGE / "files", modules]
+        return self.cache.get(
+            "image",
+            [*parts, self.tools.parent.name, self._guest.parent.name, self._programs.name],
+            lambda out, log: _run(
+                log, IMAGE / "image.sh", self.tools, self._guest, self._programs, modules, out
+            ),
+        )
+
+    @property
+    def kernel(self):
+        return (self.tools / "kernel-version").read_text().strip()
+
+    # layers
+
+    def driver(self, kind):
+        """Layer with the modules of one driver, or Unavailable."""
+        sources = VM / "modules"
+
+        def build(out, log):
+            modules = out / "lib" / "modules" / self.kernel
+            (modules / "updates").mkdir(parents=True)
+            _run(log, "cp", "-r", f"{self.image}/modules/lib/modules/{self.kernel}/.", modules)
+            try:
+                _run(
+                    log, sources / "build.sh", "--tools", self.tools, "--kernel", self.kernel,
+                    "--out", modules / "updates", kind,
+                )
+            except subprocess.CalledProcessError as error:
+                if error.returncode != EXIT_UNAVAILABLE:
+                    raise
+                log.flush()
+                reason = Path(log.name).read_text(errors="replace").strip().splitlines()[-1]
+                raise Unavailable(reason) from error
+            # The indexes are made here once, not in every guest.
+            _run(log, IMAGE / "program.sh", self.tools, "depmod", "-b", out, self.kernel)
+            self._pack_driver(out, modules)
+
+        entry = self.cache.get(
+            f"driver-{kind}", [sources, self.image.name], build
+        )
+        return entry / "layer"
+
+    def _pack_driver(self, out, modules):
+        files = {}
+        for path in [*modules.glob("updates/*.ko"), *modules.glob("modules.*")]:
+            files[f"/usr/{path.relative_to(out)}"] = path.read_bytes()
+        layer.write_from_files(out / "layer", files)
+        subprocess.run(["rm", "-rf", str(out / "lib")], check=True)
+
+    @property
+    def product(self):
+        """Layer with the product as "meson install" leaves it."""
+        if self._product is None:
+            self._product = self._build_product()
+        return self._product
+
+    def _build_product(self):
+        if not (CHECKOUT / "meson.build").exists():
+            raise FileNotFoundError("the checkout has no meson.build, so there is no product to install")
+
+        # One build directory per checkout, kept: ninja knows what has changed.
+        name = f"product-build-{hash_of(str(CHECKOUT), self.tools.parent.name)}"
+        build, out = self.cache.root / name, self.cache.root / f"{name}.out"
+        with self.cache.lock(f"{name}.build"):
+            with open(self.cache.log("product"), "wb") as log:
+                try:
+                    _run(log, IMAGE / "product.sh", self.tools, CHECKOUT, build, out)
+                except subprocess.CalledProcessError as error:
+                    log.flush()
+                    text = self.cache.log("product").read_text(errors="replace")
+                    raise RuntimeError("cannot build the product:\n" + text[-6000:]) from error
+            entry = self.cache.get(
+                "product", [out],
+                lambda new, log: layer.write_from_directory(new / "layer", out),
+            )
+        return entry / "layer"

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The machine: one QEMU process, started by booting or from a snapshot.
+
+A snapshot only fits the machine that it was taken of, so everything that is in
+the machine from power-on depends on its Shape alone, and what differs between
+scenarios is either plugged in later or on a disk whose content the guest has
+not read when it is saved.
+
+QEMU gets its sockets as open file descriptors: there is nothing to wait for and
+no path that could be too long.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+
+from .artefacts import IMAGE
+from .cache import hash_of
+from .channel import Channel
+from .qmp import Qmp, QmpError
+
+COMMAND_LINE = (
+    "console=ttyS0 iommu=pt mitigations=off systemd.show_status=0 quiet loglevel=4 panic=-1"
+)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a machine is from power-on.
+
+    iommu: with an IOMMU. igpu: with a display device of another vendor, the
+    boot display. native_hotplug: slots that take five seconds to let go of a
+    card, as real ones do, in place of ACPI's.
+    """
+
+    iommu: bool = True
+    igpu: bool = True
+    native_hotplug: bool = False
+    cpus: int = 2
+    memory: str = "1G"
+
+    @property
+    def name(self):
+        words = [
+            "iommu" if self.iommu else "no-iommu",
+            "igpu" if self.igpu else "headless",
+            *(["native"] if self.native_hotplug else []),
+        ]
+        return "-".join(words)
+
+    def arguments(self):
+        """QEMU's arguments for it, all with fixed addresses."""
+        hotplug = "off" if self.native_hotplug else "on"
+        arguments = [
+            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-machine", "q35,kernel-irqchip=split,memory-backend=ram",
+            "-accel", "tcg,thread=multi",
+            # Else 64 bit BARs land in a hole that AMD's processors have there.
+            "-cpu", "max,phys-bits=39",
+            "-smp", str(self.cpus), "-m", self.memory,
+            # Shared, so that the GPU server can reach the guest's memory.
+            "-object", f"memory-backend-memfd,id=ram,size={self.memory},share=on",
+            "-global", f"ICH9-LPC.acpi-pci-hotplug-with-bridge-support={hotplug}",
+            "-device", "virtio-serial-pci,bus=pcie.0,addr=03.0",
+        ]
+        if self.iommu:
+            # Without caching-mode QEMU aborts when the guest's vfio maps memory.
+            arguments += ["-device", "intel-iommu,intremap=on,caching-mode=on"]
+        if self.igpu:
+            arguments += ["-device", "VGA,bus=pcie.0,addr=02.0"]
+        for n in (1, 2, 3):
+            arguments += [
+                "-device",
+                f"pcie-root-port,id=rp{n},bus=pcie.0,addr=1{n - 1}.0,chassis={n},slot={n},"
+                "pref64-reserve=1G,mem-reserve=64M",
+            ]
+        # Two ports of one device without access control: one IOMMU group.
+        for n in (1, 2):
+            arguments += [
+                "-device",
+                f"ioh3420,id=sp{n},bus=pcie.0,addr=13.{n - 1},chassis={n + 3},slot={n + 3},"
+                "multifunction=on",
+            ]
+        return arguments
+
+
+class Machine:
+    """A QEMU process, its monitor, and the command channel into its guest."""
+
+    def __init__(self, artefacts, shape, directory, transcript):
+        self._artefacts = artefacts
+        self._shape = shape
+        self._directory = directory
+        self._transcript = transcript
+        self._process = None
+        self._ends = []
+        self.qmp = self.channel = self.console = None
+
+    # --- start and end --------------------------------------------------------
+
+    def _socket(self):
+        """A socket pair: our end, and the number of QEMU's."""
+        ours, theirs = socket.socketpair()
+        self._ends.append(theirs)
+        return ours, theirs.fileno()
+
+    def _arguments(self, command_line, fds):
+        image = self._artefacts.image
+        iommu = "intel_iommu=on" if self._shape.iommu else "intel_iommu=off"
+        arguments = self._shape.arguments()
+        for name, fd in fds.items():
+            arguments += ["-chardev", f"socket,id={name},fd={fd}"]
+        arguments += [
+            "-mon", "chardev=qmp,mode=control",
+            "-device", "virtserialport,chardev=channel,name=org.vfiopt.test,nr=2",
+            "-device", "virtconsole,chardev=console,nr=1",
+            "-serial", f"file:{self._directory}/serial.log",
+            "-kernel", f"{image}/vmlinuz", "-initrd", f"{image}/initrd",
+            "-append", f"{COMMAND_LINE} {iommu} {command_line}",
+        ]
+        for address, name, path in (
+            ("04.0", "root", f"{image}/root.erofs"),
+            ("05.0", "layers", f"{self._directory}/layers"),
+        ):
+            arguments += [
+                "-blockdev",
+                json.dumps({
+                    "driver": "raw", "node-name": name, "read-only": True,
+                    "file": {"driver": "file", "filename": path},
+                }),
+                "-device", f"virtio-blk-pci,drive={name},serial={name},bus=pcie.0,addr={address}",
+            ]
+        return arguments
+
+    def _start(self, command_line="", extra=()):
+        fds = {}
+        qmp, fds["qmp"] = self._socket()
+        channel, fds["channel"] = self._socket()
+        self.console, fds["console"] = self._socket()
+        with open(f"{self._directory}/qemu.log", "wb") as log:
+            # Whatever becomes of the runner, its machine does not outlive it.
+            self._process = subprocess.Popen(
+                [
+                    "setpriv", "--pdeathsig", "KILL", "--",
+                    IMAGE / "program.sh", self._artefacts.tools, "qemu-system-x86_64",
+                    "-L", self._artefacts.tools / "usr/share/qemu",
+                    "-L", self._artefacts.tools / "usr/share/seabios",
+                    *self._arguments(command_line, fds), *extra,
+                ],
+                pass_fds=list(fds.values()), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )
+        for end in self._ends:
+            end.close()
+        self._ends.clear()
+        try:
+            self.qmp = Qmp(qmp, self._transcript)
+        except (QmpError, OSError) as error:
+            log = open(f"{self._directory}/qemu.log", errors="replace").read()
+            raise QmpError(f"QEMU has not started: {error}\n{log}") from error
+        self.channel = Channel(channel)
+
+    def boot(self, command_line="", devices=()):
+        """Power on, with these devices plugged."""
+        extra = []
+        for device in devices:
+            extra += ["-device", json.dumps(device)]
+        self._start(command_line, extra)
+
+    def restore(self, snapshot):
+        """Go on where the snapshot was taken."""
+        self._start(extra=["-incoming", "defer"])
+        self._migrate("migrate-incoming", snapshot)
+        if self.qmp("query-status")["status"] != "running":
+            self.qmp("cont")
+
+    def save(self, snapshot):
+        """Write a snapshot. The machine is of no use after that."""
+        self.qmp("stop")
+        self._migrate("migrate", snapshot)
+
+    def _migrate(self, command, path):
+        # One fixed place per page, so that empty ones cost nothing.
+        self.qmp(
+            "migrate-set-capabilities",
+            capabilities=[
+                {"capability": "mapped-ram", "state": True},
+                {"capability": "events", "state": True},
+            ],
+        )
+        self.qmp(command, uri=f"file:{path}")
+        while True:
+            status = self.qmp.event("MIGRATION")["data"]["status"]
+            if status == "completed":
+                return
+            if status == "failed":
+                reason = self.qmp("query-migrate").get("error-desc", "")
+                raise QmpError(f"{command} failed: {reason}")
+
+    def kill(self):
+        if self._process and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def serial(self):
+        """What the kernel has said on its serial console."""
+        try:
+            with open(f"{self._directory}/serial.log", errors="replace") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+
+def snapshot(artefacts, shape):
+    """The file with the booted machine of this shape; boots it if there is none."""
+
+    def build(out, log):
+        from . import layer
+
+        directory = str(out)
+        layer.write_disk(f"{directory}/layers", [])
+        say = lambda text: log.write(f"{time.monotonic():.3f} {text}\n".encode())
+        machine = Machine(artefacts, shape, directory, say)
+        try:
+            machine.boot()
+            machine.channel.hello(120)
+            job = machine.channel.run(["/usr/local/lib/vm/settle"])
+            if not job.wait(120) or job.code != 0:
+                raise RuntimeError(
+                    f"the machine does not come to rest: {job.err.decode()}\n{machine.serial()}"
+                )
+            machine.save(f"{directory}/state")
+        finally:
+            machine.kill()
+        for name in ("layers", "qemu.log", "serial.log"):
+            os.rename(f"{directory}/{name}", f"{directory}/{name}.boot")
+        os.unlink(f"{directory}/layers.boot")
+
+    arguments = Machine(artefacts, shape, "", None)._arguments("", {})
+    key = hash_of(COMMAND_LINE, *arguments, artefacts.image.name, artefacts.tools.parent.name)
+    return artefacts.cache.get(f"snapshot-{shape.name}", [key], build) / "state"
