@@ -38,7 +38,7 @@ MODULE_PARM_DESC(removes, "how often remove has run to its end since the module 
  * the last user has gone. Kept as it is in nv_sleep_ms(), because tests depend
  * on that difference.
  */
-static noinline void os_delay(unsigned int ms)
+static noinline __attribute__((__noclone__)) void os_delay(unsigned int ms)
 {
 	const ktime_t end = ktime_add_ms(ktime_get_raw(), ms);
 	long left = msecs_to_jiffies(ms);
