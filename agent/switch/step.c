@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Steps
+ *
+ * A successful write proves little: drivers_probe succeeds when nothing matched,
+ * and when probe() failed. So binding is done by driver name, which answers with
+ * the driver's own errno, and the result is verified in a step of its own.
+ */
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/text.h"
+#include "switch/write.h"
+
+void step_result_deinit(StepResult *result) {
+        free(result->reason);
+        findings_deinit(&result->findings);
+        *result = (StepResult) STEP_RESULT_NULL;
+}
+
+/* Close the groups that are held. */
+void step_context_release(StepContext *context) {
+        while (context->n_group_fds > 0)
+                closep(&context->group_fds[--context->n_group_fds]);
+}
+
+static int run_bind(StepContext *context, const Step *step, StepResult *result) {
+        char path[DEVICE_PATH_MAX], address[ADDRESS_STRING_MAX];
+        _cleanup_(freep) char *driver = NULL;
+        int r;
+
+        /* Loading the module may have bound it. */
+        r = device_read_driver(context->roots->sysfs, step->function, &driver);
+        if (r < 0)
+                return r;
+        if (driver && !strcmp(driver, step->value))
+                return 0;
+
+        return write_attribute(context, step, driver_path(step->value, "bind", path),
+                        address_format(step->function, address), result);
+}
+
+static int run_probe(StepContext *context, const Step *step, StepResult *result) {
+        char address[ADDRESS_STRING_MAX];
+        _cleanup_(freep) char *driver = NULL;
+        int r;
+
+        r = device_read_driver(context->roots->sysfs, step->function, &driver);
+        if (r < 0 || driver)
+                return r;
+        return write_attribute(context, step, "bus/pci/drivers_probe",
+                        address_format(step->function, address), result);
+}
+
+/* A setting is left alone where it is right: storing it takes the device lock. */
+static int run_setting(
+                StepContext *context, const Step *step, const char *attribute, StepResult *result) {
+        _cleanup_(freep) char *value = NULL;
+        char path[DEVICE_PATH_MAX];
+        int r;
+
+        r = sysfs_read(context->roots->sysfs, device_path(step->function, attribute, path), &value);
+        if (r < 0)
+                return r;
+        if (r == 0 && !strcmp(value, step->value))
+                return 0;
+        return write_attribute(context, step, path, step->value, result);
+}
+
+static int run_hold_group(StepContext *context, const Step *step, StepResult *result) {
+        char path[32];
+        int fd;
+
+        if (context->n_group_fds == STEP_GROUPS_MAX)
+                return -E2BIG;
+
+        /* One opener at a time: an in-use test and a lock in one (kernel.md 3.2). */
+        snprintf(path, sizeof(path), "vfio/%d", step->number);
+        fd = openat(context->roots->dev_fd, path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+        if (fd >= 0) {
+                context->group_fds[context->n_group_fds++] = fd;
+                return 0;
+        }
+        if (errno == EBUSY)
+                return STEP_E_BUSY;
+        /* A kernel without group nodes: the scan for holders has to do. */
+        if (errno == ENOENT)
+                return 0;
+        return step_refuse(result, errno, text_format("/dev/%s: %s", path, strerror(errno)));
+}
+
+static int run_check(StepContext *context, StepResult *result) {
+        int r;
+
+        r = preflight_holders(context->preflight, &result->findings);
+        if (r < 0)
+                return r;
+        return result->findings.n > 0 ? STEP_E_BUSY : 0;
+}
+
+static int run_verify(StepContext *context, const Step *step, StepResult *result) {
+        _cleanup_(freep) char *driver = NULL;
+        char path[32];
+        struct stat st;
+        int r;
+
+        r = device_read_driver(context->roots->sysfs, step->function, &driver);
+        if (r < 0)
+                return r;
+        if (!step->value && driver_is_vfio(context->roots->sysfs, driver))
+                return step_refuse(result, 0, text_format("it is still on %s", driver));
+        if (step->value && (!driver || strcmp(driver, step->value)))
+                return step_refuse(result, 0,
+                                text_format("it is on %s, not on %s", driver ?: "no driver",
+                                                step->value));
+
+        if (driver_is_vfio(context->roots->sysfs, driver)) {
+                snprintf(path, sizeof(path), "vfio/%d", step->number);
+                if (fstatat(context->roots->dev_fd, path, &st, 0) < 0)
+                        return step_refuse(result, errno,
+                                        text_format("/dev/%s: %s", path, strerror(errno)));
+        }
+
+        /* The whole card is behind one link: ask once. */
+        return driver && step->function.function == 0 ? read_presence(context, step, result) : 0;
+}
+
+/**
+ * step_run() - carry out one step
+ * @context:    what the steps of a plan share
+ * @step:       which
+ * @ret:        how it went; step_result_deinit() it, whatever the outcome
+ *
+ * Return: 0 on success, STEP_E_REFUSED, STEP_E_BUSY or STEP_E_LATE if it is not
+ *         done, negative error code if that could not even be tried.
+ */
+int step_run(StepContext *context, const Step *step, StepResult *ret) {
+        *ret = (StepResult) STEP_RESULT_NULL;
+
+        switch (step->kind) {
+        case STEP_LOAD:
+                return write_load(context, step, ret);
+        case STEP_HOLD_GROUP:
+                return run_hold_group(context, step, ret);
+        case STEP_OVERRIDE:
+                return write_override(context, step, ret);
+        case STEP_CHECK:
+                return run_check(context, ret);
+        case STEP_UNBIND:
+                return write_unbind(context, step, ret);
+        case STEP_BIND:
+                return run_bind(context, step, ret);
+        case STEP_PROBE:
+                return run_probe(context, step, ret);
+        case STEP_VERIFY:
+                return run_verify(context, step, ret);
+        case STEP_POWER:
+                return run_setting(context, step, "power/control", ret);
+        case STEP_D3COLD:
+                return run_setting(context, step, "d3cold_allowed", ret);
+        case STEP_RELEASE_GROUP:
+                step_context_release(context);
+                return 0;
+        case _STEP_MAX:
+                break;
+        }
+        return -EINVAL;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Steps
+ *
+ * Carries out one step of a plan. What may block does so in a child, under the
+ * guard of the GPU's lock and with a deadline.
+ */
+
+#include "kernel/module.h"
+#include "probe/preflight.h"
+#include "record/lock.h"
+#include "switch/plan.h"
+
+#define STEP_GROUPS_MAX 8
+
+/* What the steps of one plan share. */
+typedef struct StepContext {
+        Roots *roots;
+        Modules *modules;
+        const Lock *lock;
+        const Gpu *gpu;
+        const PreflightInput *preflight; /* for STEP_CHECK */
+        int group_fds[STEP_GROUPS_MAX];
+        size_t n_group_fds;
+} StepContext;
+
+typedef struct StepResult {
+        int error;         /* positive errno with STEP_E_REFUSED, or 0 */
+        char *reason;      /* what is wrong, as the end of a sentence; may be NULL */
+        Findings findings; /* with STEP_E_BUSY */
+        pid_t pid;         /* of the writer, with STEP_E_LATE */
+        uint64_t usec;     /* how long it took */
+} StepResult;
+
+#define STEP_RESULT_NULL \
+        {}
+
+enum {
+        _STEP_E_SUCCESS,
+
+        STEP_E_REFUSED, /* the kernel refused, or the result is not what it should be */
+        STEP_E_BUSY,    /* somebody uses the GPU */
+        STEP_E_LATE,    /* the write did not come back in time, and may never */
+};
+
+int step_run(StepContext *context, const Step *step, StepResult *ret) _warn_unused_result_;
+void step_result_deinit(StepResult *result);
+void step_context_release(StepContext *context);
