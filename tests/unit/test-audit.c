@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Test Audit
+ */
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "record/audit.h"
+#include "vfiopt/journal.h"
+
+static Device functions[] = {
+        { .address = { .bus = 1 } },
+        { .address = { .bus = 1, .function = 1 } },
+};
+static const Gpu gpu = { .address = { .bus = 1 }, .functions = functions, .n_functions = 2 };
+static const Address audio = { .bus = 1, .function = 1 };
+
+static Event event(EventKind kind) {
+        return (Event){
+                .kind = kind,
+                .gpu = &gpu,
+                .from = MODE_HOST,
+                .to = MODE_PASSTHROUGH,
+                .trigger = TRIGGER_COMMAND,
+        };
+}
+
+static void assert_message(const Event *e, const char *expected) {
+        _cleanup_(freep) char *message = NULL;
+
+        assert_int_equal(audit_message(e, &message), 0);
+        assert_string_equal(message, expected);
+}
+
+static void every_kind_has_a_sentence_of_its_own(void **state _unused_) {
+        static const char *const sentences[_EVENT_MAX] = {
+                [EVENT_STARTED] = "0000:01:00.0: moving from host to passthrough",
+                [EVENT_STEP] = "0000:01:00.0: step done",
+                [EVENT_DONE] = "0000:01:00.0: moved from host to passthrough",
+                [EVENT_NOTHING] = "0000:01:00.0: is in passthrough already",
+                [EVENT_BUSY] = "0000:01:00.0: refused",
+                [EVENT_PRECONDITION] = "0000:01:00.0: refused",
+                [EVENT_ROLLED_BACK] =
+                                "0000:01:00.0: could not be moved to passthrough, and is in host as before",
+                [EVENT_ROLLBACK_FAILED] =
+                                "0000:01:00.0: could not be moved to passthrough, nor put back",
+                [EVENT_STUCK] = "0000:01:00.0: stuck in the kernel on the way to passthrough",
+                [EVENT_UNSTUCK] = "0000:01:00.0: not stuck any more",
+                [EVENT_RECOVERED] =
+                                "0000:01:00.0: a switch to passthrough that was cut off is cleaned up now",
+                [EVENT_WARNING] = "0000:01:00.0: warning",
+        };
+
+        for (EventKind kind = 0; kind < _EVENT_MAX; ++kind) {
+                Event e = event(kind);
+
+                assert_message(&e, sentences[kind]);
+        }
+}
+
+static void the_reason_comes_last(void **state _unused_) {
+        Event e = event(EVENT_BUSY);
+
+        e.reason = "in use by ollama (pid 812, ollama.service): /dev/nvidia0; systemctl stop ollama.service";
+        assert_message(&e,
+                        "0000:01:00.0: refused: in use by ollama (pid 812, ollama.service): /dev/nvidia0; "
+                        "systemctl stop ollama.service");
+}
+
+static void a_step_names_its_function(void **state _unused_) {
+        Event e = event(EVENT_STEP);
+
+        e.function = &audio;
+        e.phase = "unbind";
+        e.result = "done";
+        e.usec = 95000;
+        assert_message(&e, "0000:01:00.1: unbind done in 95 ms");
+}
+
+static void a_duration_has_a_fitting_unit(void **state _unused_) {
+        static const struct {
+                uint64_t usec;
+                const char *message;
+        } cases[] = {
+                { 400, "0000:01:00.0: moved from host to passthrough in 0.4 ms" },
+                { 9900, "0000:01:00.0: moved from host to passthrough in 9.9 ms" },
+                { 184321, "0000:01:00.0: moved from host to passthrough in 184 ms" },
+                { 999999, "0000:01:00.0: moved from host to passthrough in 999 ms" },
+                { 12345678, "0000:01:00.0: moved from host to passthrough in 12.3 s" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                Event e = event(EVENT_DONE);
+
+                e.usec = cases[i].usec;
+                assert_message(&e, cases[i].message);
+        }
+}
+
+/* records */
+
+static const char *const field_names[] = {
+        VFIOPT_FIELD_GPU,
+        VFIOPT_FIELD_FUNCTION,
+        VFIOPT_FIELD_FROM,
+        VFIOPT_FIELD_TO,
+        VFIOPT_FIELD_TRIGGER,
+        VFIOPT_FIELD_PHASE,
+        VFIOPT_FIELD_RESULT,
+        VFIOPT_FIELD_REASON,
+        VFIOPT_FIELD_DURATION_USEC,
+        VFIOPT_FIELD_HOLDERS,
+        VFIOPT_FIELD_LOGINUID,
+};
+
+/* The value of a field, which must be there exactly once; NULL if it is not there. */
+static const char *find(char **fields, const char *name) {
+        const char *value = NULL;
+        size_t n = strlen(name);
+
+        for (char **field = fields; *field; ++field)
+                if (!strncmp(*field, name, n) && (*field)[n] == '=') {
+                        assert_null(value);
+                        value = *field + n + 1;
+                }
+        return value;
+}
+
+static void every_record_has_every_field(void **state _unused_) {
+        const AuditSource nobody = {};
+
+        for (EventKind kind = 0; kind < _EVENT_MAX; ++kind) {
+                _cleanup_(audit_fields_freep) char **fields = NULL;
+                Event e = event(kind);
+                size_t n;
+
+                assert_int_equal(audit_format(&e, &nobody, &fields, &n), 0);
+                assert_int_equal(n, ARRAY_SIZE(field_names) + 3);
+                assert_null(fields[n]);
+                for (size_t i = 0; i < ARRAY_SIZE(field_names); ++i)
+                        assert_non_null(find(fields, field_names[i]));
+                assert_int_equal(strlen(find(fields, "MESSAGE_ID")), 32);
+                assert_int_equal(strlen(find(fields, "PRIORITY")), 1);
+                assert_non_null(find(fields, "MESSAGE"));
+        }
+}
+
+static void message_ids_differ(void **state _unused_) {
+        const AuditSource nobody = {};
+        char ids[_EVENT_MAX][33];
+
+        for (EventKind kind = 0; kind < _EVENT_MAX; ++kind) {
+                _cleanup_(audit_fields_freep) char **fields = NULL;
+                Event e = event(kind);
+                size_t n;
+
+                assert_int_equal(audit_format(&e, &nobody, &fields, &n), 0);
+                snprintf(ids[kind], sizeof(ids[kind]), "%s", find(fields, "MESSAGE_ID"));
+                for (EventKind other = 0; other < kind; ++other)
+                        assert_string_not_equal(ids[kind], ids[other]);
+        }
+}
+
+static void a_record_says_what_the_event_says(void **state _unused_) {
+        const AuditSource source = { .loginuid = (char[]){ "1000" } };
+        _cleanup_(audit_fields_freep) char **fields = NULL;
+        Event e = event(EVENT_BUSY);
+        size_t n;
+
+        e.phase = "check";
+        e.result = "refused";
+        e.reason = "in use";
+        e.holders = "8 (a) /dev/nvidia0";
+        e.usec = 1500;
+        assert_int_equal(audit_format(&e, &source, &fields, &n), 0);
+        assert_string_equal(find(fields, "MESSAGE"), "0000:01:00.0: refused: in use");
+        assert_string_equal(find(fields, "MESSAGE_ID"), VFIOPT_MESSAGE_BUSY);
+        assert_string_equal(find(fields, "PRIORITY"), "4");
+        assert_string_equal(find(fields, VFIOPT_FIELD_GPU), "0000:01:00.0");
+        assert_string_equal(find(fields, VFIOPT_FIELD_FUNCTION), "0000:01:00.0 0000:01:00.1");
+        assert_string_equal(find(fields, VFIOPT_FIELD_FROM), "host");
+        assert_string_equal(find(fields, VFIOPT_FIELD_TO), "passthrough");
+        assert_string_equal(find(fields, VFIOPT_FIELD_TRIGGER), "command");
+        assert_string_equal(find(fields, VFIOPT_FIELD_PHASE), "check");
+        assert_string_equal(find(fields, VFIOPT_FIELD_RESULT), "refused");
+        assert_string_equal(find(fields, VFIOPT_FIELD_REASON), "in use");
+        assert_string_equal(find(fields, VFIOPT_FIELD_DURATION_USEC), "1500");
+        assert_string_equal(find(fields, VFIOPT_FIELD_HOLDERS), "8 (a) /dev/nvidia0");
+        assert_string_equal(find(fields, VFIOPT_FIELD_LOGINUID), "1000");
+        assert_null(find(fields, "OBJECT_SYSTEMD_UNIT"));
+}
+
+static void a_record_about_one_function_names_that(void **state _unused_) {
+        _cleanup_(audit_fields_freep) char **fields = NULL;
+        const AuditSource nobody = {};
+        Event e = event(EVENT_STEP);
+        size_t n;
+
+        e.function = &audio;
+        assert_int_equal(audit_format(&e, &nobody, &fields, &n), 0);
+        assert_string_equal(find(fields, VFIOPT_FIELD_GPU), "0000:01:00.0");
+        assert_string_equal(find(fields, VFIOPT_FIELD_FUNCTION), "0000:01:00.1");
+}
+
+/* sources */
+
+typedef struct Fixture {
+        char path[64];
+        int proc_fd;
+        int self_fd;
+} Fixture;
+
+static int fixture_new(void **state) {
+        static Fixture fixture;
+
+        strcpy(fixture.path, "/tmp/vfiopt-test-XXXXXX");
+        assert_non_null(mkdtemp(fixture.path));
+        fixture.proc_fd = open(fixture.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(fixture.proc_fd >= 0);
+        assert_int_equal(file_make_dir(fixture.proc_fd, "self", 0755, &fixture.self_fd), 0);
+        *state = &fixture;
+        return 0;
+}
+
+static int fixture_free(void **state) {
+        Fixture *fixture = *state;
+
+        (void) unlinkat(fixture->self_fd, "loginuid", 0);
+        (void) unlinkat(fixture->self_fd, "cgroup", 0);
+        (void) unlinkat(fixture->proc_fd, "self", AT_REMOVEDIR);
+        close(fixture->self_fd);
+        close(fixture->proc_fd);
+        return rmdir(fixture->path);
+}
+
+static void write_self(Fixture *fixture, const char *name, const char *content) {
+        assert_int_equal(file_replace(fixture->self_fd, name, 0644, content, false), 0);
+}
+
+static void a_job_knows_its_unit_and_run(void **state) {
+        Fixture *fixture = *state;
+        _cleanup_(audit_fields_freep) char **fields = NULL;
+        Event e = event(EVENT_DONE);
+        AuditSource source;
+        size_t n;
+
+        write_self(fixture, "loginuid", "4294967295");
+        write_self(fixture, "cgroup",
+                        "0::/system.slice/system-vfiopt.slice/vfiopt@host:0000:01:00.0.service\n");
+        assert_int_equal(audit_source_init(&source, fixture->proc_fd, "0123"), 0);
+        assert_null(source.loginuid);
+
+        assert_int_equal(audit_format(&e, &source, &fields, &n), 0);
+        assert_string_equal(
+                        find(fields, "OBJECT_SYSTEMD_UNIT"), "vfiopt@host:0000:01:00.0.service");
+        assert_string_equal(find(fields, "OBJECT_SYSTEMD_INVOCATION_ID"), "0123");
+        assert_string_equal(find(fields, VFIOPT_FIELD_LOGINUID), "");
+        audit_source_deinit(&source);
+}
+
+static void a_shell_does_not_claim_the_run_of_its_terminal(void **state) {
+        Fixture *fixture = *state;
+        AuditSource source;
+
+        write_self(fixture, "loginuid", "1000");
+        write_self(fixture, "cgroup",
+                        "1:name=systemd:/user.slice/user-1000.slice/user@1000.service/app.slice/term.service\n");
+        assert_int_equal(audit_source_init(&source, fixture->proc_fd, "0123"), 0);
+        assert_string_equal(source.loginuid, "1000");
+        assert_null(source.unit);
+        assert_null(source.invocation);
+        audit_source_deinit(&source);
+}
+
+static void a_kernel_without_audit_and_cgroups_is_no_error(void **state) {
+        Fixture *fixture = *state;
+        AuditSource source;
+
+        assert_int_equal(audit_source_init(&source, fixture->proc_fd, NULL), 0);
+        assert_null(source.loginuid);
+        assert_null(source.unit);
+        audit_source_deinit(&source);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(every_kind_has_a_sentence_of_its_own),
+                cmocka_unit_test(the_reason_comes_last),
+                cmocka_unit_test(a_step_names_its_function),
+                cmocka_unit_test(a_duration_has_a_fitting_unit),
+                cmocka_unit_test(every_record_has_every_field),
+                cmocka_unit_test(message_ids_differ),
+                cmocka_unit_test(a_record_says_what_the_event_says),
+                cmocka_unit_test(a_record_about_one_function_names_that),
+                cmocka_unit_test_setup_teardown(
+                                a_job_knows_its_unit_and_run, fixture_new, fixture_free),
+                cmocka_unit_test_setup_teardown(a_shell_does_not_claim_the_run_of_its_terminal,
+                                fixture_new, fixture_free),
+                cmocka_unit_test_setup_teardown(a_kernel_without_audit_and_cgroups_is_no_error,
+                                fixture_new, fixture_free),
+        };
+
+        return cmocka_run_group_tests_name("record/audit", tests, NULL, NULL);
+}
