@@ -29,7 +29,7 @@ static const char *store_name(Address gpu, char buffer[static STORE_NAME_MAX]) {
 
 /**
  * store_load() - read the record of a GPU
- * @run_fd:     our directory in /run
+ * @run_fd:     our directory in /run, or -1 if there is none (yet)
  * @folder:     which kind of record
  * @gpu:        whose
  * @ret:        the record; json_free() it
@@ -44,6 +44,9 @@ int store_load(int run_fd, const char *folder, Address gpu, Json **ret) {
         uint64_t version;
         size_t n;
         int r;
+
+        if (run_fd < 0)
+                return STORE_E_MISSING;
 
         snprintf(path, sizeof(path), "%s/%s", folder, store_name(gpu, name));
         r = file_read(run_fd, path, STORE_SIZE_MAX, &data, &n);

@@ -11,6 +11,7 @@
 #include "kernel/module.h"
 #include "kernel/roots.h"
 #include "model/inventory.h"
+#include "probe/finding.h"
 #include "record/event.h"
 #include "switch/plan.h"
 
@@ -25,14 +26,14 @@ typedef enum SwitchResult {
 
 typedef struct SwitchRequest {
         Mode to;
-        Gpu **gpus; /* all of them are checked before any is touched */
+        Gpu **gpus; /* by address, ascending; all are checked before any is touched */
         size_t n_gpus;
         Trigger trigger;
         bool allow_display;
 } SwitchRequest;
 
 typedef struct SwitchContext {
-        Roots *roots;
+        Roots *roots; /* with run_fd, and with etc_fd if the state shall be kept */
         Modules *modules;
         EventFn observer;
         void *observer_userdata;
@@ -40,7 +41,15 @@ typedef struct SwitchContext {
 
 int switch_run(SwitchContext *context, const SwitchRequest *request, SwitchResult *ret)
                 _warn_unused_result_;
+
+/* What would happen, per GPU. */
+typedef struct Preview {
+        Plan plan;
+        Findings findings; /* what is in the way */
+} Preview;
+
 int switch_preview(SwitchContext *context,
                 const SwitchRequest *request,
-                Plan **ret_plans,
+                Preview **ret_previews,
                 SwitchResult *ret) _warn_unused_result_;
+Preview *previews_free(Preview *previews, size_t n);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Checks
+ *
+ * In the order of what they cost: what we remember, the hardware, and only when
+ * nothing else is in the way, all open files of the machine.
+ */
+
+#include <string.h>
+
+#include "record/lock.h"
+#include "record/state.h"
+#include "record/stuck.h"
+#include "switch/check.h"
+#include "switch/facts.h"
+
+/* Is this the card that we know? */
+static int check_identity(SwitchContext *context, const Gpu *gpu, Findings *findings) {
+        Identity identity = gpu->functions[0].identity;
+        char id[IDENTITY_STRING_MAX];
+        const StateEntry *entry;
+        State state = STATE_NULL;
+        Finding *finding;
+        int r;
+
+        r = state_load(&state, context->roots->etc_fd);
+        if (r < 0)
+                return r;
+
+        entry = state_find(&state, gpu->address);
+        if (entry && !identity_equal(entry->identity, identity)) {
+                r = findings_push(findings, FINDING_OTHER_CARD, gpu->address, &finding);
+                if (r >= 0) {
+                        identity_format_id(entry->identity, id);
+                        /* The same model of another maker differs in the subsystem only. */
+                        if (entry->identity.device == identity.device)
+                                identity_format_subsystem(entry->identity, id);
+                        finding->detail = strdup(id);
+                }
+        }
+        state_deinit(&state);
+        return r < 0 ? r : 0;
+}
+
+/* Is there anything to bind it to? */
+static int check_driver(SwitchContext *context, const PreflightInput *input, Findings *findings) {
+        Facts facts = FACTS_NULL;
+        int r;
+
+        if (input->to != MODE_PASSTHROUGH)
+                return 0;
+
+        r = facts_init(&facts, context->roots, context->modules, input->gpu, input->to);
+        if (r == FACTS_E_LATE)
+                return findings_push(findings, FINDING_STUCK, input->gpu->address, NULL);
+        if (r < 0)
+                return r;
+        if (!facts.vfio_driver)
+                r = findings_push(findings, FINDING_NO_VFIO_DRIVER, input->gpu->address, NULL);
+        facts_deinit(&facts);
+        return r;
+}
+
+/* Is a write to it stuck in the kernel? (The marker of one that came back does not count.) */
+int check_stuck(SwitchContext *context, const Gpu *gpu, Findings *findings) {
+        Finding *finding;
+        Stuck stuck;
+        int r;
+
+        r = stuck_load(&stuck, context->roots->run_fd, context->roots->proc_fd, gpu->address);
+        if (r < 0 || r == STUCK_E_NONE)
+                return r < 0 ? r : 0;
+        if (r == 0) {
+                r = findings_push(findings, FINDING_STUCK, stuck.function, &finding);
+                if (r >= 0) {
+                        finding->pid = stuck.pid;
+                        finding->detail = stuck.action;
+                        stuck.action = NULL;
+                }
+        }
+        stuck_deinit(&stuck);
+        return r < 0 ? r : 0;
+}
+
+/**
+ * check() - may this GPU move?
+ * @context:    of the switch
+ * @input:      which GPU, where to, and what moves along
+ * @findings:   gets everything that is in the way
+ *
+ * A GPU that is there already needs no permission, unless it is another card.
+ *
+ * Return: 0 on success, whatever was found; negative error code on failure.
+ */
+int check(SwitchContext *context, const PreflightInput *input, Findings *findings) {
+        int r;
+
+        r = check_identity(context, input->gpu, findings);
+        if (r < 0 || input->gpu->mode == input->to)
+                return r;
+
+        r = preflight_preconditions(input, findings);
+        if (r >= 0)
+                r = check_driver(context, input, findings);
+        if (r >= 0 && findings->n == 0)
+                r = preflight_holders(input, findings);
+        return r;
+}
+
+/**
+ * commit() - remember where a GPU is, across reboots
+ * @context:    of the switch
+ * @gpu:        which
+ * @mode:       where it was verified to be
+ *
+ * Return: 0 on success, COMMIT_E_INVALID if the state file cannot be understood,
+ *         negative error code on failure.
+ */
+int commit(SwitchContext *context, const Gpu *gpu, Mode mode) {
+        Identity identity = gpu->functions[0].identity;
+        const StateEntry *entry;
+        State state = STATE_NULL;
+        Lock lock = LOCK_NULL;
+        int r;
+
+        if (context->roots->etc_fd < 0)
+                return 0;
+
+        r = lock_take_state(&lock, context->roots->run_fd);
+        if (r)
+                return error_fold(r);
+
+        r = state_load(&state, context->roots->etc_fd);
+        if (r == STATE_E_INVALID)
+                r = COMMIT_E_INVALID;
+        else if (r >= 0) {
+                entry = state_find(&state, gpu->address);
+                if (entry && entry->mode == mode && identity_equal(entry->identity, identity)) {
+                        r = 0;
+                } else {
+                        r = state_set(&state, gpu->address, identity, mode);
+                        if (r >= 0)
+                                r = state_save(&state, context->roots->etc_fd);
+                }
+        }
+        state_deinit(&state);
+        lock_release(&lock);
+        return r;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Checks
+ *
+ * Everything that is looked at before a GPU is touched, from all sides: the
+ * hardware and its users (probe), and what we remember of it (record).
+ */
+
+#include "probe/preflight.h"
+#include "switch/switch.h"
+
+int check(SwitchContext *context, const PreflightInput *input, Findings *findings)
+                _warn_unused_result_;
+int check_stuck(SwitchContext *context, const Gpu *gpu, Findings *findings) _warn_unused_result_;
+int commit(SwitchContext *context, const Gpu *gpu, Mode mode) _warn_unused_result_;
+
+enum {
+        _COMMIT_E_SUCCESS,
+
+        COMMIT_E_INVALID, /* the state file cannot be understood, and was left alone */
+};

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Facts for a Plan
+ *
+ * The best vfio driver is found as libvirt and the kernel's own documentation
+ * have it: the modalias of the function with "vfio_pci:" for "pci:" names all
+ * modules that could hand it out. vfio_pci itself matches everything, so any other
+ * one is a variant made for this very device, and better.
+ */
+
+#include <string.h>
+
+#include "base/text.h"
+#include "model/override.h"
+#include "switch/facts.h"
+
+#define LIMIT_OVERRIDES_USEC (10 * USEC_PER_SEC)
+
+void facts_deinit(Facts *facts) {
+        overrides_free(facts->overrides, facts->n_functions);
+        free(facts->vfio_driver);
+        sysfs_list_free(facts->vfio_modules);
+        origin_deinit(&facts->origin);
+        free(facts->host_driver);
+        *facts = (Facts) FACTS_NULL;
+}
+
+static int copy_to(char **destination, const char *s) {
+        free(*destination);
+        *destination = strdup(s);
+        return *destination ? 0 : -ENOMEM;
+}
+
+static bool is_registered(Sysfs *sysfs, const char *driver) {
+        char path[DEVICE_PATH_MAX];
+
+        return sysfs_exists(sysfs, driver_path(driver, "bind", path));
+}
+
+/* The driver that a module brought, from sysfs; a variant may call it as it likes. */
+static int driver_of_module(Sysfs *sysfs, const char *module, char **ret) {
+        _cleanup_(sysfs_list_freep) char **names = NULL;
+        _cleanup_(freep) char *path = NULL;
+        const char *driver;
+        size_t n;
+        int r;
+
+        path = text_format("module/%s/drivers", module);
+        if (!path)
+                return -ENOMEM;
+
+        r = sysfs_list(sysfs, path, &names, &n);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; r == 0 && i < n; ++i)
+                if (text_starts_with(names[i], "pci:", &driver))
+                        return copy_to(ret, driver);
+
+        /* Not loaded yet. */
+        return copy_to(ret, !strcmp(module, "vfio_pci") ? "vfio-pci" : module);
+}
+
+static int add_module(Facts *facts, const char *module) {
+        size_t n = 0;
+        char **more;
+
+        while (facts->vfio_modules && facts->vfio_modules[n])
+                ++n;
+        more = realloc(facts->vfio_modules, (n + 2) * sizeof(*more));
+        if (!more)
+                return -ENOMEM;
+
+        facts->vfio_modules = more;
+        more[n] = strdup(module);
+        more[n + 1] = NULL;
+        return more[n] ? 0 : -ENOMEM;
+}
+
+static int find_vfio_driver(Facts *facts, Sysfs *sysfs, Modules *modules, const Gpu *gpu) {
+        _cleanup_(sysfs_list_freep) char **names = NULL;
+        _cleanup_(freep) char *alias = NULL;
+        const char *rest, *module = NULL;
+        size_t n = 0;
+        int r;
+
+        if (!text_starts_with(gpu->functions[0].modalias, "pci:", &rest))
+                return -EBADMSG;
+        alias = text_format("vfio_pci:%s", rest);
+        if (!alias)
+                return -ENOMEM;
+
+        r = modules_resolve(modules, alias, &names, &n);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; r == 0 && i < n; ++i)
+                if (!module || strcmp(names[i], "vfio_pci"))
+                        module = names[i];
+
+        /* A kernel that has it built in may know no alias for it. */
+        if (!module && !is_registered(sysfs, "vfio-pci"))
+                return 0;
+
+        r = driver_of_module(sysfs, module ?: "vfio_pci", &facts->vfio_driver);
+        if (r >= 0 && !is_registered(sysfs, "vfio-pci"))
+                r = add_module(facts, "vfio_pci");
+        if (r >= 0 && strcmp(facts->vfio_driver, "vfio-pci") &&
+                        !is_registered(sysfs, facts->vfio_driver))
+                r = add_module(facts, module);
+        return r;
+}
+
+/* The host driver for a GPU of which nothing is remembered, as after booting in passthrough. */
+static int find_host_driver(Facts *facts, Sysfs *sysfs, Modules *modules, const Gpu *gpu) {
+        static const struct {
+                const char *module;
+                const char *driver;
+        } known[] = {
+                { "nvidia", "nvidia" },
+                { "nouveau", "nouveau" },
+        };
+        _cleanup_(sysfs_list_freep) char **names = NULL;
+        size_t n;
+        int r;
+
+        for (size_t i = 0; i < ARRAY_SIZE(known); ++i)
+                if (is_registered(sysfs, known[i].driver))
+                        return copy_to(&facts->host_driver, known[i].driver);
+
+        r = modules_resolve(modules, gpu->functions[0].modalias, &names, &n);
+        if (r)
+                return r < 0 ? r : 0;
+
+        /* Distributions rename the module (nvidia-current), never the driver. */
+        for (size_t i = 0; i < ARRAY_SIZE(known); ++i)
+                for (size_t k = 0; k < n; ++k)
+                        if (text_starts_with(names[k], known[i].module, NULL))
+                                return copy_to(&facts->host_driver, known[i].driver);
+        return 0;
+}
+
+static int find_origin(Facts *facts, Roots *roots, const Gpu *gpu, Mode to) {
+        int r;
+
+        r = origin_load(&facts->origin, roots->run_fd, gpu);
+        if (r < 0)
+                return r;
+        if (r == 0) {
+                facts->has_origin = true;
+                return 0;
+        }
+        if (to != MODE_PASSTHROUGH || gpu->mode == MODE_PASSTHROUGH)
+                return 0;
+
+        r = origin_init(&facts->origin, roots->sysfs, gpu, facts->overrides);
+        if (r < 0)
+                return r;
+        facts->has_origin = true;
+        facts->fresh_origin = true;
+        return 0;
+}
+
+/**
+ * facts_init() - gather what a plan needs to know
+ * @facts:      to initialise; facts_deinit() it
+ * @roots:      where from
+ * @modules:    index of modules
+ * @gpu:        which GPU
+ * @to:         where it shall go
+ *
+ * Return: 0 on success, FACTS_E_LATE if the kernel did not answer in time,
+ *         negative error code on failure.
+ */
+int facts_init(Facts *facts, Roots *roots, Modules *modules, const Gpu *gpu, Mode to) {
+        int r;
+
+        *facts = (Facts){ .n_functions = gpu->n_functions };
+
+        r = gpu_read_overrides(roots->sysfs, gpu, LIMIT_OVERRIDES_USEC, &facts->overrides);
+        if (r == OVERRIDE_E_LATE)
+                r = FACTS_E_LATE;
+        if (r == 0)
+                r = find_origin(facts, roots, gpu, to);
+        if (r == 0 && to == MODE_PASSTHROUGH)
+                r = find_vfio_driver(facts, roots->sysfs, modules, gpu);
+        if (r == 0 && to == MODE_HOST && !facts->has_origin)
+                r = find_host_driver(facts, roots->sysfs, modules, gpu);
+        if (r)
+                facts_deinit(facts);
+        return r;
+}
+
+/* Make the plan. Return: 0 on success, negative error code on failure. */
+int facts_plan(const Facts *facts, Sysfs *sysfs, const Gpu *gpu, Mode to, Plan *ret_plan) {
+        PlanInput input = {
+                .gpu = gpu,
+                .sysfs = sysfs,
+                .overrides = facts->overrides,
+                .vfio_driver = facts->vfio_driver,
+                .vfio_modules = facts->vfio_modules,
+                .origin = facts->has_origin ? &facts->origin : NULL,
+                .host_driver = facts->host_driver,
+                .to = to,
+        };
+
+        return plan_init(ret_plan, &input);
+}

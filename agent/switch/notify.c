@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Notification
+ *
+ * A switch never fails because it could not be told about: what cannot be put
+ * into words for want of memory is told without them.
+ */
+
+#include "switch/notify.h"
+#include "base/text.h"
+#include "kernel/child.h"
+#include "switch/explain.h"
+
+static const char *const results[_EVENT_MAX] = {
+        [EVENT_STARTED] = "started",
+        [EVENT_STEP] = "done",
+        [EVENT_DONE] = "done",
+        [EVENT_NOTHING] = "nothing",
+        [EVENT_BUSY] = "refused",
+        [EVENT_PRECONDITION] = "refused",
+        [EVENT_ROLLED_BACK] = "failed",
+        [EVENT_ROLLBACK_FAILED] = "failed",
+        [EVENT_STUCK] = "stuck",
+        [EVENT_UNSTUCK] = "done",
+        [EVENT_RECOVERED] = "done",
+        [EVENT_WARNING] = "warning",
+};
+
+static Event event_of(const Move *move, EventKind kind, const char *phase) {
+        return (Event){
+                .kind = kind,
+                .gpu = move->gpu,
+                .from = move->from,
+                .to = move->to,
+                .trigger = move->trigger,
+                .phase = phase,
+                .result = results[kind],
+                .usec = monotonic_usec() - move->start_usec,
+        };
+}
+
+static void tell(const Move *move, const Event *event) {
+        if (move->context->observer)
+                move->context->observer(move->context->observer_userdata, event);
+}
+
+/* Tell about the GPU as a whole. @reason may be NULL. */
+void notify(const Move *move, EventKind kind, const char *phase, const char *reason) {
+        Event event = event_of(move, kind, phase);
+
+        event.reason = reason;
+        tell(move, &event);
+}
+
+/* Tell that a step is done, with how long it took. */
+void notify_step(const Move *move, const Step *step, uint64_t usec) {
+        Event event = event_of(move, EVENT_STEP, step_kind_to_string(step->kind));
+        _cleanup_(freep) char *reason = NULL;
+
+        if (step_describe(step, &reason) < 0)
+                reason = NULL;
+        event.function = &step->function;
+        event.reason = reason;
+        event.usec = usec;
+        tell(move, &event);
+}
+
+/* Tell that findings are in the way. */
+void notify_findings(const Move *move, const Findings *findings, const char *phase) {
+        EventKind kind = findings_are_busy(findings) ? EVENT_BUSY : EVENT_PRECONDITION;
+        _cleanup_(freep) char *reason = NULL, *holders = NULL;
+        Event event = event_of(move, kind, phase);
+
+        if (explain_findings(findings, move->gpu, move->to, &reason, &holders) < 0)
+                reason = holders = NULL;
+        event.reason = reason;
+        event.holders = holders;
+        tell(move, &event);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Recovery
+ *
+ * As long as function 0 is on its host driver, nothing irrevocable has happened,
+ * and the switch is undone: that needs no unbind of anything that may be in use.
+ * Afterwards both ways are open, and the one is taken that is wanted now.
+ */
+
+#include <string.h>
+#include <time.h>
+
+#include "kernel/child.h"
+#include "record/stuck.h"
+#include "switch/recover.h"
+
+/* For a writer whose parent was killed: as long as we would have waited for our own. */
+#define LIMIT_WRITER_USEC (60 * USEC_PER_SEC)
+
+static int push_stuck(Findings *findings, const Stuck *stuck) {
+        Finding *finding;
+        int r;
+
+        r = findings_push(findings, FINDING_STUCK, stuck->function, &finding);
+        if (r < 0)
+                return r;
+
+        finding->pid = stuck->pid;
+        if (stuck->action)
+                finding->detail = strdup(stuck->action);
+        return RECOVER_E_STUCK;
+}
+
+/* Is a write stuck? If one was and has come back, clear the marker. */
+static int look_for_stuck(const Move *move, Findings *findings) {
+        int run_fd = move->context->roots->run_fd, r;
+        Stuck stuck;
+
+        r = stuck_load(&stuck, run_fd, move->context->roots->proc_fd, move->gpu->address);
+        if (r < 0 || r == STUCK_E_NONE)
+                return r < 0 ? r : 0;
+
+        if (r == STUCK_E_OVER) {
+                r = stuck_clear(run_fd, move->gpu->address);
+                if (r >= 0)
+                        notify(move, EVENT_UNSTUCK, "recover", NULL);
+                r = r < 0 ? r : 0;
+        } else {
+                r = push_stuck(findings, &stuck);
+        }
+        stuck_deinit(&stuck);
+        return r;
+}
+
+/* A child may still write for a parent that was killed. */
+static int wait_for_writer(const Move *move, const Lock *lock, Findings *findings) {
+        Stuck stuck = { .gpu = move->gpu->address, .function = move->gpu->address };
+        struct timespec now;
+        int r;
+
+        r = child_guard_wait(lock->guard_fd, LIMIT_WRITER_USEC, &stuck.pid);
+        if (r <= 0)
+                return r;
+
+        clock_gettime(CLOCK_REALTIME, &now);
+        stuck.since_usec = (uint64_t) now.tv_sec * USEC_PER_SEC;
+        r = stuck_save(&stuck, move->context->roots->run_fd);
+        if (r < 0)
+                return r;
+        notify(move, EVENT_STUCK, "recover", NULL);
+        return push_stuck(findings, &stuck);
+}
+
+static int reread(Gpu *gpu, Sysfs *sysfs) {
+        bool managed = gpu->managed;
+        Gpu fresh;
+        int r;
+
+        r = gpu_init(&fresh, sysfs, gpu->address);
+        if (r)
+                return r < 0 ? r : -ENODEV;
+
+        gpu_deinit(gpu);
+        *gpu = fresh;
+        gpu->managed = managed;
+        return 0;
+}
+
+static int finish(Move *move, const Lock *lock) {
+        PreflightInput preflight = {
+                .roots = move->context->roots,
+                .gpu = move->gpu,
+                .to = move->to,
+                .moving = &move->gpu,
+                .n_moving = 1,
+                .allow_display = true,
+        };
+        Transaction transaction = { .move = move, .lock = lock, .preflight = &preflight };
+        int r;
+
+        r = transaction_run(&transaction);
+        switch (r) {
+        case 0:
+        case TRANSACTION_E_NOTHING:
+                notify(move, EVENT_RECOVERED, "recover", NULL);
+                return 0;
+        case TRANSACTION_E_STUCK:
+                return RECOVER_E_STUCK;
+        default:
+                return r < 0 ? r : RECOVER_E_FAILED;
+        }
+}
+
+/**
+ * recover() - finish or undo what was cut off
+ * @context:    of the switch
+ * @lock:       the GPU's lock, held
+ * @gpu:        which; read anew if anything was done
+ * @wanted:     where it shall go next
+ * @findings:   gets what is stuck, with RECOVER_E_STUCK
+ *
+ * Return: 0 if there is nothing (left) to recover, one of RECOVER_E_*, negative
+ *         error code on failure.
+ */
+int recover(SwitchContext *context, const Lock *lock, Gpu *gpu, Mode wanted, Findings *findings) {
+        const char *driver;
+        Intent intent = {};
+        Move move = {
+                .context = context,
+                .gpu = gpu,
+                .from = gpu->mode,
+                .to = wanted,
+                .trigger = TRIGGER_RECOVERY,
+                .start_usec = monotonic_usec(),
+        };
+        int r, found;
+
+        r = look_for_stuck(&move, findings);
+        if (r)
+                return r;
+        found = intent_load(&intent, context->roots->run_fd, gpu->address);
+        if (found < 0 || found == INTENT_E_MISSING)
+                return found < 0 ? found : 0;
+
+        r = wait_for_writer(&move, lock, findings);
+        if (r == 0)
+                r = reread(gpu, context->roots->sysfs);
+        if (r)
+                return r;
+
+        driver = gpu->functions[0].driver;
+        if (driver && !driver_is_vfio(context->roots->sysfs, driver))
+                move.to = MODE_HOST;
+        move.from = gpu->mode;
+
+        r = finish(&move, lock);
+        return r ? r : reread(gpu, context->roots->sysfs);
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Switching
+ *
+ * All-then-all: every GPU is locked, recovered and checked before the first one
+ * is touched. Locks are taken by ascending address, so that two requests cannot
+ * wait for each other.
+ *
+ * From the first write on, a request to end (^C, a stopping unit) is not heeded:
+ * half-way there is no place to stop, and every step has a deadline.
+ */
+
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+#include "kernel/child.h"
+#include "switch/check.h"
+#include "switch/recover.h"
+
+/* One GPU of a request. */
+typedef struct Item {
+        Move move;
+        Lock lock;
+        PreflightInput preflight;
+        Findings findings;
+} Item;
+
+static void items_free(Item *items, size_t n) {
+        for (size_t i = 0; items && i < n; ++i) {
+                lock_release(&items[i].lock);
+                findings_deinit(&items[i].findings);
+        }
+        free(items);
+}
+
+static Item *items_new(SwitchContext *context, const SwitchRequest *request) {
+        Item *items;
+
+        items = calloc(request->n_gpus ?: 1, sizeof(*items));
+        if (!items)
+                return NULL;
+
+        for (size_t i = 0; i < request->n_gpus; ++i)
+                items[i] = (Item){
+                        .move = {
+                                .context = context,
+                                .gpu = request->gpus[i],
+                                .from = request->gpus[i]->mode,
+                                .to = request->to,
+                                .trigger = request->trigger,
+                                .start_usec = monotonic_usec(),
+                        },
+                        .lock = LOCK_NULL,
+                        .preflight = {
+                                .roots = context->roots,
+                                .gpu = request->gpus[i],
+                                .to = request->to,
+                                .moving = (const Gpu *const *) request->gpus,
+                                .n_moving = request->n_gpus,
+                                .allow_display = request->allow_display,
+                        },
+                };
+        return items;
+}
+
+static void worsen(SwitchResult *result, SwitchResult other) {
+        if (other > *result)
+                *result = other;
+}
+
+/* Wait for our turn, and clean up behind whoever did not come to an end. */
+static int item_enter(Item *item, Gpu *gpu, SwitchResult *result) {
+        SwitchContext *context = item->move.context;
+        Gpu fresh;
+        int r;
+
+        r = lock_take(&item->lock, context->roots->run_fd, gpu->address, true);
+        if (r)
+                return error_fold(r);
+
+        /* It may have moved while we waited. */
+        r = gpu_init(&fresh, context->roots->sysfs, gpu->address);
+        if (r)
+                return r < 0 ? r : -ENODEV;
+        fresh.managed = gpu->managed;
+        gpu_deinit(gpu);
+        *gpu = fresh;
+
+        r = recover(context, &item->lock, gpu, item->move.to, &item->findings);
+        item->move.from = gpu->mode;
+        if (r == RECOVER_E_STUCK)
+                worsen(result, SWITCH_STUCK);
+        else if (r == RECOVER_E_FAILED)
+                worsen(result, SWITCH_FAILED);
+        return r < 0 ? r : 0;
+}
+
+static int item_check(Item *item, SwitchResult *result) {
+        int r;
+
+        r = check(item->move.context, &item->preflight, &item->findings);
+        if (r < 0)
+                return r;
+        if (item->findings.n > 0)
+                worsen(result,
+                                findings_are_busy(&item->findings) ? SWITCH_BUSY
+                                                                   : SWITCH_PRECONDITION);
+        return 0;
+}
+
+static SwitchResult result_of(int transaction) {
+        switch (transaction) {
+        case 0:
+        case TRANSACTION_E_NOTHING:
+                return SWITCH_DONE;
+        case TRANSACTION_E_BUSY:
+                return SWITCH_BUSY;
+        case TRANSACTION_E_STUCK:
+                return SWITCH_STUCK;
+        default:
+                return SWITCH_FAILED;
+        }
+}
+
+static void item_commit(Item *item) {
+        int r;
+
+        r = commit(item->move.context, item->move.gpu, item->move.to);
+        if (r == COMMIT_E_INVALID)
+                notify(&item->move, EVENT_WARNING, "commit",
+                                "the state file cannot be understood and was left alone");
+        else if (r < 0)
+                notify(&item->move, EVENT_WARNING, "commit", strerror(-r));
+}
+
+static int item_move(Item *item, SwitchResult *result) {
+        Transaction transaction = {
+                .move = &item->move,
+                .lock = &item->lock,
+                .preflight = &item->preflight,
+        };
+        int r;
+
+        r = transaction_run(&transaction);
+        if (r < 0)
+                return r;
+
+        worsen(result, result_of(r));
+        if (r == 0 || r == TRANSACTION_E_NOTHING) {
+                item_commit(item);
+                notify(&item->move, r == 0 ? EVENT_DONE : EVENT_NOTHING, "end", NULL);
+        }
+        return 0;
+}
+
+/* Tell of everything that is in the way of any of them. */
+static void report_refusals(const Item *items, size_t n) {
+        for (size_t i = 0; i < n; ++i)
+                if (items[i].findings.n > 0)
+                        notify_findings(&items[i].move, &items[i].findings, "check");
+}
+
+static void hold_signals(sigset_t *old) {
+        sigset_t set;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGHUP);
+        (void) sigprocmask(SIG_BLOCK, &set, old);
+}
+
+/* Who asked us to end meanwhile gets what he wanted: we are about to. */
+static void release_signals(const sigset_t *old) {
+        const struct timespec now = {};
+        sigset_t pending;
+
+        sigemptyset(&pending);
+        sigaddset(&pending, SIGINT);
+        sigaddset(&pending, SIGTERM);
+        sigaddset(&pending, SIGHUP);
+        while (sigtimedwait(&pending, NULL, &now) > 0)
+                ;
+        (void) sigprocmask(SIG_SETMASK, old, NULL);
+}
+
+static int run_items(Item *items, const SwitchRequest *request, SwitchResult *result) {
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < request->n_gpus; ++i)
+                r = item_enter(&items[i], request->gpus[i], result);
+        /* One finding is enough to stop, but all of them are to be told. */
+        if (*result == SWITCH_DONE)
+                for (size_t i = 0; r == 0 && i < request->n_gpus; ++i)
+                        r = item_check(&items[i], result);
+        if (r == 0 && *result != SWITCH_DONE)
+                report_refusals(items, request->n_gpus);
+        for (size_t i = 0; r == 0 && *result == SWITCH_DONE && i < request->n_gpus; ++i)
+                r = item_move(&items[i], result);
+        return r;
+}
+
+/**
+ * switch_run() - move GPUs
+ * @context:    where, and who is told
+ * @request:    which, and where to
+ * @ret:        the worst result of all
+ *
+ * The observer is told of every result, refusal and failure.
+ *
+ * Return: 0 on success, whatever the result is; negative error code on failure.
+ */
+int switch_run(SwitchContext *context, const SwitchRequest *request, SwitchResult *ret) {
+        SwitchResult result = SWITCH_DONE;
+        sigset_t old;
+        Item *items;
+        int r;
+
+        items = items_new(context, request);
+        if (!items)
+                return -ENOMEM;
+
+        hold_signals(&old);
+        r = run_items(items, request, &result);
+        release_signals(&old);
+
+        items_free(items, request->n_gpus);
+        if (r < 0)
+                return r;
+        *ret = result;
+        return 0;
+}

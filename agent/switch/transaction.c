@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Transactions
+ *
+ * Origin and intent are on disk before the first write. When a step fails, the
+ * way back is planned from where the GPU is then, not replayed from a list of what
+ * was done: the truth is in sysfs. When that fails too, the intent stays, so that
+ * the next one who comes tries again before anything else; nothing is retried in a
+ * loop. When a write does not come back, nothing more is written at all: the GPU is
+ * marked, and left to the kernel.
+ */
+
+#include <string.h>
+#include <time.h>
+
+#include "base/text.h"
+#include "kernel/child.h"
+#include "record/stuck.h"
+#include "switch/facts.h"
+#include "switch/transaction.h"
+
+/* What stopped a plan. */
+typedef struct Trouble {
+        const Step *step;
+        StepResult result;
+} Trouble;
+
+static uint64_t realtime_usec(void) {
+        struct timespec ts;
+
+        clock_gettime(CLOCK_REALTIME, &ts);
+        return (uint64_t) ts.tv_sec * USEC_PER_SEC + ts.tv_nsec / 1000;
+}
+
+/* "could not bind 0000:01:00.2 to vfio-pci: No such device" */
+static char *trouble_format(const Trouble *trouble) {
+        _cleanup_(freep) char *what = NULL;
+
+        if (step_describe(trouble->step, &what) < 0)
+                return NULL;
+        return trouble->result.reason
+                        ? text_format("could not %s: %s", what, trouble->result.reason)
+                        : text_format("could not %s", what);
+}
+
+static int mark_stuck(const Transaction *transaction, const Trouble *trouble) {
+        Stuck stuck = {
+                .gpu = transaction->move->gpu->address,
+                .function = trouble->step->function,
+                .pid = trouble->result.pid,
+                .action = (char *) step_kind_to_string(trouble->step->kind),
+                .driver = trouble->step->value,
+                .since_usec = realtime_usec(),
+        };
+
+        return stuck_save(&stuck, transaction->move->context->roots->run_fd);
+}
+
+static bool is_notable(const Step *step) {
+        return step->kind == STEP_UNBIND || step->kind == STEP_BIND || step->kind == STEP_PROBE;
+}
+
+/*
+ * Carry out a plan. Return: 0 if all of it is done; one of STEP_E_* with @trouble,
+ * which then refers to a step of @plan. Never a negative error code.
+ */
+static int
+run_plan(const Transaction *transaction, const Gpu *gpu, const Plan *plan, Trouble *trouble) {
+        Move *move = transaction->move;
+        StepContext context = {
+                .roots = move->context->roots,
+                .modules = move->context->modules,
+                .lock = transaction->lock,
+                .gpu = gpu,
+                .preflight = transaction->preflight,
+        };
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < plan->n_steps; ++i) {
+                const Step *step = &plan->steps[i];
+                StepResult result;
+
+                r = step_run(&context, step, &result);
+                /* Half-way there is no place to stop: an error of ours is undone like a refusal. */
+                if (r < 0) {
+                        free(result.reason);
+                        result.reason = strdup(strerror(-r));
+                        result.error = -r;
+                        r = STEP_E_REFUSED;
+                }
+                if (r == STEP_E_REFUSED && step->optional) {
+                        _cleanup_(freep) char *reason = NULL;
+
+                        reason = trouble_format(&(Trouble){ .step = step, .result = result });
+                        notify(move, EVENT_WARNING, step_kind_to_string(step->kind), reason);
+                        r = 0;
+                }
+                if (r > 0) {
+                        *trouble = (Trouble){ .step = step, .result = result };
+                        break;
+                }
+                if (r == 0 && is_notable(step))
+                        notify_step(move, step, result.usec);
+                step_result_deinit(&result);
+        }
+
+        step_context_release(&context);
+        return r;
+}
+
+/* Everything is over, well or as before: what was written down is not needed any more. */
+static int forget(const Transaction *transaction, Mode where) {
+        int run_fd = transaction->move->context->roots->run_fd, r = 0;
+        Address gpu = transaction->move->gpu->address;
+
+        if (where == MODE_HOST)
+                r = origin_forget(run_fd, gpu);
+        if (r >= 0)
+                r = intent_remove(run_fd, gpu);
+        return r < 0 ? r : 0;
+}
+
+/* A holder that only an errno showed (EBUSY of the group node): look who it is. */
+static int find_holders(const Transaction *transaction, Trouble *trouble) {
+        Findings *findings = &trouble->result.findings;
+        Finding *finding;
+        int r;
+
+        if (findings->n == 0) {
+                r = preflight_holders(transaction->preflight, findings);
+                if (r < 0)
+                        return r;
+        }
+        if (findings->n > 0)
+                return 0;
+
+        r = findings_push(findings, FINDING_UNKNOWN, trouble->step->function, &finding);
+        if (r >= 0)
+                finding->error = EBUSY;
+        return r;
+}
+
+/* Bring the GPU back to where it came from. As run_plan(), but -ENODEV if it is gone. */
+static int roll_back(const Transaction *transaction, Trouble *trouble, char **ret_reason) {
+        SwitchContext *context = transaction->move->context;
+        Mode back = transaction->move->from == MODE_PASSTHROUGH ? MODE_PASSTHROUGH : MODE_HOST;
+        Facts facts = FACTS_NULL;
+        Plan plan = PLAN_NULL;
+        Gpu gpu;
+        int r;
+
+        r = gpu_init(&gpu, context->roots->sysfs, transaction->move->gpu->address);
+        if (r)
+                return r < 0 ? r : -ENODEV;
+
+        r = facts_init(&facts, context->roots, context->modules, &gpu, back);
+        if (r == 0)
+                r = facts_plan(&facts, context->roots->sysfs, &gpu, back, &plan);
+        else if (r > 0)
+                r = -ETIMEDOUT;
+        if (r == 0)
+                r = run_plan(transaction, &gpu, &plan, trouble);
+        if (r == STEP_E_LATE && mark_stuck(transaction, trouble) < 0)
+                r = -EIO;
+        if (r > 0)
+                *ret_reason = trouble_format(trouble);
+
+        plan_deinit(&plan);
+        facts_deinit(&facts);
+        gpu_deinit(&gpu);
+        return r;
+}
+
+/* Something stopped us on the way. Return: one of TRANSACTION_E_*, or a negative error code. */
+static int give_up(const Transaction *transaction, int why, Trouble *trouble) {
+        _cleanup_(freep) char *reason = NULL, *again = NULL, *both = NULL;
+        Mode back = transaction->move->from == MODE_PASSTHROUGH ? MODE_PASSTHROUGH : MODE_HOST;
+        const char *phase = step_kind_to_string(trouble->step->kind);
+        Trouble next = {};
+        int r;
+
+        reason = trouble_format(trouble);
+        if (why == STEP_E_LATE) {
+                r = mark_stuck(transaction, trouble);
+                if (r < 0)
+                        return r;
+                notify(transaction->move, EVENT_STUCK, phase, reason);
+                return TRANSACTION_E_STUCK;
+        }
+        if (why == STEP_E_BUSY) {
+                r = find_holders(transaction, trouble);
+                if (r < 0)
+                        return r;
+        }
+
+        r = roll_back(transaction, &next, &again);
+        step_result_deinit(&next.result);
+        if (r == 0)
+                r = forget(transaction, back);
+        if (r == 0 && why == STEP_E_BUSY) {
+                notify_findings(transaction->move, &trouble->result.findings, phase);
+                return TRANSACTION_E_BUSY;
+        }
+        if (r == 0) {
+                notify(transaction->move, EVENT_ROLLED_BACK, phase, reason);
+                return TRANSACTION_E_FAILED;
+        }
+
+        if (r < 0)
+                again = strdup(strerror(-r));
+        both = text_format(
+                        "%s; and on the way back: %s", reason ?: "it failed", again ?: "it failed");
+        notify(transaction->move, r == STEP_E_LATE ? EVENT_STUCK : EVENT_ROLLBACK_FAILED, phase,
+                        both);
+        return r == STEP_E_LATE ? TRANSACTION_E_STUCK : TRANSACTION_E_BROKEN;
+}
+
+static int write_down(const Transaction *transaction, const Facts *facts) {
+        Move *move = transaction->move;
+        Intent intent = {
+                .address = move->gpu->address,
+                .identity = move->gpu->functions[0].identity,
+                .from = move->from,
+                .to = move->to,
+                .trigger = move->trigger,
+        };
+        int run_fd = move->context->roots->run_fd, r = 0;
+
+        if (facts->fresh_origin)
+                r = origin_save(&facts->origin, run_fd);
+        return r < 0 ? r : intent_save(&intent, run_fd);
+}
+
+static int run_noted(const Transaction *transaction, const Facts *facts, const Plan *plan) {
+        Move *move = transaction->move;
+        Trouble trouble = {};
+        int r;
+
+        r = write_down(transaction, facts);
+        if (r < 0)
+                return r;
+
+        notify(move, EVENT_STARTED, "start", NULL);
+        r = run_plan(transaction, move->gpu, plan, &trouble);
+        if (r > 0)
+                r = give_up(transaction, r, &trouble);
+        else if (r == 0)
+                r = forget(transaction, move->to);
+        step_result_deinit(&trouble.result);
+        return r;
+}
+
+/**
+ * transaction_run() - move a GPU
+ * @transaction: which, and where to; its lock is held
+ *
+ * Checks for users once more before the first unbind, but for nothing else: that
+ * is done before (see switch.c). Tells the observer of whatever goes wrong, and of
+ * each function that moves.
+ *
+ * Return: 0 if it is moved and verified, one of TRANSACTION_E_* if not, negative
+ *         error code on failure; then the intent is still there.
+ */
+int transaction_run(const Transaction *transaction) {
+        SwitchContext *context = transaction->move->context;
+        const Gpu *gpu = transaction->move->gpu;
+        Mode to = transaction->move->to;
+        Facts facts = FACTS_NULL;
+        Plan plan = PLAN_NULL;
+        int r;
+
+        r = facts_init(&facts, context->roots, context->modules, gpu, to);
+        if (r)
+                return r < 0 ? r : -ETIMEDOUT;
+
+        r = facts_plan(&facts, context->roots->sysfs, gpu, to, &plan);
+        if (r == 0 && plan.n_steps == 0) {
+                r = forget(transaction, to);
+                if (r == 0)
+                        r = TRANSACTION_E_NOTHING;
+        } else if (r == 0) {
+                r = run_noted(transaction, &facts, &plan);
+        }
+
+        plan_deinit(&plan);
+        facts_deinit(&facts);
+        return r;
+}
