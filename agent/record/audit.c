@@ -136,15 +136,13 @@ static int append_duration(Text *message, uint64_t usec) {
         return text_append(message, " in %.1f s", (double) usec / USEC_PER_SEC);
 }
 
+/* What happened, to the GPU as a whole; without the reason. */
 static int append_what(Text *message, const Event *event) {
         const char *from = mode_to_string(event->from), *to = mode_to_string(event->to);
 
         switch (event->kind) {
         case EVENT_STARTED:
                 return text_append(message, "moving from %s to %s", from, to);
-        case EVENT_STEP:
-                return text_append(
-                                message, "%s %s", event->phase ?: "step", event->result ?: "done");
         case EVENT_DONE:
                 return text_append(message, "moved from %s to %s", from, to);
         case EVENT_NOTHING:
@@ -162,35 +160,50 @@ static int append_what(Text *message, const Event *event) {
         case EVENT_UNSTUCK:
                 return text_append(message, "not stuck any more");
         case EVENT_RECOVERED:
-                return text_append(message, "a switch to %s that was cut off is %s now", to,
-                                event->result ?: "cleaned up");
+                return text_append(message, "a switch had been cut off; is in %s now", to);
         case EVENT_WARNING:
-        default:
                 return text_append(message, "warning");
+        default:
+                return text_append(
+                                message, "%s", event->phase ?: event_kind_to_string(event->kind));
         }
+}
+
+/* "unbind 0000:01:00.1 from snd_hda_intel: done in 95 ms": the reason is the step. */
+static int append_step(Text *message, const Event *event) {
+        int r;
+
+        r = text_append(message, "%s: %s", event->reason ?: event->phase ?: "step", event->result ?: "done");
+        return r < 0 ? r : append_duration(message, event->usec);
+}
+
+static int append_whole(Text *message, const Event *event) {
+        int r;
+
+        r = append_what(message, event);
+        if (r >= 0 && event->kind == EVENT_DONE)
+                r = append_duration(message, event->usec);
+        if (r >= 0 && event->reason)
+                r = text_append(message, ": %s", event->reason);
+        return r;
 }
 
 /**
  * audit_message() - an event as one short sentence
  * @event:      event
- * @ret:        "ADDRESS: what happened[ in TIME][: reason]"; free() it
+ * @ret:        "GPU: what happened[ in TIME][: reason]"; free() it
  *
  * Return: 0 on success, negative error code on failure.
  */
 int audit_message(const Event *event, char **ret) {
-        bool timed = event->kind == EVENT_DONE || event->kind == EVENT_STEP;
         char address[ADDRESS_STRING_MAX];
         Text message = TEXT_NULL;
         int r;
 
-        address_format(event->function ? *event->function : event->gpu->address, address);
-        r = text_append(&message, "%s: ", address);
+        r = text_append(&message, "%s: ", address_format(event->gpu->address, address));
         if (r >= 0)
-                r = append_what(&message, event);
-        if (r >= 0 && timed && event->usec > 0)
-                r = append_duration(&message, event->usec);
-        if (r >= 0 && event->reason)
-                r = text_append(&message, ": %s", event->reason);
+                r = event->kind == EVENT_STEP ? append_step(&message, event)
+                                              : append_whole(&message, event);
         if (r < 0) {
                 text_deinit(&message);
                 return r;

@@ -112,6 +112,10 @@ static int explain_first(const Findings *findings, const Gpu *gpu, Mode to, Text
         return r < 0 ? r : words_append_remedy(out, &subject);
 }
 
+static bool is_process(const Finding *finding) {
+        return finding->kind == FINDING_HOLDER || finding->kind == FINDING_UNKNOWN;
+}
+
 /* "812 (ollama) /dev/nvidia0, 977 (Xorg) /dev/dri/card1" */
 static int list_holders(const Findings *findings, Text *out) {
         int r;
@@ -119,8 +123,7 @@ static int list_holders(const Findings *findings, Text *out) {
         for (size_t i = 0; i < findings->n; ++i) {
                 const Subject subject = { .finding = &findings->items[i] };
 
-                if (subject.finding->kind != FINDING_HOLDER &&
-                                subject.finding->kind != FINDING_UNKNOWN)
+                if (subject.finding->pid == 0 || !is_process(subject.finding))
                         continue;
                 r = text_append(out, "%s", out->n > 0 ? ", " : "");
                 if (r >= 0)

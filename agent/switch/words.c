@@ -19,10 +19,12 @@
 
 #define INSIST "or insist: vfioptctl switch --direct --allow-display @mode@ @gpu@"
 
-static const struct {
+typedef struct Words {
         const char *sentence;
         const char *remedy;
-} words[_FINDING_MAX] = {
+} Words;
+
+static const Words words[_FINDING_MAX] = {
         [FINDING_NO_IOMMU] = { "@function@ is in no IOMMU group",
                         "enable VT-d or AMD-Vi in the firmware, and on Intel boot with intel_iommu=on" },
         [FINDING_UNSAFE_IOMMU] = { "its IOMMU group protects nothing (noiommu mode)",
@@ -64,6 +66,28 @@ static const struct {
         [FINDING_UNKNOWN] = { "cannot tell whether it is in use by @who@: @error@", "kill @pid@" },
 };
 
+/* The same kinds, where less is known. */
+static const Words words_stranger_unnamed = {
+        "a device that is not a PCI device shares its IOMMU group @number@",
+        "put the card into another slot",
+};
+static const Words words_off_bus_late = {
+        "it does not answer on the PCI bus in time",
+        "power the machine off and on again",
+};
+static const Words words_stuck_somewhere = {
+        "something that the kernel does with @function@ is stuck",
+        "save your work, then systemctl reboot --force --force",
+};
+static const Words words_unknown_who = {
+        "somebody uses @function@: @error@",
+        "end the programs that may use it",
+};
+static const Words words_unknown_node = {
+        "cannot tell who uses @node@: @error@",
+        "try again",
+};
+
 static bool has_suffix(const char *s, const char *suffix) {
         size_t n = s ? strlen(s) : 0, k = strlen(suffix);
 
@@ -79,8 +103,9 @@ static const char *remedy_for_process(const Finding *finding) {
         if (finding->session)
                 return "close it, or loginctl terminate-session @session@";
         if (has_suffix(finding->unit, ".service") && !has_prefix(finding->unit, "user@"))
-                return "systemctl stop @unit@";
-        return words[FINDING_HOLDER].remedy;
+                return finding->user_unit ? "as its user: systemctl --user stop @unit@"
+                                          : "systemctl stop @unit@";
+        return finding->user_unit ? "close it, or kill @pid@" : "kill @pid@";
 }
 
 static const char *remedy_for_holder(const Finding *finding) {
@@ -92,21 +117,41 @@ static const char *remedy_for_holder(const Finding *finding) {
         return remedy_for_process(finding);
 }
 
-static const char *choose_remedy(const Finding *finding) {
-        bool denied = finding->error == EACCES || finding->error == EPERM;
+static const char *remedy_for_unknown(const Finding *finding) {
+        return finding->error == EACCES || finding->error == EPERM ? "look as root"
+                                                                   : remedy_for_process(finding);
+}
+
+static Words choose_words(const Finding *finding) {
+        Words chosen = words[finding->kind];
 
         switch (finding->kind) {
         case FINDING_HOLDER:
-                return remedy_for_holder(finding);
+                chosen.remedy = remedy_for_holder(finding);
+                break;
         case FINDING_UNKNOWN:
-                return denied ? "look as root" : remedy_for_process(finding);
+                if (finding->pid == 0)
+                        return finding->node ? words_unknown_node : words_unknown_who;
+                chosen.remedy = remedy_for_unknown(finding);
+                break;
         case FINDING_STRANGER:
-                if (has_prefix(finding->detail, "nvidia") || has_prefix(finding->detail, "nouveau"))
-                        return "move both at once: vfioptctl switch --direct @mode@ @gpu@ @other@";
-                return words[finding->kind].remedy;
+                if (!finding->detail)
+                        return words_stranger_unnamed;
+                if (!strcmp(finding->detail, "nvidia") || !strcmp(finding->detail, "nouveau"))
+                        chosen.remedy = "move both at once: vfioptctl switch --direct @mode@ @gpu@ @other@";
+                break;
+        case FINDING_STUCK:
+                if (!finding->detail)
+                        return words_stuck_somewhere;
+                break;
+        case FINDING_OFF_BUS:
+                if (finding->error == ETIMEDOUT)
+                        return words_off_bus_late;
+                break;
         default:
-                return words[finding->kind].remedy;
+                break;
         }
+        return chosen;
 }
 
 /* facts */
@@ -248,10 +293,10 @@ static int expand(Text *out, const char *template, const Subject *subject) {
 
 /* What is in the way, without a full stop. */
 int words_append_sentence(Text *out, const Subject *subject) {
-        return expand(out, words[subject->finding->kind].sentence, subject);
+        return expand(out, choose_words(subject->finding).sentence, subject);
 }
 
 /* What would help: a command, or an action. */
 int words_append_remedy(Text *out, const Subject *subject) {
-        return expand(out, choose_remedy(subject->finding), subject);
+        return expand(out, choose_words(subject->finding).remedy, subject);
 }

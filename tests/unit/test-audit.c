@@ -45,8 +45,8 @@ static void assert_message(const Event *e, const char *expected) {
 static void every_kind_has_a_sentence_of_its_own(void **state _unused_) {
         static const char *const sentences[_EVENT_MAX] = {
                 [EVENT_STARTED] = "0000:01:00.0: moving from host to passthrough",
-                [EVENT_STEP] = "0000:01:00.0: step done",
-                [EVENT_DONE] = "0000:01:00.0: moved from host to passthrough",
+                [EVENT_STEP] = "0000:01:00.0: step: done in 0.0 ms",
+                [EVENT_DONE] = "0000:01:00.0: moved from host to passthrough in 0.0 ms",
                 [EVENT_NOTHING] = "0000:01:00.0: is in passthrough already",
                 [EVENT_BUSY] = "0000:01:00.0: refused",
                 [EVENT_PRECONDITION] = "0000:01:00.0: refused",
@@ -57,7 +57,7 @@ static void every_kind_has_a_sentence_of_its_own(void **state _unused_) {
                 [EVENT_STUCK] = "0000:01:00.0: stuck in the kernel on the way to passthrough",
                 [EVENT_UNSTUCK] = "0000:01:00.0: not stuck any more",
                 [EVENT_RECOVERED] =
-                                "0000:01:00.0: a switch to passthrough that was cut off is cleaned up now",
+                                "0000:01:00.0: a switch had been cut off; is in passthrough now",
                 [EVENT_WARNING] = "0000:01:00.0: warning",
         };
 
@@ -77,14 +77,16 @@ static void the_reason_comes_last(void **state _unused_) {
                         "systemctl stop ollama.service");
 }
 
-static void a_step_names_its_function(void **state _unused_) {
+static void a_step_is_told_in_its_own_words(void **state _unused_) {
         Event e = event(EVENT_STEP);
 
         e.function = &audio;
         e.phase = "unbind";
         e.result = "done";
         e.usec = 95000;
-        assert_message(&e, "0000:01:00.1: unbind done in 95 ms");
+        assert_message(&e, "0000:01:00.0: unbind: done in 95 ms");
+        e.reason = "unbind 0000:01:00.1 from snd_hda_intel";
+        assert_message(&e, "0000:01:00.0: unbind 0000:01:00.1 from snd_hda_intel: done in 95 ms");
 }
 
 static void a_duration_has_a_fitting_unit(void **state _unused_) {
@@ -296,7 +298,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(every_kind_has_a_sentence_of_its_own),
                 cmocka_unit_test(the_reason_comes_last),
-                cmocka_unit_test(a_step_names_its_function),
+                cmocka_unit_test(a_step_is_told_in_its_own_words),
                 cmocka_unit_test(a_duration_has_a_fitting_unit),
                 cmocka_unit_test(every_record_has_every_field),
                 cmocka_unit_test(message_ids_differ),
