@@ -14,16 +14,16 @@
 
 typedef enum FindingKind {
         /* A precondition does not hold: waiting does not help (exit code 4). */
-        FINDING_NO_IOMMU,       /* the function is in no IOMMU group */
-        FINDING_UNSAFE_IOMMU,   /* the group is one of noiommu mode */
-        FINDING_STRANGER,       /* .other, bound to .detail (a driver), shares the group .number */
+        FINDING_NO_IOMMU,     /* the function is in no IOMMU group */
+        FINDING_UNSAFE_IOMMU, /* the group is one of noiommu mode */
+        FINDING_STRANGER, /* .other, of driver .detail, shares the group .number; no .detail: no PCI device */
         FINDING_OTHER_CARD,     /* not the card that was here; .detail is the remembered one's id */
         FINDING_VIRTUAL,        /* virtual functions or mediated devices exist on it */
         FINDING_BOOT_DISPLAY,   /* the firmware's and console's display */
         FINDING_DISPLAY_ACTIVE, /* the connector .detail is lit */
         FINDING_CANNOT_RELEASE, /* driver version .detail with modeset cannot let one GPU go */
-        FINDING_OFF_BUS,        /* it does not answer any more */
-        FINDING_FELL_OFF,       /* the kernel log says that it fell off the bus (Xid 79) */
+        FINDING_OFF_BUS,  /* it does not answer any more, or not in time (.error is ETIMEDOUT) */
+        FINDING_FELL_OFF, /* the kernel log says that it fell off the bus (Xid 79) */
         FINDING_NO_VFIO_DRIVER, /* there is no vfio-pci in this kernel */
         FINDING_NO_HOST_DRIVER, /* nothing known to bind the display function to */
         FINDING_STUCK,          /* an earlier write never came back: .pid still waits */
@@ -33,7 +33,7 @@ typedef enum FindingKind {
         FINDING_CUDA,    /* UVM retains the GPU */
         FINDING_USB,     /* the USB device .detail hangs on the card's own port */
         FINDING_STARTED, /* the adapter is started, and nobody is seen who did */
-        FINDING_UNKNOWN, /* .pid could not be looked into (.error); counts as busy */
+        FINDING_UNKNOWN, /* .pid, or .node where that is 0, could not be looked into (.error) */
         _FINDING_MAX,
 } FindingKind;
 
@@ -47,11 +47,12 @@ typedef struct Finding {
         /* who */
         pid_t pid;
         uid_t uid;
-        char *command; /* process name */
-        char *unit;    /* systemd unit, or NULL */
-        char *session; /* login session, or NULL */
-        char *node;    /* like "/dev/nvidia0" */
-        bool mapped;   /* a mapping of it is left, no open file */
+        char *command;  /* process name */
+        char *unit;     /* systemd unit, or NULL */
+        bool user_unit; /* .unit is one of the user's own manager (systemctl --user) */
+        char *session;  /* login session, or NULL */
+        char *node;     /* like "/dev/nvidia0" */
+        bool mapped;    /* a mapping of it is left, no open file */
 } Finding;
 
 typedef struct Findings {

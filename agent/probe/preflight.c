@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Pre-flight
+ *
+ * Composes the checks. Preconditions are facts which waiting does not change;
+ * holders are somebody's use, which may end, and which are looked for once more
+ * right before the first unbind. What is not known counts as busy.
+ */
+
+#include <string.h>
+
+#include "base/text.h"
+#include "probe/bus.h"
+#include "probe/display.h"
+#include "probe/group.h"
+#include "probe/holders.h"
+#include "probe/nvidia.h"
+#include "probe/preflight.h"
+#include "probe/usb.h"
+
+static bool is_on_nvidia(const Gpu *gpu) {
+        return gpu->functions[0].driver && !strcmp(gpu->functions[0].driver, NVIDIA_DRIVER);
+}
+
+static int check_virtual(const Gpu *gpu, Findings *findings) {
+        int r;
+
+        for (size_t i = 0; i < gpu->n_functions; ++i) {
+                if (!gpu->functions[i].has_virtual)
+                        continue;
+                r = findings_push(findings, FINDING_VIRTUAL, gpu->functions[i].address, NULL);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Something that must be known and cannot be read: busy, for all we know. */
+static int push_unknown(Findings *findings, Address function, const char *what, int error) {
+        Finding *finding;
+        int r;
+
+        r = findings_push(findings, FINDING_UNKNOWN, function, &finding);
+        if (r < 0)
+                return r;
+
+        finding->error = error;
+        finding->node = strdup(what);
+        return finding->node ? 0 : -ENOMEM;
+}
+
+/* Can the driver let go of this one GPU while nvidia-drm is there? */
+static int check_release(Sysfs *sysfs, const Gpu *gpu, Findings *findings) {
+        _cleanup_(freep) char *text = NULL;
+        NvidiaVersion version;
+        Finding *finding;
+        bool modeset;
+        int r;
+
+        r = nvidia_read_version(sysfs, &text);
+        if (r < 0)
+                return r;
+        if (r == 0 && nvidia_version_parse(text, &version) == 0 &&
+                        nvidia_version_releases_gpus(version))
+                return 0;
+
+        r = nvidia_read_modeset(sysfs, &modeset);
+        if (r == -EACCES || r == -EPERM)
+                return push_unknown(findings, gpu->address, "modeset of nvidia_drm", -r);
+        if (r < 0 || !modeset)
+                return r;
+
+        r = findings_push(findings, FINDING_CANNOT_RELEASE, gpu->address, &finding);
+        if (r < 0)
+                return r;
+        finding->detail = text ? TAKE_PTR(text) : strdup("unknown");
+        return finding->detail ? 0 : -ENOMEM;
+}
+
+/* Before a GPU leaves the host. */
+static int check_leaving(const PreflightInput *input, Findings *findings) {
+        Sysfs *sysfs = input->roots->sysfs;
+        int r;
+
+        r = group_check(sysfs, input->gpu, input->moving, input->n_moving, findings);
+        if (r < 0)
+                return r;
+
+        /* With the display function on vfio already, the rest of the card can follow. */
+        if (driver_is_vfio(sysfs, input->gpu->functions[0].driver))
+                return 0;
+
+        if (!input->allow_display) {
+                r = display_check(sysfs, input->gpu, findings);
+                if (r < 0)
+                        return r;
+        }
+        if (!is_on_nvidia(input->gpu))
+                return 0;
+
+        r = check_release(sysfs, input->gpu, findings);
+        if (r < 0)
+                return r;
+        return bus_check_log(input->roots->dev_fd, input->gpu, findings);
+}
+
+/**
+ * preflight_preconditions() - is there anything in the way that will not go away?
+ * @input:      which GPU, and where to
+ * @findings:   where to add what is found
+ *
+ * Return: 0 on success, whatever was found; negative error code on failure.
+ */
+int preflight_preconditions(const PreflightInput *input, Findings *findings) {
+        int r;
+
+        r = bus_check(input->roots->sysfs, input->gpu, findings);
+        if (r >= 0)
+                r = check_virtual(input->gpu, findings);
+        if (r >= 0 && input->to == MODE_PASSTHROUGH)
+                r = check_leaving(input, findings);
+        return r;
+}
+
+/* Does CUDA hold the GPU, through UVM and so without any file of the GPU's own? */
+static int check_cuda(int proc_fd, const Gpu *gpu, Findings *findings) {
+        NvidiaGpu info = NVIDIA_GPU_NULL;
+        bool retained = false;
+        Finding *finding;
+        int r;
+
+        /* A GPU that the driver tells of but has no UUID was never started. */
+        r = nvidia_gpu_init(&info, proc_fd, gpu->address);
+        if (r == NVIDIA_E_MISSING || (r == 0 && info.uuid))
+                r = nvidia_is_retained(proc_fd, info.uuid, &retained);
+        if (r >= 0 && retained) {
+                r = findings_push(findings, FINDING_CUDA, gpu->address, &finding);
+                if (r >= 0)
+                        finding->detail = TAKE_PTR(info.uuid);
+        }
+        nvidia_gpu_deinit(&info);
+        return r;
+}
+
+/*
+ * The last resort: the adapter is started, but by whom? Not asked where nvidia-drm
+ * starts it, or the driver does on its own.
+ */
+static int check_started(const Roots *roots, const Gpu *gpu, Findings *findings) {
+        bool started, modeset = false, on_probe;
+        int r;
+
+        r = nvidia_is_started(roots->sysfs, gpu->address, &started);
+        if (r < 0 || !started)
+                return r;
+
+        r = nvidia_starts_on_probe(roots->proc_fd, &on_probe);
+        if (r < 0 || on_probe)
+                return r;
+        r = nvidia_read_modeset(roots->sysfs, &modeset);
+        if (r < 0 && r != -EACCES && r != -EPERM)
+                return r;
+        return modeset ? 0 : findings_push(findings, FINDING_STARTED, gpu->address, NULL);
+}
+
+/**
+ * preflight_holders() - does anybody use the GPU?
+ * @input:      which GPU, and where to
+ * @findings:   where to add what is found
+ *
+ * Return: 0 on success, whatever was found; negative error code on failure.
+ */
+int preflight_holders(const PreflightInput *input, Findings *findings) {
+        size_t n_before = findings->n;
+        Nodes nodes;
+        int r;
+
+        r = nodes_init(&nodes, input->roots, input->gpu, input->to);
+        if (r < 0)
+                return r;
+        r = holders_find(input->roots->proc_fd, input->gpu, &nodes, findings);
+        nodes_deinit(&nodes);
+        if (r < 0 || input->to == MODE_HOST)
+                return r;
+
+        r = usb_check(input->roots->sysfs, input->gpu, findings);
+        if (r < 0 || !is_on_nvidia(input->gpu))
+                return r;
+        r = check_cuda(input->roots->proc_fd, input->gpu, findings);
+        if (r < 0 || findings->n > n_before)
+                return r;
+        return check_started(input->roots, input->gpu, findings);
+}
