@@ -30,8 +30,8 @@ struct module;
 /* Any device of NVIDIA's with exactly this class. */
 #define STANDIN_PCI_CLASS(cls)                                                                     \
 	{                                                                                          \
-		PCI_DEVICE(PCI_VENDOR_ID_NVIDIA, PCI_ANY_ID), .class = (cls) << 8,                 \
-							      .class_mask = ~0                     \
+		.vendor = PCI_VENDOR_ID_NVIDIA, .device = PCI_ANY_ID, .subvendor = PCI_ANY_ID,     \
+		.subdevice = PCI_ANY_ID, .class = (cls) << 8, .class_mask = ~0,                    \
 	}
 
 struct standin_gpu_info {
@@ -56,15 +56,23 @@ unsigned int standin_gpu_enumerate(struct standin_gpu_info infos[static STANDIN_
 void standin_set_client(const struct standin_client *client);
 
 /* nvidia: what every module of the set shares */
+const char *standin_version(void);
 void standin_version_apply(struct module *module);
 bool standin_version_at_least(unsigned int major, unsigned int minor, unsigned int patch);
 bool standin_list_names(const char *list, struct pci_dev *pdev);
 void standin_node_add(unsigned int major, unsigned int minor, const char *name);
 void standin_node_del(unsigned int major, unsigned int minor);
 
-/* nvidia-modeset: its one client */
+/*
+ * nvidia-modeset: all that nvidia-drm may use. It does not call into nvidia
+ * itself, so that modules depend on each other as the real ones do.
+ */
 int standin_kms_open_gpu(u32 id);
 void standin_kms_close_gpu(u32 id);
 void standin_kms_set_client(const struct standin_client *client);
+unsigned int standin_kms_enumerate(struct standin_gpu_info infos[static STANDIN_GPUS_MAX]);
+void standin_kms_version_apply(struct module *module);
+bool standin_kms_version_at_least(unsigned int major, unsigned int minor, unsigned int patch);
+bool standin_kms_list_names(const char *list, struct pci_dev *pdev);
 
 #endif

@@ -86,12 +86,12 @@ MODULE_PARM_DESC(lit, "GPUs that show a picture: all, or PCI addresses; implies 
 
 bool card_wants_lit(struct card *card)
 {
-	return standin_list_names(lit_list, card->pdev);
+	return standin_kms_list_names(lit_list, card->pdev);
 }
 
 bool card_wants_connected(struct card *card)
 {
-	return standin_list_names(connected_list, card->pdev) || card_wants_lit(card);
+	return standin_kms_list_names(connected_list, card->pdev) || card_wants_lit(card);
 }
 
 static struct card *find_locked(u32 id)
@@ -138,7 +138,7 @@ static const struct standin_client nv_drm_callbacks = {
 static void probe_all(void)
 {
 	struct standin_gpu_info infos[STANDIN_GPUS_MAX];
-	const unsigned int n_infos = standin_gpu_enumerate(infos);
+	const unsigned int n_infos = standin_kms_enumerate(infos);
 	unsigned int i;
 
 	for (i = 0; i < n_infos; i++) {
@@ -150,21 +150,22 @@ static void probe_all(void)
 /* Not simply "from some version on": 580.95.05 is newer than 580.94.06 and lacks it. */
 static bool version_has_pergpu(void)
 {
-	if (standin_version_at_least(590, 44, 1))
+	if (standin_kms_version_at_least(590, 44, 1))
 		return true;
-	if (standin_version_at_least(590, 0, 0))
+	if (standin_kms_version_at_least(590, 0, 0))
 		return false;
-	if (standin_version_at_least(580, 105, 8))
+	if (standin_kms_version_at_least(580, 105, 8))
 		return true;
-	return standin_version_at_least(580, 94, 6) && !standin_version_at_least(580, 95, 0);
+	return standin_kms_version_at_least(580, 94, 6) &&
+	       !standin_kms_version_at_least(580, 95, 0);
 }
 
 static int __init nv_drm_init(void)
 {
-	standin_version_apply(THIS_MODULE);
+	standin_kms_version_apply(THIS_MODULE);
 
 	if (!modeset.given)
-		modeset.value = standin_version_at_least(595, 0, 0);
+		modeset.value = standin_kms_version_at_least(595, 0, 0);
 	if (!pergpu.given)
 		pergpu.value = version_has_pergpu();
 

@@ -7,6 +7,8 @@
  * are not told (nvkms_remove() of the real one says that it should, one day).
  */
 
+#define pr_fmt(fmt) "nvidia-modeset: " fmt
+
 #include <linux/init.h>
 #include <linux/module.h>
 #include <linux/rwsem.h>
@@ -37,6 +39,30 @@ void standin_kms_set_client(const struct standin_client *client)
 	up_write(&kms_client_sem);
 }
 EXPORT_SYMBOL_GPL(standin_kms_set_client);
+
+unsigned int standin_kms_enumerate(struct standin_gpu_info infos[static STANDIN_GPUS_MAX])
+{
+	return standin_gpu_enumerate(infos);
+}
+EXPORT_SYMBOL_GPL(standin_kms_enumerate);
+
+void standin_kms_version_apply(struct module *module)
+{
+	standin_version_apply(module);
+}
+EXPORT_SYMBOL_GPL(standin_kms_version_apply);
+
+bool standin_kms_version_at_least(unsigned int major, unsigned int minor, unsigned int patch)
+{
+	return standin_version_at_least(major, minor, patch);
+}
+EXPORT_SYMBOL_GPL(standin_kms_version_at_least);
+
+bool standin_kms_list_names(const char *list, struct pci_dev *pdev)
+{
+	return standin_list_names(list, pdev);
+}
+EXPORT_SYMBOL_GPL(standin_kms_list_names);
 
 static void nvkms_probe(const struct standin_gpu_info *info)
 {
@@ -69,6 +95,10 @@ static int __init nvkms_init(void)
 	if (r < 0)
 		return r;
 
+	pr_info("Loading NVIDIA UNIX Open Kernel Mode Setting Driver for x86_64  %s  Release Build"
+		"  (stand-in)\n",
+		standin_version());
+
 	standin_set_client(&nvkms_callbacks);
 	return 0;
 }
@@ -77,6 +107,7 @@ static void __exit nvkms_exit(void)
 {
 	standin_set_client(NULL);
 	user_exit();
+	pr_info("Unloading\n");
 }
 
 module_init(nvkms_init);

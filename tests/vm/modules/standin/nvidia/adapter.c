@@ -56,8 +56,7 @@ static void gpu_stop(struct standin_gpu *gpu)
 {
 	free_irq(gpu->irq, gpu);
 	pci_free_irq_vectors(gpu->pdev);
-	gpu->irq = gpu->pdev->irq;
-	gpu->started = false;
+	gpu->started = false; /* and the number stays in `information` */
 }
 
 static int gpu_start(struct standin_gpu *gpu)

@@ -96,7 +96,6 @@ void client_remove(struct standin_gpu *gpu);
 
 /* version.c */
 int version_init(void);
-const char *version_text(void);
 enum standin_order version_order(void);
 
 #endif

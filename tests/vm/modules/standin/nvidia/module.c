@@ -63,7 +63,7 @@ static int __init start(void)
 		goto unregister;
 
 	pr_err("loading NVIDIA UNIX Open Kernel Module for x86_64  %s  Release Build  (stand-in)\n",
-	       version_text());
+	       standin_version());
 
 	/* Last, as there: nothing can be opened before. */
 	r = chardev_init();

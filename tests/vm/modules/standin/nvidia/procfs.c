@@ -56,18 +56,21 @@ static int information_show(struct seq_file *s, void *v)
 	seq_puts(s, "DMA Mask: \t 0xfffffffff\n");
 	seq_printf(s, "Bus Location: \t %s\n", pci_name(gpu->pdev));
 	seq_printf(s, "Device Minor: \t %u\n", gpu->minor);
-	seq_printf(s, "GPU Firmware: \t %s\n", seen ? version_text() : "N/A");
+	seq_printf(s, "GPU Firmware: \t %s\n", seen ? standin_version() : "N/A");
 	seq_puts(s, "GPU Excluded:\t No\n");
 	return 0;
 }
 
 static int power_show(struct seq_file *s, void *v)
 {
-	seq_puts(s, "Runtime D3 status:          Disabled by default\n");
-	seq_puts(s, "Video Memory:               Active\n\n");
+	const struct standin_gpu *gpu = s->private;
+	const bool seen = READ_ONCE(gpu->seen);
+
+	seq_printf(s, "Runtime D3 status:          %s\n", seen ? "Disabled by default" : "?");
+	seq_printf(s, "Video Memory:               %s\n\n", seen ? "Active" : "?");
 	seq_puts(s, "GPU Hardware Support:\n");
-	seq_puts(s, " Video Memory Self Refresh: Not Supported\n");
-	seq_puts(s, " Video Memory Off:          Not Supported\n");
+	seq_printf(s, " Video Memory Self Refresh: %s\n", seen ? "Not Supported" : "?");
+	seq_printf(s, " Video Memory Off:          %s\n", seen ? "Not Supported" : "?");
 	return 0;
 }
 
@@ -82,7 +85,7 @@ static int version_show(struct seq_file *s, void *v)
 	seq_printf(s,
 		   "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  %s  Release Build"
 		   "  (stand-in)\n",
-		   version_text());
+		   standin_version());
 	seq_puts(s, "GCC version:  " CONFIG_CC_VERSION_TEXT "\n");
 	return 0;
 }

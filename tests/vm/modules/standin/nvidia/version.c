@@ -37,10 +37,11 @@ int version_init(void)
 	return order == 550 || order == 580 || order == 595 ? 0 : -EINVAL;
 }
 
-const char *version_text(void)
+const char *standin_version(void)
 {
 	return version;
 }
+EXPORT_SYMBOL_GPL(standin_version);
 
 enum standin_order version_order(void)
 {
