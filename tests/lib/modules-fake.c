@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Kernel Modules, faked
+ *
+ * Stands in for kernel/module.c, symbol for symbol: the modules of the newest
+ * fake tree, which register their drivers with the model when they are loaded.
+ * A load is numbered, recorded and disturbed like a write.
+ */
+
+#include <fnmatch.h>
+#include <string.h>
+
+#include "kernel/module.h"
+#include "lib/fake-tree.h"
+
+struct Modules {
+        FakeTree *tree;
+};
+
+int modules_new(Modules **ret_modules) {
+        Modules *modules;
+
+        modules = calloc(1, sizeof(*modules));
+        if (!modules)
+                return -ENOMEM;
+        modules->tree = fake_tree_newest();
+
+        *ret_modules = modules;
+        return 0;
+}
+
+Modules *modules_free(Modules *modules) {
+        free(modules);
+        return NULL;
+}
+
+/* Dashes and underscores are the same in the name of a module. */
+static bool same_name(const char *a, const char *b) {
+        for (; *a && *b; ++a, ++b)
+                if (*a != *b && !(strchr("-_", *a) && strchr("-_", *b)))
+                        return false;
+        return *a == *b;
+}
+
+static bool stands_for(const MachineModule *module, const char *alias) {
+        if (same_name(module->name, alias))
+                return true;
+        for (size_t i = 0; i < ARRAY_SIZE(module->aliases); ++i)
+                if (module->aliases[i][0] && !fnmatch(module->aliases[i], alias, 0))
+                        return true;
+        return false;
+}
+
+int modules_resolve(Modules *modules, const char *alias, char ***ret_names, size_t *ret_n) {
+        Machine *machine = modules->tree->machine;
+        char **names;
+        size_t n = 0;
+
+        names = calloc(machine->n_modules + 1, sizeof(*names));
+        if (!names)
+                return -ENOMEM;
+        for (unsigned int i = 0; i < machine->n_modules; ++i)
+                if (stands_for(&machine->modules[i], alias))
+                        names[n++] = strdup(machine->modules[i].name);
+        if (n == 0) {
+                free(names);
+                return MODULES_E_MISSING;
+        }
+
+        *ret_names = names;
+        *ret_n = n;
+        return 0;
+}
+
+static int load(FakeTree *tree, const Act *act) {
+        if (act->blocks)
+                machine_meet_gate(tree->machine);
+        return fake_module_insert(tree, act->driver);
+}
+
+int modules_load(Modules *modules, const char *name, int *ret_errno) {
+        Machine *machine = modules->tree->machine;
+        int r, error = 0;
+        bool any = false;
+
+        for (unsigned int i = 0; i < machine->n_modules; ++i) {
+                MachineModule *module = &machine->modules[i];
+                Act act = { .kind = ACT_LOAD, .path = "(load)", .value = module->name };
+
+                if (!stands_for(module, name))
+                        continue;
+                any = true;
+                strcpy(act.driver, module->name);
+                r = faults_act(modules->tree, &act, load);
+                if (r < 0)
+                        error = -r;
+        }
+        if (!any)
+                return MODULES_E_MISSING;
+        if (error) {
+                *ret_errno = error;
+                return MODULES_E_REFUSED;
+        }
+        return 0;
+}
