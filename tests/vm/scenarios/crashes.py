@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The switching process is killed after every single step: the next call makes it good."""
+
+from testvm import Gpu, scenario
+from testvm.product import clean, leftovers, on_vfio, state
+
+GPU = Gpu("rp1")
+
+# More system calls of the kind than any switch makes; the loops end before.
+MANY = 200
+
+
+def killed_at(vm, call, n, mode):
+    """Run a switch that is killed at its n-th call of a kind. False: it made fewer."""
+    script = (
+        f"strace -o /dev/null -e trace={call} -e inject={call}:signal=KILL:when={n} "
+        f"vfioptctl switch --direct {mode}"
+    )
+    return vm.sh(script, ok=(0, 137)).code == 137
+
+
+def good_again(vm, mode, before):
+    vm.sh(f"vfioptctl switch {mode}")
+    if mode == "passthrough":
+        on_vfio(vm, GPU)
+        vm.equal([f for f in leftovers(vm) if "/origin/" not in f], [], "files in /run/vfiopt")
+    else:
+        clean(vm, GPU, before=before)
+
+
+def kill_everywhere(vm, call, mode, then):
+    """Kill a switch to `mode` at each of its calls, then ask for `then`."""
+    before = state(vm, GPU)
+    opposite = {"passthrough": "host", "host": "passthrough"}[mode]
+    for n in range(1, MANY):
+        good_again(vm, opposite, before)
+        if not killed_at(vm, call, n, mode):
+            break
+        good_again(vm, then, before)
+    else:
+        vm.check(False, "the switch never came to its end")
+    vm.check(n > 8, f"only {n - 1} steps were killed")
+    good_again(vm, "host", before)
+
+
+@scenario(gpus=[GPU], timeout=300)
+def killed_after_each_step_to_passthrough(vm):
+    """To passthrough, killed after each write; the same again finishes it."""
+    kill_everywhere(vm, "waitid", "passthrough", "passthrough")
+
+
+@scenario(gpus=[GPU], timeout=300)
+def killed_after_each_step_to_host(vm):
+    """To host, killed after each write; the same again finishes it."""
+    kill_everywhere(vm, "waitid", "host", "host")
+
+
+@scenario(gpus=[GPU], timeout=300)
+def killed_while_each_child_writes(vm):
+    """To passthrough, killed while a child writes; the opposite undoes it."""
+    kill_everywhere(vm, "ppoll", "passthrough", "host")
+
+
+@scenario(gpus=[GPU], timeout=300)
+def killed_at_each_rename(vm):
+    """To passthrough, killed at each rename of a file of ours, and at each removal."""
+    before = state(vm, GPU)
+    for call in ("renameat", "unlinkat"):
+        for n in range(1, MANY):
+            good_again(vm, "host", before)
+            if not killed_at(vm, call, n, "passthrough"):
+                break
+            good_again(vm, "passthrough", before)
+        good_again(vm, "host", before)

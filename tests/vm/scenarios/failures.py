@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Something goes wrong half-way: rolled back, or left safely and said so, and never wedged."""
+
+import json
+
+from testvm import Gpu, scenario
+from testvm.product import (
+    BUSY, DONE, FAILED, PRECONDITION, STUCK, VFIO, clean, leftovers, on_vfio, refused, state,
+    usable_by_a_guest,
+)
+
+GPU = Gpu("rp1")
+SECOND = Gpu("rp2")
+RULES = "/sys/module/pcifault/parameters/rules"
+
+
+def fault(vm, rule):
+    vm.sh("modprobe pcifault")
+    vm.write(RULES, rule)
+
+
+def strikes(vm, rule):
+    """Have a rule ready, and return a process that says so when it strikes."""
+    watcher = vm.spawn("exec dmesg --follow-new --notime")
+    fault(vm, rule)
+    return watcher
+
+
+@scenario(gpus=[GPU])
+def vfio_refuses_the_third_function(vm):
+    """vfio-pci refuses to bind .2: all functions are back on the host, exit code 5."""
+    before = state(vm, GPU)
+    fault(vm, f"refuse-bind {GPU.addresses[2]} vfio-pci 22")
+    result = vm.sh("vfioptctl switch passthrough", ok=FAILED)
+    vm.match(rf"bind {GPU.addresses[2]} to vfio-pci", result.err, "what it says")
+    clean(vm, GPU, before=before)
+    vm.write(RULES, "clear")
+    vm.sh("vfioptctl switch passthrough")
+    on_vfio(vm, GPU)
+
+
+@scenario(gpus=[GPU])
+def vfio_refuses_every_function_in_turn(vm):
+    """Whichever function it is that cannot be bound, everything is as before."""
+    before = state(vm, GPU)
+    vm.sh("modprobe pcifault")
+    for address in GPU.addresses:
+        vm.write(RULES, f"refuse-bind {address} vfio-pci 5 1")
+        vm.sh("vfioptctl switch passthrough", ok=FAILED)
+        clean(vm, GPU, before=before)
+        vm.write(RULES, "clear")
+
+
+@scenario(gpus=[GPU])
+def host_driver_refuses_to_come_back(vm):
+    """nvidia refuses to bind: exit code 5, the GPU stays safely on vfio-pci, and is told so."""
+    before = state(vm, GPU)
+    vm.sh("vfioptctl switch passthrough")
+    vm.write("/sys/module/nvidia/parameters/fail_probe", "all")
+    result = vm.sh("vfioptctl switch host", ok=FAILED)
+    vm.match(rf"bind {GPU.address} to nvidia", result.err, "what it says")
+    on_vfio(vm, GPU)
+    usable_by_a_guest(vm, GPU)
+    vm.write("/sys/module/nvidia/parameters/fail_probe", "")
+    vm.sh("vfioptctl switch host")
+    clean(vm, GPU, before=before)
+
+
+@scenario(gpus=[GPU])
+def sibling_refuses_to_come_back(vm):
+    """snd_hda_intel refuses to bind: the whole card stays on vfio-pci."""
+    before = state(vm, GPU)
+    vm.sh("vfioptctl switch passthrough")
+    fault(vm, f"refuse-bind {GPU.addresses[1]} snd_hda_intel 5")
+    vm.sh("vfioptctl switch host", ok=FAILED)
+    on_vfio(vm, GPU)
+    vm.write(RULES, "clear")
+    vm.sh("vfioptctl switch host")
+    clean(vm, GPU, before=before)
+
+
+@scenario(gpus=[GPU], timeout=180)
+def falls_off_the_bus_on_the_way(vm):
+    """The GPU falls off the bus in the middle: exit code 5, said so, and nothing hangs."""
+    watcher = strikes(vm, f"hold-unbind {GPU.addresses[1]} snd_hda_intel")
+    switch = vm.spawn("exec vfioptctl switch passthrough")
+    watcher.wait_for(GPU.addresses[1])
+    vm.gpu(GPU).gone()
+    vm.write(RULES, f"release {GPU.addresses[1]}")
+    result = switch.wait(60, ok=FAILED)
+    watcher.kill()
+    vm.match(r"(?i)off the bus", result.err, "what it says")
+    vm.sh("vfioptctl status")
+    vm.sh("systemctl is-system-running", ok=(0, 1))
+    refused(vm, "vfioptctl switch passthrough", PRECONDITION, r"(?i)off the bus", cards=[GPU], limit=10)
+
+
+def intruder(vm, order_says_at_once=True):
+    """A holder that appears between the last check and the unbind; returns it and the switch."""
+    vm.sh("nvidia-nodes")
+    watcher = strikes(vm, f"hold-unbind {GPU.address} nvidia")
+    switch = vm.spawn("exec vfioptctl switch passthrough:0000:01:00.0")
+    watcher.wait_for(GPU.address)
+    holder = vm.spawn("exec hold /dev/nvidia0")
+    holder.wait_for("held")
+    vm.write(RULES, f"release {GPU.address}")
+    watcher.kill()
+    return holder, switch
+
+
+def writer_of(vm):
+    gpus = json.loads(vm.sh("vfioptctl status --json").out)["gpus"]
+    vm.equal([g["stuck"] for g in gpus if g["address"] == GPU.address], [True], "stuck")
+    return json.loads(vm.sh("cat /run/vfiopt/stuck/0000:01:00.0.json").out)["pid"]
+
+
+@scenario(gpus=[GPU, SECOND], driver=("standin", "nvidia"), timeout=240)
+def holder_between_check_and_unbind(vm):
+    """The unbind waits without end: exit code 6 in time, the rest of the machine goes on, and
+    when the holder leaves the next call finishes what was begun."""
+    before = state(vm, SECOND)
+    holder, switch = intruder(vm)
+    result = switch.wait(60, ok=STUCK)
+    vm.check(result.seconds < 30, f"it took {result.seconds:.1f} s to give up")
+    vm.match(r"(?i)reboot", result.err, "the advice")
+
+    writer = writer_of(vm)
+    status = vm.read(f"/proc/{writer}/status")
+    vm.match(r"(?m)^State:\s+S", status, "state of the writer")
+    vm.match(r"(?m)^SigPnd:\s+0+$", status, "signals of the writer")
+    vm.match(r"(?m)^ShdPnd:\s+0+$", status, "signals of the writer")
+    vm.match("stuck", vm.sh("vfioptctl status").out, "the table")
+
+    # The second request refuses at once, in either direction, and touches nothing.
+    for mode in ("passthrough", "host"):
+        result = vm.sh(f"vfioptctl switch {mode}:0000:01:00.0", ok=STUCK)
+        vm.check(result.seconds < 1.5, f"{mode}: took {result.seconds:.2f} s to refuse")
+    # The other GPU still switches.
+    vm.sh("systemctl start vfiopt@passthrough:0000:02:00.0")
+    on_vfio(vm, SECOND)
+    vm.sh("systemctl start vfiopt@host:0000:02:00.0")
+    vm.equal(state(vm, SECOND), before, "the other GPU")
+
+    holder.stop()
+    vm.sh(f"until ! test -e /proc/{writer}; do :; done", timeout=30)
+    vm.sh("vfioptctl switch passthrough:0000:01:00.0")
+    on_vfio(vm, GPU)
+    usable_by_a_guest(vm, GPU)
+    vm.equal([f for f in leftovers(vm) if "/origin/" not in f], [], "files in /run/vfiopt")
+    vm.sh("vfioptctl switch host:0000:01:00.0")
+    vm.equal(leftovers(vm), [], "files in /run/vfiopt")
+
+
+@scenario(gpus=[GPU], timeout=180)
+def late_unbind_then_home(vm):
+    """After a stuck unbind came back, the way home works as well."""
+    before = state(vm, GPU)
+    holder, switch = intruder(vm)
+    switch.wait(60, ok=STUCK)
+    writer = writer_of(vm)
+    holder.stop()
+    vm.sh(f"until ! test -e /proc/{writer}; do :; done", timeout=30)
+    vm.sh("vfioptctl switch host")
+    clean(vm, GPU, before=before)
+
+
+@scenario(gpus=[GPU], timeout=180, options={"nvidia": "version=595.45.04"})
+def reference_that_is_lost(vm):
+    """From 595 on, a kernel client's reference that is dropped too late never counts: stuck for
+    good, and everything that does not touch the GPU goes on."""
+    vm.sh("nvidia-nodes; modprobe nvidia-modeset")
+    watcher = strikes(vm, f"hold-unbind {GPU.address} nvidia")
+    switch = vm.spawn("exec vfioptctl switch passthrough")
+    watcher.wait_for(GPU.address)
+    holder = vm.spawn(f"exec hold --write={GPU.address} /dev/nvidia-modeset")
+    holder.wait_for("held")
+    vm.write(RULES, f"release {GPU.address}")
+    watcher.kill()
+    switch.wait(60, ok=STUCK)
+    writer = writer_of(vm)
+    holder.stop()
+    # Longer than the driver's own period of looking.
+    vm.sh(f"! timeout 2 tail --pid={writer} -f /dev/null")
+    vm.match(r"(?i)stuck", vm.sh("vfioptctl status").out, "the table")
+    vm.sh("vfioptctl switch host", ok=STUCK)
+
+
+@scenario(gpus=[GPU], timeout=120)
+def holder_between_the_checks(vm):
+    """A holder that comes after the fence but before the last check: refused, and undone."""
+    before = state(vm, GPU)
+    vm.sh("nvidia-nodes")
+    racer = vm.spawn(f"exec race-hold {GPU.address} /dev/nvidia0")
+    racer.wait_for("ready")
+    code = vm.sh("vfioptctl switch passthrough", ok=(BUSY, DONE)).code
+    if code == BUSY:
+        racer.stop()
+        clean(vm, GPU, before=before)
+    else:
+        racer.stop()
+        on_vfio(vm, GPU)
+
+
+@scenario(gpus=[GPU])
+def stopping_the_job_is_too_late(vm):
+    """systemctl stop in the middle: the switch comes to its end first."""
+    watcher = strikes(vm, f"delay-unbind {GPU.addresses[1]} snd_hda_intel 1500")
+    start = vm.spawn("systemctl start vfiopt@passthrough")
+    watcher.wait_for(GPU.addresses[1])
+    vm.sh("systemctl stop vfiopt@passthrough", timeout=60)
+    start.wait(60)
+    watcher.kill()
+    on_vfio(vm, GPU)
+    vm.equal([f for f in leftovers(vm) if "/origin/" not in f], [], "files in /run/vfiopt")
+    vm.equal(VFIO, vm.driver(GPU.address), "driver")

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What scenarios of the product ask again and again."""
+
+VFIO = "vfio-pci"
+
+# Exit codes, as in include/vfiopt/exit.h.
+DONE, ERROR, USAGE, BUSY, PRECONDITION, FAILED, STUCK = range(7)
+
+
+def state(vm, *cards):
+    """What a switch changes, and has to put back: drivers, overrides, power settings."""
+    facts = vm.facts([a for card in cards for a in card.addresses])
+    return {
+        address: {key: f[key] for key in ("driver", "override", "control", "d3cold")}
+        for address, f in facts.items()
+    }
+
+
+def on_vfio(vm, card):
+    """Every function is on vfio-pci, and fenced for it."""
+    facts = vm.facts(card.addresses)
+    vm.equal({a: f["driver"] for a, f in facts.items()}, dict.fromkeys(facts, VFIO), "drivers")
+    vm.equal({a: f["override"] for a, f in facts.items()}, dict.fromkeys(facts, VFIO), "overrides")
+
+
+def usable_by_a_guest(vm, card):
+    """A program gets the device from its group, and reads the right ids through it."""
+    out = vm.sh(f"vfio-open {card.address}").out
+    vm.match(r"viable", out, "the group")
+    vm.match(rf"device {card.address} {card.id}", out, "the device")
+
+
+def leftovers(vm):
+    """Files in our directory in /run. Directories stay."""
+    return vm.sh("find /run/vfiopt -type f 2>/dev/null || true", quiet=True).out.split()
+
+
+def clean(vm, *cards, before):
+    """Everything is as it was, and nothing of us is left."""
+    vm.equal(state(vm, *cards), before, "functions")
+    vm.equal(leftovers(vm), [], "files in /run/vfiopt")
+    out = vm.sh("pgrep -a vfioptctl || true", quiet=True).out
+    vm.equal(out, "", "processes of ours")
+
+
+def refused(vm, command, code, *patterns, cards, limit=1.0):
+    """A command is refused: exit code, words, within a second, nothing written."""
+    before = state(vm, *cards)
+    files = leftovers(vm)
+    result = vm.sh(command, ok=code)
+    for pattern in patterns:
+        vm.match(pattern, result.err, f"what `{command}` says")
+    vm.check(result.seconds < limit, f"{command}: took {result.seconds:.2f} s to refuse")
+    vm.equal(state(vm, *cards), before, "functions after a refusal")
+    vm.equal(leftovers(vm), files, "files in /run/vfiopt after a refusal")
+    return result
+
+
+def records(vm, since=None, unit=None):
+    """Our own records of the journal."""
+    return [r for r in vm.journal(unit=unit, since=since) if "VFIOPT_GPU" in r]
+
+
+def results(vm, since=None):
+    """(phase, result) of each record that is no mere step."""
+    return [
+        (r["VFIOPT_PHASE"], r["VFIOPT_RESULT"])
+        for r in records(vm, since)
+        if r["VFIOPT_PHASE"] not in ("unbind", "bind", "probe") or r["VFIOPT_RESULT"] != "done"
+    ]
