@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A machine for a benchmark: as for a scenario, but the result is what it prints."""
+
+import shutil
+import tempfile
+
+from .artefacts import Artefacts
+from .cache import Cache
+from .cases import Case
+from .machine import Shape
+from .vm import Vm
+
+
+def machine(name, function, gpus, driver="standin", boot="cold"):
+    """A case that is in no list of scenarios."""
+    return Case(
+        name=name, function=function, module=name, driver=driver, gpus=gpus, devices=[], boot=boot,
+        shape=Shape(), product=True, options={}, files={}, cmdline="", timeout=3600,
+    )
+
+
+def run(name, function, gpus, **kwargs):
+    """Set a machine up, call function(vm), and end it; returns 0."""
+    directory = tempfile.mkdtemp(prefix="vfiopt-vm-")
+    vm = Vm(Artefacts(Cache()), machine(name, function, gpus, **kwargs), directory)
+    try:
+        vm.start(vm.prepare())
+        function(vm)
+    finally:
+        vm.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+    return 0
