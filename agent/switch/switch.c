@@ -7,7 +7,7 @@
  * is touched. Locks are taken by ascending address, so that two requests cannot
  * wait for each other.
  *
- * From the first write on, a request to end (^C, a stopping unit) is not heeded:
+ * Once the locks are ours, a request to end (^C, a stopping unit) is not heeded:
  * half-way there is no place to stop, and every step has a deadline.
  */
 
@@ -70,17 +70,13 @@ static void worsen(SwitchResult *result, SwitchResult other) {
                 *result = other;
 }
 
-/* Wait for our turn, and clean up behind whoever did not come to an end. */
+/* Clean up behind whoever did not come to an end. */
 static int item_enter(Item *item, Gpu *gpu, SwitchResult *result) {
         SwitchContext *context = item->move.context;
         Gpu fresh;
         int r;
 
-        r = lock_take(&item->lock, context->roots->run_fd, gpu->address, true);
-        if (r)
-                return error_fold(r);
-
-        /* It may have moved while we waited. */
+        /* It may have moved while we waited for its lock. */
         r = gpu_init(&fresh, context->roots->sysfs, gpu->address);
         if (r)
                 return r < 0 ? r : -ENODEV;
@@ -186,6 +182,16 @@ static void release_signals(const sigset_t *old) {
         (void) sigprocmask(SIG_SETMASK, old, NULL);
 }
 
+/* Wait for our turn. */
+static int lock_items(Item *items, const SwitchRequest *request) {
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < request->n_gpus; ++i)
+                r = lock_take(&items[i].lock, items[i].move.context->roots->run_fd,
+                                request->gpus[i]->address, true);
+        return error_fold(r);
+}
+
 static int run_items(Item *items, const SwitchRequest *request, SwitchResult *result) {
         int r = 0;
 
@@ -222,9 +228,12 @@ int switch_run(SwitchContext *context, const SwitchRequest *request, SwitchResul
         if (!items)
                 return -ENOMEM;
 
-        hold_signals(&old);
-        r = run_items(items, request, &result);
-        release_signals(&old);
+        r = lock_items(items, request);
+        if (r == 0) {
+                hold_signals(&old);
+                r = run_items(items, request, &result);
+                release_signals(&old);
+        }
 
         items_free(items, request->n_gpus);
         if (r < 0)
