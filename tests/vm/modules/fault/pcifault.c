@@ -104,7 +104,7 @@ static bool strike(enum fault_verb verb, struct device *dev, unsigned int *ret_v
 	return rule;
 }
 
-static bool holds(enum fault_verb verb, struct device *dev)
+static bool applies(enum fault_verb verb, struct device *dev)
 {
 	unsigned long flags;
 	bool found;
@@ -123,7 +123,7 @@ static void delay_or_hold(struct device *dev, enum fault_verb delay, enum fault_
 	if (strike(delay, dev, &value))
 		msleep(value);
 	if (strike(hold, dev, &value))
-		wait_event(released, !holds(hold, dev));
+		wait_event(released, !applies(hold, dev));
 }
 
 static int on_pci_event(struct notifier_block *nb, unsigned long event, void *data)
@@ -139,29 +139,38 @@ static int on_pci_event(struct notifier_block *nb, unsigned long event, void *da
 
 static struct notifier_block pci_events = { .notifier_call = on_pci_event };
 
-/* pci_device_probe(dev) returns our error without having run. */
-static int refuse_probe(struct kprobe *probe, struct pt_regs *regs)
+/* Called in place of pci_device_probe(), if a rule strikes. */
+static noinline int refused_probe(struct device *dev)
 {
-	struct device *dev = (struct device *)regs_get_kernel_argument(regs, 0);
 	unsigned int error;
 
-	if (!strike(FAULT_REFUSE_BIND, dev, &error))
+	return strike(FAULT_REFUSE_BIND, dev, &error) ? -(int)error : -ENODEV;
+}
+
+/*
+ * Sends the call on instead of returning from it: on a kernel that places
+ * kprobes through ftrace only the instruction pointer can be changed, not the
+ * stack pointer.
+ */
+static int before_probe(struct kprobe *probe, struct pt_regs *regs)
+{
+	struct device *dev = (struct device *)regs_get_kernel_argument(regs, 0);
+
+	if (!applies(FAULT_REFUSE_BIND, dev))
 		return 0;
 
-	regs_set_return_value(regs, -(long)error);
-	instruction_pointer_set(regs, *(unsigned long *)kernel_stack_pointer(regs));
-	regs->sp += sizeof(long);
+	instruction_pointer_set(regs, (unsigned long)refused_probe);
 	return 1;
 }
 
-/* There only to be there: without it the probe may be optimised so that it cannot return. */
+/* There only to be there: without it the instruction pointer must not be changed. */
 static void after_probe(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
 {
 }
 
 static struct kprobe pci_probe = {
 	.symbol_name = "pci_device_probe",
-	.pre_handler = refuse_probe,
+	.pre_handler = before_probe,
 	.post_handler = after_probe,
 };
 
