@@ -44,12 +44,10 @@ static int origin_read_function(OriginFunction *function,
                 Sysfs *sysfs,
                 const Device *device,
                 const char *override) {
-        bool vfio = driver_is_vfio(sysfs, device->driver);
         int r;
 
         function->address = device->address;
-        /* A function that is on vfio already has no host driver that we know of. */
-        r = duplicate(vfio ? NULL : device->driver, &function->driver);
+        r = duplicate(device->driver, &function->driver);
         if (r >= 0 && !driver_is_vfio(sysfs, override))
                 r = duplicate(override, &function->override);
         if (r >= 0)
@@ -62,7 +60,7 @@ static int origin_read_function(OriginFunction *function,
 
 /**
  * origin_init() - note what a GPU is like on the host
- * @origin:     to initialise; origin_deinit() it
+ * @origin:     to initialise; origin_deinit() it. Functions that are on vfio are left out.
  * @sysfs:      where from
  * @gpu:        which
  * @overrides:  driver_override of each function, NULL for none

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Test Records
+ *
+ * What is written comes back; what is damaged, foreign or newer is told apart from
+ * what is absent, and never taken for something it is not.
+ */
+
+#include "lib/test.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/text.h"
+#include "record/intent.h"
+#include "record/origin.h"
+#include "record/state.h"
+#include "record/stuck.h"
+
+#define GPU "0000:01:00.0"
+
+static const Address address = { .bus = 1 };
+static const Identity identity = { 0x10de, 0x2204, 0x1043, 0x89e5 };
+
+static void write_file(int dir_fd, const char *path, const char *data) {
+        size_t n = strlen(data);
+        int fd;
+
+        fd = openat(dir_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+        assert_true(fd >= 0);
+        assert_int_equal(write(fd, data, n), (ssize_t) n);
+        close(fd);
+}
+
+static void an_intent_comes_back_as_it_was_written(void **state) {
+        FakeTree *tree = *state;
+        Intent intent = {
+                .address = address,
+                .identity = identity,
+                .from = MODE_HOST,
+                .to = MODE_PASSTHROUGH,
+                .trigger = TRIGGER_AGENT,
+        };
+        Intent loaded = {};
+
+        assert_int_equal(intent_load(&loaded, tree->roots.run_fd, address), INTENT_E_MISSING);
+        assert_int_equal(intent_save(&intent, tree->roots.run_fd), 0);
+        assert_int_equal(intent_load(&loaded, tree->roots.run_fd, address), 0);
+        assert_int_equal(address_compare(loaded.address, address), 0);
+        assert_true(identity_equal(loaded.identity, identity));
+        assert_int_equal(loaded.from, MODE_HOST);
+        assert_int_equal(loaded.to, MODE_PASSTHROUGH);
+        assert_int_equal(loaded.trigger, TRIGGER_AGENT);
+        assert_int_equal(intent_remove(tree->roots.run_fd, address), 0);
+        assert_int_equal(intent_remove(tree->roots.run_fd, address), INTENT_E_MISSING);
+        assert_int_equal(intent_load(&loaded, tree->roots.run_fd, address), INTENT_E_MISSING);
+}
+
+#define CARD "\"address\":\"0000:01:00.0\",\"id\":\"10de:2204\",\"subsystem\":\"1043:89e5\""
+
+static void a_damaged_intent_is_neither_good_nor_absent(void **state) {
+        static const char *const damaged[] = {
+                "",
+                "{",
+                "[]",
+                "{}",
+                "{\"version\":2," CARD
+                ",\"from\":\"host\",\"to\":\"passthrough\",\"trigger\":\"command\"}",
+                "{\"version\":\"1\"," CARD
+                ",\"from\":\"host\",\"to\":\"passthrough\",\"trigger\":\"command\"}",
+                "{\"version\":1," CARD
+                ",\"from\":\"host\",\"to\":\"mixed\",\"trigger\":\"command\"}",
+                "{\"version\":1," CARD ",\"from\":\"host\",\"to\":7,\"trigger\":\"command\"}",
+                "{\"version\":1," CARD ",\"from\":\"host\",\"to\":\"host\",\"trigger\":\"moon\"}",
+                "{\"version\":1,\"from\":\"host\",\"to\":\"host\",\"trigger\":\"command\"}",
+                "{\"version\":1," CARD
+                ",\"from\":\"host\",\"to\":\"host\",\"trigger\":\"command\"} tail",
+        };
+        FakeTree *tree = *state;
+
+        assert_true(mkdirat(tree->roots.run_fd, "intent", 0755) == 0);
+        for (size_t i = 0; i < ARRAY_SIZE(damaged); ++i) {
+                Intent intent = { .to = MODE_MIXED };
+
+                write_file(tree->roots.run_fd, "intent/" GPU ".json", damaged[i]);
+                assert_int_equal(intent_load(&intent, tree->roots.run_fd, address),
+                                INTENT_E_INVALID);
+                assert_int_equal(intent.to, MODE_MIXED);
+        }
+}
+
+static void an_origin_comes_back_with_what_was_there_and_what_was_not(void **state) {
+        FakeTree *tree = *state;
+        char *overrides[] = { NULL, (char *) "snd_hda_intel", NULL, NULL };
+        const OriginFunction *function;
+        Origin origin, loaded;
+        Address audio;
+        Gpu gpu;
+
+        fake_standard_drivers(tree);
+        fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
+        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
+
+        assert_int_equal(origin_load(&loaded, tree->roots.run_fd, &gpu), ORIGIN_E_MISSING);
+        assert_int_equal(origin_init(&origin, fake_sysfs(tree), &gpu, overrides), 0);
+        assert_int_equal(origin_save(&origin, tree->roots.run_fd), 0);
+        origin_deinit(&origin);
+
+        assert_int_equal(origin_load(&loaded, tree->roots.run_fd, &gpu), 0);
+        assert_int_equal(loaded.n_functions, 4);
+        function = origin_find(&loaded, address);
+        assert_non_null(function);
+        assert_string_equal(function->driver, "nvidia");
+        assert_null(function->override);
+        assert_string_equal(function->power_control, "on");
+        assert_string_equal(function->d3cold_allowed, "1");
+        audio = address_of_function(address, 1);
+        function = origin_find(&loaded, audio);
+        assert_non_null(function);
+        assert_string_equal(function->override, "snd_hda_intel");
+        assert_null(origin_find(&loaded, address_of_function(address, 7)));
+        origin_deinit(&loaded);
+
+        /* Another card at the address has nothing to do with it. */
+        gpu.functions[0].identity.subsystem_device ^= 1;
+        assert_int_equal(origin_load(&loaded, tree->roots.run_fd, &gpu), ORIGIN_E_INVALID);
+        gpu_deinit(&gpu);
+
+        assert_int_equal(origin_forget(tree->roots.run_fd, address), 0);
+        assert_int_equal(origin_forget(tree->roots.run_fd, address), ORIGIN_E_MISSING);
+}
+
+static void a_function_on_vfio_has_no_origin_there(void **state) {
+        FakeTree *tree = *state;
+        char *overrides[] = { (char *) "vfio-pci", NULL, NULL, NULL };
+        Origin origin;
+        Gpu gpu;
+
+        fake_standard_drivers(tree);
+        fake_module_load(tree, "vfio_pci");
+        fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
+        fake_device_write(tree, GPU, "driver_override", "vfio-pci");
+        assert_int_equal(sysfs_write(fake_sysfs(tree), "bus/pci/drivers/nvidia/unbind", GPU), 0);
+        assert_int_equal(sysfs_write(fake_sysfs(tree), "bus/pci/drivers/vfio-pci/bind", GPU), 0);
+
+        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
+        assert_int_equal(gpu.mode, MODE_MIXED);
+        assert_int_equal(origin_init(&origin, fake_sysfs(tree), &gpu, overrides), 0);
+        assert_null(origin_find(&origin, address));
+        assert_non_null(origin_find(&origin, address_of_function(address, 1)));
+        origin_deinit(&origin);
+        gpu_deinit(&gpu);
+}
+
+static void a_state_comes_back_sorted_out_by_address(void **state) {
+        FakeTree *tree = *state;
+        const Address second = { .domain = 0x10000, .bus = 0x41 };
+        State before = STATE_NULL, after;
+
+        assert_int_equal(state_load(&after, tree->roots.etc_fd), STATE_E_MISSING);
+        assert_int_equal(state_load(&after, -1), STATE_E_MISSING);
+
+        assert_int_equal(state_set(&before, address, identity, MODE_PASSTHROUGH), 0);
+        assert_int_equal(state_set(&before, second, identity, MODE_PASSTHROUGH), 0);
+        assert_int_equal(state_set(&before, second, identity, MODE_HOST), 0);
+        assert_int_equal(state_save(&before, tree->roots.etc_fd), 0);
+        state_deinit(&before);
+
+        assert_int_equal(state_load(&after, tree->roots.etc_fd), 0);
+        assert_int_equal(after.n_entries, 2);
+        assert_int_equal(state_find(&after, address)->mode, MODE_PASSTHROUGH);
+        assert_int_equal(state_find(&after, second)->mode, MODE_HOST);
+        assert_null(state_find(&after, (Address){ .bus = 9 }));
+        assert_true(state_forget(&after, address));
+        assert_false(state_forget(&after, address));
+        assert_int_equal(after.n_entries, 1);
+        state_deinit(&after);
+}
+
+static void a_state_that_is_not_understood_is_left_alone(void **state) {
+        static const char *const foreign[] = {
+                "",
+                "# edited by hand\n",
+                "{\"version\":2,\"gpus\":[]}",
+                "{\"version\":1}",
+                "{\"version\":1,\"gpus\":[{}]}",
+                "{\"version\":1,\"gpus\":[{" CARD ",\"mode\":\"mixed\"}]}",
+                "{\"version\":1,\"gpus\":[{" CARD ",\"mode\":\"host\"},{" CARD
+                ",\"mode\":\"passthrough\"}]}",
+                "{\"version\":1,\"gpus\":[{\"address\":\"../../0000:01:00.0\",\"id\":\"10de:2204\","
+                "\"subsystem\":\"1043:89e5\",\"mode\":\"host\"}]}",
+        };
+        FakeTree *tree = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(foreign); ++i) {
+                State loaded;
+
+                write_file(tree->roots.etc_fd, "state", foreign[i]);
+                assert_int_equal(state_load(&loaded, tree->roots.etc_fd), STATE_E_INVALID);
+                assert_int_equal(loaded.n_entries, 0);
+        }
+}
+
+static void a_state_file_is_replaced_whole(void **state) {
+        FakeTree *tree = *state;
+        State before = STATE_NULL;
+        struct stat old, new;
+
+        assert_int_equal(state_set(&before, address, identity, MODE_HOST), 0);
+        assert_int_equal(state_save(&before, tree->roots.etc_fd), 0);
+        assert_int_equal(fstatat(tree->roots.etc_fd, "state", &old, 0), 0);
+        assert_int_equal(old.st_mode & 07777, 0644);
+        assert_int_equal(state_save(&before, tree->roots.etc_fd), 0);
+        assert_int_equal(fstatat(tree->roots.etc_fd, "state", &new, 0), 0);
+        assert_true(old.st_ino != new.st_ino);
+        state_deinit(&before);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                tree_test(an_intent_comes_back_as_it_was_written),
+                tree_test(a_damaged_intent_is_neither_good_nor_absent),
+                tree_test(an_origin_comes_back_with_what_was_there_and_what_was_not),
+                tree_test(a_function_on_vfio_has_no_origin_there),
+                tree_test(a_state_comes_back_sorted_out_by_address),
+                tree_test(a_state_that_is_not_understood_is_left_alone),
+                tree_test(a_state_file_is_replaced_whole),
+        };
+
+        return cmocka_run_group_tests_name("record", tests, NULL, NULL);
+}
