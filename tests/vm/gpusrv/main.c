@@ -53,6 +53,7 @@ static int listen_at(const char *directory, const char *name, const char *suffix
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (fd < 0)
                 return -errno;
+        (void) unlink(address.sun_path); /* of a server that this one takes over from */
         if (bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0 || listen(fd, 4) < 0) {
                 n = -errno;
                 close(fd);

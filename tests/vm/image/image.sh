@@ -1,25 +1,25 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# image.sh TOOLS GUEST PROGRAMS MODULES OUT: what the machine boots from.
+# image.sh TOOLS GUEST AGENT MODULES OUT: what the machine boots from.
 #
 #     TOOLS     tree made by tools.sh
 #     GUEST     tree made by guest.sh
-#     PROGRAMS  directory of static programs for /usr/local/bin
+#     AGENT     directory with vm-agent
 #     MODULES   list of further kernel modules, one per line
 #
 # Leaves in OUT: root.erofs, initrd, vmlinuz, kernel-version, and modules/, the
 # guest's module tree, against which depmod is run for each driver layer.
 #
 # The image is the same for all machines and has neither the product nor an
-# NVIDIA driver in it. Modules are stored unpacked: xz under emulation costs
+# NVIDIA driver nor the scenarios' programs in it: those are layers. Modules are stored unpacked: xz under emulation costs
 # more time than reading does.
 
 set -eu
 
 tools=$1
 guest=$2
-programs=$3
+agent=$3
 list=$4
 out=$5
 here=$(cd "$(dirname "$0")" && pwd)
@@ -38,7 +38,7 @@ tar -C "$guest" --exclude=./usr/share/locale --exclude=./usr/share/zoneinfo \
         tar -C "$root" -xf -
 cp -r "$here/files/." "$root/"
 chmod 755 "$root"/usr/local/lib/vm/*
-install -m 755 "$programs"/* "$root/usr/local/bin/"
+install -m 755 "$agent/vm-agent" "$root/usr/local/bin/"
 
 # --- kernel modules ---------------------------------------------------------
 
@@ -70,8 +70,11 @@ cp -r "$modules" "$out/modules/lib/modules/"
 
 # --- settings ---------------------------------------------------------------
 
+# With /proc, which goes away with the namespace.
 in_root() {
-        chroot "$root" "$@"
+        unshare --mount --propagation private sh -euc '
+                mount -t proc proc "$0/proc"
+                exec chroot "$0" "$@"' "$root" "$@"
 }
 
 echo vm >"$root/etc/hostname"
@@ -85,7 +88,7 @@ in_root systemctl -q set-default multi-user.target
 in_root systemctl -q enable vm-agent.service
 in_root systemctl -q disable libvirtd.service libvirtd.socket libvirtd-ro.socket \
         libvirtd-admin.socket virtlogd.service virtlogd.socket virtlogd-admin.socket \
-        libvirt-guests.service 2>/dev/null
+        libvirt-guests.service
 # Consoles belong to the runner; housekeeping would only add noise.
 in_root systemctl -q mask getty@tty1.service serial-getty@ttyS0.service serial-getty@hvc0.service \
         apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \

@@ -9,13 +9,15 @@ import subprocess
 from pathlib import Path
 
 from . import layer
-from .cache import Unavailable, hash_of
+from .cache import BuildError, Unavailable, hash_of
 
 VM = Path(__file__).resolve().parent.parent
 CHECKOUT = VM.parent.parent
 IMAGE = VM / "image"
 CFLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-D_GNU_SOURCE", "-static"]
 
+# How layers are written is part of what they are made of.
+LAYER = VM / "testvm" / "layer.py"
 # A build script says with this that what it needs cannot be reached.
 EXIT_UNAVAILABLE = 77
 
@@ -69,15 +71,9 @@ class Artefacts:
         return entry / "gpusrv"
 
     @property
-    def _programs(self):
-        agent, guest = VM / "agent", VM / "guest"
-
-        def build(out, log):
-            _compile(agent, "vm-agent")(out, log)
-            if (guest / "build.sh").exists():
-                _run(log, guest / "build.sh", "--out", out)
-
-        return self.cache.get("programs", [agent, guest, *CFLAGS], build)
+    def _agent(self):
+        sources = VM / "agent"
+        return self.cache.get("agent", [sources, *CFLAGS], _compile(sources, "vm-agent"))
 
     # what the machine boots from
 
@@ -87,9 +83,9 @@ class Artefacts:
         parts = [IMAGE / "image.sh", IMAGE / "init", IMAGE / "modules.txt", IMAGE / "files", modules]
         return self.cache.get(
             "image",
-            [*parts, self.tools.parent.name, self._guest.parent.name, self._programs.name],
+            [*parts, self.tools.parent.name, self._guest.parent.name, self._agent.name],
             lambda out, log: _run(
-                log, IMAGE / "image.sh", self.tools, self._guest, self._programs, modules, out
+                log, IMAGE / "image.sh", self.tools, self._guest, self._agent, modules, out
             ),
         )
 
@@ -98,6 +94,19 @@ class Artefacts:
         return (self.tools / "kernel-version").read_text().strip()
 
     # layers
+
+    @property
+    def programs(self):
+        """Layer with the programs that scenarios run in the guest."""
+        sources = VM / "guest"
+
+        def build(out, log):
+            bin = out / "usr" / "local" / "bin"
+            bin.mkdir(parents=True)
+            _run(log, sources / "build.sh", "--out", bin)
+            layer.write_from_directory(out / "layer", out)
+
+        return self.cache.get("programs", [LAYER, sources], build) / "layer"
 
     def driver(self, kind):
         """Layer with the modules of one driver, or Unavailable."""
@@ -123,7 +132,7 @@ class Artefacts:
             self._pack_driver(out, modules)
 
         entry = self.cache.get(
-            f"driver-{kind}", [sources, self.image.name], build
+            f"driver-{kind}", [LAYER, sources, self.image.name], build
         )
         return entry / "layer"
 
@@ -143,7 +152,7 @@ class Artefacts:
 
     def _build_product(self):
         if not (CHECKOUT / "meson.build").exists():
-            raise FileNotFoundError("the checkout has no meson.build, so there is no product to install")
+            raise BuildError("the checkout has no meson.build: no product can be installed")
 
         # One build directory per checkout, kept: ninja knows what has changed.
         name = f"product-build-{hash_of(str(CHECKOUT), self.tools.parent.name)}"
@@ -152,12 +161,12 @@ class Artefacts:
             with open(self.cache.log("product"), "wb") as log:
                 try:
                     _run(log, IMAGE / "product.sh", self.tools, CHECKOUT, build, out)
-                except subprocess.CalledProcessError as error:
+                except subprocess.CalledProcessError:
                     log.flush()
-                    text = self.cache.log("product").read_text(errors="replace")
-                    raise RuntimeError("cannot build the product:\n" + text[-6000:]) from error
+                    text = Path(log.name).read_text(errors="replace")
+                    raise BuildError("cannot build the product\n" + text[-6000:]) from None
             entry = self.cache.get(
-                "product", [out],
+                "product", [LAYER, out],
                 lambda new, log: layer.write_from_directory(new / "layer", out),
             )
         return entry / "layer"

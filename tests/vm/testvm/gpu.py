@@ -3,10 +3,9 @@
 
 import socket
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-# Where a port's devices appear in the guest. s1 and s2 are one device without
-# access control, so what is behind them is one IOMMU group.
+# Where a port's devices appear in the guest.
 BUS_OF_PORT = {"rp1": 1, "rp2": 2, "rp3": 3, "sp1": 4, "sp2": 5}
 
 
@@ -80,6 +79,7 @@ class Device:
 
     port: str
     driver: str = "e1000e"
+    properties: dict = field(default_factory=dict, hash=False)
 
     @property
     def name(self):
@@ -94,7 +94,7 @@ class Device:
         return [self.address]
 
     def devices(self, _directory):
-        return [{"driver": self.driver, "id": self.name, "bus": self.port, "addr": "0.0"}]
+        return [{"driver": self.driver, **self.properties, "id": self.name, "bus": self.port, "addr": "0.0"}]
 
 
 class GpuServer:

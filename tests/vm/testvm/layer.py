@@ -33,10 +33,10 @@ def _add(tar, name, mode, data=None, link=None):
         tar.addfile(info, io.BytesIO(data))
 
 
-def _finish(tar, path):
+def _finish(tar, file):
     end = tar.offset
     tar.close()
-    os.truncate(path, end)
+    file.truncate(end)  # flushes first, unlike os.truncate()
 
 
 def write_from_directory(path, directory):
@@ -52,7 +52,7 @@ def write_from_directory(path, directory):
                     continue
                 with open(full, "rb") as source:
                     _add(tar, inside, os.stat(full).st_mode & 0o7777, source.read())
-        _finish(tar, path)
+        _finish(tar, file)
 
 
 def write_from_files(path, files):
@@ -65,7 +65,7 @@ def write_from_files(path, files):
                 content, mode = content
             data = content if isinstance(content, bytes) else content.encode()
             _add(tar, name.lstrip("/"), mode, data)
-        _finish(tar, path)
+        _finish(tar, file)
 
 
 def write_disk(path, layers):

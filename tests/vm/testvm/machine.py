@@ -22,8 +22,13 @@ from .cache import hash_of
 from .channel import Channel
 from .qmp import Qmp, QmpError
 
+# Addresses of the root ports. What is behind sp1 and sp2 shares an IOMMU group,
+# because the kernel is told to switch their access control off.
+PORTS = {"rp1": "10.0", "rp2": "11.0", "rp3": "12.0", "sp1": "13.0", "sp2": "13.1"}
+
 COMMAND_LINE = (
-    "console=ttyS0 iommu=pt mitigations=off systemd.show_status=0 quiet loglevel=4 panic=-1"
+    "console=ttyS0 quiet loglevel=4 systemd.show_status=0 panic=-1 mitigations=off"
+    f" iommu=pt pci=disable_acs_redir=00:{PORTS['sp1']};00:{PORTS['sp2']}"
 )
 
 
@@ -71,18 +76,13 @@ class Shape:
             arguments += ["-device", "intel-iommu,intremap=on,caching-mode=on"]
         if self.igpu:
             arguments += ["-device", "VGA,bus=pcie.0,addr=02.0"]
-        for n in (1, 2, 3):
+        # Three ports of their own; then two functions of one device, sp1 and sp2.
+        for n, (name, address) in enumerate(PORTS.items(), 1):
             arguments += [
                 "-device",
-                f"pcie-root-port,id=rp{n},bus=pcie.0,addr=1{n - 1}.0,chassis={n},slot={n},"
+                f"pcie-root-port,id={name},bus=pcie.0,addr={address},chassis={n},slot={n},"
+                f"multifunction={'on' if name.startswith('sp') else 'off'},"
                 "pref64-reserve=1G,mem-reserve=64M",
-            ]
-        # Two ports of one device without access control: one IOMMU group.
-        for n in (1, 2):
-            arguments += [
-                "-device",
-                f"ioh3420,id=sp{n},bus=pcie.0,addr=13.{n - 1},chassis={n + 3},slot={n + 3},"
-                "multifunction=on",
             ]
         return arguments
 

@@ -95,6 +95,8 @@ def run_case(artefacts, case, directory):
         outcome = _run_started(vm, case, directory)
     except Unavailable as error:
         outcome = Outcome("SKIP", reason=str(error))
+    except BuildError as error:
+        outcome = Outcome("not ok", reason=str(error))
     except TimeUp as error:
         details = _explain(vm, directory, error)
         outcome = Outcome("not ok", reason=f"not started after {START_LIMIT} s", details=details)

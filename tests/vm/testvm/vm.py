@@ -28,6 +28,10 @@ KERNEL_FAULT = re.compile(
 )
 
 
+# How much of the journal a report of a failure shows.
+JOURNAL_LINES = 60
+
+
 class Failure(AssertionError):
     """The scenario has not seen what it wants to see."""
 
@@ -135,7 +139,7 @@ class Vm:
         """Have everything built; raises Unavailable if that cannot be."""
         self._artefacts.image
         self._artefacts.gpusrv
-        layers = []
+        layers = [self._artefacts.programs]
         if self._case.driver:
             layers.append(self._artefacts.driver(self._case.driver))
         if self._case.product:
@@ -206,19 +210,25 @@ class Vm:
             raise Failure(f"the kernel complains (tainted by {tainted:#x}):\n{extract}")
 
     def diagnose(self):
-        """What the guest can still say about itself after a failure."""
+        """What the guest can still say about itself after a failure.
+
+        The end of it goes into the report, all of it into the files of the run.
+        """
         parts = []
         for title, command in (
-            ("blocked tasks", "echo w >/proc/sysrq-trigger; dmesg | tail -n 80"),
-            ("journal", "journalctl --no-pager -b -o short-monotonic | tail -n 300"),
+            ("blocked tasks", "dmesg -C; echo w >/proc/sysrq-trigger; dmesg"),
+            ("journal", "journalctl --no-pager -b -o short-monotonic --no-hostname"),
         ):
             try:
                 job = self._machine.channel.run(["bash", "-c", command])
                 job.wait(20)
-                parts.append(f"--- {title}\n{job.out.decode(errors='replace')}")
+                text = job.out.decode(errors="replace")
+                with open(f"{self._directory}/{title.replace(' ', '-')}.log", "w") as file:
+                    file.write(text)
+                parts += [f"--- {title}", *text.splitlines()[-JOURNAL_LINES:]]
             except Exception as error:  # whatever it is, the other parts still help
                 parts.append(f"--- {title}: {error}")
-        parts.append("--- serial console\n" + self._machine.serial()[-4000:])
+        parts += ["--- serial console", *self._machine.serial().splitlines()[-20:]]
         return "\n".join(parts)
 
     def stop(self):
@@ -375,17 +385,15 @@ class Vm:
         self._plugged[card.name] = card
 
     def plug(self, *cards, wait=True):
-        """Hot-plug cards, and wait until the guest has dealt with them."""
-        if not cards:
-            return
-        paths = [f"/sys/bus/pci/devices/{a}" for card in cards for a in card.addresses]
-        waiter = self.spawn(f"udevadm wait --timeout=60 --settle {' '.join(paths)}") if wait else None
+        """Hot-plug cards one after the other; wait until the guest has dealt with them."""
         for card in cards:
+            paths = " ".join(f"/sys/bus/pci/devices/{a}" for a in card.addresses)
+            waiter = self.spawn(f"udevadm wait --timeout=60 --settle {paths}") if wait else None
             self._serve(card)
             for device in card.devices(self._directory):
                 self.qmp("device_add", **device)
-        if waiter:
-            waiter.wait(90, ok=0)
+            if waiter:
+                waiter.wait(90, ok=0)
 
     def unplug(self, card, wait=True):
         """Ask the guest to let go of a card, and wait until it has."""
