@@ -75,11 +75,13 @@ int origin_init(Origin *origin, Sysfs *sysfs, const Gpu *gpu, char *const *overr
         origin->functions = calloc(gpu->n_functions, sizeof(*origin->functions));
         if (!origin->functions)
                 return -ENOMEM;
-        origin->n_functions = gpu->n_functions;
 
         for (size_t i = 0; i < gpu->n_functions; ++i) {
-                r = origin_read_function(
-                                &origin->functions[i], sysfs, &gpu->functions[i], overrides[i]);
+                /* One that is on vfio already was somewhere else before, but where? */
+                if (driver_is_vfio(sysfs, gpu->functions[i].driver))
+                        continue;
+                r = origin_read_function(&origin->functions[origin->n_functions++], sysfs,
+                                &gpu->functions[i], overrides[i]);
                 if (r < 0) {
                         origin_deinit(origin);
                         return r;
