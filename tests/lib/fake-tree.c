@@ -3,8 +3,8 @@
 /*
  * Fake Trees
  *
- * The empty machine, its drivers and its modules. A tree is one directory in
- * $TMPDIR with the names of the real root, so that everything below main() runs
+ * The empty machine, its drivers and its modules. A tree is one directory (in
+ * $TMPDIR if that is set) with the names of the real root, so that everything below main() runs
  * on it unchanged.
  */
 
@@ -21,6 +21,17 @@ FakeTree *fake_tree_newest(void) {
         return newest;
 }
 
+/* In memory where there is such a place: /run is, and what is written there is not synced. */
+static void make_root(FakeTree *tree) {
+        const char *tmp = getenv("TMPDIR");
+
+        if (!tmp)
+                tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+        snprintf(tree->root, sizeof(tree->root), "%s/vfiopt-XXXXXX", tmp);
+        if (!mkdtemp(tree->root))
+                fake_fail("make", tree->root);
+}
+
 /**
  * fake_tree_new() - make a machine without any device
  *
@@ -31,7 +42,7 @@ FakeTree *fake_tree_new(void) {
         static const char *const dirs[] = { "sys/bus/pci/devices", "sys/bus/pci/drivers",
                 "sys/kernel/iommu_groups", "sys/class/vfio", "sys/module", "proc/driver",
                 "dev/vfio", "run", "etc", "locks" };
-        const char *tmp = getenv("TMPDIR");
+        char path[FAKE_PATH_MAX];
         FakeTree *tree;
 
         tree = calloc(1, sizeof(*tree));
@@ -40,12 +51,13 @@ FakeTree *fake_tree_new(void) {
         tree->roots = (Roots) ROOTS_NULL;
         tree->machine = machine_new();
 
-        snprintf(tree->root, sizeof(tree->root), "%s/vfiopt-XXXXXX", tmp ?: "/tmp");
-        if (!mkdtemp(tree->root))
-                fake_fail("make", tree->root);
+        make_root(tree);
         for (size_t i = 0; i < ARRAY_SIZE(dirs); ++i)
                 fake_make_dir(tree->root, dirs[i]);
         fake_write(tree->root, "sys/bus/pci/drivers_probe", "%s", "");
+        /* Who holds which lock is asked of the real kernel: the locks are real. */
+        if (symlink("/proc/locks", fake_path(path, "%s/proc/locks", tree->root)) < 0)
+                fake_fail("link", path);
         (void) prctl(PR_SET_CHILD_SUBREAPER, 1);
 
         if (roots_init(&tree->roots, tree->root) ||

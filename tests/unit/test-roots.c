@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Test Roots
+ */
+
+#include "lib/test.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "kernel/roots.h"
+
+static void remove_own(FakeTree *tree) {
+        fake_remove(tree->root, "run/vfiopt");
+        fake_remove(tree->root, "etc/vfiopt");
+}
+
+static void the_kernels_directories_are_opened(void **state) {
+        FakeTree *tree = *state;
+        Roots roots = ROOTS_NULL;
+
+        fake_write(tree->root, "sys/a", "1\n");
+        fake_write(tree->root, "proc/b", "2\n");
+        fake_write(tree->root, "dev/c", "3\n");
+        assert_int_equal(roots_init(&roots, tree->root), 0);
+        assert_true(sysfs_exists(roots.sysfs, "a"));
+        assert_int_equal(faccessat(roots.proc_fd, "b", F_OK, 0), 0);
+        assert_int_equal(faccessat(roots.dev_fd, "c", F_OK, 0), 0);
+        assert_int_equal(roots.run_fd, -1);
+        assert_int_equal(roots.etc_fd, -1);
+        roots_deinit(&roots);
+        assert_null(roots.sysfs);
+        assert_int_equal(roots.proc_fd, -1);
+        roots_deinit(&roots);
+}
+
+static void each_of_them_has_to_be_there(void **state) {
+        static const char *const names[] = { "sys", "proc", "dev" };
+        FakeTree *tree = *state;
+        Roots roots;
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); ++i) {
+                fake_remove(tree->root, names[i]);
+                assert_int_equal(roots_init(&roots, tree->root), -ENOENT);
+                assert_null(roots.sysfs);
+                assert_int_equal(roots.proc_fd, -1);
+                assert_int_equal(roots.dev_fd, -1);
+                fake_make_dir(tree->root, names[i]);
+        }
+}
+
+static void our_own_directories_are_made_only_on_request(void **state) {
+        static int (*const opens[])(
+                        Roots *, const char *, bool) = { roots_open_run, roots_open_etc };
+        FakeTree *tree = *state;
+
+        remove_own(tree);
+        for (size_t i = 0; i < ARRAY_SIZE(opens); ++i) {
+                Roots roots = ROOTS_NULL;
+                int *fd = i == 0 ? &roots.run_fd : &roots.etc_fd;
+                struct stat st;
+
+                assert_int_equal(opens[i](&roots, tree->root, false), ROOTS_E_MISSING);
+                assert_int_equal(*fd, -1);
+                assert_int_equal(opens[i](&roots, tree->root, true), 0);
+                assert_true(*fd >= 0);
+                assert_int_equal(fstat(*fd, &st), 0);
+                assert_int_equal(st.st_mode, S_IFDIR | 0755);
+                assert_int_equal(opens[i](&roots, tree->root, false), 0); /* open already */
+                roots_deinit(&roots);
+                assert_int_equal(opens[i](&roots, tree->root, false), 0); /* there now */
+                roots_deinit(&roots);
+        }
+}
+
+static void a_link_is_not_our_directory(void **state) {
+        FakeTree *tree = *state;
+        Roots roots = ROOTS_NULL;
+
+        remove_own(tree);
+        fake_make_dir(tree->root, "elsewhere");
+        fake_link(tree->root, "elsewhere", "run/vfiopt");
+        assert_true(roots_open_run(&roots, tree->root, false) < 0);
+        assert_true(roots_open_run(&roots, tree->root, true) < 0);
+        assert_int_equal(roots.run_fd, -1);
+}
+
+static void without_the_parent_nothing_is_made(void **state) {
+        FakeTree *tree = *state;
+        Roots roots = ROOTS_NULL;
+
+        fake_remove(tree->root, "run");
+        assert_int_equal(roots_open_run(&roots, tree->root, true), -ENOENT);
+        assert_false(fake_exists(tree->root, "run"));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                tree_test(the_kernels_directories_are_opened),
+                tree_test(each_of_them_has_to_be_there),
+                tree_test(our_own_directories_are_made_only_on_request),
+                tree_test(a_link_is_not_our_directory),
+                tree_test(without_the_parent_nothing_is_made),
+        };
+
+        return cmocka_run_group_tests_name("kernel/roots", tests, NULL, NULL);
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Test Sysfs Access
+ */
+
+#include "lib/test.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "kernel/sysfs.h"
+
+static void attribute(FakeTree *tree, const char *data, size_t n) {
+        fake_write_bytes(tree->root, "sys/attribute", data, n);
+}
+
+static void reading_strips_one_newline(void **state) {
+        static const struct {
+                const char *data;
+                const char *value;
+        } cases[] = {
+                { "0x10de\n", "0x10de" },
+                { "0x10de", "0x10de" },
+                { "a\n\n", "a\n" },
+                { "\n", "" },
+                { "", "" },
+        };
+        FakeTree *tree = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                _cleanup_(freep) char *value = NULL;
+
+                attribute(tree, cases[i].data, strlen(cases[i].data));
+                assert_int_equal(sysfs_read(fake_sysfs(tree), "attribute", &value), 0);
+                assert_string_equal(value, cases[i].value);
+        }
+}
+
+static void an_attribute_is_a_page_at_most(void **state) {
+        _cleanup_(freep) char *value = NULL;
+        FakeTree *tree = *state;
+        char data[4097], *none = NULL;
+
+        memset(data, 'x', sizeof(data));
+        attribute(tree, data, 4096);
+        assert_int_equal(sysfs_read(fake_sysfs(tree), "attribute", &value), 0);
+        assert_int_equal(strlen(value), 4096);
+        attribute(tree, data, 4097);
+        assert_int_equal(sysfs_read(fake_sysfs(tree), "attribute", &none), -E2BIG);
+        assert_null(none);
+}
+
+static void what_is_missing_is_said_to_be_and_leaves_the_results_alone(void **state) {
+        static const char *const paths[] = { "nope", "no/pe", "attribute/deeper" };
+        FakeTree *tree = *state;
+        Sysfs *sysfs = fake_sysfs(tree);
+        char *value = NULL, **names = NULL, bytes[4] = "abc";
+        uint64_t number = 4711;
+        size_t n = 4711;
+        int fd = -4711;
+
+        attribute(tree, "x\n", 2);
+        for (size_t i = 0; i < ARRAY_SIZE(paths); ++i) {
+                assert_int_equal(sysfs_read(sysfs, paths[i], &value), SYSFS_E_MISSING);
+                assert_int_equal(sysfs_read_bytes(sysfs, paths[i], bytes, 4, &n), SYSFS_E_MISSING);
+                assert_int_equal(sysfs_read_uint(sysfs, paths[i], 10, 9, &number), SYSFS_E_MISSING);
+                assert_int_equal(sysfs_link(sysfs, paths[i], &value), SYSFS_E_MISSING);
+                assert_int_equal(sysfs_list(sysfs, paths[i], &names, &n), SYSFS_E_MISSING);
+                assert_int_equal(sysfs_open_dir(sysfs, paths[i], &fd), SYSFS_E_MISSING);
+                assert_false(sysfs_exists(sysfs, paths[i]));
+        }
+        assert_null(value);
+        assert_null(names);
+        assert_string_equal(bytes, "abc");
+        assert_true(number == 4711);
+        assert_int_equal(n, 4711);
+        assert_int_equal(fd, -4711);
+}
+
+static void numbers_are_read_strictly(void **state) {
+        static const struct {
+                const char *data;
+                unsigned int base;
+                int r;
+                uint64_t value;
+        } cases[] = {
+                { "0x10de\n", 16, 0, 0x10de },
+                { "10de\n", 16, 0, 0x10de },
+                { "12\n", 10, 0, 12 },
+                { "0x12\n", 10, -EBADMSG, 0 },
+                { "0x\n", 16, -EBADMSG, 0 },
+                { "0x0x1\n", 16, -EBADMSG, 0 },
+                { "0x10000\n", 16, -EBADMSG, 0 },
+                { "65536\n", 10, -EBADMSG, 0 },
+                { "\n", 10, -EBADMSG, 0 },
+                { "12 \n", 10, -EBADMSG, 0 },
+                { "12\n\n", 10, -EBADMSG, 0 },
+                { "-1\n", 10, -EBADMSG, 0 },
+        };
+        FakeTree *tree = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                uint64_t value = 4711;
+
+                attribute(tree, cases[i].data, strlen(cases[i].data));
+                assert_int_equal(sysfs_read_uint(fake_sysfs(tree), "attribute", cases[i].base,
+                                                 0xffff, &value),
+                                cases[i].r);
+                assert_true(value == (cases[i].r ? 4711 : cases[i].value));
+        }
+}
+
+static void bytes_are_read_as_far_as_there_are_any(void **state) {
+        FakeTree *tree = *state;
+        uint8_t bytes[4];
+        size_t n;
+
+        attribute(tree, "\xde\x10\0\n\xff", 5);
+        assert_int_equal(sysfs_read_bytes(fake_sysfs(tree), "attribute", bytes, 4, &n), 0);
+        assert_int_equal(n, 4);
+        assert_memory_equal(bytes, "\xde\x10\0\n", 4);
+        attribute(tree, "\xde", 1);
+        assert_int_equal(sysfs_read_bytes(fake_sysfs(tree), "attribute", bytes, 4, &n), 0);
+        assert_int_equal(n, 1);
+}
+
+static void a_link_is_the_last_component_of_its_target(void **state) {
+        static const struct {
+                const char *target;
+                const char *name;
+        } cases[] = {
+                { "../../../bus/pci/drivers/vfio-pci", "vfio-pci" },
+                { "12", "12" },
+                { "/absolute/name", "name" },
+        };
+        FakeTree *tree = *state;
+        char path[FAKE_PATH_MAX];
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                _cleanup_(freep) char *name = NULL;
+
+                fake_remove(tree->root, "sys/link");
+                assert_int_equal(symlink(cases[i].target,
+                                                 fake_path(path, "%s/sys/link", tree->root)),
+                                0);
+                assert_int_equal(sysfs_link(fake_sysfs(tree), "link", &name), 0);
+                assert_string_equal(name, cases[i].name);
+                assert_true(sysfs_exists(fake_sysfs(tree), "link")); /* though it leads nowhere */
+        }
+}
+
+static void what_is_no_link_is_an_error(void **state) {
+        FakeTree *tree = *state;
+        char *name = NULL;
+
+        attribute(tree, "x\n", 2);
+        assert_int_equal(sysfs_link(fake_sysfs(tree), "attribute", &name), -EINVAL);
+        assert_null(name);
+}
+
+static void names_are_listed_in_order(void **state) {
+        _cleanup_(sysfs_list_freep) char **names = NULL, **none = NULL;
+        FakeTree *tree = *state;
+        size_t n;
+
+        fake_write(tree->root, "sys/dir/b", "x");
+        fake_write(tree->root, "sys/dir/a", "x");
+        fake_make_dir(tree->root, "sys/dir/.hidden");
+        fake_make_dir(tree->root, "sys/empty");
+
+        assert_int_equal(sysfs_list(fake_sysfs(tree), "dir", &names, &n), 0);
+        assert_int_equal(n, 3);
+        assert_string_equal(names[0], ".hidden");
+        assert_string_equal(names[1], "a");
+        assert_string_equal(names[2], "b");
+        assert_null(names[3]);
+
+        assert_int_equal(sysfs_list(fake_sysfs(tree), "empty", &none, &n), 0);
+        assert_int_equal(n, 0);
+        assert_null(none[0]);
+}
+
+static void writing_is_one_write_without_a_newline(void **state) {
+        FakeTree *tree = *state;
+        char value[16];
+
+        attribute(tree, "old", 3);
+        sysfs_set_writer(fake_sysfs(tree), NULL, NULL);
+        assert_int_equal(sysfs_write(fake_sysfs(tree), "attribute", "new"), 0);
+        assert_true(fake_read(tree->root, "sys/attribute", value, sizeof(value)));
+        assert_string_equal(value, "new");
+}
+
+static void writing_tells_what_the_kernel_said(void **state) {
+        FakeTree *tree = *state;
+        char path[FAKE_PATH_MAX];
+
+        sysfs_set_writer(fake_sysfs(tree), NULL, NULL);
+        assert_int_equal(sysfs_write(fake_sysfs(tree), "nope", "x"), -ENOENT);
+        assert_int_equal(sysfs_write(fake_sysfs(tree), ".", "x"), -EISDIR);
+        /* The answer of write(2), not only that of open(2). */
+        assert_int_equal(symlink("/dev/full", fake_path(path, "%s/sys/full", tree->root)), 0);
+        assert_int_equal(sysfs_write(fake_sysfs(tree), "full", "x"), -ENOSPC);
+}
+
+static int answer(void *userdata, const char *path, const char *value) {
+        assert_string_equal(path, "a/path");
+        assert_string_equal(value, "a value");
+        return *(int *) userdata;
+}
+
+static void a_writer_stands_in_for_the_kernel(void **state) {
+        static const int answers[] = { 0, -EBUSY, -ENODEV };
+        FakeTree *tree = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(answers); ++i) {
+                sysfs_set_writer(fake_sysfs(tree), answer, (void *) &answers[i]);
+                assert_int_equal(sysfs_write(fake_sysfs(tree), "a/path", "a value"), answers[i]);
+        }
+}
+
+static void a_tree_has_a_directory_of_its_own(void **state) {
+        FakeTree *tree = *state;
+        Sysfs *sysfs = NULL;
+        int fd;
+
+        attribute(tree, "x\n", 2);
+        fd = open(tree->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_int_equal(sysfs_new(fd, &sysfs), 0);
+        close(fd);
+        assert_true(sysfs_exists(sysfs, "sys/attribute"));
+        assert_true(fcntl(sysfs_root_fd(sysfs), F_GETFD) & FD_CLOEXEC);
+        assert_null(sysfs_free(sysfs));
+
+        sysfs = NULL;
+        assert_int_equal(sysfs_new(-1, &sysfs), -EBADF);
+        assert_null(sysfs);
+        assert_null(sysfs_free(NULL));
+        assert_null(sysfs_list_free(NULL));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                tree_test(reading_strips_one_newline),
+                tree_test(an_attribute_is_a_page_at_most),
+                tree_test(what_is_missing_is_said_to_be_and_leaves_the_results_alone),
+                tree_test(numbers_are_read_strictly),
+                tree_test(bytes_are_read_as_far_as_there_are_any),
+                tree_test(a_link_is_the_last_component_of_its_target),
+                tree_test(what_is_no_link_is_an_error),
+                tree_test(names_are_listed_in_order),
+                tree_test(writing_is_one_write_without_a_newline),
+                tree_test(writing_tells_what_the_kernel_said),
+                tree_test(a_writer_stands_in_for_the_kernel),
+                tree_test(a_tree_has_a_directory_of_its_own),
+        };
+
+        return cmocka_run_group_tests_name("kernel/sysfs", tests, NULL, NULL);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Test Text
+ */
+
+#include "lib/test.h"
+
+#include "base/text.h"
+
+static void a_text_that_nothing_was_appended_to_is_empty(void **state _unused_) {
+        Text t = TEXT_NULL;
+
+        assert_string_equal(text(&t), "");
+        assert_null(text_take(&t));
+        text_deinit(&t);
+}
+
+static void a_text_grows_with_what_is_appended(void **state _unused_) {
+        char expected[5001] = "";
+        Text t = TEXT_NULL;
+
+        for (size_t i = 0; i < 1000; ++i) {
+                assert_int_equal(text_append(&t, "%03zu,", i), 0);
+                snprintf(expected + strlen(expected), 5, "%03zu,", i);
+        }
+        assert_int_equal(t.n, 4000);
+        assert_string_equal(text(&t), expected);
+        text_deinit(&t);
+        assert_string_equal(text(&t), "");
+}
+
+static void appending_nothing_makes_a_string_to_take(void **state _unused_) {
+        _cleanup_(freep) char *s = NULL;
+        Text t = TEXT_NULL;
+
+        assert_int_equal(text_append(&t, "%s", ""), 0);
+        s = text_take(&t);
+        assert_string_equal(s, "");
+}
+
+static void what_was_taken_does_not_change_any_more(void **state _unused_) {
+        _cleanup_(freep) char *s = NULL;
+        Text t = TEXT_NULL;
+
+        assert_int_equal(text_append(&t, "one"), 0);
+        s = text_take(&t);
+        assert_int_equal(text_append(&t, "two"), 0);
+        assert_string_equal(s, "one");
+        assert_string_equal(text(&t), "two");
+        text_deinit(&t);
+}
+
+static void numbers_are_taken_whole_or_not_at_all(void **state _unused_) {
+        static const struct {
+                const char *s;
+                unsigned int base;
+                uint64_t max;
+                int r;
+                uint64_t value;
+        } cases[] = {
+                { "0", 10, 0, 0, 0 },
+                { "7", 10, 7, 0, 7 },
+                { "8", 10, 7, -ERANGE, 0 },
+                { "007", 10, 7, 0, 7 },
+                { "ff", 16, 255, 0, 255 },
+                { "FF", 16, 255, 0, 255 },
+                { "100", 16, 255, -ERANGE, 0 },
+                { "18446744073709551615", 10, UINT64_MAX, 0, UINT64_MAX },
+                { "18446744073709551616", 10, UINT64_MAX, -ERANGE, 0 },
+                { "99999999999999999999999", 10, UINT64_MAX, -ERANGE, 0 },
+                { "ffffffffffffffff", 16, UINT64_MAX, 0, UINT64_MAX },
+                { "10000000000000000", 16, UINT64_MAX, -ERANGE, 0 },
+                { "", 10, 9, -EINVAL, 0 },
+                { " 1", 10, 9, -EINVAL, 0 },
+                { "1 ", 10, 9, -EINVAL, 0 },
+                { "1\n", 10, 9, -EINVAL, 0 },
+                { "+1", 10, 9, -EINVAL, 0 },
+                { "-1", 10, 9, -EINVAL, 0 },
+                { "0x1", 16, 9, -EINVAL, 0 },
+                { "a", 10, 99, -EINVAL, 0 },
+                { "g", 16, 99, -EINVAL, 0 },
+                { "1.0", 10, 99, -EINVAL, 0 },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                uint64_t value = 4711;
+
+                assert_int_equal(text_to_uint(cases[i].s, cases[i].base, cases[i].max, &value),
+                                cases[i].r);
+                assert_true(value == (cases[i].r ? 4711 : cases[i].value));
+        }
+}
+
+static void a_part_of_a_string_can_be_a_number(void **state _unused_) {
+        uint64_t value = 4711;
+
+        assert_int_equal(text_n_to_uint("01:00", 2, 16, 255, &value), 0);
+        assert_true(value == 1);
+        assert_int_equal(text_n_to_uint("01:00", 3, 16, 255, &value), -EINVAL);
+        assert_int_equal(text_n_to_uint("01:00", 0, 16, 255, &value), -EINVAL);
+        assert_int_equal(text_n_to_uint("01", 3, 16, 255, &value), -EINVAL); /* stops at the end */
+        assert_true(value == 1);
+}
+
+static void a_prefix_leaves_the_rest(void **state _unused_) {
+        const char *rest = "untouched";
+
+        assert_true(text_starts_with("pci:v000010DE", "pci:", &rest));
+        assert_string_equal(rest, "v000010DE");
+        assert_true(text_starts_with("pci:", "pci:", NULL));
+        assert_true(text_starts_with("anything", "", NULL));
+
+        rest = "untouched";
+        assert_false(text_starts_with("pc", "pci:", &rest));
+        assert_false(text_starts_with("PCI:", "pci:", &rest));
+        assert_string_equal(rest, "untouched");
+}
+
+static void a_format_makes_a_string(void **state _unused_) {
+        _cleanup_(freep) char *s = text_format("%s-%d", "a", 7);
+
+        assert_string_equal(s, "a-7");
+}
+
+static void only_plain_ascii_is_printable(void **state _unused_) {
+        static const struct {
+                const char *s;
+                bool printable;
+        } cases[] = {
+                { "", true },
+                { "0000:01:00.0 ~", true },
+                { "a\nb", false },
+                { "a\tb", false },
+                { "\x1b[31m", false },
+                { "\x7f", false },
+                { "\xc3\xa4", false },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i)
+                assert_int_equal(text_is_printable(cases[i].s), cases[i].printable);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_text_that_nothing_was_appended_to_is_empty),
+                cmocka_unit_test(a_text_grows_with_what_is_appended),
+                cmocka_unit_test(appending_nothing_makes_a_string_to_take),
+                cmocka_unit_test(what_was_taken_does_not_change_any_more),
+                cmocka_unit_test(numbers_are_taken_whole_or_not_at_all),
+                cmocka_unit_test(a_part_of_a_string_can_be_a_number),
+                cmocka_unit_test(a_prefix_leaves_the_rest),
+                cmocka_unit_test(a_format_makes_a_string),
+                cmocka_unit_test(only_plain_ascii_is_printable),
+        };
+
+        return cmocka_run_group_tests_name("base/text", tests, NULL, NULL);
+}
