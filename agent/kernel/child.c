@@ -96,7 +96,8 @@ child_main(const ChildOptions *options, pid_t parent, int reply_fd, ChildFn fn, 
         r = close_others(keep, n_keep);
         if (r >= 0)
                 r = fn(userdata, reply_fd);
-        _exit(r >= 0 || -r > CHILD_ANSWER_MAX ? 0 : -r);
+        /* A driver's probe() may give errnos of the kernel's own (ENOTSUPP is 524). */
+        _exit(r >= 0 ? 0 : -r > CHILD_ANSWER_MAX ? EIO : -r);
 }
 
 /* Take what is in the pipe. Return: 0 at its end, 1 while there may be more. */
@@ -163,7 +164,9 @@ static int child_wait(const ChildOptions *options,
                 if (r > 0 && fds[0].revents)
                         return 0;
                 if (r > 0 && fds[2].revents) {
-                        r = options->watch(options->watch_userdata, &moved);
+                        r = fds[2].revents & POLLIN
+                                        ? options->watch(options->watch_userdata, &moved)
+                                        : -EPIPE;
                         if (r < 0)
                                 fds[2].fd = -1; /* a broken watch only costs time */
                         else if (moved < deadline)
