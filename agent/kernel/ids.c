@@ -79,8 +79,10 @@ int ids_device_name(Ids *ids, uint16_t vendor, uint16_t device, char **ret) {
         if (setjmp(guard))
                 return -EIO;
 
+        /* Not in udev's database as well: where there is none, libpci leaks with each name. */
         name = pci_lookup_name(ids->access, buffer, sizeof(buffer),
-                        PCI_LOOKUP_VENDOR | PCI_LOOKUP_DEVICE, (int) vendor, (int) device);
+                        PCI_LOOKUP_VENDOR | PCI_LOOKUP_DEVICE | PCI_LOOKUP_NO_HWDB, (int) vendor,
+                        (int) device);
         copy = strdup(name);
         if (!copy)
                 return -ENOMEM;
