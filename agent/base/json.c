@@ -151,6 +151,7 @@ int json_get_array(const Json *object, const char *key, Json **ret) {
 }
 
 int json_get_string(const Json *object, const char *key, const char **ret) {
+        const char *s;
         Json *value;
         int r;
 
@@ -158,7 +159,12 @@ int json_get_string(const Json *object, const char *key, const char **ret) {
         if (r)
                 return r;
 
-        *ret = json_object_get_string(value);
+        s = json_object_get_string(value);
+        /* A zero in it would end it early. */
+        if (strlen(s) != (size_t) json_object_get_string_len(value))
+                return JSON_E_INVALID;
+
+        *ret = s;
         return 0;
 }
 
