@@ -130,14 +130,13 @@ bool procfs_is_real(int proc_fd) {
 }
 
 /**
- * procfs_has_no_files() - is this a process that cannot have any files?
+ * procfs_is_kernel_thread() - is this one of the kernel's own?
  * @proc_fd:    root of procfs
  * @pid:        process
  *
- * Kernel threads and zombies. Everybody may ask this, also about a process whose
- * files he may not see.
+ * Such a one has no files. Everybody may ask this, also who may not see files.
  */
-bool procfs_has_no_files(int proc_fd, pid_t pid) {
+bool procfs_is_kernel_thread(int proc_fd, pid_t pid) {
         _cleanup_(freep) char *stat = NULL;
         char path[PROCFS_PATH_MAX];
         unsigned int flags;

@@ -25,4 +25,4 @@ int procfs_list_threads(int proc_fd, pid_t pid, pid_t **ret_tids, size_t *ret_n)
                 _warn_unused_result_;
 int procfs_count_threads(int proc_fd, pid_t pid, size_t *ret_n) _warn_unused_result_;
 bool procfs_is_real(int proc_fd);
-bool procfs_has_no_files(int proc_fd, pid_t pid);
+bool procfs_is_kernel_thread(int proc_fd, pid_t pid);

@@ -41,23 +41,28 @@ static int push_hit(Findings *findings, const Gpu *gpu, const Hit *hit, Process 
 
 /**
  * holders_find() - find all processes that use a GPU
- * @proc_fd:    root of procfs
+ * @roots:      roots
  * @gpu:        GPU
  * @nodes:      its nodes
+ * @deep:       see scan_processes()
  * @findings:   where to add them: FINDING_HOLDER, one for each process and node,
  *              and FINDING_UNKNOWN for processes that could not be looked into
  *
  * Return: 0 on success, negative error code on failure.
  */
-int holders_find(int proc_fd, const Gpu *gpu, const Nodes *nodes, Findings *findings) {
+int holders_find(const Roots *roots,
+                const Gpu *gpu,
+                const Nodes *nodes,
+                bool deep,
+                Findings *findings) {
         Hits hits = HITS_NULL;
         int r;
 
-        r = scan_processes(proc_fd, nodes, &hits);
+        r = scan_processes(roots, nodes, deep, &hits);
         for (size_t i = 0; r >= 0 && i < hits.n; ++i) {
                 Process process;
 
-                r = process_init(&process, proc_fd, hits.items[i].pid);
+                r = process_init(&process, roots->proc_fd, hits.items[i].pid);
                 if (r == PROCESS_E_GONE)
                         continue;
                 if (r == 0)

@@ -7,8 +7,12 @@
  * Processes that use a GPU, and who they are.
  */
 
+#include "kernel/roots.h"
 #include "probe/finding.h"
 #include "probe/nodes.h"
 
-int holders_find(int proc_fd, const Gpu *gpu, const Nodes *nodes, Findings *findings)
-                _warn_unused_result_;
+int holders_find(const Roots *roots,
+                const Gpu *gpu,
+                const Nodes *nodes,
+                bool deep,
+                Findings *findings) _warn_unused_result_;

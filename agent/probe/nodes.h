@@ -4,12 +4,11 @@
 /*
  * Nodes of a GPU
  *
- * All device numbers of which an open file means that somebody uses the GPU.
+ * Device numbers of which an open file means that somebody uses the GPU.
  */
 
 #include <sys/types.h>
 
-#include "kernel/roots.h"
 #include "model/gpu.h"
 
 typedef struct Node {
@@ -20,20 +19,25 @@ typedef struct Node {
 } Node;
 
 typedef struct Nodes {
-        Node *items; /* by type and number, each once */
+        Node *items;
         size_t n;
-        /*
-         * An open device of VFIO is a file without any node. Where all that VFIO has
-         * belongs to this GPU, such a file must be of this one: .items[vfio] stands
-         * for it. -1: there is none, or it cannot be told.
-         */
-        ssize_t vfio;
+        Address gpu;
+        bool has_vfio;     /* some of it is on VFIO */
+        bool has_all_vfio; /* … and nothing else is */
 } Nodes;
 
 #define NODES_NULL \
-        { .vfio = -1 }
+        {}
 
-int nodes_init(Nodes *nodes, const Roots *roots, const Gpu *gpu, Mode to) _warn_unused_result_;
+/* building */
+
 void nodes_deinit(Nodes *nodes);
+int nodes_add(Nodes *nodes, mode_t type, dev_t rdev, Address function, char *name)
+                _warn_unused_result_;
+void nodes_sort(Nodes *nodes);
+
+/* looking up, once sorted */
+
 const Node *nodes_find(const Nodes *nodes, mode_t type, dev_t rdev);
 const Node *nodes_find_name(const Nodes *nodes, const char *name, size_t n);
+const Node *nodes_find_vfio(const Nodes *nodes, const char *path);

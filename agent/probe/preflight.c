@@ -12,6 +12,7 @@
 
 #include "base/text.h"
 #include "probe/bus.h"
+#include "probe/collect.h"
 #include "probe/display.h"
 #include "probe/group.h"
 #include "probe/holders.h"
@@ -148,12 +149,8 @@ static int check_cuda(int proc_fd, const Gpu *gpu, Findings *findings) {
  * starts it, or the driver does on its own.
  */
 static int check_started(const Roots *roots, const Gpu *gpu, Findings *findings) {
-        bool started, modeset = false, on_probe;
+        bool modeset = false, on_probe;
         int r;
-
-        r = nvidia_is_started(roots->sysfs, gpu->address, &started);
-        if (r < 0 || !started)
-                return r;
 
         r = nvidia_starts_on_probe(roots->proc_fd, &on_probe);
         if (r < 0 || on_probe)
@@ -164,6 +161,19 @@ static int check_started(const Roots *roots, const Gpu *gpu, Findings *findings)
         return modeset ? 0 : findings_push(findings, FINDING_STARTED, gpu->address, NULL);
 }
 
+static int find_holders(const PreflightInput *input, bool started, Findings *findings) {
+        Nodes nodes;
+        int r;
+
+        r = collect_nodes(&nodes, input->roots, input->gpu, input->to);
+        if (r < 0)
+                return r;
+        /* An adapter that is not started has no mappings at all. */
+        r = holders_find(input->roots, input->gpu, &nodes, started, findings);
+        nodes_deinit(&nodes);
+        return r;
+}
+
 /**
  * preflight_holders() - does anybody use the GPU?
  * @input:      which GPU, and where to
@@ -172,23 +182,27 @@ static int check_started(const Roots *roots, const Gpu *gpu, Findings *findings)
  * Return: 0 on success, whatever was found; negative error code on failure.
  */
 int preflight_holders(const PreflightInput *input, Findings *findings) {
+        const Roots *roots = input->roots;
         size_t n_before = findings->n;
-        Nodes nodes;
+        bool started = false;
         int r;
 
-        r = nodes_init(&nodes, input->roots, input->gpu, input->to);
-        if (r < 0)
-                return r;
-        r = holders_find(input->roots->proc_fd, input->gpu, &nodes, findings);
-        nodes_deinit(&nodes);
-        if (r < 0 || input->to == MODE_HOST)
-                return r;
+        if (input->to == MODE_HOST)
+                return find_holders(input, false, findings);
 
-        r = usb_check(input->roots->sysfs, input->gpu, findings);
+        if (is_on_nvidia(input->gpu)) {
+                r = nvidia_is_started(roots->sysfs, input->gpu->address, &started);
+                if (r < 0)
+                        return r;
+        }
+        r = find_holders(input, started, findings);
+        if (r >= 0)
+                r = usb_check(roots->sysfs, input->gpu, findings);
         if (r < 0 || !is_on_nvidia(input->gpu))
                 return r;
-        r = check_cuda(input->roots->proc_fd, input->gpu, findings);
-        if (r < 0 || findings->n > n_before)
+
+        r = check_cuda(roots->proc_fd, input->gpu, findings);
+        if (r < 0 || !started || findings->n > n_before)
                 return r;
-        return check_started(input->roots, input->gpu, findings);
+        return check_started(roots, input->gpu, findings);
 }

@@ -25,5 +25,6 @@ typedef struct Hits {
 #define HITS_NULL \
         {}
 
-int scan_processes(int proc_fd, const Nodes *nodes, Hits *hits) _warn_unused_result_;
+int scan_processes(const Roots *roots, const Nodes *nodes, bool deep, Hits *hits)
+                _warn_unused_result_;
 void hits_deinit(Hits *hits);

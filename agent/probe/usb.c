@@ -68,13 +68,17 @@ static int read_product(Sysfs *sysfs, const char *path, const char *name, char *
 
 static int check_usb_device(
                 void *userdata, const char *path, const char *name, unsigned int found) {
+        _cleanup_(freep) char *devpath = NULL;
         Context *context = userdata;
         Finding *finding;
         int r;
 
         (void) found;
-        /* A root hub, "usb1": it is the controller itself. */
-        if (text_starts_with(name, "usb", NULL))
+        r = read_attribute(context->sysfs, path, "devpath", &devpath);
+        if (r < 0)
+                return r;
+        /* A root hub is the controller itself, seen from the other side. */
+        if (!devpath || !strcmp(devpath, "0"))
                 return 0;
 
         r = findings_push(context->findings, FINDING_USB, context->function, &finding);
@@ -92,7 +96,7 @@ static int check_usb_device(
  * Return: 0 on success, negative error code on failure.
  */
 int usb_check(Sysfs *sysfs, const Gpu *gpu, Findings *findings) {
-        static const char *const wanted[] = { "idVendor" };
+        static const char *const wanted[] = { "devpath" };
         int r;
 
         for (size_t i = 0; i < gpu->n_functions; ++i) {

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Looking into a Process
+ *
+ * Asks the kernel about each open file, by the links in /proc/<pid>/fd: stat
+ * through such a link gives the file itself, whatever mount namespace it was
+ * opened in, and opens nothing. Rules:
+ *
+ *  * What could not be seen is remembered, not skipped. What has gone meanwhile is
+ *    none: a process closes its files before its number goes away.
+ *
+ *  * The question must not wait for a dead file server, nor be refused by a FUSE
+ *    mount of another user: so no attributes are asked for, and none that would
+ *    have to be fetched (fuse_getattr(), nfs_getattr()). Type and number of a
+ *    device node are always there.
+ *
+ *  * No memory is allocated and no path is read for a file that is no device:
+ *    there are tens of thousands.
+ */
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/file.h"
+#include "kernel/procfs.h"
+#include "probe/look.h"
+
+static const char vfio_device[] = "anon_inode:[vfio-device]";
+
+int look_new(int proc_fd, const Nodes *nodes, const MapsFilter *filter, Look **ret) {
+        _cleanup_(look_freep) Look *look = NULL;
+
+        look = malloc(sizeof(*look));
+        if (!look)
+                return -ENOMEM;
+
+        look->proc_fd = proc_fd;
+        look->nodes = nodes;
+        look->filter = filter;
+        look->seen = malloc(nodes->n + 1);
+        if (!look->seen)
+                return -ENOMEM;
+
+        look_start(look, 0);
+        *ret = TAKE_PTR(look);
+        return 0;
+}
+
+Look *look_free(Look *look) {
+        if (!look)
+                return NULL;
+
+        free(look->seen);
+        free(look);
+        return NULL;
+}
+
+/* Forget the last process and begin with another. */
+void look_start(Look *look, pid_t pid) {
+        look->pid = pid;
+        look->error = 0;
+        memset(look->seen, 0, look->nodes->n + 1);
+}
+
+/* Anything but "not there" means that we do not know. The first reason is kept. */
+void look_failed(Look *look, int e) {
+        if (e != ENOENT && e != ESRCH && e != ENOTDIR && look->error == 0)
+                look->error = e;
+}
+
+static void see(Look *look, const Node *node, unsigned char how) {
+        if (node)
+                look->seen[node - look->nodes->items] |= how;
+}
+
+/* The value of a line of fdinfo, in the buffer of @n bytes. Return: whether there is one. */
+static bool read_info(int fd_dir, const char *name, const char *key, char *value, size_t n) {
+        _cleanup_(freep) char *info = NULL;
+        const char *line;
+        char path[64];
+
+        snprintf(path, sizeof(path), "../fdinfo/%.20s", name);
+        if (file_read(fd_dir, path, 65536, &info, NULL))
+                return false;
+        line = strstr(info, key);
+        if (!line || (line != info && line[-1] != '\n'))
+                return false;
+
+        line += strlen(key);
+        line += strspn(line, " \t");
+        snprintf(value, n, "%.*s", (int) strcspn(line, "\n"), line);
+        return true;
+}
+
+/*
+ * A file opened with O_PATH names the node and does not hold the device. Asked only
+ * for files that were opened neither for reading nor for writing: these are either
+ * such, or opened with access mode 3, for ioctl(2) alone.
+ */
+static bool is_path_only(int fd_dir, const char *name) {
+        unsigned int flags;
+        char value[32];
+        struct stat st;
+
+        if (fstatat(fd_dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_mode & 0600)
+                return false;
+        return read_info(fd_dir, name, "flags:", value, sizeof(value)) &&
+                        sscanf(value, "%o", &flags) == 1 && flags & O_PATH;
+}
+
+/* A file without any node: is it an open device of VFIO? */
+static const Node *find_vfio(const Look *look, int fd_dir, const char *name) {
+        char target[sizeof(vfio_device)], path[4096];
+        ssize_t n;
+
+        n = readlinkat(fd_dir, name, target, sizeof(target));
+        if (n != (ssize_t) strlen(vfio_device) || memcmp(target, vfio_device, n) != 0)
+                return NULL;
+
+        return nodes_find_vfio(look->nodes,
+                        read_info(fd_dir, name, "vfio-device-syspath:", path, sizeof(path)) ? path
+                                                                                            : NULL);
+}
+
+static void look_at_file(Look *look, int fd_dir, const char *name) {
+        const Node *node = NULL;
+        struct statx stx;
+
+        if (statx(fd_dir, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &stx) < 0) {
+                look_failed(look, errno);
+                return;
+        }
+
+        if (S_ISCHR(stx.stx_mode) || S_ISBLK(stx.stx_mode)) {
+                node = nodes_find(look->nodes, stx.stx_mode & S_IFMT,
+                                makedev(stx.stx_rdev_major, stx.stx_rdev_minor));
+                if (node && is_path_only(fd_dir, name))
+                        return;
+        } else if ((stx.stx_mode & S_IFMT) == 0 && look->nodes->has_vfio) {
+                node = find_vfio(look, fd_dir, name);
+        }
+        see(look, node, SEEN_OPEN);
+}
+
+/**
+ * look_at_files() - look at all open files of a thread
+ * @look:       what is looked for
+ * @path:       the directory of its files, relative to procfs
+ */
+void look_at_files(Look *look, const char *path) {
+        _cleanup_(closep) int fd = -1;
+        ssize_t n;
+
+        fd = openat(look->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0) {
+                look_failed(look, errno);
+                return;
+        }
+
+        while ((n = getdents64(fd, look->buffer, sizeof(look->buffer))) > 0)
+                for (ssize_t i = 0; i < n;) {
+                        const struct dirent64 *entry = (void *) (look->buffer + i);
+
+                        i += entry->d_reclen;
+                        if (entry->d_name[0] != '.')
+                                look_at_file(look, fd, entry->d_name);
+                }
+        if (n < 0)
+                look_failed(look, errno);
+}
+
+/* By number where the kernel lets us, by name elsewhere. */
+static int look_at_mapping(void *userdata, const Mapping *mapping) {
+        char path[PROCFS_PATH_MAX + 32];
+        Look *look = userdata;
+        struct statx stx;
+
+        snprintf(path, sizeof(path), "%d/map_files/%jx-%jx", look->pid, (uintmax_t) mapping->start,
+                        (uintmax_t) mapping->end);
+        if (statx(look->proc_fd, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &stx) == 0 &&
+                        (stx.stx_mode & S_IFMT) != 0)
+                see(look,
+                                nodes_find(look->nodes, stx.stx_mode & S_IFMT,
+                                                makedev(stx.stx_rdev_major, stx.stx_rdev_minor)),
+                                SEEN_MAPPED);
+        else if (mapping->n_path > 5 && !memcmp(mapping->path, "/dev/", 5))
+                see(look, nodes_find_name(look->nodes, mapping->path + 5, mapping->n_path - 5),
+                                SEEN_MAPPED);
+        else if (mapping->n_path == strlen(vfio_device) &&
+                        !memcmp(mapping->path, vfio_device, mapping->n_path))
+                see(look, nodes_find_vfio(look->nodes, NULL), SEEN_MAPPED);
+        return 0;
+}
+
+/**
+ * look_at_maps() - look at all mappings of a process
+ * @look:       what is looked for
+ * @path:       its maps, relative to procfs
+ *
+ * Return: whether it has any; a kernel thread has none, nor has a thread that has
+ *         ended.
+ */
+bool look_at_maps(Look *look, const char *path) {
+        Maps maps = {
+                .filter = look->filter,
+                .buffer = look->buffer,
+                .n_buffer = sizeof(look->buffer),
+                .fn = look_at_mapping,
+                .userdata = look,
+        };
+        _cleanup_(closep) int fd = -1;
+        int r;
+
+        fd = openat(look->proc_fd, path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0) {
+                look_failed(look, errno);
+                return false;
+        }
+
+        maps.fd = fd;
+        r = maps_search(&maps);
+        if (r < 0)
+                look_failed(look, -r);
+        return r != MAPS_E_NONE;
+}

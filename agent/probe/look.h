@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Looking into a Process
+ *
+ * Which nodes of a GPU it has open, and which mapped.
+ */
+
+#include "kernel/roots.h"
+#include "probe/maps.h"
+#include "probe/nodes.h"
+
+enum {
+        SEEN_OPEN = 1 << 0,
+        SEEN_MAPPED = 1 << 1,
+};
+
+typedef struct Look {
+        int proc_fd;
+        const Nodes *nodes;
+        const MapsFilter *filter;
+        /* of the process at hand */
+        pid_t pid;
+        int error;           /* positive: something could not be seen, for this reason */
+        unsigned char *seen; /* SEEN_*, for each node */
+        char buffer[65536];
+} Look;
+
+int look_new(int proc_fd, const Nodes *nodes, const MapsFilter *filter, Look **ret)
+                _warn_unused_result_;
+Look *look_free(Look *look);
+DEFINE_CLEANUP(Look, look_free);
+
+void look_start(Look *look, pid_t pid);
+void look_failed(Look *look, int e);
+void look_at_files(Look *look, const char *path);
+bool look_at_maps(Look *look, const char *path);
