@@ -72,6 +72,11 @@ static int file_write_all(int fd, const char *data, size_t n) {
         return 0;
 }
 
+/* One name for all: who replaces a file has a lock, so nobody else is about to. */
+static char *file_temporary(const char *name) {
+        return text_format(".%s.tmp", name);
+}
+
 static int file_write_temporary(
                 int dir_fd, const char *temporary, mode_t mode, const char *data, bool durable) {
         _cleanup_(closep) int fd = -1;
@@ -99,6 +104,8 @@ static int file_write_temporary(
  * @data:       the new content
  * @durable:    whether it must be on disk, not only visible, on return
  *
+ * The caller holds a lock: two at a time would use one temporary file.
+ *
  * Return: 0 on success, negative error code on failure; the old file is then
  *         still there, unchanged.
  */
@@ -106,11 +113,11 @@ int file_replace(int dir_fd, const char *name, mode_t mode, const char *data, bo
         _cleanup_(freep) char *temporary = NULL;
         int r;
 
-        temporary = text_format(".%s.%d.tmp", name, getpid());
+        temporary = file_temporary(name);
         if (!temporary)
                 return -ENOMEM;
 
-        /* A leftover of an earlier process with our pid that was killed right here. */
+        /* A leftover of an earlier process that was killed right here. */
         (void) unlinkat(dir_fd, temporary, 0);
 
         r = file_write_temporary(dir_fd, temporary, mode, data, durable);
@@ -127,8 +134,21 @@ int file_replace(int dir_fd, const char *name, mode_t mode, const char *data, bo
         return 0;
 }
 
-/* Remove a file. Return: 0 on success, FILE_E_MISSING if there is none, or a negative error. */
+/**
+ * file_remove() - remove a file, and what a killed file_replace() left of it
+ * @dir_fd:     directory
+ * @name:       name in it, without any slash
+ *
+ * Return: 0 on success, FILE_E_MISSING if there is no such file, negative error
+ *         code on failure.
+ */
 int file_remove(int dir_fd, const char *name) {
+        _cleanup_(freep) char *temporary = file_temporary(name);
+
+        if (!temporary)
+                return -ENOMEM;
+
+        (void) unlinkat(dir_fd, temporary, 0);
         if (unlinkat(dir_fd, name, 0) < 0)
                 return errno == ENOENT ? FILE_E_MISSING : -errno;
         return 0;

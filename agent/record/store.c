@@ -8,6 +8,7 @@
  * or absent; nothing of them outlives the boot, so nothing is synced.
  */
 
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -96,11 +97,15 @@ int store_save(int run_fd, const char *folder, Address gpu, Json *record) {
 
 /* Remove a record. Return: 0, STORE_E_MISSING if there was none, or a negative error code. */
 int store_remove(int run_fd, const char *folder, Address gpu) {
-        char name[STORE_NAME_MAX], path[64];
+        _cleanup_(closep) int dir_fd = -1;
+        char name[STORE_NAME_MAX];
         int r;
 
-        snprintf(path, sizeof(path), "%s/%s", folder, store_name(gpu, name));
-        r = file_remove(run_fd, path);
+        dir_fd = openat(run_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (dir_fd < 0)
+                return errno == ENOENT ? STORE_E_MISSING : -errno;
+
+        r = file_remove(dir_fd, store_name(gpu, name));
         return r == FILE_E_MISSING ? STORE_E_MISSING : r;
 }
 
