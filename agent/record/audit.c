@@ -136,6 +136,16 @@ static int append_duration(Text *message, uint64_t usec) {
         return text_append(message, " in %.1f s", (double) usec / USEC_PER_SEC);
 }
 
+/* Which kind of event a record is. Return: 0, or -EINVAL if it is none of ours. */
+int audit_kind_from_id(const char *id, EventKind *ret) {
+        for (EventKind kind = 0; kind < _EVENT_MAX; ++kind)
+                if (!strcmp(kinds[kind].id, id)) {
+                        *ret = kind;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
 /* What happened, to the GPU as a whole; without the reason. */
 static int append_what(Text *message, const Event *event) {
         const char *from = mode_to_string(event->from), *to = mode_to_string(event->to);

@@ -3,8 +3,7 @@
 /*
  * Events
  *
- * Names only. They are for tests and messages; what others may rely on are the
- * message ids of include/vfiopt/journal.h.
+ * The names are what `vfioptctl switch --json` calls a result: they stay.
  */
 
 #include "record/event.h"

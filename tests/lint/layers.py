@@ -27,8 +27,8 @@ LIBRARIES = {
     "pci/pci.h": {"kernel/ids.c"},
     "systemd/sd-login.h": {"kernel/process.c"},
     "systemd/sd-journal.h": {"record/audit.c", "cli/follow.c"},
-    "systemd/sd-bus.h": {"cli/job.c"},
-    "systemd/sd-event.h": {"cli/job.c", "cli/follow.c"},
+    "systemd/sd-bus.h": {"cli/manager.c"},
+    "systemd/sd-event.h": {"cli/follow.c", "cli/job.c", "cli/manager.c"},
     "libsmartcols/": {"cli/render.c"},
 }
 

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Command Line
+ *
+ * What main() hands to a verb, and the verbs that there are.
+ */
+
+#include "kernel/roots.h"
+#include "vfiopt/exit.h"
+
+/* Options, as bits. Each verb says which ones it takes; the last three, all do. */
+enum {
+        OPTION_ALLOW_DISPLAY = 1 << 0,
+        OPTION_DIRECT = 1 << 1,
+        OPTION_DRY_RUN = 1 << 2,
+        OPTION_JSON = 1 << 3,
+        OPTION_ROOT = 1 << 4,
+        OPTION_VERBOSE = 1 << 5,
+        OPTION_HELP = 1 << 6,
+        OPTION_NO_PAGER = 1 << 7,
+        OPTION_VERSION = 1 << 8,
+};
+
+#define OPTIONS_FOR_ALL (OPTION_HELP | OPTION_NO_PAGER | OPTION_VERSION)
+
+typedef struct Cli {
+        Roots *roots; /* without run_fd and etc_fd, see cli_open_own() */
+        const char *prefix;
+        unsigned int options;
+        char **args; /* behind the verb, NULL-terminated */
+        size_t n_args;
+} Cli;
+
+typedef struct Verb {
+        const char *name;
+        const char *args;
+        const char *summary;
+        unsigned int options;
+        size_t n_min;
+        size_t n_max;
+        /* Return: an exit code, or a negative error code for what nobody foresaw. */
+        int (*run)(Cli *cli);
+} Verb;
+
+extern const Verb verb_forget;
+extern const Verb verb_status;
+extern const Verb verb_switch;
+
+bool cli_has(const Cli *cli, unsigned int option);
+int cli_open_own(Cli *cli, bool make) _warn_unused_result_;

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Switching in this Process
+ *
+ * For the units, and for a rescue shell. Every event goes to the journal as a
+ * record, and to the standard error stream as a sentence; unless that is the
+ * journal, too, which then has the record already.
+ */
+
+#include <string.h>
+
+#include "cli/report.h"
+#include "cli/switch-ways.h"
+#include "record/audit.h"
+
+typedef struct Audience {
+        AuditSource source;
+        Outcomes *outcomes;
+        bool speak;
+        bool verbose;
+        bool complained;
+        int error; /* the first one, negative */
+} Audience;
+
+static void on_event(void *userdata, const Event *event) {
+        _cleanup_(freep) char *message = NULL;
+        Audience *audience = userdata;
+        Tale tale;
+        int r;
+
+        r = audit_send(event, &audience->source);
+        if (r < 0 && !audience->complained) {
+                report_error("cannot write to the journal: %s, ignoring", strerror(-r));
+                audience->complained = true;
+        }
+
+        r = audit_message(event, &message);
+        if (r < 0) {
+                error_gather(&audience->error, r);
+                return;
+        }
+        tale = (Tale){
+                .kind = event->kind,
+                .priority = audit_priority(event),
+                .message = message,
+                .gpu = event->gpu->address,
+                .from = mode_to_string(event->from),
+                .to = mode_to_string(event->to),
+                .reason = event->reason,
+                .holders = event->holders,
+                .usec = event->usec,
+        };
+        if (audience->speak)
+                tale_print(&tale, audience->verbose);
+        error_gather(&audience->error, outcomes_note(audience->outcomes, &tale));
+}
+
+static int run_to(SwitchContext *context,
+                const Cli *cli,
+                const Selection *selection,
+                Mode to,
+                int *exit_code) {
+        SwitchRequest request = {
+                .to = to,
+                .trigger = TRIGGER_COMMAND,
+                .allow_display = cli_has(cli, OPTION_ALLOW_DISPLAY),
+        };
+        SwitchResult result;
+        int n, r;
+
+        n = selection_gpus_to(selection, to, &request.gpus);
+        if (n < 0)
+                return n;
+        request.n_gpus = (size_t) n;
+
+        r = n > 0 ? switch_run(context, &request, &result) : 0;
+        if (r >= 0 && n > 0)
+                *exit_code = exit_worse(*exit_code, exit_of_result(result));
+        free(request.gpus);
+        return r;
+}
+
+static int run_all(Cli *cli, const Selection *selection, Audience *audience) {
+        _cleanup_(modules_freep) Modules *modules = NULL;
+        SwitchContext context = {
+                .roots = cli->roots,
+                .observer = on_event,
+                .observer_userdata = audience,
+        };
+        int exit_code = VFIOPT_EXIT_DONE, r;
+
+        r = modules_new(&modules);
+        context.modules = modules;
+        for (Mode to = MODE_HOST; to <= MODE_PASSTHROUGH && r >= 0; ++to)
+                r = run_to(&context, cli, selection, to, &exit_code);
+        error_gather(&r, audience->error);
+        return r < 0 ? r : exit_code;
+}
+
+/* What does not survive a reboot must have a place; what does, may have to do without. */
+static int open_own(Cli *cli) {
+        int r;
+
+        r = roots_open_run(cli->roots, cli->prefix, true);
+        if (r < 0)
+                return r;
+
+        r = roots_open_etc(cli->roots, cli->prefix, true);
+        if (r < 0)
+                report_error("cannot remember modes across reboots: our directory in /etc: %s, ignoring",
+                                strerror(-r));
+        return 0;
+}
+
+int switch_direct(Cli *cli, const Selection *selection, Outcomes *outcomes) {
+        Audience audience = {
+                .outcomes = outcomes,
+                .speak = !report_goes_to_journal(),
+                .verbose = cli_has(cli, OPTION_VERBOSE),
+        };
+        int r;
+
+        if (geteuid() != 0) {
+                report_error("only root can switch GPUs with --direct");
+                return VFIOPT_EXIT_PRECONDITION;
+        }
+
+        r = open_own(cli);
+        if (r >= 0)
+                r = audit_source_init(
+                                &audience.source, cli->roots->proc_fd, getenv("INVOCATION_ID"));
+        if (r >= 0)
+                r = run_all(cli, selection, &audience);
+        audit_source_deinit(&audience.source);
+        return r;
+}

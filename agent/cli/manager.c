@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The Manager
+ *
+ * The signal that a job is over may come while a call waits for its answer; sd-bus
+ * keeps it for the loop. So whoever asks for a job knows its id before the end of
+ * it is told.
+ */
+
+#include <string.h>
+#include <sys/wait.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "base/text.h"
+#include "cli/manager.h"
+
+#define NAME      "org.freedesktop.systemd1"
+#define PATH      "/org/freedesktop/systemd1"
+#define INTERFACE NAME ".Manager"
+#define JOB_PATH  PATH "/job/"
+
+/* Long enough for a password to be asked for and typed. */
+#define LIMIT_START_USEC (120 * USEC_PER_SEC)
+
+struct Manager {
+        sd_bus *bus;
+        ManagerFn fn;
+        void *userdata;
+};
+
+static void message_unrefp(sd_bus_message **message) {
+        sd_bus_message_unref(*message);
+}
+
+static int on_removed(sd_bus_message *message, void *userdata, sd_bus_error *error _unused_) {
+        const char *path, *unit, *result;
+        Manager *manager = userdata;
+        uint32_t id;
+        int r;
+
+        r = sd_bus_message_read(message, "uoss", &id, &path, &unit, &result);
+        if (r < 0)
+                return r;
+
+        manager->fn(manager->userdata, id, result);
+        return 0;
+}
+
+/**
+ * manager_new() - connect to the manager
+ * @event:      loop; it ends with an error if the connection is lost
+ * @fn:         called when any job is over
+ * @userdata:   for it
+ * @ret:        connection; manager_free() it
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int manager_new(sd_event *event, ManagerFn fn, void *userdata, Manager **ret) {
+        _cleanup_(manager_freep) Manager *manager = calloc(1, sizeof(*manager));
+        int r;
+
+        if (!manager)
+                return -ENOMEM;
+        manager->fn = fn;
+        manager->userdata = userdata;
+
+        r = sd_bus_open_system(&manager->bus);
+        if (r >= 0)
+                r = sd_bus_set_exit_on_disconnect(manager->bus, true);
+        if (r >= 0)
+                r = sd_bus_attach_event(manager->bus, event, SD_EVENT_PRIORITY_NORMAL);
+        if (r >= 0)
+                r = sd_bus_match_signal(manager->bus, NULL, NAME, PATH, INTERFACE, "JobRemoved",
+                                on_removed, manager);
+        if (r >= 0)
+                r = sd_bus_call_method(
+                                manager->bus, NAME, PATH, INTERFACE, "Subscribe", NULL, NULL, NULL);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(manager);
+        return 0;
+}
+
+/* Takes and returns NULL. */
+Manager *manager_free(Manager *manager) {
+        if (!manager)
+                return NULL;
+
+        sd_bus_flush_close_unref(manager->bus);
+        free(manager);
+        return NULL;
+}
+
+static int
+start_call(Manager *manager, const char *unit, sd_bus_error *error, sd_bus_message **ret_reply) {
+        _cleanup_(message_unrefp) sd_bus_message *request = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_call(
+                        manager->bus, &request, NAME, PATH, INTERFACE, "StartUnit");
+        if (r >= 0)
+                r = sd_bus_message_set_allow_interactive_authorization(request, true);
+        /* "fail": a job of somebody who wants the unit stopped is not thrown out for ours. */
+        if (r >= 0)
+                r = sd_bus_message_append(request, "ss", unit, "fail");
+        return r < 0 ? r : sd_bus_call(manager->bus, request, LIMIT_START_USEC, error, ret_reply);
+}
+
+static int outcome_of(int r, const sd_bus_error *error, char **ret_why) {
+        if (!sd_bus_error_is_set(error))
+                return r;
+
+        *ret_why = strdup(error->message ?: error->name);
+        if (!*ret_why)
+                return -ENOMEM;
+        return r == -EACCES || r == -EPERM ||
+                                        sd_bus_error_has_name(error,
+                                                        SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED)
+                        ? MANAGER_E_DENIED
+                        : MANAGER_E_REFUSED;
+}
+
+/**
+ * manager_start() - ask for a unit to be started
+ * @manager:    connection
+ * @unit:       its name
+ * @ret_job_id: the job, new or not, that will do it
+ * @ret_why:    unless that worked, what the manager said; free() it
+ *
+ * Return: 0 on success, MANAGER_E_DENIED if this user may not, MANAGER_E_REFUSED if
+ *         the manager does not want to, negative error code on failure.
+ */
+int manager_start(Manager *manager, const char *unit, uint32_t *ret_job_id, char **ret_why) {
+        _cleanup_(message_unrefp) sd_bus_message *reply = NULL;
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        const char *path, *number;
+        uint64_t id;
+        int r;
+
+        r = start_call(manager, unit, &error, &reply);
+        if (r < 0) {
+                r = outcome_of(r, &error, ret_why);
+                sd_bus_error_free(&error);
+                return r;
+        }
+
+        r = sd_bus_message_read(reply, "o", &path);
+        if (r < 0)
+                return r;
+        if (!text_starts_with(path, JOB_PATH, &number) ||
+                        text_to_uint(number, 10, UINT32_MAX, &id) < 0)
+                return -EBADMSG;
+
+        *ret_job_id = (uint32_t) id;
+        return 0;
+}
+
+/* Cancel a job if it has not begun. Return: 0, MANAGER_E_NONE if it has, or a negative error code. */
+int manager_cancel_waiting(Manager *manager, uint32_t job_id) {
+        _cleanup_(freep) char *state = NULL;
+        char path[sizeof(JOB_PATH) + 10];
+        int r;
+
+        snprintf(path, sizeof(path), JOB_PATH "%u", job_id);
+        r = sd_bus_get_property_string(
+                        manager->bus, NAME, path, NAME ".Job", "State", NULL, &state);
+        if (r < 0)
+                return r;
+        if (strcmp(state, "waiting") != 0)
+                return MANAGER_E_NONE;
+
+        r = sd_bus_call_method(
+                        manager->bus, NAME, PATH, INTERFACE, "CancelJob", NULL, NULL, "u", job_id);
+        return r < 0 ? r : 0;
+}
+
+/**
+ * manager_exit_status() - how did a service's process end?
+ * @manager:    connection
+ * @unit:       its name
+ * @ret:        its exit status
+ *
+ * Return: 0 on success, MANAGER_E_NONE if it was killed, or never ran, negative
+ *         error code on failure.
+ */
+int manager_exit_status(Manager *manager, const char *unit, int *ret) {
+        _cleanup_(freep) char *path = NULL;
+        int32_t code, status;
+        int r;
+
+        r = sd_bus_path_encode(PATH "/unit", unit, &path);
+        if (r >= 0)
+                r = sd_bus_get_property_trivial(manager->bus, NAME, path, NAME ".Service",
+                                "ExecMainCode", NULL, 'i', &code);
+        if (r >= 0)
+                r = sd_bus_get_property_trivial(manager->bus, NAME, path, NAME ".Service",
+                                "ExecMainStatus", NULL, 'i', &status);
+        if (r < 0)
+                return r;
+        if (code != CLD_EXITED)
+                return MANAGER_E_NONE;
+
+        *ret = status;
+        return 0;
+}
+
+static int read_invocation(Manager *manager, const char *path, char ret[static INVOCATION_MAX]) {
+        _cleanup_(message_unrefp) sd_bus_message *reply = NULL;
+        const uint8_t *bytes;
+        size_t n;
+        int r;
+
+        r = sd_bus_get_property(
+                        manager->bus, NAME, path, NAME ".Unit", "InvocationID", NULL, &reply, "ay");
+        if (r >= 0)
+                r = sd_bus_message_read_array(reply, 'y', (const void **) &bytes, &n);
+        if (r < 0)
+                return r;
+        if (n != 16)
+                return MANAGER_E_NONE;
+
+        for (size_t i = 0; i < n; ++i)
+                snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
+        return 0;
+}
+
+/**
+ * manager_invocation() - which run of a unit is under way?
+ * @manager:    connection
+ * @unit:       its name
+ * @ret:        the id of the run
+ *
+ * Return: 0 on success, MANAGER_E_NONE if none is, negative error code on failure.
+ */
+int manager_invocation(Manager *manager, const char *unit, char ret[static INVOCATION_MAX]) {
+        _cleanup_(freep) char *path = NULL, *state = NULL;
+        int r;
+
+        r = sd_bus_path_encode(PATH "/unit", unit, &path);
+        if (r >= 0)
+                r = sd_bus_get_property_string(manager->bus, NAME, path, NAME ".Unit",
+                                "ActiveState", NULL, &state);
+        if (r < 0)
+                return r;
+        return strcmp(state, "activating") ? MANAGER_E_NONE : read_invocation(manager, path, ret);
+}

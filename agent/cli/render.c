@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Rendering
+ *
+ * Colours and the drawing of branches are for a terminal whose user has not said
+ * no to them (no-color.org). A pipe gets the same table without colours, and uncut.
+ */
+
+#include <libsmartcols/libsmartcols.h>
+#include <locale.h>
+
+#include "cli/render.h"
+
+struct Table {
+        struct libscols_table *table;
+        struct libscols_line **rows;
+        size_t n_rows;
+};
+
+static const char *const colour_names[] = {
+        [COLOUR_PLAIN] = NULL,
+        [COLOUR_GOOD] = "green",
+        [COLOUR_WARNING] = "yellow",
+        [COLOUR_BAD] = "red",
+};
+
+static bool colours_wanted(void) {
+        const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+        return !(no && no[0]) && term && isatty(STDOUT_FILENO);
+}
+
+/**
+ * table_new() - start a table
+ * @columns:    its columns
+ * @n:          how many
+ * @ret:        the table, without rows; table_free() it
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int table_new(const TableColumn *columns, size_t n, Table **ret) {
+        _cleanup_(table_freep) Table *table = calloc(1, sizeof(*table));
+
+        if (!table)
+                return -ENOMEM;
+
+        /* Without a locale of UTF-8, branches are drawn in ASCII. */
+        setlocale(LC_ALL, "");
+        table->table = scols_new_table();
+        if (!table->table)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < n; ++i) {
+                int flags = (columns[i].tree ? SCOLS_FL_TREE : 0) |
+                                (columns[i].right ? SCOLS_FL_RIGHT : 0) |
+                                (columns[i].last ? SCOLS_FL_TRUNC : 0);
+
+                if (!scols_table_new_column(table->table, columns[i].title, 0, flags))
+                        return -ENOMEM;
+        }
+        scols_table_enable_colors(table->table, colours_wanted());
+
+        *ret = TAKE_PTR(table);
+        return 0;
+}
+
+/* Takes and returns NULL. */
+Table *table_free(Table *table) {
+        if (!table)
+                return NULL;
+
+        scols_unref_table(table->table);
+        free(table->rows);
+        free(table);
+        return NULL;
+}
+
+/**
+ * table_add_row() - add an empty row
+ * @table:      table
+ * @parent:     the row that it belongs to, or TABLE_TOP
+ * @ret_row:    its number, or NULL
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int table_add_row(Table *table, size_t parent, size_t *ret_row) {
+        struct libscols_line **more, *line;
+
+        more = reallocarray(table->rows, table->n_rows + 1, sizeof(*more));
+        if (!more)
+                return -ENOMEM;
+        table->rows = more;
+
+        line = scols_table_new_line(table->table, parent == TABLE_TOP ? NULL : more[parent]);
+        if (!line)
+                return -ENOMEM;
+
+        if (ret_row)
+                *ret_row = table->n_rows;
+        more[table->n_rows++] = line;
+        return 0;
+}
+
+/* Set a cell of the row that was added last. An empty cell needs no call. */
+int table_set(Table *table, size_t column, const char *text, Colour colour) {
+        struct libscols_line *line = table->rows[table->n_rows - 1];
+        struct libscols_cell *cell;
+        int r;
+
+        r = scols_line_set_data(line, column, text);
+        if (r < 0)
+                return r;
+        if (colour == COLOUR_PLAIN)
+                return 0;
+
+        cell = scols_line_get_cell(line, column);
+        return cell ? scols_cell_set_color(cell, colour_names[colour]) : -EINVAL;
+}
+
+int table_print(Table *table) {
+        return scols_print_table(table->table);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Rendering
+ *
+ * Tables for people. The one place that knows libsmartcols, and whether the output
+ * is a terminal with colours.
+ */
+
+#include "base/macro.h"
+
+typedef struct Table Table;
+
+typedef enum Colour {
+        COLOUR_PLAIN,
+        COLOUR_GOOD,
+        COLOUR_WARNING,
+        COLOUR_BAD,
+} Colour;
+
+typedef struct TableColumn {
+        const char *title;
+        bool tree;  /* rows below others are shown as branches here */
+        bool right; /* align to the right */
+        bool last;  /* may be cut to fit the terminal */
+} TableColumn;
+
+int table_new(const TableColumn *columns, size_t n, Table **ret) _warn_unused_result_;
+Table *table_free(Table *table);
+DEFINE_CLEANUP(Table, table_free);
+
+/* Rows are numbered from 0; @parent is one of them, or TABLE_TOP. */
+#define TABLE_TOP SIZE_MAX
+
+int table_add_row(Table *table, size_t parent, size_t *ret_row) _warn_unused_result_;
+int table_set(Table *table, size_t column, const char *text, Colour colour) _warn_unused_result_;
+int table_print(Table *table) _warn_unused_result_;

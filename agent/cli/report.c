@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Reports
+ *
+ * Whatever a user types can end up here, and it may come from a unit's instance
+ * that somebody else chose: it is quoted only if it is plain and short, so that a
+ * report is one line, and never speaks to the terminal.
+ */
+
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/text.h"
+#include "cli/report.h"
+
+#define PROGRAM "vfioptctl"
+
+#define QUOTED_MAX 60U
+
+/* Further apart than this, two words are not misspellings of each other. */
+#define DISTANCE_MAX 2U
+#define WORD_MAX     24U
+
+static void report(const char *prefix, const char *format, va_list args) {
+        char *line;
+
+        if (vasprintf(&line, format, args) < 0)
+                return;
+        /* In one piece, so that lines of several processes do not mix. */
+        fprintf(stderr, "%s%s\n", prefix, line);
+        free(line);
+}
+
+/* Something is wrong. */
+void report_error(const char *format, ...) {
+        va_list args;
+
+        va_start(args, format);
+        report(PROGRAM ": ", format, args);
+        va_end(args);
+}
+
+/* Something goes on. */
+void report_line(const char *format, ...) {
+        va_list args;
+
+        va_start(args, format);
+        report("", format, args);
+        va_end(args);
+}
+
+/* Write @input in quotes into @buffer, or say that it cannot be, and return that. */
+const char *report_quote(const char *input, char buffer[static QUOTE_MAX]) {
+        if (!text_is_printable(input))
+                snprintf(buffer, QUOTE_MAX, "(not printable)");
+        else
+                snprintf(buffer, QUOTE_MAX, "\"%.*s%s\"", (int) QUOTED_MAX, input,
+                                strlen(input) > QUOTED_MAX ? "..." : "");
+        return buffer;
+}
+
+/* How many letters to add, drop or change to get from one word to another. */
+static size_t distance(const char *a, const char *b) {
+        size_t row[WORD_MAX + 1], n_a = strlen(a), n_b = strlen(b);
+
+        if (n_a > WORD_MAX || n_b > WORD_MAX)
+                return SIZE_MAX;
+
+        for (size_t k = 0; k <= n_b; ++k)
+                row[k] = k;
+        for (size_t i = 1; i <= n_a; ++i) {
+                size_t diagonal = row[0];
+
+                row[0] = i;
+                for (size_t k = 1; k <= n_b; ++k) {
+                        size_t above = row[k], best = diagonal + (a[i - 1] != b[k - 1]);
+
+                        if (above + 1 < best)
+                                best = above + 1;
+                        if (row[k - 1] + 1 < best)
+                                best = row[k - 1] + 1;
+                        row[k] = best;
+                        diagonal = above;
+                }
+        }
+        return row[n_b];
+}
+
+/* The name that somebody probably meant, or NULL. */
+const char *report_suggest(const char *input, const char *const *names, size_t n) {
+        size_t best = DISTANCE_MAX + 1;
+        const char *found = NULL;
+
+        for (size_t i = 0; i < n; ++i) {
+                size_t d = distance(input, names[i]);
+
+                /* A start is as good as a whole word. */
+                if (input[0] && text_starts_with(names[i], input, NULL))
+                        d = 0;
+                if (d < best) {
+                        best = d;
+                        found = names[i];
+                }
+        }
+        return found;
+}
+
+/**
+ * report_goes_to_journal() - is the standard error stream one of the journal's?
+ *
+ * The manager says so for the stream that it opened ($JOURNAL_STREAM). It may have
+ * been redirected since, hence the comparison.
+ */
+bool report_goes_to_journal(void) {
+        const char *stream = getenv("JOURNAL_STREAM");
+        unsigned long long device, inode;
+        struct stat st;
+
+        if (!stream || sscanf(stream, "%llu:%llu", &device, &inode) != 2)
+                return false;
+        return fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}

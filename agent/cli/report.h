@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Reports
+ *
+ * What goes to the standard error stream: one line each.
+ */
+
+#include "base/macro.h"
+
+/* A quoted piece of the user's input: 60 characters, quotes, dots and a zero at most. */
+#define QUOTE_MAX 68
+
+void report_error(const char *format, ...) _printf_(1, 2);
+void report_line(const char *format, ...) _printf_(1, 2);
+const char *report_quote(const char *input, char buffer[static QUOTE_MAX]);
+const char *report_suggest(const char *input, const char *const *names, size_t n);
+bool report_goes_to_journal(void);

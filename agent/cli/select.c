@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Selections
+ *
+ * The words may come from the instance of a unit that anybody could have asked the
+ * manager for. Nothing is guessed: a mode is one of a table, and a GPU is one that
+ * this machine has.
+ */
+
+#include <string.h>
+
+#include "cli/report.h"
+#include "cli/select.h"
+
+#define TOGGLE "toggle"
+
+/* As long as the longest mode, and then some for the one that it was meant to be. */
+#define MODE_WORD_MAX 32U
+
+static int refuse_mode(const char *word) {
+        const char *const names[] = {
+                mode_to_string(MODE_HOST),
+                mode_to_string(MODE_PASSTHROUGH),
+                TOGGLE,
+        };
+        const char *meant = report_suggest(word, names, ARRAY_SIZE(names));
+        char quote[QUOTE_MAX];
+
+        report_quote(word, quote);
+        if (!strcmp(word, "auto"))
+                report_error("the mode auto needs the state file to be a policy, which it is not yet; "
+                             "name host or passthrough");
+        else if (meant)
+                report_error("unknown mode %s; did you mean %s?", quote, meant);
+        else
+                report_error("unknown mode %s; modes are host, passthrough and toggle", quote);
+        return VFIOPT_EXIT_USAGE;
+}
+
+/* "MODE" or "MODE:GPU". Return: 0 or an exit code. */
+static int parse_mode(Selection *selection, const char *word, const char **ret_gpu) {
+        size_t n = strcspn(word, ":");
+        char mode[MODE_WORD_MAX];
+
+        if (n >= sizeof(mode))
+                return refuse_mode(word);
+        memcpy(mode, word, n);
+        mode[n] = 0;
+
+        selection->toggle = !strcmp(mode, TOGGLE);
+        if (!selection->toggle && mode_from_string(mode, &selection->to) < 0)
+                return refuse_mode(mode);
+
+        *ret_gpu = word[n] ? word + n + 1 : NULL;
+        return 0;
+}
+
+static int refuse_gpu(int why, const char *word) {
+        char quote[QUOTE_MAX];
+
+        report_quote(word, quote);
+        switch (why) {
+        case INVENTORY_E_INVALID:
+                report_error("%s is neither an address, like 0000:01:00.0, nor an id, like 10de:2204",
+                                quote);
+                return VFIOPT_EXIT_USAGE;
+        case INVENTORY_E_NO_GPU:
+                report_error("%s is not an NVIDIA GPU", quote);
+                return VFIOPT_EXIT_PRECONDITION;
+        case INVENTORY_E_AMBIGUOUS:
+                report_error("several GPUs have the id %s; name one by its address", quote);
+                return VFIOPT_EXIT_PRECONDITION;
+        default:
+                report_error("there is no GPU %s in this machine", quote);
+                return VFIOPT_EXIT_PRECONDITION;
+        }
+}
+
+static int add_target(Selection *selection, Gpu *gpu) {
+        char address[ADDRESS_STRING_MAX];
+        Mode to = selection->to;
+
+        if (selection->toggle && gpu->mode == MODE_MIXED) {
+                report_error("%s is in neither mode: name the one that you want",
+                                address_format(gpu->address, address));
+                return VFIOPT_EXIT_PRECONDITION;
+        }
+        if (selection->toggle)
+                to = gpu->mode == MODE_HOST ? MODE_PASSTHROUGH : MODE_HOST;
+
+        for (size_t i = 0; i < selection->n_targets; ++i)
+                if (selection->targets[i].gpu == gpu)
+                        return 0;
+        selection->targets[selection->n_targets++] = (Target){ .gpu = gpu, .to = to };
+        return 0;
+}
+
+static int add_named(Selection *selection, const Cli *cli, const char *word) {
+        Gpu *gpu;
+        int r;
+
+        r = inventory_select(&selection->inventory, cli->roots->sysfs, word, &gpu);
+        if (r)
+                return r < 0 ? r : refuse_gpu(r, word);
+        return add_target(selection, gpu);
+}
+
+static int add_managed(Selection *selection) {
+        Inventory *inventory = &selection->inventory;
+        int r;
+
+        for (size_t i = 0; i < inventory->n_gpus; ++i)
+                if (inventory->gpus[i].managed) {
+                        r = add_target(selection, &inventory->gpus[i]);
+                        if (r)
+                                return r;
+                }
+        if (selection->n_targets > 0)
+                return 0;
+
+        report_error(inventory->n_gpus > 0
+                                        ? "the only NVIDIA GPU is the boot display; name it if you mean it"
+                                        : "there is no NVIDIA GPU in this machine");
+        return VFIOPT_EXIT_PRECONDITION;
+}
+
+static int compare_targets(const void *a, const void *b) {
+        return address_compare(
+                        ((const Target *) a)->gpu->address, ((const Target *) b)->gpu->address);
+}
+
+static int add_targets(Selection *selection, const Cli *cli, const char *first) {
+        int r = 0;
+
+        selection->all = !first && cli->n_args == 1;
+        if (selection->all)
+                return add_managed(selection);
+
+        if (first)
+                r = add_named(selection, cli, first);
+        for (size_t i = 1; i < cli->n_args && r == 0; ++i)
+                r = add_named(selection, cli, cli->args[i]);
+        if (r == 0)
+                qsort(selection->targets, selection->n_targets, sizeof(*selection->targets),
+                                compare_targets);
+        return r;
+}
+
+/**
+ * selection_init() - understand the arguments of a switch
+ * @selection:  to initialise; selection_deinit() it
+ * @cli:        the arguments: MODE or MODE:GPU, then GPUs
+ *
+ * Return: 0 on success, an exit code after having reported what is wrong with them,
+ *         negative error code on failure.
+ */
+int selection_init(Selection *selection, const Cli *cli) {
+        const char *first;
+        int r;
+
+        *selection = (Selection){};
+
+        r = parse_mode(selection, cli->args[0], &first);
+        if (r)
+                return r;
+
+        r = inventory_init(&selection->inventory, cli->roots->sysfs);
+        if (r < 0)
+                return r;
+        selection->targets = calloc(selection->inventory.n_gpus ?: 1, sizeof(*selection->targets));
+        r = selection->targets ? add_targets(selection, cli, first) : -ENOMEM;
+        if (r)
+                selection_deinit(selection);
+        return r;
+}
+
+void selection_deinit(Selection *selection) {
+        inventory_deinit(&selection->inventory);
+        free(selection->targets);
+        *selection = (Selection){};
+}

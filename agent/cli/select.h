@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Selections
+ *
+ * Which GPUs shall go where: what `MODE[:GPU] [GPU…]` means on this machine.
+ */
+
+#include "cli/cli.h"
+#include "model/inventory.h"
+
+typedef struct Target {
+        Gpu *gpu;
+        Mode to;
+} Target;
+
+typedef struct Selection {
+        Inventory inventory;
+        Target *targets; /* by address, ascending; each GPU once; at least one */
+        size_t n_targets;
+        bool all; /* no GPU was named: these are the managed ones */
+        bool toggle;
+        Mode to; /* unless .toggle */
+} Selection;
+
+/* Return: 0, an exit code after having reported why, or a negative error code. */
+int selection_init(Selection *selection, const Cli *cli) _warn_unused_result_;
+void selection_deinit(Selection *selection);

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Ways to Switch
+ *
+ * In this process, as a job of the manager, or not at all. Each returns an exit
+ * code, or a negative error code for what nobody foresaw.
+ */
+
+#include "cli/outcome.h"
+#include "cli/select.h"
+
+int switch_direct(Cli *cli, const Selection *selection, Outcomes *outcomes);
+int switch_dry_run(Cli *cli, const Selection *selection);
+int switch_by_job(Cli *cli, const Selection *selection, Outcomes *outcomes);
+
+/* Those that go to one mode, in their order; free() it. Return: how many, or -ENOMEM. */
+int selection_gpus_to(const Selection *selection, Mode to, Gpu ***ret);

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * vfioptctl switch
+ *
+ * Without --direct it asks the manager for the very job that `systemctl start`
+ * would, so that there is one way in which a GPU moves, whoever wants it.
+ */
+
+#include "cli/report.h"
+#include "cli/switch-ways.h"
+
+/* Do the options go together? Return: 0 or an exit code. */
+static int check_options(const Cli *cli) {
+        bool dry_run = cli_has(cli, OPTION_DRY_RUN), direct = cli_has(cli, OPTION_DIRECT);
+
+        if (cli_has(cli, OPTION_ALLOW_DISPLAY) && !direct && !dry_run) {
+                report_error("option --allow-display needs --direct or --dry-run");
+                return VFIOPT_EXIT_USAGE;
+        }
+        if (cli_has(cli, OPTION_ROOT) && !dry_run) {
+                report_error("option --root needs --dry-run");
+                return VFIOPT_EXIT_USAGE;
+        }
+        return 0;
+}
+
+int selection_gpus_to(const Selection *selection, Mode to, Gpu ***ret) {
+        Gpu **gpus;
+        int n = 0;
+
+        gpus = calloc(selection->n_targets ?: 1, sizeof(*gpus));
+        if (!gpus)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < selection->n_targets; ++i)
+                if (selection->targets[i].to == to)
+                        gpus[n++] = selection->targets[i].gpu;
+
+        *ret = gpus;
+        return n;
+}
+
+static int switch_for_real(Cli *cli, const Selection *selection) {
+        Outcomes outcomes;
+        int r, e;
+
+        r = outcomes_init(&outcomes, selection);
+        if (r < 0)
+                return r;
+
+        r = cli_has(cli, OPTION_DIRECT) ? switch_direct(cli, selection, &outcomes)
+                                        : switch_by_job(cli, selection, &outcomes);
+        if (r >= 0 && cli_has(cli, OPTION_JSON)) {
+                e = outcomes_print_json(&outcomes);
+                r = e < 0 ? e : r;
+        }
+        outcomes_deinit(&outcomes);
+        return r;
+}
+
+static int switch_run_verb(Cli *cli) {
+        Selection selection;
+        int r;
+
+        r = check_options(cli);
+        if (r)
+                return r;
+        r = selection_init(&selection, cli);
+        if (r)
+                return r;
+
+        r = cli_has(cli, OPTION_DRY_RUN) ? switch_dry_run(cli, &selection)
+                                         : switch_for_real(cli, &selection);
+        selection_deinit(&selection);
+        return r;
+}
+
+const Verb verb_switch = {
+        .name = "switch",
+        .args = "MODE [GPU...]",
+        .summary = "move GPUs to host or passthrough",
+        .options = OPTION_ALLOW_DISPLAY | OPTION_DIRECT | OPTION_DRY_RUN | OPTION_JSON |
+                        OPTION_ROOT | OPTION_VERBOSE,
+        .n_min = 1,
+        .n_max = SIZE_MAX,
+        .run = switch_run_verb,
+};
