@@ -151,15 +151,15 @@ int maps_search_text(const Maps *maps) {
                 k = read(maps->fd, maps->buffer + n, maps->n_buffer - n);
                 if (k < 0)
                         return -errno;
-                if (k == 0)
-                        return any ? 0 : MAPS_E_NONE;
+                if (k == 0 && !any)
+                        return MAPS_E_NONE;
 
                 any = true;
                 n += k;
                 last = memrchr(maps->buffer, '\n', n);
-                n_whole = last ? (size_t) (last + 1 - maps->buffer) : 0;
+                n_whole = k == 0 ? n : last ? (size_t) (last + 1 - maps->buffer) : 0;
                 r = search_lines(maps, maps->buffer, n_whole);
-                if (r < 0)
+                if (r < 0 || k == 0)
                         return r;
                 memmove(maps->buffer, maps->buffer + n_whole, n - n_whole);
                 n -= n_whole;
