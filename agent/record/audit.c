@@ -23,13 +23,11 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "kernel/process.h"
 #include "record/audit.h"
 #include "vfiopt/journal.h"
 
 #define UNIT_PREFIX "vfiopt@"
-
-/* "not set", as the kernel prints it */
-#define LOGINUID_UNSET "4294967295"
 
 static const struct {
         const char *id;
@@ -57,19 +55,15 @@ void audit_source_deinit(AuditSource *source) {
 }
 
 static int read_loginuid(int proc_fd, char **ret) {
-        _cleanup_(freep) char *data = NULL;
-        uint64_t uid;
+        uid_t uid;
         int r;
 
-        /* Kernels without audit have no such file. */
-        r = file_read(proc_fd, "self/loginuid", 32, &data, NULL);
+        r = process_login_uid(proc_fd, getpid(), &uid);
         if (r)
                 return r < 0 ? r : 0;
-        if (!strcmp(data, LOGINUID_UNSET) || text_to_uint(data, 10, UINT32_MAX, &uid) < 0)
-                return 0;
 
-        *ret = TAKE_PTR(data);
-        return 0;
+        *ret = text_format("%u", uid);
+        return *ret ? 0 : -ENOMEM;
 }
 
 /* "0::/system.slice/system-vfiopt.slice/vfiopt@host.service": one line per hierarchy. */

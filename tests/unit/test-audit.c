@@ -159,6 +159,7 @@ static void every_record_has_every_field(void **state _unused_) {
 
 static void message_ids_differ(void **state _unused_) {
         const AuditSource nobody = {};
+        EventKind found = EVENT_STUCK;
         char ids[_EVENT_MAX][33];
 
         for (EventKind kind = 0; kind < _EVENT_MAX; ++kind) {
@@ -170,7 +171,17 @@ static void message_ids_differ(void **state _unused_) {
                 snprintf(ids[kind], sizeof(ids[kind]), "%s", find(fields, "MESSAGE_ID"));
                 for (EventKind other = 0; other < kind; ++other)
                         assert_string_not_equal(ids[kind], ids[other]);
+                assert_int_equal(audit_kind_from_id(ids[kind], &found), 0);
+                assert_int_equal(found, kind);
         }
+}
+
+static void an_id_of_somebody_else_is_no_kind(void **state _unused_) {
+        EventKind kind = EVENT_STUCK;
+
+        assert_int_equal(audit_kind_from_id("39f53479d3a045ac8e11786248231fbf", &kind), -EINVAL);
+        assert_int_equal(audit_kind_from_id("", &kind), -EINVAL);
+        assert_int_equal(kind, EVENT_STUCK);
 }
 
 static void a_record_says_what_the_event_says(void **state _unused_) {
@@ -218,6 +229,7 @@ static void a_record_about_one_function_names_that(void **state _unused_) {
 
 typedef struct Fixture {
         char path[64];
+        char pid[16];
         int proc_fd;
         int self_fd;
 } Fixture;
@@ -229,7 +241,9 @@ static int fixture_new(void **state) {
         assert_non_null(mkdtemp(fixture.path));
         fixture.proc_fd = open(fixture.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         assert_true(fixture.proc_fd >= 0);
-        assert_int_equal(file_make_dir(fixture.proc_fd, "self", 0755, &fixture.self_fd), 0);
+        snprintf(fixture.pid, sizeof(fixture.pid), "%d", (int) getpid());
+        assert_int_equal(file_make_dir(fixture.proc_fd, fixture.pid, 0755, &fixture.self_fd), 0);
+        assert_int_equal(symlinkat(fixture.pid, fixture.proc_fd, "self"), 0);
         *state = &fixture;
         return 0;
 }
@@ -239,7 +253,8 @@ static int fixture_free(void **state) {
 
         (void) unlinkat(fixture->self_fd, "loginuid", 0);
         (void) unlinkat(fixture->self_fd, "cgroup", 0);
-        (void) unlinkat(fixture->proc_fd, "self", AT_REMOVEDIR);
+        (void) unlinkat(fixture->proc_fd, "self", 0);
+        (void) unlinkat(fixture->proc_fd, fixture->pid, AT_REMOVEDIR);
         close(fixture->self_fd);
         close(fixture->proc_fd);
         return rmdir(fixture->path);
@@ -302,6 +317,7 @@ int main(void) {
                 cmocka_unit_test(a_duration_has_a_fitting_unit),
                 cmocka_unit_test(every_record_has_every_field),
                 cmocka_unit_test(message_ids_differ),
+                cmocka_unit_test(an_id_of_somebody_else_is_no_kind),
                 cmocka_unit_test(a_record_says_what_the_event_says),
                 cmocka_unit_test(a_record_about_one_function_names_that),
                 cmocka_unit_test_setup_teardown(
