@@ -15,13 +15,20 @@
  *    have to be fetched (fuse_getattr(), nfs_getattr()). Type and number of a
  *    device node are always there.
  *
+ *  * Threads usually share their files, but need not; and the first, which the
+ *    process is named after, may have ended, and shows neither files nor memory
+ *    then while the others go on. kcmp(2) tells which have files of their own;
+ *    memory they share always.
+ *
  *  * No memory is allocated and no path is read for a file that is no device:
  *    there are tens of thousands.
  */
 
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 #include "base/file.h"
@@ -40,11 +47,10 @@ int look_new(int proc_fd, const Nodes *nodes, const MapsFilter *filter, Look **r
         look->proc_fd = proc_fd;
         look->nodes = nodes;
         look->filter = filter;
-        look->seen = malloc(nodes->n + 1);
+        look->seen = calloc(nodes->n + 1, 1);
         if (!look->seen)
                 return -ENOMEM;
 
-        look_start(look, 0);
         *ret = TAKE_PTR(look);
         return 0;
 }
@@ -58,15 +64,8 @@ Look *look_free(Look *look) {
         return NULL;
 }
 
-/* Forget the last process and begin with another. */
-void look_start(Look *look, pid_t pid) {
-        look->pid = pid;
-        look->error = 0;
-        memset(look->seen, 0, look->nodes->n + 1);
-}
-
 /* Anything but "not there" means that we do not know. The first reason is kept. */
-void look_failed(Look *look, int e) {
+static void look_failed(Look *look, int e) {
         if (e != ENOENT && e != ESRCH && e != ENOTDIR && look->error == 0)
                 look->error = e;
 }
@@ -145,12 +144,8 @@ static void look_at_file(Look *look, int fd_dir, const char *name) {
         see(look, node, SEEN_OPEN);
 }
 
-/**
- * look_at_files() - look at all open files of a thread
- * @look:       what is looked for
- * @path:       the directory of its files, relative to procfs
- */
-void look_at_files(Look *look, const char *path) {
+/* All open files of a thread. @path: the directory of its files, relative to procfs */
+static void look_at_files(Look *look, const char *path) {
         _cleanup_(closep) int fd = -1;
         ssize_t n;
 
@@ -195,15 +190,11 @@ static int look_at_mapping(void *userdata, const Mapping *mapping) {
         return 0;
 }
 
-/**
- * look_at_maps() - look at all mappings of a process
- * @look:       what is looked for
- * @path:       its maps, relative to procfs
- *
- * Return: whether it has any; a kernel thread has none, nor has a thread that has
- *         ended.
+/*
+ * All mappings of a process. Return: whether it has any memory; a kernel thread has
+ * none, nor has a thread that has ended.
  */
-bool look_at_maps(Look *look, const char *path) {
+static bool look_at_maps(Look *look, const char *path) {
         Maps maps = {
                 .filter = look->filter,
                 .buffer = look->buffer,
@@ -225,4 +216,72 @@ bool look_at_maps(Look *look, const char *path) {
         if (r < 0)
                 look_failed(look, -r);
         return r != MAPS_E_NONE;
+}
+
+static bool share_files(pid_t a, pid_t b) {
+        return a == b || syscall(SYS_kcmp, a, b, KCMP_FILES, 0UL, 0UL) == 0;
+}
+
+/*
+ * The files of all threads that have a table of their own, and, where the first
+ * thread has no memory any more, the memory as another one has it.
+ */
+static int look_at_threads(Look *look, bool has_maps) {
+        _cleanup_(freep) pid_t *tids = NULL;
+        char path[PROCFS_PATH_MAX];
+        pid_t like = look->pid;
+        size_t n = 0;
+        int r;
+
+        r = procfs_list_threads(look->proc_fd, look->pid, &tids, &n);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                look_failed(look, -r);
+
+        for (size_t i = 0; i < n; ++i) {
+                if (!has_maps && tids[i] != look->pid) {
+                        snprintf(path, sizeof(path), "%d/task/%d/maps", look->pid, tids[i]);
+                        has_maps = look_at_maps(look, path);
+                }
+                if (share_files(like, tids[i]))
+                        continue;
+                like = tids[i];
+                snprintf(path, sizeof(path), "%d/task/%d/fd", look->pid, like);
+                look_at_files(look, path);
+        }
+        return 0;
+}
+
+/**
+ * look_at_process() - look at all files and mappings of a process
+ * @look:       what is looked for; what is found is in .seen then
+ * @pid:        process
+ *
+ * Return: 0 on success, also if something could not be seen (.error); negative
+ *         error code if the memory is short.
+ */
+int look_at_process(Look *look, pid_t pid) {
+        char path[PROCFS_PATH_MAX];
+        size_t n_threads = 0;
+        bool has_maps;
+        int r;
+
+        look->pid = pid;
+        look->error = 0;
+        memset(look->seen, 0, look->nodes->n);
+
+        r = procfs_count_threads(look->proc_fd, look->pid, &n_threads);
+        if (r < 0)
+                look_failed(look, -r);
+
+        snprintf(path, sizeof(path), "%d/maps", look->pid);
+        has_maps = look_at_maps(look, path);
+        /* A kernel thread, or a zombie. */
+        if (!has_maps && n_threads == 1 && look->error == 0)
+                return 0;
+
+        snprintf(path, sizeof(path), "%d/fd", look->pid);
+        look_at_files(look, path);
+        return n_threads > 1 ? look_at_threads(look, has_maps) : 0;
 }

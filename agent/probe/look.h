@@ -32,7 +32,4 @@ int look_new(int proc_fd, const Nodes *nodes, const MapsFilter *filter, Look **r
 Look *look_free(Look *look);
 DEFINE_CLEANUP(Look, look_free);
 
-void look_start(Look *look, pid_t pid);
-void look_failed(Look *look, int e);
-void look_at_files(Look *look, const char *path);
-bool look_at_maps(Look *look, const char *path);
+int look_at_process(Look *look, pid_t pid) _warn_unused_result_;

@@ -3,18 +3,38 @@
 /*
  * Scan
  *
- * Threads usually share their files, but need not; and the first thread, which a
- * process is named after, may have ended, and shows neither files nor memory then
- * while the others go on. Hence processes of several threads are asked which of
- * them have files of their own (kcmp(2)). Memory they share always.
+ * Nearly all of its time is spent in the kernel, process by process, so a few
+ * threads share the work. They end with it: nothing that forks runs beside them.
  */
 
-#include <linux/kcmp.h>
-#include <sys/syscall.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 
 #include "kernel/procfs.h"
 #include "probe/look.h"
 #include "probe/scan.h"
+
+/* More of them only wait for each other, and for fewer processes none is worth starting. */
+#define WORKERS_MAX          4U
+#define PROCESSES_PER_WORKER 32U
+
+typedef struct Scan {
+        const Roots *roots;
+        const Nodes *nodes;
+        MapsFilter filter;
+        pid_t self;
+        const pid_t *pids;
+        size_t n_pids;
+        atomic_size_t next; /* of .pids: whoever is free takes it */
+} Scan;
+
+typedef struct Worker {
+        Scan *scan;
+        pthread_t thread;
+        Hits hits;
+        int r;
+} Worker;
 
 void hits_deinit(Hits *hits) {
         free(hits->items);
@@ -33,62 +53,17 @@ static int hits_push(Hits *hits, Hit hit) {
         return 0;
 }
 
-static bool share_files(pid_t a, pid_t b) {
-        return a == b || syscall(SYS_kcmp, a, b, KCMP_FILES, 0UL, 0UL) == 0;
+/* By process, and then by node: all of them are in one array. */
+static int compare_hits(const void *a, const void *b) {
+        const Hit *one = a, *other = b;
+        uintptr_t node = (uintptr_t) one->node, other_node = (uintptr_t) other->node;
+
+        if (one->pid != other->pid)
+                return one->pid < other->pid ? -1 : 1;
+        return (node > other_node) - (node < other_node);
 }
 
-/*
- * The files of all threads that have a table of their own, and, where the first
- * thread has no memory any more, the memory as another one has it.
- */
-static int scan_threads(Look *look, bool has_maps) {
-        _cleanup_(freep) pid_t *tids = NULL;
-        char path[PROCFS_PATH_MAX];
-        pid_t like = look->pid;
-        size_t n = 0;
-        int r;
-
-        r = procfs_list_threads(look->proc_fd, look->pid, &tids, &n);
-        if (r == -ENOMEM)
-                return r;
-        if (r < 0)
-                look_failed(look, -r);
-
-        for (size_t i = 0; i < n; ++i) {
-                if (!has_maps && tids[i] != look->pid) {
-                        snprintf(path, sizeof(path), "%d/task/%d/maps", look->pid, tids[i]);
-                        has_maps = look_at_maps(look, path);
-                }
-                if (share_files(like, tids[i]))
-                        continue;
-                like = tids[i];
-                snprintf(path, sizeof(path), "%d/task/%d/fd", look->pid, like);
-                look_at_files(look, path);
-        }
-        return 0;
-}
-
-static int scan_process(Look *look) {
-        char path[PROCFS_PATH_MAX];
-        size_t n_threads = 0;
-        bool has_maps;
-        int r;
-
-        r = procfs_count_threads(look->proc_fd, look->pid, &n_threads);
-        if (r < 0)
-                look_failed(look, -r);
-
-        snprintf(path, sizeof(path), "%d/maps", look->pid);
-        has_maps = look_at_maps(look, path);
-        /* A kernel thread, or a zombie. */
-        if (!has_maps && n_threads == 1 && look->error == 0)
-                return 0;
-
-        snprintf(path, sizeof(path), "%d/fd", look->pid);
-        look_at_files(look, path);
-        return n_threads > 1 ? scan_threads(look, has_maps) : 0;
-}
-
+/* What was seen of a process, as hits. */
 static int report(const Look *look, Hits *hits) {
         int r;
 
@@ -114,46 +89,104 @@ static int report(const Look *look, Hits *hits) {
         return 0;
 }
 
-/**
- * scan_processes() - who has one of these nodes open, or mapped?
- * @roots:      roots
- * @nodes:      the nodes
- * @deep:       whether to look for private mappings too. A driver has to be asked
- *              for a mapping in ways that no program uses to get such a one, and
- *              to look for it takes several times longer.
- * @hits:       where to add what is found: one for each process and node, and one
- *              for each process that could not be looked into. Our own is left out.
- *
- * Return: 0 on success, negative error code on failure.
- */
-int scan_processes(const Roots *roots, const Nodes *nodes, bool deep, Hits *hits) {
+static int work(Scan *scan, Hits *hits) {
         _cleanup_(look_freep) Look *look = NULL;
-        _cleanup_(freep) pid_t *pids = NULL;
-        MapsFilter filter;
-        pid_t self = getpid();
-        size_t n;
+        size_t i;
         int r;
 
-        if (nodes->n == 0)
-                return 0;
-
-        maps_filter_init(&filter, roots->dev_fd, !deep);
-        r = look_new(roots->proc_fd, nodes, &filter, &look);
-        if (r < 0)
-                return r;
-        r = procfs_list_processes(roots->proc_fd, &pids, &n);
+        r = look_new(scan->roots->proc_fd, scan->nodes, &scan->filter, &look);
         if (r < 0)
                 return r;
 
-        for (size_t i = 0; i < n; ++i) {
-                if (pids[i] == self)
+        while ((i = atomic_fetch_add(&scan->next, 1)) < scan->n_pids) {
+                if (scan->pids[i] == scan->self)
                         continue;
-                look_start(look, pids[i]);
-                r = scan_process(look);
+                r = look_at_process(look, scan->pids[i]);
                 if (r >= 0)
                         r = report(look, hits);
                 if (r < 0)
                         return r;
         }
+        return 0;
+}
+
+static void *worker_main(void *userdata) {
+        Worker *worker = userdata;
+
+        worker->r = work(worker->scan, &worker->hits);
+        return NULL;
+}
+
+/* How many threads may help this one. */
+static size_t count_helpers(const Scan *scan) {
+        size_t n = scan->n_pids / PROCESSES_PER_WORKER;
+        cpu_set_t cpus;
+
+        if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
+                return 0;
+        if (n > (size_t) CPU_COUNT(&cpus))
+                n = CPU_COUNT(&cpus);
+        if (n > WORKERS_MAX)
+                n = WORKERS_MAX;
+        return n > 0 ? n - 1 : 0;
+}
+
+static int scan_together(Scan *scan, Hits *hits) {
+        Worker helpers[WORKERS_MAX] = {};
+        size_t n_wanted = count_helpers(scan), n = 0;
+        int r;
+
+        for (; n < n_wanted; ++n) {
+                helpers[n].scan = scan;
+                /* Without help it only takes longer. */
+                if (pthread_create(&helpers[n].thread, NULL, worker_main, &helpers[n]) != 0)
+                        break;
+        }
+
+        r = work(scan, hits);
+        for (size_t i = 0; i < n; ++i) {
+                (void) pthread_join(helpers[i].thread, NULL);
+                error_gather(&r, helpers[i].r);
+                for (size_t k = 0; r >= 0 && k < helpers[i].hits.n; ++k)
+                        r = hits_push(hits, helpers[i].hits.items[k]);
+                hits_deinit(&helpers[i].hits);
+        }
+        return r;
+}
+
+/**
+ * scan_processes() - who has one of these nodes open, or mapped?
+ * @roots:      roots
+ * @nodes:      the nodes
+ * @deep:       whether to look for private mappings too. No program is known that
+ *              has a device mapped so, and to look for it takes several times longer.
+ * @ret:        what is found: one hit for each process and node, and one for each
+ *              process that could not be looked into, in their order; hits_deinit()
+ *              it. Our own process is left out.
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int scan_processes(const Roots *roots, const Nodes *nodes, bool deep, Hits *ret) {
+        Scan scan = { .roots = roots, .nodes = nodes, .self = getpid() };
+        _cleanup_(freep) pid_t *pids = NULL;
+        Hits hits = HITS_NULL;
+        int r = 0;
+
+        if (nodes->n > 0)
+                r = procfs_list_processes(roots->proc_fd, &pids, &scan.n_pids);
+        if (r < 0)
+                return r;
+
+        scan.pids = pids;
+        maps_filter_init(&scan.filter, roots->dev_fd, !deep);
+        r = scan_together(&scan, &hits);
+        if (r < 0) {
+                hits_deinit(&hits);
+                return r;
+        }
+
+        if (hits.n > 0)
+                qsort(hits.items, hits.n, sizeof(*hits.items), compare_hits);
+        *ret = hits;
         return 0;
 }

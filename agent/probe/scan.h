@@ -25,6 +25,6 @@ typedef struct Hits {
 #define HITS_NULL \
         {}
 
-int scan_processes(const Roots *roots, const Nodes *nodes, bool deep, Hits *hits)
+int scan_processes(const Roots *roots, const Nodes *nodes, bool deep, Hits *ret)
                 _warn_unused_result_;
 void hits_deinit(Hits *hits);
