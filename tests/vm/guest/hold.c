@@ -5,7 +5,8 @@
  *
  * Stands for whoever uses a GPU. It opens each path, prints "held PID", where
  * PID is the process that has them open, and keeps them until stdin ends or a
- * signal ends it.
+ * signal ends it. Where there is no stdin to hold it, as in a systemd unit, give
+ * it /dev/zero.
  *
  * The options are the less obvious ways of holding a device, each of which a
  * careless search for holders overlooks.

@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "util.h"
@@ -37,17 +39,18 @@ void say(const char *format, ...) {
         fflush(stdout);
 }
 
-/*
- * A program started in the background has /dev/null as stdin, which would end at
- * once. Such a one stays until a signal ends it.
- */
+/* /dev/zero has no end to wait for, and reading it would take a whole CPU. */
+static bool stdin_is_endless(void) {
+        struct stat st;
+
+        return fstat(STDIN_FILENO, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 5);
+}
+
 void wait_for_end(void) {
         char buffer[256];
-        struct stat st;
         ssize_t n;
 
-        if (fstat(STDIN_FILENO, &st) < 0 ||
-                        !(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) || isatty(STDIN_FILENO))) {
+        if (stdin_is_endless()) {
                 for (;;)
                         pause();
         }

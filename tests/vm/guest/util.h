@@ -21,7 +21,7 @@ _noreturn_ void die(const char *format, ...) _printf_(1, 2);
 /* Prints a line on stdout so that it arrives at once. */
 void say(const char *format, ...) _printf_(1, 2);
 
-/* Returns when stdin ends. Never returns where stdin is not a pipe or a terminal. */
+/* Returns when stdin ends: at once with /dev/null, with /dev/zero never. */
 void wait_for_end(void);
 
 /* One unbuffered write. Returns 0 or a negative errno. */
