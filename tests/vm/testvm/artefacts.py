@@ -143,6 +143,13 @@ class Artefacts:
         layer.write_from_files(out / "layer", files)
         subprocess.run(["rm", "-rf", str(out / "lib")], check=True)
 
+    def layers(self, driver, product):
+        """What is installed into a machine, lowest first."""
+        layers = [self.programs]
+        layers += [self.driver(driver)] if driver else []
+        layers += [self.product] if product else []
+        return layers
+
     @property
     def product(self):
         """Layer with the product as "meson install" leaves it."""

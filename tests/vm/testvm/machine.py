@@ -11,14 +11,11 @@ no path that could be too long.
 """
 
 import json
-import os
 import socket
 import subprocess
-import time
 from dataclasses import dataclass
 
 from .artefacts import IMAGE
-from .cache import hash_of
 from .channel import Channel
 from .qmp import Qmp, QmpError
 
@@ -94,7 +91,7 @@ class Machine:
         self._artefacts = artefacts
         self._shape = shape
         self._directory = directory
-        self._transcript = transcript
+        self.transcript = transcript
         self._process = None
         self._ends = []
         self.qmp = self.channel = self.console = None
@@ -106,6 +103,10 @@ class Machine:
         ours, theirs = socket.socketpair()
         self._ends.append(theirs)
         return ours, theirs.fileno()
+
+    def key(self):
+        """What a snapshot of this machine has to agree with."""
+        return [*self._arguments("", {}), self._artefacts.tools.parent.name]
 
     def _arguments(self, command_line, fds):
         image = self._artefacts.image
@@ -156,7 +157,7 @@ class Machine:
             end.close()
         self._ends.clear()
         try:
-            self.qmp = Qmp(qmp, self._transcript)
+            self.qmp = Qmp(qmp, self.transcript)
         except (QmpError, OSError) as error:
             log = open(f"{self._directory}/qemu.log", errors="replace").read()
             raise QmpError(f"QEMU has not started: {error}\n{log}") from error
@@ -168,13 +169,14 @@ class Machine:
         for device in devices:
             extra += ["-device", json.dumps(device)]
         self._start(command_line, extra)
+        self.channel.hello(120)
 
     def restore(self, snapshot):
         """Go on where the snapshot was taken."""
         self._start(extra=["-incoming", "defer"])
         self._migrate("migrate-incoming", snapshot)
-        if self.qmp("query-status")["status"] != "running":
-            self.qmp("cont")
+        self.qmp("cont")
+        self.channel.hello(30)
 
     def save(self, snapshot):
         """Write a snapshot. The machine is of no use after that."""
@@ -212,32 +214,3 @@ class Machine:
         except FileNotFoundError:
             return ""
 
-
-def snapshot(artefacts, shape):
-    """The file with the booted machine of this shape; boots it if there is none."""
-
-    def build(out, log):
-        from . import layer
-
-        directory = str(out)
-        layer.write_disk(f"{directory}/layers", [])
-        say = lambda text: log.write(f"{time.monotonic():.3f} {text}\n".encode())
-        machine = Machine(artefacts, shape, directory, say)
-        try:
-            machine.boot()
-            machine.channel.hello(120)
-            job = machine.channel.run(["/usr/local/lib/vm/settle"])
-            if not job.wait(120) or job.code != 0:
-                raise RuntimeError(
-                    f"the machine does not come to rest: {job.err.decode()}\n{machine.serial()}"
-                )
-            machine.save(f"{directory}/state")
-        finally:
-            machine.kill()
-        for name in ("layers", "qemu.log", "serial.log"):
-            os.rename(f"{directory}/{name}", f"{directory}/{name}.boot")
-        os.unlink(f"{directory}/layers.boot")
-
-    arguments = Machine(artefacts, shape, "", None)._arguments("", {})
-    key = hash_of(COMMAND_LINE, *arguments, artefacts.image.name, artefacts.tools.parent.name)
-    return artefacts.cache.get(f"snapshot-{shape.name}", [key], build) / "state"

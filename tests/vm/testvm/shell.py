@@ -39,7 +39,8 @@ def run(case):
     directory = tempfile.mkdtemp(prefix="vfiopt-vm-")
     vm = Vm(Artefacts(Cache()), case, directory)
     try:
-        vm.start(vm.prepare())
+        vm.prepare()
+        vm.start()
         rows, columns = struct.unpack("HHHH", fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8)))[:2]
         vm.sh(f"stty -F /dev/hvc0 rows {rows} cols {columns}; systemctl start vm-shell")
         print(f"# machine of {case.name}; ^] ends it; its files: {directory}", flush=True)

@@ -6,6 +6,7 @@ a scenario is an alarm in that process; should even that not help, the process
 is killed from outside.
 """
 
+import ctypes
 import json
 import os
 import selectors
@@ -41,6 +42,16 @@ class TimeUp(Exception):
 
 def _alarm(_signal, _frame):
     raise TimeUp()
+
+
+def _terminated(_signal, _frame):
+    sys.exit("terminated")
+
+
+def die_with_parent():
+    """Have the kernel kill this process when the one that forked it ends."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
 
 
 def _explain(vm, directory, error):
@@ -88,10 +99,10 @@ def run_case(artefacts, case, directory):
     start = time.monotonic()
     try:
         vm = Vm(artefacts, case, directory)
-        layers = vm.prepare()
+        vm.prepare()
         start = time.monotonic()
         signal.alarm(START_LIMIT)
-        vm.start(layers)
+        vm.start()
         outcome = _run_started(vm, case, directory)
     except Unavailable as error:
         outcome = Outcome("SKIP", reason=str(error))
@@ -130,6 +141,7 @@ class Child:
     def _run(self, artefacts, fd):
         try:
             os.setpgid(0, 0)
+            die_with_parent()
             outcome = run_case(artefacts, self.case, self.directory)
             with open(fd, "w") as file:
                 json.dump(vars(outcome), file)
@@ -179,6 +191,7 @@ def _report(case, outcome, width, verbose, logs):
 
 def run(cases, jobs=1, keep_going=True, verbose=False):
     """Run cases; returns how many failed."""
+    signal.signal(signal.SIGTERM, _terminated)
     artefacts = Artefacts(Cache())
     width = max((len(case.name) for case in cases), default=0)
     counts = {"ok": 0, "not ok": 0, "SKIP": 0}

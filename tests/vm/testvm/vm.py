@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from . import layer
 from .gpu import Gpu, GpuServer
-from .machine import Machine, snapshot
+from .machine import Machine
+from .snapshot import installed
 from .transcript import Transcript
 
 # Bits of /proc/sys/kernel/tainted that only a fault of the kernel sets: an oops,
@@ -137,25 +138,25 @@ class Vm:
 
     def prepare(self):
         """Have everything built; raises Unavailable if that cannot be."""
-        self._artefacts.image
-        self._artefacts.gpusrv
-        layers = [self._artefacts.programs]
-        if self._case.driver:
-            layers.append(self._artefacts.driver(self._case.driver))
-        if self._case.product:
-            layers.append(self._artefacts.product)
-        if self._case.boot == "snapshot":
-            self._snapshot = snapshot(self._artefacts, self._case.shape)
-        return layers
+        case, artefacts = self._case, self._artefacts
+        self._files = f"{self._directory}/files"
+        layer.write_from_files(self._files, {**case.files, **self._option_files()})
+        if case.gpus:
+            artefacts.gpusrv
+        if case.boot == "snapshot":
+            self._snapshot = installed(artefacts, case.shape, case.driver, case.product)
+            self._layers = [self._files]
+        else:
+            self._layers = [*artefacts.layers(case.driver, case.product), self._files]
 
-    def start(self, layers):
-        files = dict(self._case.files)
-        for module, options in self._case.options.items():
-            path = f"/etc/modprobe.d/scenario-{module}.conf"
-            files[path] = f"options {module.replace('-', '_')} {options}\n"
-        layer.write_from_files(f"{self._directory}/files", files)
-        layer.write_disk(f"{self._directory}/layers", [*layers, f"{self._directory}/files"])
+    def _option_files(self):
+        return {
+            f"/etc/modprobe.d/scenario-{module}.conf": f"options {module} {options}\n"
+            for module, options in self._case.options.items()
+        }
 
+    def start(self):
+        layer.write_disk(f"{self._directory}/layers", self._layers)
         with self._phase("start"):
             if self._case.boot == "cold":
                 self._boot()
@@ -172,24 +173,22 @@ class Vm:
             devices += card.devices(self._directory)
         line = self._case.cmdline + (" vm.product" if self._case.product else "")
         self._machine.boot(line, devices)
-        self._machine.channel.hello(120)
         self.sh("/usr/local/lib/vm/settle", timeout=120)
 
     def _restore(self):
         self._machine.restore(self._snapshot)
-        self._machine.channel.hello(30)
-        self.phases["restore"] = time.monotonic() - self._mark
-        self.sh(f"/usr/local/lib/vm/restored {int(time.time())} {int(self._case.product)}")
+        unpack = "--unpack" if os.path.getsize(self._files) > 0 else ""
+        self.sh(f"/usr/local/lib/vm/restored {int(time.time())} {unpack}")
 
     def _phase(self, name):
         vm = self
 
         class Phase:
             def __enter__(self):
-                vm._mark = time.monotonic()
+                self.start = time.monotonic()
 
             def __exit__(self, *_):
-                vm.phases[name] = time.monotonic() - vm._mark
+                vm.phases[name] = time.monotonic() - self.start
 
         return Phase()
 
