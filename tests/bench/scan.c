@@ -177,5 +177,6 @@ int main(int argc, char **argv) {
         printf("%u files and %u mappings in %u processes\n", n_files, n_mappings, n_processes);
         report("scan", &roots, &nodes, false);
         report("like fuser and lsof", &roots, &nodes, true);
+        roots_deinit(&roots);
         return EXIT_SUCCESS;
 }

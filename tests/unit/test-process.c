@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Test Processes and Procfs
+ *
+ * Both on a fake tree, where the oddities are, and on real processes.
+ */
+
+#include "lib/test.h"
+
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "kernel/process.h"
+#include "kernel/procfs.h"
+
+#define STATUS "Name:\tollama\nUmask:\t0022\nState:\tS (sleeping)\nUid:\t%s\t0\t0\t0\nGid:\t0\n"
+
+/* on a fake tree */
+
+static void numbers_are_processes_and_nothing_else_is(void **state) {
+        static const char *const names[] = { "1", "812", "99999", "self", "0", "12a", "-3", "+4",
+                "4294967295", "sys", "driver" };
+        FakeTree *tree = *state;
+        char path[FAKE_PATH_MAX];
+        bool seen[3] = {};
+        pid_t *pids = NULL;
+        size_t n = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); ++i)
+                fake_make_dir(tree->root, fake_path(path, "proc/%s", names[i]));
+
+        assert_int_equal(procfs_list_processes(tree->roots.proc_fd, &pids, &n), 0);
+        assert_int_equal(n, 3);
+        for (size_t i = 0; i < n; ++i) {
+                seen[0] |= pids[i] == 1;
+                seen[1] |= pids[i] == 812;
+                seen[2] |= pids[i] == 99999;
+        }
+        assert_true(seen[0] && seen[1] && seen[2]);
+        free(pids);
+}
+
+static void threads_of_nobody_are_gone(void **state) {
+        FakeTree *tree = *state;
+        pid_t *tids = NULL;
+        size_t n = 77;
+
+        assert_int_equal(procfs_list_threads(tree->roots.proc_fd, 812, &tids, &n), PROCFS_E_GONE);
+        assert_int_equal(procfs_count_threads(tree->roots.proc_fd, 812, &n), PROCFS_E_GONE);
+        assert_null(tids);
+        assert_int_equal(n, 77);
+}
+
+static void kernel_threads_are_known_by_their_flags(void **state) {
+        static const struct {
+                const char *stat;
+                bool expected;
+        } cases[] = {
+                { "2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0\n", true },
+                { "9 (kworker/0:0H-events_highpri) I 2 0 0 0 -1 69238880 0 0\n", true },
+                { "812 (ollama) S 1 812 812 0 -1 4194560 0 0\n", false },
+                /* a program may call itself what it likes */
+                { "812 (x) S 0 0 0 0 -1 2129984) S 1 812 812 0 -1 4194560 0 0\n", false },
+                { "812 (ollama) S 1\n", false },
+                { "", false },
+        };
+        FakeTree *tree = *state;
+
+        assert_false(procfs_is_kernel_thread(tree->roots.proc_fd, 812));
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                fake_write(tree->root, "proc/812/stat", "%s", cases[i].stat);
+                assert_int_equal(procfs_is_kernel_thread(tree->roots.proc_fd, 812),
+                                cases[i].expected);
+        }
+}
+
+static void a_process_has_a_name_and_a_user(void **state) {
+        FakeTree *tree = *state;
+        Process process;
+
+        fake_write(tree->root, "proc/812/comm", "ollama serve\n");
+        fake_write(tree->root, "proc/812/status", STATUS, "1000");
+        assert_int_equal(process_init(&process, tree->roots.proc_fd, 812), 0);
+        assert_string_equal(process.command, "ollama serve");
+        assert_int_equal(process.uid, 1000);
+        /* The real procfs has an 812 too, maybe, and it is none of our business. */
+        assert_null(process.unit);
+        assert_null(process.session);
+        assert_false(process.user_unit);
+        process_deinit(&process);
+        assert_null(process.command);
+}
+
+static void what_cannot_be_read_of_a_process_is_left_out(void **state) {
+        FakeTree *tree = *state;
+        Process process;
+
+        fake_make_dir(tree->root, "proc/812");
+        assert_int_equal(process_init(&process, tree->roots.proc_fd, 812), 0);
+        assert_null(process.command);
+        assert_true(process.uid == (uid_t) -1);
+        process_deinit(&process);
+
+        fake_write(tree->root, "proc/812/comm", "x\n");
+        assert_int_equal(process_init(&process, tree->roots.proc_fd, 812), 0);
+        assert_string_equal(process.command, "x");
+        assert_true(process.uid == (uid_t) -1);
+        process_deinit(&process);
+}
+
+static void a_status_without_a_user_is_an_error(void **state) {
+        static const char *const cases[] = { "", "Name:\tx\n", "Name:\tx\nUid:\n",
+                "Name:\tUid: 7\n" };
+        FakeTree *tree = *state;
+        Process process;
+
+        fake_write(tree->root, "proc/812/comm", "x\n");
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                fake_write(tree->root, "proc/812/status", "%s", cases[i]);
+                assert_int_equal(process_init(&process, tree->roots.proc_fd, 812), -EBADMSG);
+                assert_null(process.command);
+        }
+}
+
+static void a_process_that_is_not_there_is_gone(void **state) {
+        FakeTree *tree = *state;
+        Process process;
+
+        assert_int_equal(process_init(&process, tree->roots.proc_fd, 812), PROCESS_E_GONE);
+        assert_null(process.command);
+}
+
+static void the_login_is_known_or_there_was_none(void **state) {
+        static const struct {
+                const char *text; /* NULL: no such file */
+                int expected;
+                uid_t uid;
+        } cases[] = {
+                { NULL, PROCESS_E_NONE, 7 },
+                { "1000", 0, 1000 },
+                { "0\n", 0, 0 },
+                { "4294967295", PROCESS_E_NONE, 7 },
+                { "", -EBADMSG, 7 },
+                { "-1", -EBADMSG, 7 },
+                { "99999999999", -EBADMSG, 7 },
+        };
+        FakeTree *tree = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                uid_t uid = 7;
+
+                if (cases[i].text)
+                        fake_write(tree->root, "proc/812/loginuid", "%s", cases[i].text);
+                assert_int_equal(process_login_uid(tree->roots.proc_fd, 812, &uid),
+                                cases[i].expected);
+                assert_int_equal(uid, cases[i].uid);
+        }
+}
+
+/* on the real one */
+
+static void the_real_procfs_is_told_from_others(void **state) {
+        FakeTree *tree = *state;
+        Roots roots;
+
+        assert_int_equal(roots_init(&roots, ""), 0);
+        assert_true(procfs_is_real(roots.proc_fd));
+        assert_false(procfs_is_real(tree->roots.proc_fd));
+        assert_false(procfs_is_real(-1));
+        roots_deinit(&roots);
+}
+
+static void we_know_ourselves(void **state) {
+        Process process;
+        Roots roots;
+        pid_t *tids;
+        size_t n;
+
+        (void) state;
+        assert_int_equal(roots_init(&roots, ""), 0);
+        prctl(PR_SET_NAME, "a test");
+        assert_int_equal(process_init(&process, roots.proc_fd, getpid()), 0);
+        assert_string_equal(process.command, "a test");
+        assert_int_equal(process.uid, getuid());
+        process_deinit(&process);
+
+        assert_int_equal(procfs_count_threads(roots.proc_fd, getpid(), &n), 0);
+        assert_int_equal(n, 1);
+        assert_int_equal(procfs_list_threads(roots.proc_fd, getpid(), &tids, &n), 0);
+        assert_int_equal(n, 1);
+        assert_int_equal(tids[0], getpid());
+        free(tids);
+        roots_deinit(&roots);
+}
+
+static void a_process_that_has_been_waited_for_is_gone(void **state) {
+        Process process;
+        Roots roots;
+        pid_t pid;
+
+        (void) state;
+        assert_int_equal(roots_init(&roots, ""), 0);
+        pid = fork();
+        if (pid == 0)
+                _exit(0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        assert_int_equal(process_init(&process, roots.proc_fd, pid), PROCESS_E_GONE);
+        roots_deinit(&roots);
+}
+
+static void all_processes_are_listed_and_ours_is_among_them(void **state) {
+        bool found = false;
+        pid_t *pids;
+        Roots roots;
+        size_t n;
+
+        (void) state;
+        assert_int_equal(roots_init(&roots, ""), 0);
+        assert_int_equal(procfs_list_processes(roots.proc_fd, &pids, &n), 0);
+        for (size_t i = 0; i < n; ++i)
+                found |= pids[i] == getpid();
+        assert_true(found);
+        free(pids);
+        roots_deinit(&roots);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                tree_test(numbers_are_processes_and_nothing_else_is),
+                tree_test(threads_of_nobody_are_gone),
+                tree_test(kernel_threads_are_known_by_their_flags),
+                tree_test(a_process_has_a_name_and_a_user),
+                tree_test(what_cannot_be_read_of_a_process_is_left_out),
+                tree_test(a_status_without_a_user_is_an_error),
+                tree_test(a_process_that_is_not_there_is_gone),
+                tree_test(the_login_is_known_or_there_was_none),
+                tree_test(the_real_procfs_is_told_from_others),
+                cmocka_unit_test(we_know_ourselves),
+                cmocka_unit_test(a_process_that_has_been_waited_for_is_gone),
+                cmocka_unit_test(all_processes_are_listed_and_ours_is_among_them),
+        };
+
+        return cmocka_run_group_tests_name("kernel/process", tests, NULL, NULL);
+}
