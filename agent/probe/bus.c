@@ -19,8 +19,7 @@
 #include "kernel/kmsg.h"
 #include "probe/bus.h"
 
-#define BUS_LIMIT_USEC (10 * USEC_PER_SEC)
-#define KMSG_MAX       8192U
+#define KMSG_MAX 8192U
 
 typedef struct Request {
         Sysfs *sysfs;
@@ -50,14 +49,18 @@ static bool is_awake(Sysfs *sysfs, Address address) {
         return !strcmp(status, "active");
 }
 
-/* @ret_error: 0 if it answers, else what is wrong with it. */
-static int ask_in_child(Sysfs *sysfs, Address address, bool *ret_answers, int *ret_error) {
+/* @ret_error: 0, or what went wrong with asking, as a positive errno */
+static int ask_in_child(Sysfs *sysfs,
+                Address address,
+                uint64_t limit_usec,
+                bool *ret_answers,
+                int *ret_error) {
         Request request = { .sysfs = sysfs, .address = address };
         int root_fd = sysfs_root_fd(sysfs), r;
         ChildOptions options = CHILD_OPTIONS_NULL;
         ChildResult result = {};
 
-        options.limit_usec = BUS_LIMIT_USEC;
+        options.limit_usec = limit_usec;
         options.keep = &root_fd;
         options.n_keep = 1;
 
@@ -77,11 +80,12 @@ static int ask_in_child(Sysfs *sysfs, Address address, bool *ret_answers, int *r
  * bus_check() - does a GPU answer?
  * @sysfs:      where from
  * @gpu:        GPU
+ * @limit_usec: how long to wait for one that sleeps to wake up
  * @findings:   where to add FINDING_OFF_BUS
  *
  * Return: 0 on success, negative error code on failure.
  */
-int bus_check(Sysfs *sysfs, const Gpu *gpu, Findings *findings) {
+int bus_check(Sysfs *sysfs, const Gpu *gpu, uint64_t limit_usec, Findings *findings) {
         Address address = gpu->functions[0].address;
         bool answers = false;
         Finding *finding;
@@ -91,7 +95,7 @@ int bus_check(Sysfs *sysfs, const Gpu *gpu, Findings *findings) {
                 r = device_is_on_bus(sysfs, address, &answers);
                 error = r == DEVICE_E_GONE ? ENODEV : -r;
         } else {
-                r = ask_in_child(sysfs, address, &answers, &error);
+                r = ask_in_child(sysfs, address, limit_usec, &answers, &error);
                 if (r < 0)
                         return r;
         }
@@ -121,8 +125,8 @@ static void read_message(const char *message, const char *name, const char *xid,
  * @gpu:        GPU
  * @findings:   where to add FINDING_FELL_OFF
  *
- * Where the log cannot be read, there is no answer, and nothing is added: what can
- * be seen of the GPU itself was seen by bus_check().
+ * Where the log cannot be read (further), there is no answer, and nothing is added:
+ * what can be seen of the GPU itself was seen by bus_check().
  *
  * Return: 0 on success, negative error code on failure.
  */
@@ -140,10 +144,8 @@ int bus_check_log(int dev_fd, const Gpu *gpu, Findings *findings) {
 
         address_format(address, name);
         snprintf(xid, sizeof(xid), "NVRM: Xid (PCI:%.*s): 79,", (int) strlen(name) - 2, name);
-        while ((r = kmsg_next(fd, buffer, sizeof(buffer), &message)) == 0)
+        while (kmsg_next(fd, buffer, sizeof(buffer), &message) == 0)
                 read_message(message, name, xid, &lost);
-        if (r < 0)
-                return r;
 
         return lost ? findings_push(findings, FINDING_FELL_OFF, address, NULL) : 0;
 }

@@ -11,5 +11,6 @@
 #include "model/gpu.h"
 #include "probe/finding.h"
 
-int bus_check(Sysfs *sysfs, const Gpu *gpu, Findings *findings) _warn_unused_result_;
+int bus_check(Sysfs *sysfs, const Gpu *gpu, uint64_t limit_usec, Findings *findings)
+                _warn_unused_result_;
 int bus_check_log(int dev_fd, const Gpu *gpu, Findings *findings) _warn_unused_result_;

@@ -20,6 +20,9 @@
 #include "probe/preflight.h"
 #include "probe/usb.h"
 
+/* A GPU that sleeps deeply is awake in less than one, if it wakes up at all. */
+#define WAKE_LIMIT_USEC (10 * USEC_PER_SEC)
+
 static bool is_on_nvidia(const Gpu *gpu) {
         return gpu->functions[0].driver && !strcmp(gpu->functions[0].driver, NVIDIA_DRIVER);
 }
@@ -116,7 +119,7 @@ static int check_leaving(const PreflightInput *input, Findings *findings) {
 int preflight_preconditions(const PreflightInput *input, Findings *findings) {
         int r;
 
-        r = bus_check(input->roots->sysfs, input->gpu, findings);
+        r = bus_check(input->roots->sysfs, input->gpu, WAKE_LIMIT_USEC, findings);
         if (r >= 0)
                 r = check_virtual(input->gpu, findings);
         if (r >= 0 && input->to == MODE_PASSTHROUGH)
