@@ -23,7 +23,7 @@ typedef struct Request {
 /* One line per function: "=name", or "-" where there is none. */
 static int read_overrides(void *userdata, int reply_fd) {
         Request *request = userdata;
-        Text lines = TEXT_NULL;
+        _cleanup_(text_deinit) Text lines = TEXT_NULL;
         ssize_t k;
         int r;
 
