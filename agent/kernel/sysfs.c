@@ -281,8 +281,8 @@ int sysfs_list(Sysfs *sysfs, const char *path, char ***ret_names, size_t *ret_n)
         _cleanup_(sysfs_list_freep) char **names = NULL;
         _cleanup_(closedirp) DIR *dir = NULL;
         struct dirent *entry;
+        int r, fd = -1;
         size_t n = 0;
-        int r, fd;
 
         names = calloc(1, sizeof(*names));
         if (!names)
