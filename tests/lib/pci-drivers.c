@@ -64,7 +64,7 @@ static int vfio_probe(FakeTree *tree, MachineDevice *device) {
 }
 
 static void vfio_remove(FakeTree *tree, MachineDevice *device) {
-        _cleanup_(closep) int lock = lock_group(tree, device->group);
+        _cleanup_(closep) _unused_ int lock = lock_group(tree, device->group);
         char path[FAKE_PATH_MAX];
 
         fake_device_write(tree, device->address, "power/control", "on");
@@ -115,7 +115,7 @@ static int nvidia_probe(FakeTree *tree, MachineDevice *device) {
 }
 
 static void nvidia_remove(FakeTree *tree, MachineDevice *device) {
-        _cleanup_(closep) int lock = pci_model_lock(tree, "nvidia");
+        _cleanup_(closep) _unused_ int lock = pci_model_lock(tree, "nvidia");
         char path[FAKE_PATH_MAX];
 
         fake_remove(tree->root, fake_path(path, "dev/nvidia%d", device->minor));

@@ -127,7 +127,7 @@ int pci_model_bind(FakeTree *tree, MachineDriver *driver, MachineDevice *device,
 
 /* __device_release_driver() */
 void pci_model_unbind(FakeTree *tree, MachineDriver *driver, MachineDevice *device, bool blocks) {
-        _cleanup_(closep) int lock = pci_model_lock(tree, device->address);
+        _cleanup_(closep) _unused_ int lock = pci_model_lock(tree, device->address);
 
         if (strcmp(device->driver, driver->name))
                 return;
