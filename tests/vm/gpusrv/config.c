@@ -13,7 +13,7 @@
 #include <linux/pci_regs.h>
 #include <string.h>
 
-#include "function.h"
+#include "config.h"
 
 #define CAP_PM  0x60U
 #define CAP_MSI 0x68U

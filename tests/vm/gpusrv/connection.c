@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "connection.h"
+#include "dma.h"
 #include "vfio-user.h"
 
 typedef struct Request {

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "control.h"
+#include "dma.h"
 
 static void print_stats(const Function *f, char *reply, size_t size) {
         const FunctionStats *s = &f->stats;

@@ -115,25 +115,3 @@ int function_access(Function *function,
                 bool write);
 void function_reset(Function *function);
 void function_set_gone(Function *function, bool gone);
-
-/* guest memory and interrupts */
-
-int function_dma_map(Function *function, const DmaRange *range, int fd);
-void function_dma_unmap(Function *function, uint64_t address, uint64_t size);
-int function_dma_read(Function *function, uint64_t address, void *data, size_t size);
-int function_dma_write(Function *function, uint64_t address, const void *data, size_t size);
-void function_raise_irq(Function *function);
-
-/* configuration space, config.c */
-
-void config_init(Function *function);
-void config_reset(Function *function);
-void config_write(Function *function, uint64_t offset, const uint8_t *data, size_t size);
-
-/* models */
-
-extern const Model model_gpu;
-extern const Model model_audio;
-extern const Model model_usb;
-extern const Model model_ucsi;
-extern const Model model_display;

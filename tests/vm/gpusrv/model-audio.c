@@ -17,7 +17,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "function.h"
+#include "dma.h"
+#include "models.h"
 
 #define REGISTERS_SIZE 0x200U
 

@@ -16,7 +16,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "function.h"
+#include "models.h"
 
 #define PMC_BOOT_0    0x000U
 #define PMC_BOOT_1    0x004U

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "function.h"
+#include "models.h"
 
 /* where the parts are */
 #define OPERATIONAL 0x20U

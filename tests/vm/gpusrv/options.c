@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models.h"
 #include "options.h"
 
 static const Model *const models[] = {

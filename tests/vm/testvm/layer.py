@@ -40,10 +40,16 @@ def _finish(tar, file):
 
 
 def write_from_directory(path, directory):
-    """A layer of all files below a directory. Directories appear as needed."""
+    """A layer of all files below a directory, and of its empty directories.
+
+    Others appear as needed, so that no time stamp of the guest's is touched.
+    """
     with open(path, "wb") as file:
         tar = tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT)
         for where, directories, names in sorted(os.walk(directory)):
+            if not directories and not names:
+                mode = os.stat(where).st_mode & 0o7777
+                _add(tar, os.path.relpath(where, directory), mode)
             for name in sorted(names + [d for d in directories if os.path.islink(f"{where}/{d}")]):
                 full = os.path.join(where, name)
                 inside = os.path.relpath(full, directory)
