@@ -3,8 +3,10 @@
 /*
  * Switching as a Job
  *
- * An instance of vfiopt@.service for all managed GPUs, or one for each that is
- * named. Its name is made of what was understood, not of what was typed.
+ * One request is one job, so that all of its GPUs are checked before any is touched:
+ * an instance of vfiopt@.service for all managed GPUs, or for those that are named.
+ * (Only a toggle can need two, one for each direction.) The name is made of what was
+ * understood, not of what was typed.
  */
 
 #include "base/text.h"
@@ -29,33 +31,47 @@ static void on_print(void *userdata _unused_, const char *message) {
         report_line("%s", message);
 }
 
-static char *unit_name(const Target *target) {
+/* "vfiopt@host:0000:01:00.0,0000:02:00.0.service"; empty if no GPU goes there */
+static int name_unit(const Selection *selection, Mode to, Text *name) {
         char address[ADDRESS_STRING_MAX];
+        size_t n = 0;
+        int r = 0;
 
-        return text_format("vfiopt@%s:%s.service", mode_to_string(target->to),
-                        address_format(target->gpu->address, address));
+        for (size_t i = 0; r >= 0 && i < selection->n_targets; ++i) {
+                if (selection->targets[i].to != to)
+                        continue;
+                if (n++ == 0)
+                        r = text_append(name, "vfiopt@%s", mode_to_string(to));
+                if (r >= 0 && (!selection->all || selection->toggle))
+                        r = text_append(name, "%c%s", n == 1 ? ':' : ',',
+                                        address_format(selection->targets[i].gpu->address,
+                                                        address));
+        }
+        return r < 0 || n == 0 ? r : text_append(name, ".service");
 }
 
 static int list_units(const Selection *selection, char ***ret, size_t *ret_n) {
-        bool together = selection->all && !selection->toggle;
-        size_t n = together ? 1 : selection->n_targets;
-        char **units;
+        _cleanup_(sysfs_list_freep) char **units = NULL;
+        size_t n = 0;
+        int r;
 
-        units = calloc(n + 1, sizeof(*units));
+        units = calloc(_MODE_MAX + 1, sizeof(*units));
         if (!units)
                 return -ENOMEM;
 
-        for (size_t i = 0; i < n; ++i) {
-                units[i] = together
-                                ? text_format("vfiopt@%s.service", mode_to_string(selection->to))
-                                : unit_name(&selection->targets[i]);
-                if (!units[i]) {
-                        sysfs_list_free(units);
-                        return -ENOMEM;
+        for (Mode to = MODE_HOST; to <= MODE_PASSTHROUGH; ++to) {
+                Text name = TEXT_NULL;
+
+                r = name_unit(selection, to, &name);
+                if (r < 0) {
+                        text_deinit(&name);
+                        return r;
                 }
+                units[n] = text_take(&name);
+                n += units[n] != NULL;
         }
 
-        *ret = units;
+        *ret = TAKE_PTR(units);
         *ret_n = n;
         return 0;
 }

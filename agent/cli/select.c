@@ -38,8 +38,8 @@ static int refuse_mode(const char *word) {
         return VFIOPT_EXIT_USAGE;
 }
 
-/* "MODE" or "MODE:GPU". Return: 0 or an exit code. */
-static int parse_mode(Selection *selection, const char *word, const char **ret_gpu) {
+/* "MODE" or "MODE:GPU[,GPU…]". Return: 0 or an exit code. */
+static int parse_mode(Selection *selection, const char *word, const char **ret_list) {
         size_t n = strcspn(word, ":");
         char mode[MODE_WORD_MAX];
 
@@ -52,7 +52,7 @@ static int parse_mode(Selection *selection, const char *word, const char **ret_g
         if (!selection->toggle && mode_from_string(mode, &selection->to) < 0)
                 return refuse_mode(mode);
 
-        *ret_gpu = word[n] ? word + n + 1 : NULL;
+        *ret_list = word[n] ? word + n + 1 : NULL;
         return 0;
 }
 
@@ -106,6 +106,19 @@ static int add_named(Selection *selection, const Cli *cli, const char *word) {
         return add_target(selection, gpu);
 }
 
+/* "GPU,GPU", as in the instance of a unit. */
+static int add_list(Selection *selection, const Cli *cli, const char *list) {
+        _cleanup_(freep) char *words = strdup(list);
+        char *rest = words, *word;
+        int r = 0;
+
+        if (!words)
+                return -ENOMEM;
+        while (r == 0 && (word = strsep(&rest, ",")))
+                r = add_named(selection, cli, word);
+        return r;
+}
+
 static int add_managed(Selection *selection) {
         Inventory *inventory = &selection->inventory;
         int r;
@@ -138,7 +151,7 @@ static int add_targets(Selection *selection, const Cli *cli, const char *first) 
                 return add_managed(selection);
 
         if (first)
-                r = add_named(selection, cli, first);
+                r = add_list(selection, cli, first);
         for (size_t i = 1; i < cli->n_args && r == 0; ++i)
                 r = add_named(selection, cli, cli->args[i]);
         if (r == 0)
@@ -150,7 +163,7 @@ static int add_targets(Selection *selection, const Cli *cli, const char *first) 
 /**
  * selection_init() - understand the arguments of a switch
  * @selection:  to initialise; selection_deinit() it
- * @cli:        the arguments: MODE or MODE:GPU, then GPUs
+ * @cli:        the arguments: MODE or MODE:GPU[,GPU…], then GPUs
  *
  * Return: 0 on success, an exit code after having reported what is wrong with them,
  *         negative error code on failure.

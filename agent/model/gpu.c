@@ -4,8 +4,9 @@
  * GPUs
  *
  * The display function is function 0 of its slot, and every other function of
- * that slot with NVIDIA's vendor id is part of the card. The mode is what sysfs
- * shows at this moment, never what somebody remembers.
+ * that slot is part of the card, whoever made it: they share one link, one reset
+ * and one IOMMU group. The mode is what sysfs shows at this moment, never what
+ * somebody remembers.
  */
 
 #include <string.h>
@@ -50,8 +51,8 @@ static int gpu_add_function(Gpu *gpu, Sysfs *sysfs, Address address) {
         if (r)
                 return r;
 
-        /* Another vendor's function in our slot is a stranger: the group check will say so. */
-        if (device.identity.vendor != PCI_VENDOR_NVIDIA || device.is_virtual) {
+        /* A virtual function may come to lie in our slot; it belongs to its physical one. */
+        if (device.is_virtual) {
                 device_deinit(&device);
                 return 0;
         }

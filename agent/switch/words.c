@@ -138,7 +138,7 @@ static Words choose_words(const Finding *finding) {
                 if (!finding->detail)
                         return words_stranger_unnamed;
                 if (!strcmp(finding->detail, "nvidia") || !strcmp(finding->detail, "nouveau"))
-                        chosen.remedy = "move both at once: vfioptctl switch --direct @mode@ @gpu@ @other@";
+                        chosen.remedy = "move both at once: vfioptctl switch @mode@ @gpu@ @other@";
                 break;
         case FINDING_STUCK:
                 if (!finding->detail)

@@ -48,7 +48,7 @@ static const struct {
                           .detail = S("nvidia"),
                           .number = 7 },
                         MODE_PASSTHROUGH, "0000:02:00.0, bound to nvidia, shares its IOMMU group 7",
-                        "vfioptctl switch --direct passthrough 0000:01:00.0 0000:02:00.0" },
+                        "vfioptctl switch passthrough 0000:01:00.0 0000:02:00.0" },
         { { .kind = FINDING_OTHER_CARD, .function = GPU, .detail = S("10de:2204") },
                         MODE_PASSTHROUGH, "this is not the card that was here before (10de:2204)",
                         "vfioptctl forget 0000:01:00.0" },

@@ -46,7 +46,7 @@ static void functions_need_not_be_without_gaps(void **state) {
         gpu_deinit(&gpu);
 }
 
-static void strangers_and_virtual_functions_in_the_slot_are_not_ours(void **state) {
+static void the_whole_slot_is_ours_but_for_virtual_functions(void **state) {
         FakeTree *tree = *state;
         Gpu gpu;
 
@@ -55,7 +55,8 @@ static void strangers_and_virtual_functions_in_the_slot_are_not_ours(void **stat
         fake_device_add(tree, "0000:01:00.4", .vendor = 0x10de, .class = 0x030200);
         fake_device_write(tree, "0000:01:00.4", "physfn/vendor", "0x10de");
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
-        assert_int_equal(gpu.n_functions, 1);
+        assert_int_equal(gpu.n_functions, 2);
+        assert_int_equal(gpu.functions[1].identity.vendor, 0x8086);
         gpu_deinit(&gpu);
 }
 
@@ -162,7 +163,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 tree_test(a_gpu_is_all_functions_of_its_slot),
                 tree_test(functions_need_not_be_without_gaps),
-                tree_test(strangers_and_virtual_functions_in_the_slot_are_not_ours),
+                tree_test(the_whole_slot_is_ours_but_for_virtual_functions),
                 tree_test(what_is_no_nvidia_display_function_is_no_gpu),
                 tree_test(a_gpu_without_function_0_is_none),
                 tree_test(the_mode_is_what_sysfs_shows),
