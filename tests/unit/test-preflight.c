@@ -1,0 +1,619 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Test the Pre-flight
+ *
+ * What is in the way of a GPU, in all the states of a machine that have a say.
+ */
+
+#include "lib/test.h"
+
+#include <sys/stat.h>
+
+#include "base/text.h"
+#include "probe/preflight.h"
+
+#define GPU    "0000:01:00.0"
+#define AUDIO  "0000:01:00.1"
+#define USB    "0000:01:00.2"
+#define UCSI   "0000:01:00.3"
+#define SECOND "0000:02:00.0"
+#define NVME   "0000:03:00.0"
+#define BRIDGE "0000:00:01.0"
+
+static const char *const kinds[_FINDING_MAX] = {
+        [FINDING_NO_IOMMU] = "no-iommu",
+        [FINDING_UNSAFE_IOMMU] = "unsafe-iommu",
+        [FINDING_STRANGER] = "stranger",
+        [FINDING_OTHER_CARD] = "other-card",
+        [FINDING_VIRTUAL] = "virtual",
+        [FINDING_BOOT_DISPLAY] = "boot-display",
+        [FINDING_DISPLAY_ACTIVE] = "display-active",
+        [FINDING_CANNOT_RELEASE] = "cannot-release",
+        [FINDING_OFF_BUS] = "off-bus",
+        [FINDING_FELL_OFF] = "fell-off",
+        [FINDING_NO_VFIO_DRIVER] = "no-vfio-driver",
+        [FINDING_NO_HOST_DRIVER] = "no-host-driver",
+        [FINDING_STUCK] = "stuck",
+        [FINDING_HOLDER] = "holder",
+        [FINDING_CUDA] = "cuda",
+        [FINDING_USB] = "usb",
+        [FINDING_STARTED] = "started",
+        [FINDING_UNKNOWN] = "unknown",
+};
+
+typedef struct Fixture {
+        FakeTree *tree;
+        Gpu gpus[2];
+        bool allow_display;
+} Fixture;
+
+static int fixture_setup(void **state) {
+        Fixture *fixture = calloc(1, sizeof(*fixture));
+
+        fixture->tree = fake_tree_new();
+        fake_standard_drivers(fixture->tree);
+        *state = fixture;
+        return 0;
+}
+
+static int fixture_teardown(void **state) {
+        Fixture *fixture = *state;
+
+        fake_tree_free(fixture->tree);
+        free(fixture);
+        return 0;
+}
+
+/* "kind .function what;" */
+static char *describe(const Finding *finding) {
+        char other[ADDRESS_STRING_MAX] = "";
+        const char *what = finding->detail ?: finding->node ?: "-";
+        char *text;
+
+        if (finding->kind == FINDING_STRANGER && finding->detail)
+                address_format(finding->other, other);
+        text = text_format("%s .%u %s%s%s;", kinds[finding->kind], finding->function.function, what,
+                        other[0] ? " " : "", other);
+        assert_non_null(text);
+        return text;
+}
+
+static int compare_texts(const void *a, const void *b) {
+        return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/* All of them, sorted: the order in a directory is anybody's guess. */
+static void assert_findings(const Findings *findings, const char *expected) {
+        Text found = TEXT_NULL;
+        char *texts[16];
+
+        assert_in_range(findings->n, 0, ARRAY_SIZE(texts));
+        for (size_t i = 0; i < findings->n; ++i)
+                texts[i] = describe(&findings->items[i]);
+        qsort(texts, findings->n, sizeof(*texts), compare_texts);
+        for (size_t i = 0; i < findings->n; ++i) {
+                assert_int_equal(text_append(&found, "%s", texts[i]), 0);
+                free(texts[i]);
+        }
+        if (strcmp(text(&found), expected) != 0)
+                fail_msg("found \"%s\", not \"%s\"", text(&found), expected);
+        text_deinit(&found);
+}
+
+typedef int (*CheckFn)(const PreflightInput *input, Findings *findings);
+
+/* Check the first GPU while the @n_moving first move. */
+static void assert_check(
+                Fixture *fixture, CheckFn check, Mode to, size_t n_moving, const char *expected) {
+        static const Address addresses[] = { { .bus = 1 }, { .bus = 2 } };
+        const Gpu *moving[] = { &fixture->gpus[0], &fixture->gpus[1] };
+        PreflightInput input = {
+                .roots = &fixture->tree->roots,
+                .gpu = &fixture->gpus[0],
+                .to = to,
+                .moving = moving,
+                .n_moving = n_moving,
+                .allow_display = fixture->allow_display,
+        };
+        Findings findings = FINDINGS_NULL;
+
+        for (size_t i = 0; i < n_moving; ++i)
+                assert_int_equal(gpu_init(&fixture->gpus[i], fake_sysfs(fixture->tree),
+                                                 addresses[i]),
+                                0);
+
+        assert_int_equal(check(&input, &findings), 0);
+        assert_findings(&findings, expected);
+
+        findings_deinit(&findings);
+        for (size_t i = 0; i < n_moving; ++i)
+                gpu_deinit(&fixture->gpus[i]);
+}
+
+static void assert_preconditions(Fixture *fixture, Mode to, const char *expected) {
+        assert_check(fixture, preflight_preconditions, to, 1, expected);
+}
+
+static void assert_holders(Fixture *fixture, Mode to, const char *expected) {
+        assert_check(fixture, preflight_holders, to, 1, expected);
+}
+
+/* the good case */
+
+static void nothing_is_in_the_way_of_an_idle_gpu(void **state) {
+        static const char *const drivers[] = { "nvidia", NULL };
+
+        for (size_t i = 0; i < ARRAY_SIZE(drivers); ++i) {
+                Fixture *fixture = *state;
+
+                if (i > 0) {
+                        fixture_teardown(state);
+                        fixture_setup(state);
+                        fixture = *state;
+                }
+                fake_gpu_add(fixture->tree, GPU, .group = 12, .driver = drivers[i]);
+                assert_preconditions(fixture, MODE_PASSTHROUGH, "");
+                assert_holders(fixture, MODE_PASSTHROUGH, "");
+        }
+}
+
+static void nothing_is_in_the_way_home_of_an_idle_gpu(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12, .driver = "vfio-pci");
+        assert_preconditions(fixture, MODE_HOST, "");
+        assert_holders(fixture, MODE_HOST, "");
+}
+
+/* groups */
+
+static void each_function_outside_of_any_group_is_told_once(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .driver = "nvidia");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "no-iommu .0 -;");
+        assert_preconditions(fixture, MODE_HOST, "");
+}
+
+static void one_function_outside_of_any_group_is_enough(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12, .functions = 1);
+        fake_device_add(fixture->tree, AUDIO, .vendor = 0x10de, .class = 0x040300);
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "no-iommu .1 -;");
+}
+
+static void a_group_without_protection_is_refused(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12, .functions = 2);
+        fake_write(fixture->tree->root, "sys/kernel/iommu_groups/12/name", "vfio-noiommu\n");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "unsafe-iommu .0 -;");
+}
+
+static void a_stranger_is_named_with_its_driver(void **state) {
+        Fixture *fixture = *state;
+
+        fake_driver_add(fixture->tree, .name = "nvme", .match = { "pci:*bc01sc08i*" });
+        fake_gpu_add(fixture->tree, GPU, .group = 12, .driver = "nvidia");
+        fake_device_add(fixture->tree, NVME, .vendor = 0x144d, .class = 0x010802, .group = 12,
+                        .driver = "nvme");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "stranger .0 nvme 0000:03:00.0;");
+}
+
+static void who_leaves_dma_alone_is_no_stranger(void **state) {
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_driver_add(tree, .name = "pci-stub", .shares_dma = true);
+        fake_module_load(tree, "vfio_pci");
+        fake_gpu_add(tree, GPU, .group = 12);
+        fake_device_add(tree, BRIDGE, .vendor = 0x8086, .class = 0x060400, .group = 12,
+                        .driver = "pcieport");
+        fake_device_add(tree, NVME, .vendor = 0x144d, .class = 0x010802, .group = 12);
+        fake_device_add(tree, "0000:04:00.0", .vendor = 0x8086, .class = 0x020000, .group = 12,
+                        .driver = "vfio-pci", .override = "vfio-pci");
+        fake_device_add(tree, "0000:05:00.0", .vendor = 0x8086, .class = 0x020000, .group = 12,
+                        .driver = "pci-stub", .override = "pci-stub");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "");
+}
+
+static void a_function_of_another_maker_in_the_slot_moves_too(void **state) {
+        Fixture *fixture = *state;
+
+        fake_module_load(fixture->tree, "xhci_pci");
+        fake_gpu_add(fixture->tree, GPU, .group = 12, .functions = 2);
+        fake_device_add(fixture->tree, USB, .vendor = 0x1b36, .class = 0x0c0330, .group = 12,
+                        .driver = "xhci_hcd");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "");
+}
+
+static void another_gpu_in_the_group_is_a_stranger_unless_it_moves_too(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12, .driver = "nvidia", .functions = 1);
+        fake_gpu_add(fixture->tree, SECOND, .group = 12, .driver = "nvidia", .functions = 2);
+        fake_module_load(fixture->tree, "snd_hda_intel");
+        assert_preconditions(fixture, MODE_PASSTHROUGH,
+                        "stranger .0 nvidia 0000:02:00.0;stranger .0 snd_hda_intel 0000:02:00.1;");
+        assert_check(fixture, preflight_preconditions, MODE_PASSTHROUGH, 2, "");
+}
+
+static void each_group_of_the_card_is_looked_at(void **state) {
+        Fixture *fixture = *state;
+
+        fake_driver_add(fixture->tree, .name = "nvme", .match = { "pci:*bc01sc08i*" });
+        fake_gpu_add(fixture->tree, GPU, .group = 12, .functions = 1);
+        fake_device_add(fixture->tree, AUDIO, .vendor = 0x10de, .class = 0x040300, .group = 14);
+        fake_device_add(fixture->tree, NVME, .vendor = 0x144d, .class = 0x010802, .group = 14,
+                        .driver = "nvme");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "stranger .1 nvme 0000:03:00.0;");
+}
+
+static void a_member_that_is_no_pci_device_is_a_stranger(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12);
+        fake_make_dir(fixture->tree->root, "sys/kernel/iommu_groups/12/devices/fd400000.smmu");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "stranger .0 -;");
+}
+
+/* the card */
+
+static void virtual_functions_stay_where_their_parent_is(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12);
+        fake_make_dir(fixture->tree->root, "sys/devices/vf");
+        fake_link(fixture->tree->root, "sys/devices/vf", "sys/bus/pci/devices/" GPU "/virtfn0");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "virtual .0 -;");
+        assert_preconditions(fixture, MODE_HOST, "virtual .0 -;");
+}
+
+static void a_gpu_that_does_not_answer_goes_nowhere(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12);
+        fake_device_drop(fixture->tree, GPU);
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "off-bus .0 -;");
+        assert_preconditions(fixture, MODE_HOST, "off-bus .0 -;");
+}
+
+static void write_log(FakeTree *tree, const char *record) {
+        fake_write(tree->root, "dev/kmsg", "%s", record);
+}
+
+static void the_log_has_a_say_while_nvidias_driver_is_bound(void **state) {
+        static const char fell[] = "4,1,1,-;NVRM: GPU " GPU ": GPU has fallen off the bus.\n";
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12);
+        write_log(fixture->tree, fell);
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "");
+
+        fake_module_load(fixture->tree, "nvidia");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "fell-off .0 -;");
+        assert_preconditions(fixture, MODE_HOST, "");
+}
+
+static void all_that_is_in_the_way_is_told(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .boot_vga = "1");
+        fake_device_drop(fixture->tree, GPU);
+        assert_preconditions(
+                        fixture, MODE_PASSTHROUGH, "boot-display .0 -;no-iommu .0 -;off-bus .0 -;");
+}
+
+/* displays */
+
+static void the_boot_display_stays_unless_it_is_given_up(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12, .driver = "nvidia", .boot_vga = "1");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "boot-display .0 -;");
+        fixture->allow_display = true;
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "");
+}
+
+static void the_boot_display_may_come_home(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12, .driver = "vfio-pci", .boot_vga = "1");
+        assert_preconditions(fixture, MODE_HOST, "");
+}
+
+static void the_rest_of_a_card_may_follow_its_display(void **state) {
+        Fixture *fixture = *state;
+
+        fake_module_load(fixture->tree, "vfio_pci");
+        fake_gpu_add(fixture->tree, GPU, .group = 12, .driver = "vfio-pci", .boot_vga = "1",
+                        .functions = 1);
+        fake_device_add(fixture->tree, AUDIO, .vendor = 0x10de, .class = 0x040300, .group = 12);
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "");
+}
+
+static void a_connector_is_lit_or_not(void **state) {
+        static const struct {
+                const char *enabled;
+                const char *dpms;
+                const char *expected;
+        } cases[] = {
+                { "enabled", "On", "display-active .0 card0-HDMI-A-1;" },
+                { "enabled", "Off", "" },
+                { "disabled", "On", "" },
+                { "enabled", "Standby", "" },
+                { "", "", "" },
+        };
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12);
+        fake_drm_add(fixture->tree, GPU, 0, "HDMI-A-1");
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                fake_device_write(fixture->tree, GPU, "drm/card0/card0-HDMI-A-1/enabled",
+                                cases[i].enabled);
+                fake_device_write(
+                                fixture->tree, GPU, "drm/card0/card0-HDMI-A-1/dpms", cases[i].dpms);
+                fixture->allow_display = false;
+                assert_preconditions(fixture, MODE_PASSTHROUGH, cases[i].expected);
+                fixture->allow_display = true;
+                assert_preconditions(fixture, MODE_PASSTHROUGH, "");
+        }
+}
+
+static void each_lit_connector_is_told(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12);
+        fake_device_write(fixture->tree, GPU, "drm/card0/card0-DP-1/enabled", "enabled");
+        fake_device_write(fixture->tree, GPU, "drm/card0/card0-DP-1/dpms", "On");
+        fake_device_write(fixture->tree, GPU, "drm/card0/card0-DP-1/drm_dp_aux0/dpms", "On");
+        fake_device_write(fixture->tree, GPU, "drm/card1/card1-DP-2/enabled", "enabled");
+        fake_device_write(fixture->tree, GPU, "drm/card1/card1-DP-2/dpms", "On");
+        assert_preconditions(fixture, MODE_PASSTHROUGH,
+                        "display-active .0 card0-DP-1;display-active .0 card1-DP-2;");
+}
+
+/* the driver */
+
+static void an_old_driver_with_modeset_cannot_let_go(void **state) {
+        static const struct {
+                const char *version; /* NULL: not told */
+                const char *modeset; /* NULL: nvidia-drm is not loaded */
+                const char *expected;
+        } cases[] = {
+                { "575.64.03", "Y", "cannot-release .0 575.64.03;" },
+                { "575.64.03", "N", "" },
+                { "575.64.03", NULL, "" },
+                { "580.95.05", "Y", "cannot-release .0 580.95.05;" },
+                { "580.94.06", "Y", "" },
+                { "580.105.08", "Y", "" },
+                { "595.45.04", "Y", "" },
+                { "custom", "Y", "cannot-release .0 custom;" },
+                { "custom", "N", "" },
+                { NULL, "Y", "cannot-release .0 unknown;" },
+        };
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                fake_remove(tree->root, "sys/module/nvidia/version");
+                fake_remove(tree->root, "sys/module/nvidia_drm");
+                if (cases[i].version)
+                        fake_write(tree->root, "sys/module/nvidia/version", "%s\n",
+                                        cases[i].version);
+                if (cases[i].modeset)
+                        fake_write(tree->root, "sys/module/nvidia_drm/parameters/modeset", "%s\n",
+                                        cases[i].modeset);
+                assert_preconditions(fixture, MODE_PASSTHROUGH, cases[i].expected);
+                assert_preconditions(fixture, MODE_HOST, "");
+        }
+}
+
+static void another_driver_is_not_asked_for_nvidias_abilities(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12);
+        fake_write(fixture->tree->root, "sys/module/nvidia/version", "550.163.01\n");
+        fake_write(fixture->tree->root, "sys/module/nvidia_drm/parameters/modeset", "Y\n");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "");
+}
+
+static void a_setting_that_may_not_be_read_is_unknown(void **state) {
+        Fixture *fixture = *state;
+        char path[FAKE_PATH_MAX];
+
+        if (geteuid() == 0)
+                skip(); /* root may read everything */
+        fake_gpu_add(fixture->tree, GPU, .group = 12, .driver = "nvidia");
+        fake_write(fixture->tree->root, "sys/module/nvidia/version", "550.163.01\n");
+        fake_write(fixture->tree->root, "sys/module/nvidia_drm/parameters/modeset", "Y\n");
+        snprintf(path, sizeof(path), "%s/sys/module/nvidia_drm/parameters/modeset",
+                        fixture->tree->root);
+        assert_int_equal(chmod(path, 0), 0);
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "unknown .0 modeset of nvidia_drm;");
+}
+
+/* holders; who holds which node is tested elsewhere */
+
+/* A process with a file of the fake tree's number 1:3 open. */
+static void add_holder(FakeTree *tree) {
+        char path[FAKE_PATH_MAX];
+
+        fake_write(tree->root, "proc/5000812/comm", "holder\n");
+        fake_make_dir(tree->root, "proc/5000812/fd");
+        snprintf(path, sizeof(path), "%s/proc/5000812/fd/3", tree->root);
+        assert_int_equal(symlink("/dev/null", path), 0);
+}
+
+static void a_holder_of_any_function_is_found(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12);
+        fake_device_write(fixture->tree, AUDIO, "sound/card1/controlC1/dev", "1:3");
+        fake_device_write(fixture->tree, AUDIO, "sound/card1/controlC1/uevent",
+                        "DEVNAME=snd/controlC1");
+        add_holder(fixture->tree);
+        assert_holders(fixture, MODE_PASSTHROUGH, "holder .1 /dev/snd/controlC1;");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "");
+}
+
+static void a_guest_is_found_on_the_way_home(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12, .driver = "vfio-pci");
+        fake_write(fixture->tree->root, "sys/class/vfio/12/dev", "1:3\n");
+        add_holder(fixture->tree);
+        assert_holders(fixture, MODE_HOST, "holder .0 /dev/vfio/12;");
+}
+
+static void usb_devices_are_told_by_what_they_call_themselves(void **state) {
+        static const struct {
+                const char *maker, *product;
+                const char *expected;
+        } cases[] = {
+                { "Logitech", "Mouse", "usb .2 Logitech Mouse;" },
+                { "", "Mouse", "usb .2 Mouse;" },
+                { "\x1b[31m", "Mouse", "usb .2 Mouse;" },
+                { "Logitech", "", "usb .2 046d:c52b;" },
+                { "Logitech", "\x1b[31mMouse", "usb .2 046d:c52b;" },
+        };
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_gpu_add(tree, GPU, .group = 12);
+        fake_usb_add(tree, USB, "1-2", "");
+        fake_device_write(tree, USB, "usb1/1-2/idVendor", "046d");
+        fake_device_write(tree, USB, "usb1/1-2/idProduct", "c52b");
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                fake_device_write(tree, USB, "usb1/1-2/manufacturer", cases[i].maker);
+                fake_device_write(tree, USB, "usb1/1-2/product", cases[i].product);
+                assert_holders(fixture, MODE_PASSTHROUGH, cases[i].expected);
+        }
+        assert_holders(fixture, MODE_HOST, "");
+}
+
+static void a_hub_and_what_is_behind_it_are_devices_and_the_root_is_none(void **state) {
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_gpu_add(tree, GPU, .group = 12);
+        fake_device_write(tree, USB, "usb1/devpath", "0");
+        assert_holders(fixture, MODE_PASSTHROUGH, "");
+        fake_device_write(tree, USB, "usb1/1-1/devpath", "1");
+        fake_device_write(tree, USB, "usb1/1-1/1-1.4/devpath", "1.4");
+        assert_holders(fixture, MODE_PASSTHROUGH, "usb .2 1-1.4;usb .2 1-1;");
+}
+
+static void cuda_holds_a_gpu_without_any_file(void **state) {
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
+        fake_gpu_add(tree, SECOND, .group = 13, .driver = "nvidia");
+        fake_cuda_add(tree, SECOND);
+        assert_holders(fixture, MODE_PASSTHROUGH, "");
+
+        /* The GPU with the number 0 of the machine. */
+        fake_make_dir(tree->root,
+                        "proc/driver/nvidia-uvm/gpus/GPU-6b0a2c4e-1111-2222-3333-000000000000");
+        assert_holders(fixture, MODE_PASSTHROUGH,
+                        "cuda .0 GPU-6b0a2c4e-1111-2222-3333-000000000000;");
+}
+
+static void a_gpu_that_was_never_started_is_not_cudas(void **state) {
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
+        fake_write(tree->root, "proc/driver/nvidia/gpus/" GPU "/information",
+                        "Device Minor: \t 0\n");
+        fake_cuda_add(tree, GPU);
+        assert_holders(fixture, MODE_PASSTHROUGH, "");
+}
+
+static void cuda_on_a_gpu_that_cannot_be_told_could_be_ours(void **state) {
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
+        fake_cuda_add(tree, GPU);
+        fake_remove(tree->root, "proc/driver/nvidia/gpus");
+        assert_holders(fixture, MODE_PASSTHROUGH, "cuda .0 -;");
+}
+
+static void a_started_adapter_that_nobody_explains_is_busy(void **state) {
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
+        fake_msi_add(tree, GPU, 42);
+        assert_holders(fixture, MODE_PASSTHROUGH, "started .0 -;");
+        assert_holders(fixture, MODE_HOST, "");
+
+        /* The driver, on its own. */
+        fake_write(tree->root, "proc/driver/nvidia/params", "GpuInitOnProbe: 1\n");
+        assert_holders(fixture, MODE_PASSTHROUGH, "");
+        fake_remove(tree->root, "proc/driver/nvidia/params");
+
+        /* nvidia-drm. */
+        fake_write(tree->root, "sys/module/nvidia_drm/parameters/modeset", "Y\n");
+        assert_holders(fixture, MODE_PASSTHROUGH, "");
+        fake_write(tree->root, "sys/module/nvidia_drm/parameters/modeset", "N\n");
+        assert_holders(fixture, MODE_PASSTHROUGH, "started .0 -;");
+
+        /* Somebody who was found. */
+        fake_cuda_add(tree, GPU);
+        assert_holders(fixture, MODE_PASSTHROUGH,
+                        "cuda .0 GPU-6b0a2c4e-1111-2222-3333-000000000000;");
+}
+
+static void interrupts_of_another_driver_say_nothing(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12);
+        fake_msi_add(fixture->tree, GPU, 42);
+        assert_holders(fixture, MODE_PASSTHROUGH, "");
+}
+
+int main(void) {
+#define preflight_test(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
+        const struct CMUnitTest tests[] = {
+                preflight_test(nothing_is_in_the_way_of_an_idle_gpu),
+                preflight_test(nothing_is_in_the_way_home_of_an_idle_gpu),
+                preflight_test(each_function_outside_of_any_group_is_told_once),
+                preflight_test(one_function_outside_of_any_group_is_enough),
+                preflight_test(a_group_without_protection_is_refused),
+                preflight_test(a_stranger_is_named_with_its_driver),
+                preflight_test(who_leaves_dma_alone_is_no_stranger),
+                preflight_test(a_function_of_another_maker_in_the_slot_moves_too),
+                preflight_test(another_gpu_in_the_group_is_a_stranger_unless_it_moves_too),
+                preflight_test(each_group_of_the_card_is_looked_at),
+                preflight_test(a_member_that_is_no_pci_device_is_a_stranger),
+                preflight_test(virtual_functions_stay_where_their_parent_is),
+                preflight_test(a_gpu_that_does_not_answer_goes_nowhere),
+                preflight_test(the_log_has_a_say_while_nvidias_driver_is_bound),
+                preflight_test(all_that_is_in_the_way_is_told),
+                preflight_test(the_boot_display_stays_unless_it_is_given_up),
+                preflight_test(the_boot_display_may_come_home),
+                preflight_test(the_rest_of_a_card_may_follow_its_display),
+                preflight_test(a_connector_is_lit_or_not),
+                preflight_test(each_lit_connector_is_told),
+                preflight_test(an_old_driver_with_modeset_cannot_let_go),
+                preflight_test(another_driver_is_not_asked_for_nvidias_abilities),
+                preflight_test(a_setting_that_may_not_be_read_is_unknown),
+                preflight_test(a_holder_of_any_function_is_found),
+                preflight_test(a_guest_is_found_on_the_way_home),
+                preflight_test(usb_devices_are_told_by_what_they_call_themselves),
+                preflight_test(a_hub_and_what_is_behind_it_are_devices_and_the_root_is_none),
+                preflight_test(cuda_holds_a_gpu_without_any_file),
+                preflight_test(a_gpu_that_was_never_started_is_not_cudas),
+                preflight_test(cuda_on_a_gpu_that_cannot_be_told_could_be_ours),
+                preflight_test(a_started_adapter_that_nobody_explains_is_busy),
+                preflight_test(interrupts_of_another_driver_say_nothing),
+        };
+
+        return cmocka_run_group_tests_name("probe/preflight", tests, NULL, NULL);
+}
