@@ -5,6 +5,7 @@ Every artefact names what it is made of; the cache does the rest. An artefact
 made of another one is keyed by the other's entry, so a change travels down.
 """
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -101,47 +102,49 @@ class Artefacts:
         sources = VM / "guest"
 
         def build(out, log):
-            bin = out / "usr" / "local" / "bin"
-            bin.mkdir(parents=True)
-            _run(log, sources / "build.sh", "--out", bin)
-            layer.write_from_directory(out / "layer", out)
+            programs = out / "root" / "usr" / "local" / "bin"
+            programs.mkdir(parents=True)
+            _run(log, sources / "build.sh", "--out", programs)
+            layer.write_from_directory(out / "layer", out / "root")
 
         return self.cache.get("programs", [LAYER, sources], build) / "layer"
 
-    def driver(self, kind):
-        """Layer with the modules of one driver, or Unavailable."""
-        sources = VM / "modules"
+    def _modules(self, kind):
+        """Directory with the modules of one driver, or Unavailable."""
+        script = VM / "modules" / "build.sh"
 
         def build(out, log):
-            modules = out / "lib" / "modules" / self.kernel
-            (modules / "updates").mkdir(parents=True)
-            _run(log, "cp", "-r", f"{self.image}/modules/lib/modules/{self.kernel}/.", modules)
             try:
-                _run(
-                    log, sources / "build.sh", "--tools", self.tools, "--kernel", self.kernel,
-                    "--out", modules / "updates", kind,
-                )
+                _run(log, script, "--tools", self.tools, "--kernel", self.kernel, "--out", out, kind)
             except subprocess.CalledProcessError as error:
                 if error.returncode != EXIT_UNAVAILABLE:
                     raise
                 log.flush()
                 reason = Path(log.name).read_text(errors="replace").strip().splitlines()[-1]
                 raise Unavailable(reason) from error
+
+        sources = [script.parent / name for name in (kind, "fault")]
+        return self.cache.get(f"modules-{kind}", [script, *sources, self.tools.parent.name], build)
+
+    def driver(self, kind):
+        """Layer with the modules of one driver, or Unavailable."""
+        modules = self._modules(kind)
+
+        def build(out, log):
             # The indexes are made here once, not in every guest.
-            _run(log, IMAGE / "program.sh", self.tools, "depmod", "-b", out, self.kernel)
-            self._pack_driver(out, modules)
+            tree = out / "root" / "usr" / "lib" / "modules" / self.kernel
+            shutil.copytree(self.image / "modules" / "lib" / "modules" / self.kernel, tree)
+            shutil.copytree(modules, tree / "updates")
+            (out / "root" / "lib").symlink_to("usr/lib")
+            _run(log, IMAGE / "program.sh", self.tools, "depmod", "-b", out / "root", self.kernel)
 
-        entry = self.cache.get(
-            f"driver-{kind}", [LAYER, sources, self.image.name], build
-        )
-        return entry / "layer"
+            keep = [*tree.glob("updates/*.ko"), *tree.glob("modules.*")]
+            files = {f"/{path.relative_to(out / 'root')}": path.read_bytes() for path in keep}
+            layer.write_from_files(out / "layer", files)
+            shutil.rmtree(out / "root")
 
-    def _pack_driver(self, out, modules):
-        files = {}
-        for path in [*modules.glob("updates/*.ko"), *modules.glob("modules.*")]:
-            files[f"/usr/{path.relative_to(out)}"] = path.read_bytes()
-        layer.write_from_files(out / "layer", files)
-        subprocess.run(["rm", "-rf", str(out / "lib")], check=True)
+        parts = [LAYER, modules.name, self.image.name]
+        return self.cache.get(f"driver-{kind}", parts, build) / "layer"
 
     def layers(self, driver, product):
         """What is installed into a machine, lowest first."""
@@ -161,11 +164,17 @@ class Artefacts:
         if not (CHECKOUT / "meson.build").exists():
             raise BuildError("the checkout has no meson.build: no product can be installed")
 
-        # One build directory per checkout, kept: ninja knows what has changed.
-        name = f"product-build-{hash_of(str(CHECKOUT), self.tools.parent.name)}"
+        # One build directory per checkout, kept: ninja knows what has changed,
+        # but not that it is another compiler.
+        name = f"product-build-{hash_of(str(CHECKOUT))}"
         build, out = self.cache.root / name, self.cache.root / f"{name}.out"
+        stamp = self.cache.root / f"{name}.tools"
+        tools = self.tools.parent.name
         with self.cache.lock(f"{name}.build"):
-            with open(self.cache.log("product"), "wb") as log:
+            if not stamp.exists() or stamp.read_text() != tools:
+                shutil.rmtree(build, ignore_errors=True)
+                stamp.write_text(tools)
+            with open(self.cache.log("product-build"), "wb") as log:
                 try:
                     _run(log, IMAGE / "product.sh", self.tools, CHECKOUT, build, out)
                 except subprocess.CalledProcessError:

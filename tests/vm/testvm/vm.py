@@ -194,19 +194,16 @@ class Vm:
 
     def check_kernel(self):
         """Fail if the kernel has complained about itself."""
-        tainted = int(self.read("/proc/sys/kernel/tainted"))
-        lines = self.sh("dmesg", quiet=True).out.splitlines()
-        self._judge_kernel(lines, tainted & TAINT_FAULTS)
-
-    def _judge_kernel(self, lines, tainted=0):
+        tainted, *lines = self.sh("cat /proc/sys/kernel/tainted; dmesg", quiet=True).out.splitlines()
+        faults = int(tainted) & TAINT_FAULTS
         bad = [line for line in lines if KERNEL_FAULT.search(line)]
         unexpected = [
             line for line in bad if not any(re.search(e, line) for e in self._case.expect_kernel)
         ]
-        if unexpected or (tainted and not self._case.expect_kernel):
+        if unexpected or (faults and not self._case.expect_kernel):
             first = lines.index(unexpected[0]) if unexpected else 0
             extract = "\n".join(lines[max(0, first - 5) : first + 60])
-            raise Failure(f"the kernel complains (tainted by {tainted:#x}):\n{extract}")
+            raise Failure(f"the kernel complains (tainted by {faults:#x}):\n{extract}")
 
     def diagnose(self):
         """What the guest can still say about itself after a failure.
@@ -244,10 +241,7 @@ class Vm:
     def _argv(self, script, user):
         argv = ["bash", "-c", script]
         if user:
-            argv = [
-                "setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups",
-                "--reset-env", "--", *argv,
-            ]
+            argv = ["runuser", "-u", user, "--", *argv]
         return argv
 
     def spawn(self, script, user=None):
