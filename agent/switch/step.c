@@ -86,8 +86,12 @@ static int run_hold_group(StepContext *context, const Step *step, StepResult *re
         }
         if (errno == EBUSY)
                 return STEP_E_BUSY;
-        /* A kernel without group nodes: the scan for holders has to do. */
-        if (errno == ENOENT)
+        /*
+         * A kernel without group nodes, or a sandbox that was made before vfio was loaded
+         * and so does not know its nodes, as in the rollback of a first switch: the scan for
+         * holders has to do, which comes next.
+         */
+        if (errno == ENOENT || errno == EPERM)
                 return 0;
         return step_refuse(result, errno, text_format("/dev/%s: %s", path, strerror(errno)));
 }

@@ -20,6 +20,10 @@
 #include "switch/facts.h"
 #include "switch/transaction.h"
 
+#define ADVICE                                                                                        \
+        "nothing more is written to it. It may come back when whoever uses it ends; if it does not, " \
+        "save your work, then systemctl reboot --force --force"
+
 /* What stopped a plan. */
 typedef struct Trouble {
         const Step *step;
@@ -174,7 +178,7 @@ static int roll_back(const Transaction *transaction, Trouble *trouble, char **re
 
 /* Something stopped us on the way. Return: one of TRANSACTION_E_*, or a negative error code. */
 static int give_up(const Transaction *transaction, int why, Trouble *trouble) {
-        _cleanup_(freep) char *reason = NULL, *again = NULL, *both = NULL;
+        _cleanup_(freep) char *reason = NULL, *again = NULL, *both = NULL, *advice = NULL;
         Mode back = transaction->move->from == MODE_PASSTHROUGH ? MODE_PASSTHROUGH : MODE_HOST;
         const char *phase = step_kind_to_string(trouble->step->kind);
         Trouble next = {};
@@ -185,7 +189,8 @@ static int give_up(const Transaction *transaction, int why, Trouble *trouble) {
                 r = mark_stuck(transaction, trouble);
                 if (r < 0)
                         return r;
-                notify(transaction->move, EVENT_STUCK, phase, reason);
+                advice = text_format("%s; " ADVICE, reason ?: "a write did not come back");
+                notify(transaction->move, EVENT_STUCK, phase, advice);
                 return TRANSACTION_E_STUCK;
         }
         if (why == STEP_E_BUSY) {
@@ -209,8 +214,8 @@ static int give_up(const Transaction *transaction, int why, Trouble *trouble) {
 
         if (r < 0)
                 again = strdup(strerror(-r));
-        both = text_format(
-                        "%s; and on the way back: %s", reason ?: "it failed", again ?: "it failed");
+        both = text_format("%s; and on the way back: %s%s", reason ?: "it failed",
+                        again ?: "it failed", r == STEP_E_LATE ? "; " ADVICE : "");
         notify(transaction->move, r == STEP_E_LATE ? EVENT_STUCK : EVENT_ROLLBACK_FAILED, phase,
                         both);
         return r == STEP_E_LATE ? TRANSACTION_E_STUCK : TRANSACTION_E_BROKEN;

@@ -61,7 +61,7 @@ def host_driver_refuses_to_come_back(vm):
     vm.match(rf"bind {GPU.address} to nvidia", result.err, "what it says")
     on_vfio(vm, GPU)
     usable_by_a_guest(vm, GPU)
-    vm.write("/sys/module/nvidia/parameters/fail_probe", "")
+    vm.write("/sys/module/nvidia/parameters/fail_probe", "none")
     vm.sh("vfioptctl switch host")
     clean(vm, GPU, before=before)
 
@@ -84,7 +84,7 @@ def falls_off_the_bus_on_the_way(vm):
     """The GPU falls off the bus in the middle: exit code 5, said so, and nothing hangs."""
     watcher = strikes(vm, f"hold-unbind {GPU.addresses[1]} snd_hda_intel")
     switch = vm.spawn("exec vfioptctl switch passthrough")
-    watcher.wait_for(GPU.addresses[1])
+    watcher.wait_for(f"hold-unbind {GPU.addresses[1]}")
     vm.gpu(GPU).gone()
     vm.write(RULES, f"release {GPU.addresses[1]}")
     result = switch.wait(60, ok=FAILED)
@@ -95,12 +95,12 @@ def falls_off_the_bus_on_the_way(vm):
     refused(vm, "vfioptctl switch passthrough", PRECONDITION, r"(?i)off the bus", cards=[GPU], limit=10)
 
 
-def intruder(vm, order_says_at_once=True):
+def intruder(vm):
     """A holder that appears between the last check and the unbind; returns it and the switch."""
     vm.sh("nvidia-nodes")
     watcher = strikes(vm, f"hold-unbind {GPU.address} nvidia")
     switch = vm.spawn("exec vfioptctl switch passthrough:0000:01:00.0")
-    watcher.wait_for(GPU.address)
+    watcher.wait_for(f"hold-unbind {GPU.address}")
     holder = vm.spawn("exec hold /dev/nvidia0")
     holder.wait_for("held")
     vm.write(RULES, f"release {GPU.address}")
@@ -171,7 +171,7 @@ def reference_that_is_lost(vm):
     vm.sh("nvidia-nodes; modprobe nvidia-modeset")
     watcher = strikes(vm, f"hold-unbind {GPU.address} nvidia")
     switch = vm.spawn("exec vfioptctl switch passthrough")
-    watcher.wait_for(GPU.address)
+    watcher.wait_for(f"hold-unbind {GPU.address}")
     holder = vm.spawn(f"exec hold --write={GPU.address} /dev/nvidia-modeset")
     holder.wait_for("held")
     vm.write(RULES, f"release {GPU.address}")
@@ -208,7 +208,7 @@ def stopping_the_job_is_too_late(vm):
     """systemctl stop in the middle: the switch comes to its end first."""
     watcher = strikes(vm, f"delay-unbind {GPU.addresses[1]} snd_hda_intel 1500")
     start = vm.spawn("systemctl start vfiopt@passthrough")
-    watcher.wait_for(GPU.addresses[1])
+    watcher.wait_for(f"delay-unbind {GPU.addresses[1]}")
     vm.sh("systemctl stop vfiopt@passthrough", timeout=60)
     start.wait(60)
     watcher.kill()
