@@ -6,7 +6,8 @@
  * One request is one job, so that all of its GPUs are checked before any is touched:
  * an instance of vfiopt@.service for all managed GPUs, or for those that are named.
  * (Only a toggle can need two, one for each direction.) The name is made of what was
- * understood, not of what was typed.
+ * understood, not of what was typed. A unit's name may have neither comma nor space,
+ * hence the underscore between GPUs.
  */
 
 #include "base/text.h"
@@ -31,7 +32,7 @@ static void on_print(void *userdata _unused_, const char *message) {
         report_line("%s", message);
 }
 
-/* "vfiopt@host:0000:01:00.0,0000:02:00.0.service"; empty if no GPU goes there */
+/* "vfiopt@host:0000:01:00.0_0000:02:00.0.service"; empty if no GPU goes there */
 static int name_unit(const Selection *selection, Mode to, Text *name) {
         char address[ADDRESS_STRING_MAX];
         size_t n = 0;
@@ -43,7 +44,7 @@ static int name_unit(const Selection *selection, Mode to, Text *name) {
                 if (n++ == 0)
                         r = text_append(name, "vfiopt@%s", mode_to_string(to));
                 if (r >= 0 && (!selection->all || selection->toggle))
-                        r = text_append(name, "%c%s", n == 1 ? ':' : ',',
+                        r = text_append(name, "%c%s", n == 1 ? ':' : '_',
                                         address_format(selection->targets[i].gpu->address,
                                                         address));
         }

@@ -38,7 +38,7 @@ static int refuse_mode(const char *word) {
         return VFIOPT_EXIT_USAGE;
 }
 
-/* "MODE" or "MODE:GPU[,GPU…]". Return: 0 or an exit code. */
+/* "MODE" or "MODE:GPU[_GPU…]". Return: 0 or an exit code. */
 static int parse_mode(Selection *selection, const char *word, const char **ret_list) {
         size_t n = strcspn(word, ":");
         char mode[MODE_WORD_MAX];
@@ -106,7 +106,7 @@ static int add_named(Selection *selection, const Cli *cli, const char *word) {
         return add_target(selection, gpu);
 }
 
-/* "GPU,GPU", as in the instance of a unit. */
+/* "GPU_GPU", as in the instance of a unit. */
 static int add_list(Selection *selection, const Cli *cli, const char *list) {
         _cleanup_(freep) char *words = strdup(list);
         char *rest = words, *word;
@@ -114,7 +114,7 @@ static int add_list(Selection *selection, const Cli *cli, const char *list) {
 
         if (!words)
                 return -ENOMEM;
-        while (r == 0 && (word = strsep(&rest, ",")))
+        while (r == 0 && (word = strsep(&rest, "_")))
                 r = add_named(selection, cli, word);
         return r;
 }
@@ -163,7 +163,7 @@ static int add_targets(Selection *selection, const Cli *cli, const char *first) 
 /**
  * selection_init() - understand the arguments of a switch
  * @selection:  to initialise; selection_deinit() it
- * @cli:        the arguments: MODE or MODE:GPU[,GPU…], then GPUs
+ * @cli:        the arguments: MODE or MODE:GPU[_GPU…], then GPUs
  *
  * Return: 0 on success, an exit code after having reported what is wrong with them,
  *         negative error code on failure.

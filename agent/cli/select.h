@@ -4,7 +4,7 @@
 /*
  * Selections
  *
- * Which GPUs shall go where: what `MODE[:GPU[,GPU…]] [GPU…]` means on this machine.
+ * Which GPUs shall go where: what `MODE[:GPU[_GPU…]] [GPU…]` means on this machine.
  */
 
 #include "cli/cli.h"
