@@ -43,8 +43,7 @@ void help_print(const Verb *const *verbs, size_t n) {
         }
         printf("\n"
                "MODE is host, passthrough or toggle. GPU is an address (0000:01:00.0, or just\n"
-               "01:00) or an id (10de:2204). MODE:GPU is a GPU, too. Without one, all managed\n"
-               "GPUs are meant.\n"
+               "01:00) or an id (10de:2204). Without one, all managed GPUs are meant.\n"
                "\n"
                "Exit status: 0 done, 1 error, 2 usage, 3 refused: in use, 4 refused: a\n"
                "precondition does not hold, 5 failed and rolled back, 6 stuck: reboot.\n"

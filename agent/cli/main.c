@@ -171,7 +171,7 @@ static int dispatch(CommandLine *line, int argc, char **argv) {
                 return VFIOPT_EXIT_DONE;
         }
         if (line->options & OPTION_VERSION) {
-                printf("vfiopt %s\n", VFIOPT_VERSION);
+                printf("vfioptctl %s\n", VFIOPT_VERSION);
                 return VFIOPT_EXIT_DONE;
         }
 

@@ -300,7 +300,7 @@ int audit_format(const Event *event, const AuditSource *source, char ***ret_fiel
                 { VFIOPT_FIELD_PHASE, event->phase, false },
                 { VFIOPT_FIELD_RESULT, event->result, false },
                 { VFIOPT_FIELD_REASON, event->reason, false },
-                { VFIOPT_FIELD_DURATION_USEC, event->usec > 0 ? usec : NULL, false },
+                { VFIOPT_FIELD_DURATION_USEC, usec, false },
                 { VFIOPT_FIELD_HOLDERS, event->holders, false },
                 { VFIOPT_FIELD_LOGINUID, source->loginuid, false },
                 { "OBJECT_SYSTEMD_UNIT", source->unit, true },
