@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A copy of a machine, as `vfioptctl --root` looks at one.
+
+Only what can be read; the model of a kernel that answers writes is in tests/lib.
+"""
+
+import os
+import pathlib
+
+
+class Tree:
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        for folder in ("sys/bus/pci/devices", "sys/bus/pci/drivers", "sys/kernel/iommu_groups", "proc", "dev",
+                       "run", "etc"):
+            (self.path / folder).mkdir(parents=True)
+        self.write("proc/locks", "")
+
+    def write(self, path, text):
+        file = self.path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    def link(self, path, target):
+        """A relative link, as sysfs has them."""
+        link = self.path / path
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(os.path.relpath(self.path / target, link.parent))
+
+    def device(self, address, id, kind, driver=None, group=None, subsystem="1043:89e5", override=None, **attributes):
+        vendor, device = id.split(":")
+        folder = f"sys/devices/pci0000:00/{address}"
+        modalias = f"pci:v0000{vendor.upper()}d0000{device.upper()}sv00001043sd000089E5bc{kind[:2]}sc{kind[2:4]}i00"
+        values = {
+            "vendor": "0x" + vendor, "device": "0x" + device, "class": f"0x{kind}00",
+            "subsystem_vendor": "0x" + subsystem[:4], "subsystem_device": "0x" + subsystem[5:],
+            "modalias": modalias, "driver_override": override or "(null)",
+            "power/control": "on", "d3cold_allowed": "1", **attributes,
+        }
+        for name, value in values.items():
+            self.write(f"{folder}/{name}", value + "\n")
+        self.write(f"{folder}/config", bytes.fromhex(vendor)[::-1] + bytes.fromhex(device)[::-1] + bytes(60))
+        self.link(f"sys/bus/pci/devices/{address}", folder)
+        if driver:
+            self.driver(driver)
+            self.link(f"{folder}/driver", f"sys/bus/pci/drivers/{driver}")
+        if group is not None:
+            self.link(f"{folder}/iommu_group", f"sys/kernel/iommu_groups/{group}")
+            self.link(f"sys/kernel/iommu_groups/{group}/devices/{address}", folder)
+
+    def driver(self, name):
+        (self.path / "sys/bus/pci/drivers" / name).mkdir(exist_ok=True)
+
+    def state(self, *entries):
+        """The state file: (address, id, subsystem, mode) each."""
+        gpus = ", ".join(
+            f'{{"address": "{address}", "id": "{id}", "subsystem": "{subsystem}", "mode": "{mode}"}}'
+            for address, id, subsystem, mode in entries
+        )
+        self.write("etc/vfiopt/state", f'{{"version": 1, "gpus": [{gpus}]}}')
+
+
+def host(tree):
+    """One card of two functions, on the host, beside another display."""
+    tree.device("0000:00:02.0", "8086:4680", "0300", boot_vga="1")
+    tree.device("0000:01:00.0", "10de:2204", "0300", "nvidia", 12, boot_vga="0")
+    tree.device("0000:01:00.1", "10de:1aef", "0403", "snd_hda_intel", 12)
+    tree.driver("vfio-pci")
+
+
+def two(tree):
+    """Two that are the same model; the second one is with a guest."""
+    host(tree)
+    tree.device("0000:02:00.0", "10de:2204", "0300", "vfio-pci", 13, override="vfio-pci", boot_vga="0")
+    tree.device("0000:02:00.1", "10de:1aef", "0403", "vfio-pci", 13, override="vfio-pci")
+    tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "passthrough"),
+               ("0000:02:00.0", "10de:2204", "1043:89e5", "passthrough"))
+
+
+def no_iommu(tree):
+    tree.device("0000:01:00.0", "10de:2204", "0302", "nvidia")
+
+
+def boot_display(tree):
+    tree.device("0000:00:02.0", "8086:4680", "0300", boot_vga="0")
+    tree.device("0000:01:00.0", "10de:2204", "0300", "nvidia", 12, boot_vga="1")
+
+
+def another_card(tree):
+    host(tree)
+    tree.state(("0000:01:00.0", "10de:2684", "1043:89e5", "passthrough"))
+
+
+def damaged_state(tree):
+    host(tree)
+    tree.write("etc/vfiopt/state", "{")
+
+
+def empty(tree):
+    pass
