@@ -40,7 +40,7 @@ static const char vfio_device[] = "anon_inode:[vfio-device]";
 int look_new(int proc_fd, const Nodes *nodes, const MapsFilter *filter, Look **ret) {
         _cleanup_(look_freep) Look *look = NULL;
 
-        look = malloc(sizeof(*look));
+        look = calloc(1, sizeof(*look));
         if (!look)
                 return -ENOMEM;
 

@@ -242,7 +242,7 @@ static int mapped_teardown(void **state) {
 
 static int search_own(int (*search)(const Maps *), const MapsFilter *filter, Text *found) {
         _cleanup_(closep) int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-        char buffer[8192];
+        char buffer[8192] = {}; /* Valgrind does not know that the query writes to it */
         Maps maps = {
                 .fd = fd,
                 .filter = filter,

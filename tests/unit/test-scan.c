@@ -387,7 +387,7 @@ static void hold_shared_memory(const Fixture *fixture, int ready_fd) {
 
 static void a_mapping_is_found_after_the_file_was_closed(void **state) {
         Fixture *fixture = *state;
-        pid_t mapped, memory;
+        pid_t mapped, memory, nothing;
         Nodes nodes = NODES_NULL;
         Hits hits = HITS_NULL;
 
@@ -396,11 +396,13 @@ static void a_mapping_is_found_after_the_file_was_closed(void **state) {
         assert_int_equal(nodes_add(&nodes, S_IFREG, 0, (Address){}, strdup("any")), 0);
         mapped = start(fixture, hold_shared);
         memory = start(fixture, hold_shared_memory);
+        nothing = start(fixture, hold_nothing);
 
         assert_int_equal(scan_processes(&fixture->roots, &nodes, false, &hits), 0);
         assert_int_equal(count_hits(&hits, mapped), 1);
         assert_true(find_hit(&hits, mapped)->mapped);
-        assert_int_equal(count_hits(&hits, memory), 0);
+        /* Under Valgrind each process has a file mapped. */
+        assert_int_equal(count_hits(&hits, memory), count_hits(&hits, nothing));
         hits_deinit(&hits);
         nodes_deinit(&nodes);
 }
