@@ -24,7 +24,7 @@ die() {
         exit 1
 }
 
-tools= kernel= out= set=
+tools='' kernel='' out='' set=''
 while [ $# -gt 0 ]; do
         case $1 in
         --tools | --kernel | --out)
@@ -39,8 +39,9 @@ while [ $# -gt 0 ]; do
         *) die "unknown argument $1" ;;
         esac
 done
-[ -n "$tools" ] && [ -n "$kernel" ] && [ -n "$out" ] && [ -n "$set" ] ||
+if [ -z "$tools" ] || [ -z "$kernel" ] || [ -z "$out" ] || [ -z "$set" ]; then
         die "usage: build.sh --tools DIR --kernel VERSION --out DIR standin|nvidia"
+fi
 [ -d "$tools/usr/src/linux-headers-$kernel" ] || die "$tools has no headers for $kernel"
 
 work=$(mktemp -d)

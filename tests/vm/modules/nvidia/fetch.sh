@@ -31,6 +31,7 @@ dir=$1
 
 # The archive proper, not its security or backports suites, which have other
 # paths: the one whose suite is named as the machine's release.
+# shellcheck disable=SC1091 # it is where it is on every Debian
 release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 # shellcheck disable=SC2016 # apt's variable, not the shell's
 mirror=$(apt-get indextargets --format '$(REPO_URI)' \
@@ -55,11 +56,16 @@ apt_get() {
                 "$@"
 }
 
+# apt's own words: the first that names what failed, else its last.
+reason() {
+        grep -m 1 '^[EW]: Failed' "$apt/log" || tail -n 1 "$apt/log"
+}
+
 # apt calls it success when a list could not be fetched and an old one would do.
 apt_get -o APT::Update::Error-Mode=any update >"$apt/log" 2>&1 ||
-        skip "the component contrib of $suite cannot be reached: $(tail -n 1 "$apt/log")"
+        skip "the component contrib of $suite cannot be reached: $(reason)"
 (cd "$apt/deb" && apt_get download "$package") >"$apt/log" 2>&1 ||
-        skip "$package cannot be downloaded: $(tail -n 1 "$apt/log")"
+        skip "$package cannot be downloaded: $(reason)"
 
 mkdir -p "$dir"
 dpkg-deb -x "$apt/deb/$package"_*.deb "$dir"
