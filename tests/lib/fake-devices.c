@@ -152,6 +152,18 @@ void fake_device_remove(FakeTree *tree, const char *address) {
         fake_remove(tree->root, device_dir(address, "", path));
 }
 
+/* Pull out a card: every function in the slot of an address. */
+void fake_slot_remove(FakeTree *tree, const char *address) {
+        char name[MACHINE_NAME_MAX];
+
+        for (int function = 7; function >= 0; --function) {
+                snprintf(name, sizeof(name), "%.*s%d", (int) strlen(address) - 1, address,
+                                function);
+                if (address[0])
+                        fake_device_remove(tree, name);
+        }
+}
+
 /* Let a device fall off the bus: it is still known, but reads as all ones. */
 void fake_device_drop(FakeTree *tree, const char *address) {
         char path[FAKE_PATH_MAX];

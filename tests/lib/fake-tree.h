@@ -49,6 +49,7 @@ typedef struct FakeDevice {
         fake_device_push(tree, address, &(FakeDevice){ __VA_ARGS__ })
 void fake_device_push(FakeTree *tree, const char *address, const FakeDevice *device);
 void fake_device_remove(FakeTree *tree, const char *address);
+void fake_slot_remove(FakeTree *tree, const char *address);
 void fake_device_drop(FakeTree *tree, const char *address);
 void fake_device_write(
                 FakeTree *tree, const char *address, const char *attribute, const char *value);

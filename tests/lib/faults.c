@@ -122,7 +122,8 @@ unsigned int writes_count(Machine *machine, ActKind kind) {
 }
 
 static bool fault_agrees(Fault *fault, unsigned int number, const Act *act) {
-        return (!fault->at || fault->at == number) && (!fault->act || fault->act == act->kind) &&
+        return (!fault->at || fault->at == number) && fault->since <= number &&
+                        (!fault->act || fault->act == act->kind) &&
                         (!fault->driver[0] || !strcmp(fault->driver, act->driver)) &&
                         (!fault->device[0] || !strcmp(fault->device, act->device));
 }
@@ -190,7 +191,7 @@ static int act_with(FakeTree *tree, Act *act, ActFn fn, const Fault *fault) {
                 fake_device_drop(tree, act->device);
                 break;
         case FAULT_UNPLUG:
-                fake_device_remove(tree, act->device);
+                fake_slot_remove(tree, act->device);
                 break;
         case FAULT_KILL_AFTER:
         case FAULT_PROBE:

@@ -65,13 +65,14 @@ typedef enum FaultKind {
         FAULT_KILL_DURING, /* the victim dies, and the orphan carries it out */
         FAULT_KILL_AFTER,  /* the victim dies before it learns the answer */
         FAULT_OFF_BUS,     /* just before, the device stops to answer */
-        FAULT_UNPLUG,      /* just before, the device goes away */
+        FAULT_UNPLUG,      /* just before, the device goes away with all functions of its slot */
 } FaultKind;
 
 /* Hits what agrees with all that is given. */
 typedef struct Fault {
         FaultKind kind;
         unsigned int at;    /* the write with this number, from 1; 0: any */
+        unsigned int since; /* that one and all behind it */
         unsigned int times; /* so often; 0: always */
         ActKind act;
         char driver[MACHINE_NAME_MAX];

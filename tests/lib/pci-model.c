@@ -169,6 +169,9 @@ void pci_model_register(FakeTree *tree, const MachineDriver *driver) {
 
                 fake_link(tree->root, fake_path(target, "sys/module/%s", driver->module),
                                 fake_path(path, "sys/bus/pci/drivers/%s/module", driver->name));
+                fake_link(tree->root, fake_path(target, "sys/bus/pci/drivers/%s", driver->name),
+                                fake_path(path, "sys/module/%s/drivers/pci:%s", driver->module,
+                                                driver->name));
         }
 
         for (unsigned int i = 0; i < machine->n_devices; ++i) {
