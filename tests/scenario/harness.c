@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The Harness of the Scenarios
+ *
+ * The job is forked off the test, and so has the tree's model and its directories
+ * open. Its result lies in shared memory, because it may be killed at any time.
+ *
+ * The product's time limits are minutes; where a test wants a write to be given
+ * up, it wants it now. Hence child_run() is wrapped by the linker, and the limit
+ * shortened on the way.
+ */
+
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "harness.h"
+#include "kernel/child.h"
+
+struct Job {
+        FakeTree *tree;
+        Outcome *outcome; /* shared */
+        pid_t pid;
+};
+
+/*
+ * time limits
+ */
+
+static uint64_t limit_usec;
+
+int __real_child_run(const ChildOptions *, ChildFn, void *, ChildResult *);
+int __wrap_child_run(const ChildOptions *, ChildFn, void *, ChildResult *);
+int __real_child_guard_wait(int, uint64_t, pid_t *);
+int __wrap_child_guard_wait(int, uint64_t, pid_t *);
+
+int __wrap_child_run(const ChildOptions *options, ChildFn fn, void *userdata, ChildResult *ret) {
+        ChildOptions shorter = *options;
+
+        if (limit_usec && limit_usec < shorter.limit_usec)
+                shorter.limit_usec = limit_usec;
+        return __real_child_run(&shorter, fn, userdata, ret);
+}
+
+int __wrap_child_guard_wait(int guard_fd, uint64_t limit, pid_t *ret_pid) {
+        return __real_child_guard_wait(
+                        guard_fd, limit_usec && limit_usec < limit ? limit_usec : limit, ret_pid);
+}
+
+void scenario_limit(uint64_t usec) {
+        limit_usec = usec;
+}
+
+/*
+ * jobs
+ */
+
+static void observe(void *userdata, const Event *event) {
+        Outcome *outcome = userdata;
+        Told *told = &outcome->told[outcome->n_told];
+
+        if (outcome->n_told >= ARRAY_SIZE(outcome->told))
+                return;
+        told->kind = event->kind;
+        snprintf(told->phase, sizeof(told->phase), "%s", event->phase ?: "");
+        snprintf(told->reason, sizeof(told->reason), "%s", event->reason ?: "");
+        ++outcome->n_told;
+}
+
+/* What a request is made of, for as long as it takes. */
+typedef struct Order {
+        Modules *modules;
+        Inventory inventory;
+        Gpu *gpus[8];
+        SwitchContext context;
+        SwitchRequest request;
+} Order;
+
+static void order_init(Order *order, FakeTree *tree, Mode to, const char *name, Outcome *outcome) {
+        Gpu *gpu;
+
+        *order = (Order){
+                .context = { .roots = &tree->roots,
+                                .observer = observe,
+                                .observer_userdata = outcome },
+                .request = { .to = to, .trigger = TRIGGER_COMMAND },
+        };
+        order->request.gpus = order->gpus;
+        assert_int_equal(modules_new(&order->modules), 0);
+        order->context.modules = order->modules;
+        assert_int_equal(inventory_init(&order->inventory, tree->roots.sysfs), 0);
+
+        for (size_t i = 0; !name && i < order->inventory.n_gpus; ++i)
+                order->gpus[order->request.n_gpus++] = &order->inventory.gpus[i];
+        if (name) {
+                assert_int_equal(inventory_select(&order->inventory, tree->roots.sysfs, name, &gpu),
+                                0);
+                order->gpus[order->request.n_gpus++] = gpu;
+        }
+}
+
+static void order_deinit(Order *order) {
+        inventory_deinit(&order->inventory);
+        modules_free(order->modules);
+}
+
+static void run_switch(FakeTree *tree, Mode to, const char *gpu, Outcome *outcome) {
+        Order order;
+
+        order_init(&order, tree, to, gpu, outcome);
+        outcome->r = switch_run(&order.context, &order.request, &outcome->result);
+        order_deinit(&order);
+}
+
+Outcome scenario_switch_here(FakeTree *tree, Mode to, const char *gpu) {
+        Outcome outcome = {};
+
+        run_switch(tree, to, gpu, &outcome);
+        assert_int_equal(outcome.r, 0);
+        return outcome;
+}
+
+size_t scenario_preview(FakeTree *tree, Mode to, const char *gpu) {
+        Outcome outcome = {};
+        Preview *previews;
+        Order order;
+        size_t n;
+
+        order_init(&order, tree, to, gpu, &outcome);
+        assert_int_equal(switch_preview(&order.context, &order.request, &previews, &outcome.result),
+                        0);
+        n = previews[0].plan.n_steps;
+        previews_free(previews, order.request.n_gpus);
+        order_deinit(&order);
+        return n;
+}
+
+Job *scenario_start(FakeTree *tree, Mode to, const char *gpu) {
+        Job *job = calloc(1, sizeof(*job));
+
+        assert_non_null(job);
+        job->tree = tree;
+        job->outcome = mmap(NULL, sizeof(*job->outcome), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        assert_ptr_not_equal(job->outcome, MAP_FAILED);
+
+        fflush(NULL);
+        job->pid = fork();
+        assert_true(job->pid >= 0);
+        if (job->pid == 0) {
+                Outcome *outcome = job->outcome;
+
+                free(job);
+                tree->machine->victim = getpid();
+                run_switch(tree, to, gpu, outcome);
+                /* Not _exit(): leaks are looked for at the end. */
+                exit(EXIT_SUCCESS);
+        }
+        return job;
+}
+
+Outcome scenario_finish(Job *job) {
+        Outcome outcome;
+        int status;
+
+        assert_int_equal(waitpid(job->pid, &status, 0), job->pid);
+        outcome = *job->outcome;
+        outcome.killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+        if (!outcome.killed)
+                assert_int_equal(status, 0);
+        munmap(job->outcome, sizeof(*job->outcome));
+        free(job);
+        return outcome;
+}
+
+Outcome scenario_switch(FakeTree *tree, Mode to, const char *gpu) {
+        return scenario_finish(scenario_start(tree, to, gpu));
+}
+
+bool scenario_was_told(const Outcome *outcome, EventKind kind) {
+        for (unsigned int i = 0; i < outcome->n_told; ++i)
+                if (outcome->told[i].kind == kind)
+                        return true;
+        return false;
+}
+
+/*
+ * machines
+ */
+
+/* One card of four functions, each with a driver, each with settings of its owner's. */
+static void build_one(FakeTree *tree) {
+        fake_gpu_add(tree, GPU_A, .group = 12, .driver = "nvidia");
+        fake_device_write(tree, GPU_A, "power/control", "auto");
+        fake_device_write(tree, GPU_A, "d3cold_allowed", "0");
+        fake_device_write(tree, "0000:01:00.2", "power/control", "auto");
+}
+
+/* A card with a function that nobody drives, and one with an override of its owner's. */
+static void build_bare(FakeTree *tree) {
+        fake_gpu_add(tree, GPU_A, .functions = 1, .group = 12, .driver = "nvidia");
+        fake_device_add(tree, "0000:01:00.1", .vendor = 0x10de, .device = 0x22eb, .class = 0x040300,
+                        .group = 12, .driver = "snd_hda_intel", .override = "snd_hda_intel",
+                        .power = "auto");
+        fake_device_add(tree, "0000:01:00.3", .vendor = 0x10de, .device = 0x1ad9, .class = 0x0c8000,
+                        .group = 12);
+}
+
+/* Two of the very same model. The second is asked for, the first is at work. */
+static void build_identical(FakeTree *tree) {
+        fake_gpu_add(tree, GPU_A, .group = 12, .driver = "nvidia");
+        fake_gpu_add(tree, GPU_B, .group = 13, .driver = "nvidia");
+        fake_cuda_add(tree, GPU_A);
+        device_hold(machine_find_device(tree->machine, GPU_A));
+}
+
+/* Two cards that share a group with the bridge above them, and go together. */
+static void build_shared(FakeTree *tree) {
+        fake_device_add(tree, "0000:00:01.0", .vendor = 0x8086, .class = 0x060400, .group = 12,
+                        .driver = "pcieport");
+        fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "nvidia");
+        fake_gpu_add(tree, GPU_B, .functions = 2, .group = 12, .driver = "nvidia");
+}
+
+/* A card that was on vfio-pci before anybody looked: nobody knows what it was like at home. */
+static void build_born(FakeTree *tree) {
+        fake_gpu_add(tree, GPU_A, .group = 12, .driver = "vfio-pci");
+}
+
+const Machinery machineries[] = {
+        { "one", build_one, GPU_A, false },
+        { "bare", build_bare, GPU_A, false },
+        { "identical", build_identical, GPU_B, false },
+        { "shared", build_shared, NULL, false },
+        { "born", build_born, GPU_A, true },
+};
+
+const size_t n_machineries = ARRAY_SIZE(machineries);
+
+FakeTree *scenario_machine(const Machinery *machinery, Mode to) {
+        FakeTree *tree = fake_tree_new();
+        Outcome outcome;
+
+        fake_standard_drivers(tree);
+        machinery->build(tree);
+        if (to == MODE_HOST && !machinery->is_away) {
+                outcome = scenario_switch(tree, MODE_PASSTHROUGH, machinery->gpu);
+                assert_int_equal(outcome.r, 0);
+                assert_int_equal(outcome.result, SWITCH_DONE);
+        }
+        writes_clear(tree->machine);
+        return tree;
+}
