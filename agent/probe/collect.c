@@ -58,7 +58,7 @@ static int read_name(Sysfs *sysfs, const char *path, const char *fallback, char 
         if (!attribute)
                 return -ENOMEM;
         r = sysfs_read(sysfs, attribute, &uevent);
-        if (r < 0)
+        if (r < 0 && r != -ENODEV)
                 return r;
 
         line = r == 0 ? strstr(uevent, "DEVNAME=") : NULL;

@@ -38,7 +38,7 @@ static int attribute_is(
         if (!attribute)
                 return -ENOMEM;
         r = sysfs_read(sysfs, attribute, &value);
-        if (r < 0)
+        if (r < 0 && r != -ENODEV)
                 return r;
 
         *ret = r == 0 && !strcmp(value, wanted);

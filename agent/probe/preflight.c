@@ -134,9 +134,9 @@ static int check_cuda(int proc_fd, const Gpu *gpu, Findings *findings) {
         Finding *finding;
         int r;
 
-        /* A GPU that the driver tells of but has no UUID was never started. */
+        /* One that the driver tells of, but without a UUID, was never started. */
         r = nvidia_gpu_init(&info, proc_fd, gpu->address);
-        if (r == NVIDIA_E_MISSING || (r == 0 && info.uuid))
+        if (r != 0 || info.uuid)
                 r = nvidia_is_retained(proc_fd, info.uuid, &retained);
         if (r >= 0 && retained) {
                 r = findings_push(findings, FINDING_CUDA, gpu->address, &finding);

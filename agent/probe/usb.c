@@ -31,8 +31,9 @@ static int read_attribute(Sysfs *sysfs, const char *path, const char *name, char
         if (!attribute)
                 return -ENOMEM;
 
+        /* It may be pulled out while we read. */
         r = sysfs_read(sysfs, attribute, ret);
-        return r < 0 ? r : 0;
+        return r < 0 && r != -ENODEV ? r : 0;
 }
 
 /* "maker product" in the device's own words, or its id. What it says may be anything. */

@@ -542,6 +542,9 @@ static void cuda_on_a_gpu_that_cannot_be_told_could_be_ours(void **state) {
         fake_cuda_add(tree, GPU);
         fake_remove(tree->root, "proc/driver/nvidia/gpus");
         assert_holders(fixture, MODE_PASSTHROUGH, "cuda .0 -;");
+        /* It is there, and cannot be read. */
+        fake_make_dir(tree->root, "proc/driver/nvidia/gpus/" GPU "/information");
+        assert_holders(fixture, MODE_PASSTHROUGH, "cuda .0 -;");
 }
 
 static void a_started_adapter_that_nobody_explains_is_busy(void **state) {
