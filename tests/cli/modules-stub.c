@@ -27,7 +27,8 @@ Modules *modules_free(Modules *modules) {
         return NULL;
 }
 
-int modules_resolve(Modules *modules _unused_, const char *alias, char ***ret_names, size_t *ret_n) {
+int modules_resolve(
+                Modules *modules _unused_, const char *alias, char ***ret_names, size_t *ret_n) {
         char **names;
 
         if (!text_starts_with(alias, "vfio_pci:", NULL) && strcmp(alias, "vfio-pci") != 0)
