@@ -3,10 +3,15 @@
 
 Every artefact names what it is made of; the cache does the rest. An artefact
 made of another one is keyed by the other's entry, so a change travels down.
+
+An object of this class has looked at the sources once: what it has answered it
+answers again, so that all scenarios of one run test the same thing, whoever
+edits the checkout meanwhile.
 """
 
 import shutil
 import subprocess
+from functools import cached_property
 from pathlib import Path
 
 from . import layer
@@ -44,11 +49,22 @@ def _compile(sources, name):
 class Artefacts:
     def __init__(self, cache):
         self.cache = cache
-        self._product = None
+        self._known = {}
+
+    def once(self, key, make):
+        """make(), once for each key; that it is unavailable is remembered, too."""
+        if key not in self._known:
+            try:
+                self._known[key] = make()
+            except Unavailable as reason:
+                self._known[key] = reason
+        if isinstance(self._known[key], Unavailable):
+            raise self._known[key]
+        return self._known[key]
 
     # trees of packages
 
-    @property
+    @cached_property
     def tools(self):
         """Debian tree with QEMU, compiler and kernel."""
         script = IMAGE / "tools.sh"
@@ -56,7 +72,7 @@ class Artefacts:
             "tools", [script], lambda out, log: _run(log, script, out / "root")
         ) / "root"
 
-    @property
+    @cached_property
     def _guest(self):
         script = IMAGE / "guest.sh"
         return self.cache.get(
@@ -65,20 +81,20 @@ class Artefacts:
 
     # programs of our own
 
-    @property
+    @cached_property
     def gpusrv(self):
         sources = VM / "gpusrv"
         entry = self.cache.get("gpusrv", [sources, *CFLAGS], _compile(sources, "gpusrv"))
         return entry / "gpusrv"
 
-    @property
+    @cached_property
     def _agent(self):
         sources = VM / "agent"
         return self.cache.get("agent", [sources, *CFLAGS], _compile(sources, "vm-agent"))
 
     # what the machine boots from
 
-    @property
+    @cached_property
     def image(self):
         modules = VM / "modules" / "guest-modules.txt"
         parts = [IMAGE / "image.sh", IMAGE / "init", IMAGE / "modules.txt", IMAGE / "files", modules]
@@ -90,13 +106,13 @@ class Artefacts:
             ),
         )
 
-    @property
+    @cached_property
     def kernel(self):
         return (self.tools / "kernel-version").read_text().strip()
 
     # layers
 
-    @property
+    @cached_property
     def programs(self):
         """Layer with the programs that scenarios run in the guest."""
         sources = VM / "guest"
@@ -110,7 +126,7 @@ class Artefacts:
         return self.cache.get("programs", [LAYER, sources], build) / "layer"
 
     def _modules(self, kind):
-        """Directory with the modules of one driver, or Unavailable."""
+        """Directory with the modules of one driver."""
         script = VM / "modules" / "build.sh"
 
         def build(out, log):
@@ -128,6 +144,9 @@ class Artefacts:
 
     def driver(self, kind):
         """Layer with the modules of one driver, or Unavailable."""
+        return self.once(("driver", kind), lambda: self._build_driver(kind))
+
+    def _build_driver(self, kind):
         modules = self._modules(kind)
 
         def build(out, log):
@@ -153,14 +172,9 @@ class Artefacts:
         layers += [self.product] if product else []
         return layers
 
-    @property
+    @cached_property
     def product(self):
         """Layer with the product as "meson install" leaves it."""
-        if self._product is None:
-            self._product = self._build_product()
-        return self._product
-
-    def _build_product(self):
         if not (CHECKOUT / "meson.build").exists():
             raise BuildError("the checkout has no meson.build: no product can be installed")
 

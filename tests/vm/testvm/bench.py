@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A machine for a benchmark: as for a scenario, but the result is what it prints."""
 
-import shutil
-import tempfile
-
 from .artefacts import Artefacts
 from .cache import Cache
 from .cases import Case
@@ -21,12 +18,7 @@ def machine(name, function, gpus, driver="standin", boot="cold"):
 
 def run(name, function, gpus, **kwargs):
     """Set a machine up, call function(vm), and end it; returns 0."""
-    directory = tempfile.mkdtemp(prefix="vfiopt-vm-")
-    vm = Vm(Artefacts(Cache()), machine(name, function, gpus, **kwargs), directory)
-    try:
-        vm.start(vm.prepare())
+    case = machine(name, function, gpus, **kwargs)
+    with Vm.running(Artefacts(Cache()), case) as vm:
         function(vm)
-    finally:
-        vm.stop()
-        shutil.rmtree(directory, ignore_errors=True)
     return 0

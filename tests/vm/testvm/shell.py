@@ -4,15 +4,11 @@
 import fcntl
 import os
 import select
-import shutil
 import struct
 import sys
-import tempfile
 import termios
 import tty
 
-from .artefacts import Artefacts
-from .cache import Cache
 from .vm import Vm
 
 LEAVE = b"\x1d"  # ^]
@@ -34,16 +30,12 @@ def _copy(console):
                 return
 
 
-def run(case):
+def run(artefacts, case):
     """Set the machine up as the case does, and hand it over."""
-    directory = tempfile.mkdtemp(prefix="vfiopt-vm-")
-    vm = Vm(Artefacts(Cache()), case, directory)
-    try:
-        vm.prepare()
-        vm.start()
+    with Vm.running(artefacts, case) as vm:
         rows, columns = struct.unpack("HHHH", fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8)))[:2]
         vm.sh(f"stty -F /dev/hvc0 rows {rows} cols {columns}; systemctl start vm-shell")
-        print(f"# machine of {case.name}; ^] ends it; its files: {directory}", flush=True)
+        print(f"# machine of {case.name}; ^] ends it", flush=True)
         saved = termios.tcgetattr(0)
         try:
             tty.setraw(0)
@@ -51,6 +43,3 @@ def run(case):
         finally:
             termios.tcsetattr(0, termios.TCSADRAIN, saved)
             print()
-    finally:
-        vm.stop()
-        shutil.rmtree(directory, ignore_errors=True)

@@ -44,7 +44,10 @@ def _run(machine, transcript, *argv):
 
 def booted(artefacts, shape):
     """Snapshot of a machine that has just booted."""
+    return artefacts.once(("booted", shape), lambda: _booted(artefacts, shape))
 
+
+def _booted(artefacts, shape):
     def build(out, log):
         _save(artefacts, shape, [], out, log, Machine.boot)
 
@@ -54,6 +57,11 @@ def booted(artefacts, shape):
 
 def installed(artefacts, shape, driver, product):
     """Snapshot of a machine with a driver (or None), and the product or not."""
+    key = ("installed", shape, driver, product)
+    return artefacts.once(key, lambda: _installed(artefacts, shape, driver, product))
+
+
+def _installed(artefacts, shape, driver, product):
     layers = artefacts.layers(driver, product)
     base = booted(artefacts, shape)
 

@@ -18,8 +18,7 @@ import time
 import traceback
 from dataclasses import dataclass, field
 
-from .artefacts import Artefacts
-from .cache import BuildError, Cache, Unavailable
+from .cache import BuildError, Unavailable
 from .cases import Skip
 from .vm import Vm
 
@@ -189,10 +188,9 @@ def _report(case, outcome, width, verbose, logs):
         print(f"  # files of this run: {logs}", flush=True)
 
 
-def run(cases, jobs=1, keep_going=True, verbose=False):
+def run(artefacts, cases, jobs=1, keep_going=True, verbose=False):
     """Run cases; returns how many failed."""
     signal.signal(signal.SIGTERM, _terminated)
-    artefacts = Artefacts(Cache())
     width = max((len(case.name) for case in cases), default=0)
     counts = {"ok": 0, "not ok": 0, "SKIP": 0}
     waiting = list(cases)

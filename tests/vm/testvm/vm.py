@@ -10,8 +10,11 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
+import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from . import layer
@@ -134,7 +137,21 @@ class Vm:
         self._plugged = {}
         self.phases = {}
 
-    # --- start and end, for the suite -----------------------------------------
+    # --- start and end --------------------------------------------------------
+
+    @classmethod
+    @contextmanager
+    def running(cls, artefacts, case):
+        """A machine that is set up as a case says, for as long as the block runs."""
+        directory = tempfile.mkdtemp(prefix="vfiopt-vm-")
+        vm = cls(artefacts, case, directory)
+        try:
+            vm.prepare()
+            vm.start()
+            yield vm
+        finally:
+            vm.stop()
+            shutil.rmtree(directory, ignore_errors=True)
 
     def prepare(self):
         """Have everything built; raises Unavailable if that cannot be."""
