@@ -23,7 +23,7 @@
 #define DISTANCE_MAX 2U
 #define WORD_MAX     24U
 
-static void report(const char *prefix, const char *format, va_list args) {
+static _printf_(2, 0) void report(const char *prefix, const char *format, va_list args) {
         char *line;
 
         if (vasprintf(&line, format, args) < 0)

@@ -169,7 +169,7 @@ static int add_targets(Selection *selection, const Cli *cli, const char *first) 
  *         negative error code on failure.
  */
 int selection_init(Selection *selection, const Cli *cli) {
-        const char *first;
+        const char *first = NULL;
         int r;
 
         *selection = (Selection){};
