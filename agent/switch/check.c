@@ -45,10 +45,13 @@ static int check_identity(SwitchContext *context, const Gpu *gpu, Findings *find
 
 /* Is there anything to bind it to? */
 static int check_driver(SwitchContext *context, const PreflightInput *input, Findings *findings) {
+        char path[DEVICE_PATH_MAX];
         Facts facts = FACTS_NULL;
         int r;
 
-        if (input->to != MODE_PASSTHROUGH)
+        /* Where it is loaded there is no need to ask kmod. */
+        if (input->to != MODE_PASSTHROUGH ||
+                        sysfs_exists(context->roots->sysfs, driver_path("vfio-pci", "bind", path)))
                 return 0;
 
         r = facts_init(&facts, context->roots, context->modules, input->gpu, input->to);
