@@ -8,7 +8,7 @@ GPU = Gpu("rp1")
 SECOND = Gpu("rp2")
 
 
-@scenario(gpus=[GPU], timeout=300)
+@scenario(gpus=[GPU], timeout=600)
 def opposite_directions_at_once(vm):
     """Two switches of one GPU at the same instant, in opposite directions, 50 times."""
     before = state(vm, GPU)
@@ -39,7 +39,7 @@ def opposite_directions_at_once(vm):
     clean(vm, GPU, before=before)
 
 
-@scenario(gpus=[GPU, SECOND], timeout=120)
+@scenario(gpus=[GPU, SECOND], timeout=300)
 def two_gpus_at_once(vm):
     """Two jobs for two GPUs run side by side, and both are remembered."""
     before = state(vm, GPU, SECOND)
