@@ -301,8 +301,9 @@ static int jobs_signal(Jobs *jobs, uint32_t id, const uint8_t *payload, size_t s
 
         memcpy(&signo, payload, size);
         job = jobs_find(jobs, id);
-        if (job)
-                (void) kill(-job->pid, signo); /* it may have ended just now */
+        /* It may have ended just now, or not yet have become the leader of a group. */
+        if (job && kill(-job->pid, signo) < 0 && errno == ESRCH)
+                (void) kill(job->pid, signo);
         return 0;
 }
 
