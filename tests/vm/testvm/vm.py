@@ -134,7 +134,6 @@ class Vm:
         self.log = Transcript(f"{directory}/transcript.log")
         self._machine = Machine(artefacts, case.shape, directory, self.log)
         self._servers = {}
-        self._plugged = {}
         self.phases = {}
 
     # --- start and end --------------------------------------------------------
@@ -392,7 +391,6 @@ class Vm:
     def _serve(self, card):
         if isinstance(card, Gpu) and card.name not in self._servers:
             self._servers[card.name] = GpuServer(self._artefacts.gpusrv, card, self._directory)
-        self._plugged[card.name] = card
 
     def plug(self, *cards, wait=True):
         """Hot-plug cards one after the other; wait until the guest has dealt with them."""
@@ -417,7 +415,6 @@ class Vm:
     def forget(self, card):
         """The card has gone from its slot: another one can be put there."""
         server = self._servers.pop(card.name, None)
-        self._plugged.pop(card.name, None)
         if server:
             server.stop()
 
