@@ -7,6 +7,7 @@ comment or the README of tests/vm/modules says why.
 """
 
 import json
+import re
 
 from testvm import Gpu, scenario
 
@@ -62,10 +63,13 @@ def process_state(vm, process):
     return vm.sh(f"sed -n 's/^State:\\s*//p' /proc/{process.pid}/status").out[0]
 
 
-def minors(vm, *cards):
-    return [vm.sh(f"sed -n 's/^Device Minor: *\\t *//p' /proc/driver/nvidia/gpus/{c.address}/information")
-            .out.strip() for c in cards]
+def minor(vm, card):
+    information = vm.read(f"/proc/driver/nvidia/gpus/{card.address}/information")
+    return re.search(r"Device Minor: \t (\d+)", information)[1]
 
+
+def minors(vm, *cards):
+    return [minor(vm, card) for card in cards]
 
 
 @scenario(gpus=[GPU], driver=BOTH, product=False)
