@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/pidfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -41,9 +42,13 @@ static void futex_wake(atomic_int *word) {
         (void) syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
+int machine_blocked_fd = -1;
+
 void machine_count_blocked(Machine *machine) {
         atomic_fetch_add(&machine->n_blocked, 1);
         futex_wake(&machine->n_blocked);
+        if (machine_blocked_fd >= 0 && eventfd_write(machine_blocked_fd, 1) < 0)
+                fake_fail("tell", "that we wait");
 }
 
 /* Wait in here until the gate is opened. There is no limit: the kernel has none. */
@@ -78,9 +83,11 @@ void device_let_go(MachineDevice *device) {
         futex_wake(&device->users);
 }
 
-void device_wait_for_users(MachineDevice *device) {
+void device_wait_for_users(Machine *machine, MachineDevice *device) {
         int n;
 
+        if (atomic_load(&device->users) > 0)
+                machine_count_blocked(machine);
         while ((n = atomic_load(&device->users)) > 0)
                 (void) futex_wait(&device->users, n);
 }
@@ -99,7 +106,7 @@ void faults_push(Machine *machine, const Fault *fault) {
         }
         memcpy(slot, fault, sizeof(*slot));
         ++machine->n_faults;
-        if (fault->kind == FAULT_BLOCK)
+        if (fault->kind == FAULT_BLOCK || fault->kind == FAULT_KILL_BLOCK)
                 atomic_store(&machine->gate, 0);
 }
 
@@ -187,6 +194,10 @@ static int act_with(FakeTree *tree, Act *act, ActFn fn, const Fault *fault) {
         case FAULT_KILL_DURING:
                 kill_victim(tree->machine);
                 break;
+        case FAULT_KILL_BLOCK:
+                kill_victim(tree->machine);
+                act->blocks = true;
+                break;
         case FAULT_OFF_BUS:
                 fake_device_drop(tree, act->device);
                 break;
@@ -220,6 +231,7 @@ int faults_act(FakeTree *tree, Act *act, ActFn fn) {
         snprintf(write->value, sizeof(write->value), "%s", act->value);
         write->kind = act->kind;
         write->pid = getpid();
+        write->job = getppid();
         write->answer = MACHINE_NO_ANSWER;
 
         fault = fault_find(machine, i + 1, act);

@@ -39,6 +39,9 @@ void wait_for_children(void);
 
 /* the gate */
 
+/* Where not negative: an eventfd that is raised when this process has to wait. */
+extern int machine_blocked_fd;
+
 void machine_count_blocked(Machine *machine);
 void machine_meet_gate(Machine *machine);
 void machine_open_gate(Machine *machine);
@@ -48,4 +51,4 @@ bool machine_wait_blocked(Machine *machine, int n);
 
 void device_hold(MachineDevice *device);
 void device_let_go(MachineDevice *device);
-void device_wait_for_users(MachineDevice *device);
+void device_wait_for_users(Machine *machine, MachineDevice *device);

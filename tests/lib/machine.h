@@ -63,6 +63,7 @@ typedef enum FaultKind {
         FAULT_BLOCK,       /* does not come back before machine_open_gate() */
         FAULT_KILL_BEFORE, /* the victim dies before it can be asked for */
         FAULT_KILL_DURING, /* the victim dies, and the orphan carries it out */
+        FAULT_KILL_BLOCK,  /* the victim dies, and the orphan does not come back */
         FAULT_KILL_AFTER,  /* the victim dies before it learns the answer */
         FAULT_OFF_BUS,     /* just before, the device stops to answer */
         FAULT_UNPLUG,      /* just before, the device goes away with all functions of its slot */
@@ -81,17 +82,17 @@ typedef struct Fault {
         atomic_uint hits;
 } Fault;
 
-/* What was written, for tests to look at. */
+/* What was written. */
 typedef struct MachineWrite {
         ActKind kind;
         char path[96];
         char value[96];
         int answer; /* MACHINE_NO_ANSWER while it is at work */
-        pid_t pid;
+        pid_t pid;  /* of the child that wrote */
+        pid_t job;  /* whose child it is */
 } MachineWrite;
 
 #define MACHINE_NO_ANSWER 1
-
 typedef struct Machine {
         MachineDevice devices[32];
         unsigned int n_devices;

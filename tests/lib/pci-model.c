@@ -136,7 +136,7 @@ void pci_model_unbind(FakeTree *tree, MachineDriver *driver, MachineDevice *devi
         if (blocks)
                 machine_meet_gate(tree->machine);
         if (driver->waits)
-                device_wait_for_users(device);
+                device_wait_for_users(tree->machine, device);
         driver_remove(tree, driver, device);
         device->driver[0] = 0;
 }
