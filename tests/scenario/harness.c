@@ -6,11 +6,12 @@
  * The job is forked off the test, and so has the tree's model and its directories
  * open. Its result lies in shared memory, because it may be killed at any time.
  *
- * The product's time limits are minutes; where a test wants a write to be given
- * up, it wants it now. Hence child_run() is wrapped by the linker, and the limit
- * shortened on the way.
+ * The product gives up a write after minutes. A test wants it given up as soon as it
+ * waits, and not a moment earlier on a slow machine. Hence the linker wraps
+ * child_run(), and the child tells through an event that it waits: time plays no part.
  */
 
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -24,31 +25,50 @@ struct Job {
 };
 
 /*
- * time limits
+ * impatience
  */
 
-static uint64_t limit_usec;
+static bool is_impatient;
 
 int __real_child_run(const ChildOptions *, ChildFn, void *, ChildResult *);
 int __wrap_child_run(const ChildOptions *, ChildFn, void *, ChildResult *);
 int __real_child_guard_wait(int, uint64_t, pid_t *);
 int __wrap_child_guard_wait(int, uint64_t, pid_t *);
 
-int __wrap_child_run(const ChildOptions *options, ChildFn fn, void *userdata, ChildResult *ret) {
-        ChildOptions shorter = *options;
+static int give_up(void *userdata _unused_, uint64_t *deadline_usec) {
+        *deadline_usec = 0;
+        return 0;
+}
 
-        if (limit_usec && limit_usec < shorter.limit_usec)
-                shorter.limit_usec = limit_usec;
-        return __real_child_run(&shorter, fn, userdata, ret);
+int __wrap_child_run(const ChildOptions *options, ChildFn fn, void *userdata, ChildResult *ret) {
+        ChildOptions changed = *options;
+        int keep[8], fd, r;
+
+        if (!is_impatient)
+                return __real_child_run(options, fn, userdata, ret);
+
+        fd = eventfd(0, EFD_CLOEXEC);
+        assert_true(fd >= 0);
+        assert_true(options->n_keep < ARRAY_SIZE(keep));
+        memcpy(keep, options->keep, options->n_keep * sizeof(*keep));
+        keep[changed.n_keep++] = fd;
+        changed.keep = keep;
+        changed.watch_fd = fd;
+        changed.watch = give_up;
+        machine_blocked_fd = fd;
+
+        r = __real_child_run(&changed, fn, userdata, ret);
+        machine_blocked_fd = -1;
+        close(fd);
+        return r;
 }
 
 int __wrap_child_guard_wait(int guard_fd, uint64_t limit, pid_t *ret_pid) {
-        return __real_child_guard_wait(
-                        guard_fd, limit_usec && limit_usec < limit ? limit_usec : limit, ret_pid);
+        return __real_child_guard_wait(guard_fd, is_impatient ? 0 : limit, ret_pid);
 }
 
-void scenario_limit(uint64_t usec) {
-        limit_usec = usec;
+void scenario_be_impatient(bool impatient) {
+        is_impatient = impatient;
 }
 
 /*
@@ -152,6 +172,7 @@ Job *scenario_start(FakeTree *tree, Mode to, const char *gpu) {
 
                 free(job);
                 tree->machine->victim = getpid();
+                changes_start(&outcome->n_changes);
                 run_switch(tree, to, gpu, outcome);
                 /* Not _exit(): leaks are looked for at the end. */
                 exit(EXIT_SUCCESS);

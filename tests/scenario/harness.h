@@ -8,6 +8,7 @@
  * way, over a fake machine. What it told and how it ended comes back.
  */
 
+#include "changes.h"
 #include "lib/test.h"
 #include "switch/switch.h"
 
@@ -27,6 +28,7 @@ typedef struct Outcome {
         SwitchResult result;
         Told told[64];
         unsigned int n_told;
+        unsigned int n_changes; /* to files of the job's own */
 } Outcome;
 
 /* Switch GPUs (by address; NULL: all of the machine) and wait for the job's end. */
@@ -60,5 +62,5 @@ extern const size_t n_machineries;
 /* A machine in which the GPUs are where a switch @to would start from. */
 FakeTree *scenario_machine(const Machinery *machinery, Mode to);
 
-/* How long a child may take at most, from now on in this process and its jobs; 0: as ever. */
-void scenario_limit(uint64_t usec);
+/* Give up a write as soon as it waits, instead of after minutes; in this process and its jobs. */
+void scenario_be_impatient(bool impatient);

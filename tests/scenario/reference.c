@@ -86,15 +86,26 @@ void expect(Reference *reference,
                 const Outcome *outcome,
                 const char *snapshot,
                 const char *what) {
-        _cleanup_(freep) char *now = fake_snapshot(tree);
+        _cleanup_(freep) char *now = NULL;
 
+        /* What it is like at home is known once it has been there, also if only in between. */
+        if (reference->machinery->is_away && snapshot == reference->settled)
+                fake_remove(tree->root, "run/vfiopt/origin/" GPU_A ".json");
+        now = fake_snapshot(tree);
         if (!fake_snapshot_equal(snapshot, now))
                 wrong(reference, tree, k, outcome, what);
 }
 
+/* Under valgrind there is no time for all of them: every n-th, over all machines. */
+unsigned int for_each_point_stride(void) {
+        const char *s = getenv("VFIOPT_TEST_STRIDE");
+
+        return s && atoi(s) > 0 ? atoi(s) : 1;
+}
+
 unsigned int for_each_point(PointFn fn) {
         static const Mode modes[] = { MODE_PASSTHROUGH, MODE_HOST };
-        unsigned int n_wrong = 0, n_points = 0;
+        unsigned int n_wrong = 0, n_points = 0, n_tried = 0, stride = for_each_point_stride();
 
         for (size_t i = 0; i < n_machineries; ++i)
                 for (size_t m = 0; m < ARRAY_SIZE(modes); ++m) {
@@ -104,11 +115,13 @@ unsigned int for_each_point(PointFn fn) {
                                 continue;
                         reference_init(&reference, &machineries[i], modes[m]);
                         for (unsigned int k = 1; k <= reference.n_writes; ++k)
-                                fn(&reference, k);
+                                if (n_points++ % stride == 0) {
+                                        fn(&reference, k);
+                                        ++n_tried;
+                                }
                         n_wrong += reference.n_wrong;
-                        n_points += reference.n_writes;
                         reference_deinit(&reference);
                 }
-        print_message("%u points, %u wrong\n", n_points, n_wrong);
+        print_message("%u of %u points, %u wrong\n", n_tried, n_points, n_wrong);
         return n_wrong;
 }

@@ -25,6 +25,7 @@ typedef struct Reference {
 /* Run @fn for each write of each kind of switch on each machine. Return: how many were wrong. */
 typedef void (*PointFn)(Reference *reference, unsigned int k);
 unsigned int for_each_point(PointFn fn);
+unsigned int for_each_point_stride(void);
 
 Mode other_mode(Mode mode);
 
