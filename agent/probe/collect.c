@@ -161,13 +161,12 @@ static int add_nvidia_node(Nodes *nodes, Address function, unsigned int number) 
  * is used for and hence counts for each. Where the driver does not tell which node
  * is this GPU's, all of them count.
  */
-static int add_nvidia(Nodes *nodes, int proc_fd, const Device *function) {
-        bool is_bound = function->driver && !strcmp(function->driver, NVIDIA_DRIVER);
+static int add_nvidia(Nodes *nodes, int proc_fd, Address function, bool is_bound) {
         unsigned int first = 0, last = NVIDIA_MINOR_GPU_MAX;
         NvidiaGpu info = NVIDIA_GPU_NULL;
         int r;
 
-        r = nvidia_gpu_init(&info, proc_fd, function->address);
+        r = nvidia_gpu_init(&info, proc_fd, function);
         if (r < 0 && !is_bound)
                 return 0;
         if (r == NVIDIA_E_MISSING && !is_bound)
@@ -177,11 +176,11 @@ static int add_nvidia(Nodes *nodes, int proc_fd, const Device *function) {
         nvidia_gpu_deinit(&info);
 
         for (unsigned int number = first; number <= last; ++number) {
-                r = add_nvidia_node(nodes, function->address, number);
+                r = add_nvidia_node(nodes, function, number);
                 if (r < 0)
                         return r;
         }
-        return add_nvidia_node(nodes, function->address, NVIDIA_MINOR_MODESET);
+        return add_nvidia_node(nodes, function, NVIDIA_MINOR_MODESET);
 }
 
 /*
@@ -219,24 +218,37 @@ static int find_others(Nodes *nodes, Sysfs *sysfs) {
         return 0;
 }
 
-static int collect(Nodes *nodes, const Roots *roots, const Gpu *gpu, Mode to) {
+static int collect_function(Nodes *nodes,
+                const Roots *roots,
+                const Device *function,
+                Mode to,
+                bool is_display) {
+        _cleanup_(freep) char *driver = NULL;
         int r;
 
-        for (size_t i = 0; i < gpu->n_functions; ++i) {
-                const Device *function = &gpu->functions[i];
+        /* Which one it has now: between two looks we have moved some of them ourselves. */
+        r = device_read_driver(roots->sysfs, function->address, &driver);
+        if (r < 0)
+                return r;
 
-                /* On the way home, only what is on vfio is going to be unbound. */
-                if (to == MODE_HOST && !driver_is_vfio(roots->sysfs, function->driver))
-                        continue;
-                r = add_subtree(nodes, roots->sysfs, function->address,
-                                to == MODE_HOST ? "vfio-dev" : "");
-                if (r < 0)
-                        return r;
+        /* On the way home, only what is on vfio is going to be unbound. */
+        if (to == MODE_HOST && !driver_is_vfio(roots->sysfs, driver))
+                return 0;
+        r = add_subtree(nodes, roots->sysfs, function->address, to == MODE_HOST ? "vfio-dev" : "");
+        if (r >= 0)
                 r = add_group(nodes, roots->sysfs, function);
-                if (r < 0)
-                        return r;
-        }
-        return to == MODE_HOST ? 0 : add_nvidia(nodes, roots->proc_fd, gpu->functions);
+        if (r >= 0 && to != MODE_HOST && is_display)
+                r = add_nvidia(nodes, roots->proc_fd, function->address,
+                                driver && !strcmp(driver, NVIDIA_DRIVER));
+        return r;
+}
+
+static int collect(Nodes *nodes, const Roots *roots, const Gpu *gpu, Mode to) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < gpu->n_functions; ++i)
+                r = collect_function(nodes, roots, &gpu->functions[i], to, i == 0);
+        return r;
 }
 
 /**

@@ -182,26 +182,30 @@ static int find_holders(const PreflightInput *input, bool started, Findings *fin
  * @input:      which GPU, and where to
  * @findings:   where to add what is found
  *
+ * Which drivers the functions have is looked at anew; what @input says of them may
+ * be from before some of them moved.
+ *
  * Return: 0 on success, whatever was found; negative error code on failure.
  */
 int preflight_holders(const PreflightInput *input, Findings *findings) {
+        _cleanup_(freep) char *driver = NULL;
         const Roots *roots = input->roots;
         size_t n_before = findings->n;
-        bool started = false;
+        bool on_nvidia, started = false;
         int r;
 
         if (input->to == MODE_HOST)
                 return find_holders(input, false, findings);
 
-        if (is_on_nvidia(input->gpu)) {
+        r = device_read_driver(roots->sysfs, input->gpu->address, &driver);
+        on_nvidia = r >= 0 && driver && !strcmp(driver, NVIDIA_DRIVER);
+        if (on_nvidia)
                 r = nvidia_is_started(roots->sysfs, input->gpu->address, &started);
-                if (r < 0)
-                        return r;
-        }
-        r = find_holders(input, started, findings);
+        if (r >= 0)
+                r = find_holders(input, started, findings);
         if (r >= 0)
                 r = usb_check(roots->sysfs, input->gpu, findings);
-        if (r < 0 || !is_on_nvidia(input->gpu))
+        if (r < 0 || !on_nvidia)
                 return r;
 
         r = check_cuda(roots->proc_fd, input->gpu, findings);

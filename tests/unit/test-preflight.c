@@ -573,6 +573,42 @@ static void a_started_adapter_that_nobody_explains_is_busy(void **state) {
                         "cuda .0 GPU-6b0a2c4e-1111-2222-3333-000000000000;");
 }
 
+/* A check in the middle of a switch, or of its undoing, with what was known before. */
+static void drivers_are_looked_at_anew(void **state) {
+        static const Address address = { .bus = 1 };
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+        const Gpu *moving[] = { &fixture->gpus[0] };
+        PreflightInput input = { &tree->roots, &fixture->gpus[0], MODE_PASSTHROUGH, moving, 1,
+                false };
+        Findings findings = FINDINGS_NULL;
+
+        fake_module_load(tree, "vfio_pci");
+        fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
+        fake_gpu_add(tree, SECOND, .group = 13, .driver = "nvidia");
+        assert_int_equal(gpu_init(&fixture->gpus[0], fake_sysfs(tree), address), 0);
+
+        /* CUDA uses the second one, and the first is on its way: none of its business. */
+        fake_cuda_add(tree, SECOND);
+        assert_int_equal(sysfs_write(fake_sysfs(tree), "bus/pci/drivers/nvidia/unbind", GPU), 0);
+        assert_int_equal(preflight_holders(&input, &findings), 0);
+        assert_findings(&findings, "");
+
+        /* It has arrived, and a guest has it already: it must not be taken back. */
+        assert_int_equal(sysfs_write(fake_sysfs(tree), "bus/pci/devices/" GPU "/driver_override",
+                                         "vfio-pci"),
+                        0);
+        assert_int_equal(sysfs_write(fake_sysfs(tree), "bus/pci/drivers/vfio-pci/bind", GPU), 0);
+        fake_write(tree->root, "sys/class/vfio/12/dev", "1:3\n");
+        add_holder(tree);
+        input.to = MODE_HOST;
+        assert_int_equal(preflight_holders(&input, &findings), 0);
+        assert_findings(&findings, "holder .0 /dev/vfio/12;");
+
+        findings_deinit(&findings);
+        gpu_deinit(&fixture->gpus[0]);
+}
+
 static void interrupts_of_another_driver_say_nothing(void **state) {
         Fixture *fixture = *state;
 
@@ -615,6 +651,7 @@ int main(void) {
                 preflight_test(a_gpu_that_was_never_started_is_not_cudas),
                 preflight_test(cuda_on_a_gpu_that_cannot_be_told_could_be_ours),
                 preflight_test(a_started_adapter_that_nobody_explains_is_busy),
+                preflight_test(drivers_are_looked_at_anew),
                 preflight_test(interrupts_of_another_driver_say_nothing),
         };
 
