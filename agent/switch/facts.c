@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "model/override.h"
+#include "record/intent.h"
 #include "switch/facts.h"
 
 #define LIMIT_OVERRIDES_USEC (10 * USEC_PER_SEC)
@@ -140,16 +141,28 @@ static int find_host_driver(Facts *facts, Sysfs *sysfs, Modules *modules, const 
 }
 
 static int find_origin(Facts *facts, Roots *roots, const Gpu *gpu, Mode to) {
+        Intent intent;
+        bool unfinished;
         int r;
 
-        r = origin_load(&facts->origin, roots->run_fd, gpu);
+        r = intent_load(&intent, roots->run_fd, gpu->address);
         if (r < 0)
                 return r;
-        if (r == 0) {
-                facts->has_origin = true;
-                return 0;
+        unfinished = r != INTENT_E_MISSING;
+        facts->came_from_vfio = r == 0 && intent.from == MODE_PASSTHROUGH;
+
+        /* At home with nothing going on, what there is counts, and not what was once. */
+        if (to == MODE_HOST || unfinished || gpu->mode != MODE_HOST) {
+                r = origin_load(&facts->origin, roots->run_fd, gpu);
+                if (r < 0)
+                        return r;
+                if (r == 0) {
+                        facts->has_origin = true;
+                        return 0;
+                }
         }
-        if (to != MODE_PASSTHROUGH || gpu->mode == MODE_PASSTHROUGH)
+        /* What a function is like half-way home is nothing to be remembered. */
+        if (to != MODE_PASSTHROUGH || gpu->mode == MODE_PASSTHROUGH || facts->came_from_vfio)
                 return 0;
 
         r = origin_init(&facts->origin, roots->sysfs, gpu, facts->overrides);
@@ -199,6 +212,7 @@ int facts_plan(const Facts *facts, Sysfs *sysfs, const Gpu *gpu, Mode to, Plan *
                 .vfio_driver = facts->vfio_driver,
                 .vfio_modules = facts->vfio_modules,
                 .origin = facts->has_origin ? &facts->origin : NULL,
+                .came_from_vfio = facts->came_from_vfio,
                 .host_driver = facts->host_driver,
                 .to = to,
         };

@@ -19,8 +19,9 @@ typedef struct Facts {
         char **vfio_modules; /* still to be loaded for it, NULL-terminated */
         Origin origin;
         bool has_origin;
-        bool fresh_origin; /* read from sysfs just now, not from the record */
-        char *host_driver; /* for function 0, where it is not remembered; or NULL */
+        bool fresh_origin;   /* read from sysfs just now, not from the record */
+        bool came_from_vfio; /* a switch away from vfio is not finished yet, or was cut off */
+        char *host_driver;   /* for function 0, where it is not remembered; or NULL */
 } Facts;
 
 #define FACTS_NULL \

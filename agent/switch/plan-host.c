@@ -49,7 +49,10 @@ static Home home_of(const PlanInput *input, size_t i) {
                         (home.origin &&
                                         (!same(function->driver, home.driver) ||
                                                         !same(input->overrides[i],
-                                                                        home.origin->override)));
+                                                                        home.origin->override))) ||
+                        /* likewise, and nothing is remembered: it was on vfio, as all were */
+                        (!home.origin && input->came_from_vfio &&
+                                        (!function->driver || input->overrides[i]));
         return home;
 }
 
@@ -102,7 +105,7 @@ static int plan_load_host(Plan *plan, const PlanInput *input) {
         for (size_t i = 0; r >= 0 && i < gpu->n_functions; ++i) {
                 Home home = home_of(input, i);
 
-                if (!home.away || same(gpu->functions[i].driver, home.driver))
+                if (!home.away || (home.known && same(gpu->functions[i].driver, home.driver)))
                         continue;
                 if (home.driver && !driver_is_registered(input, home.driver))
                         r = plan_push(plan, STEP_LOAD, gpu->functions[i].address, home.driver,
@@ -152,7 +155,8 @@ static int plan_restore(Plan *plan, const PlanInput *input) {
                 const Address address = gpu->functions[i].address;
                 Home home = home_of(input, i);
 
-                if (!home.away || !home.origin)
+                /* Also of one that is back already: its settings are put back behind that. */
+                if (!home.origin)
                         continue;
                 if (home.origin->power_control)
                         r = plan_push_optional(

@@ -57,6 +57,7 @@ typedef struct PlanInput {
         const char *vfio_driver;   /* the one for function 0; "vfio-pci" for its siblings */
         char *const *vfio_modules; /* to be loaded for them first, NULL-terminated, or NULL */
         const Origin *origin;      /* what it was like on the host, or NULL: not known */
+        bool came_from_vfio;       /* and is half-way home, perhaps */
         const char *host_driver;   /* for function 0 where the origin does not say, or NULL */
         Mode to;
 } PlanInput;

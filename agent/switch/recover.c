@@ -152,7 +152,8 @@ int recover(SwitchContext *context, const Lock *lock, Gpu *gpu, Mode wanted, Fin
         driver = gpu->functions[0].driver;
         if (driver && !driver_is_vfio(context->roots->sysfs, driver))
                 move.to = MODE_HOST;
-        move.from = gpu->mode;
+        /* From where it started, not from half-way: should this be cut off as well. */
+        move.from = found == 0 ? intent.from : gpu->mode;
 
         r = finish(&move, lock);
         return r ? r : reread(gpu, context->roots->sysfs);

@@ -113,15 +113,17 @@ run_plan(const Transaction *transaction, const Gpu *gpu, const Plan *plan, Troub
         return r;
 }
 
-/* Everything is over, well or as before: what was written down is not needed any more. */
+/*
+ * Everything is over, well or as before: what was written down is not needed any more.
+ * The intent goes first: with an intent and no origin, everything would be a guess.
+ */
 static int forget(const Transaction *transaction, Mode where) {
-        int run_fd = transaction->move->context->roots->run_fd, r = 0;
+        int run_fd = transaction->move->context->roots->run_fd, r;
         Address gpu = transaction->move->gpu->address;
 
-        if (where == MODE_HOST)
+        r = intent_remove(run_fd, gpu);
+        if (r >= 0 && where == MODE_HOST)
                 r = origin_forget(run_fd, gpu);
-        if (r >= 0)
-                r = intent_remove(run_fd, gpu);
         return r < 0 ? r : 0;
 }
 
@@ -149,6 +151,8 @@ static int find_holders(const Transaction *transaction, Trouble *trouble) {
 static int roll_back(const Transaction *transaction, Trouble *trouble, char **ret_reason) {
         SwitchContext *context = transaction->move->context;
         Mode back = transaction->move->from == MODE_PASSTHROUGH ? MODE_PASSTHROUGH : MODE_HOST;
+        PreflightInput preflight = *transaction->preflight;
+        Transaction way_back = *transaction;
         Facts facts = FACTS_NULL;
         Plan plan = PLAN_NULL;
         Gpu gpu;
@@ -158,13 +162,18 @@ static int roll_back(const Transaction *transaction, Trouble *trouble, char **re
         if (r)
                 return r < 0 ? r : -ENODEV;
 
+        /* Who uses it is asked about where it is now, not about where it was. */
+        preflight.gpu = &gpu;
+        preflight.to = back;
+        way_back.preflight = &preflight;
+
         r = facts_init(&facts, context->roots, context->modules, &gpu, back);
         if (r == 0)
                 r = facts_plan(&facts, context->roots->sysfs, &gpu, back, &plan);
         else if (r > 0)
                 r = -ETIMEDOUT;
         if (r == 0)
-                r = run_plan(transaction, &gpu, &plan, trouble);
+                r = run_plan(&way_back, &gpu, &plan, trouble);
         if (r == STEP_E_LATE && mark_stuck(transaction, trouble) < 0)
                 r = -EIO;
         if (r > 0)

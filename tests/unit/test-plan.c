@@ -260,6 +260,8 @@ static void a_switch_cut_off_after_the_fence_is_undone_without_an_unbind(void **
                         "d3cold? .0 1\n"
                         "power? .1 on\n"
                         "d3cold? .1 1\n"
+                        "power? .2 on\n"
+                        "d3cold? .2 1\n"
                         "power? .3 on\n"
                         "d3cold? .3 1\n"
                         "override .0 -\n"
