@@ -12,6 +12,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,7 +59,7 @@ static int loop(int epoll_fd, Port *port, Jobs *jobs) {
         }
 }
 
-static int run(void) {
+static int run(int port_fd) {
         struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET };
         Port *port = NULL;
         Jobs *jobs = NULL;
@@ -68,7 +69,7 @@ static int run(void) {
         if (epoll_fd < 0)
                 return -errno;
 
-        r = port_new(&port);
+        r = port_new(port_fd, &port);
         if (r < 0)
                 goto out;
 
@@ -87,14 +88,29 @@ out:
         return r;
 }
 
-int main(void) {
+/* In the guest it finds its port; the self-test hands it a socket. */
+static int get_port(int argc, char **argv) {
+        int fd;
+
+        if (argc < 2)
+                return port_find();
+
+        fd = atoi(argv[1]);
+        if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+                return -errno;
+        return fd;
+}
+
+int main(int argc, char **argv) {
         int r;
 
         signal(SIGPIPE, SIG_IGN);
         setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", 1);
         setenv("LC_ALL", "C.UTF-8", 1);
 
-        r = run();
+        r = get_port(argc, argv);
+        if (r >= 0)
+                r = run(r);
         fprintf(stderr, "vm-agent: %s\n", strerror(-r));
         return EXIT_FAILURE;
 }

@@ -46,8 +46,15 @@ static bool port_name_matches(const char *device) {
         return n > 0 && strcmp(name, CHANNEL_PORT_NAME "\n") == 0;
 }
 
-/* Looks in sysfs, not for udev's link: the agent serves before udev runs. */
-static int port_open_by_name(void) {
+/**
+ * port_find() - open the port of the test machine
+ *
+ * Looks in sysfs, not for udev's link: the agent serves before udev runs.
+ *
+ * Return: a file descriptor, -ENXIO if the machine has no such port, negative
+ *         error code on other failures.
+ */
+int port_find(void) {
         struct dirent *entry;
         char path[PATH_MAX];
         int fd = -ENXIO;
@@ -73,25 +80,18 @@ static int port_open_by_name(void) {
 }
 
 /**
- * port_new() - open the port of the test machine
+ * port_new() - speak over a port
+ * @fd:         the port, not blocking; consumed on success
  * @ret_port:   the new object
  *
- * Return: 0 on success, -ENXIO if the machine has no such port, negative error
- *         code on other failures.
+ * Return: 0 on success, negative error code on failure.
  */
-int port_new(Port **ret_port) {
+int port_new(int fd, Port **ret_port) {
         Port *port;
-        int fd;
-
-        fd = port_open_by_name();
-        if (fd < 0)
-                return fd;
 
         port = malloc(sizeof(*port));
-        if (!port) {
-                close(fd);
+        if (!port)
                 return -ENOMEM;
-        }
 
         *port = (Port){ .fd = fd };
 

@@ -15,7 +15,8 @@ typedef struct Port Port;
 /* Called for each whole frame. A negative return value ends port_read(). */
 typedef int (*PortFrameFn)(void *userdata, const FrameHeader *header, const uint8_t *payload);
 
-int port_new(Port **ret_port);
+int port_new(int fd, Port **ret_port);
+int port_find(void);
 Port *port_free(Port *port);
 
 int port_get_fd(const Port *port);

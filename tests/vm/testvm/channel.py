@@ -99,7 +99,13 @@ class Channel:
         self._next = 1
         self._greeted = set()
         self._broken = None
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def close(self):
+        """Once the other side has gone."""
+        self._reader.join()
+        self._socket.close()
 
     def check(self):
         if self._broken:

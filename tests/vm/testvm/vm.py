@@ -309,6 +309,8 @@ class Vm:
 
     def write(self, path, text):
         """One write(2), as sysfs wants it."""
+        if not text:
+            raise ValueError("an empty write is none: sysfs would not see it")
         self.log(f"write {path}: {text!r}")
         self.sh(f"dd of={shlex.quote(path)} bs=1M iflag=fullblock status=none", input=text, quiet=True)
 
