@@ -186,10 +186,10 @@ static void a_state_that_is_not_understood_is_left_alone(void **state) {
                 "{\"version\":1}",
                 "{\"version\":1,\"gpus\":[{}]}",
                 "{\"version\":1,\"gpus\":[{" CARD ",\"mode\":\"mixed\"}]}",
-                "{\"version\":1,\"gpus\":[{" CARD ",\"mode\":\"host\"},{" CARD
-                ",\"mode\":\"passthrough\"}]}",
-                "{\"version\":1,\"gpus\":[{\"address\":\"../../0000:01:00.0\",\"id\":\"10de:2204\","
-                "\"subsystem\":\"1043:89e5\",\"mode\":\"host\"}]}",
+                ("{\"version\":1,\"gpus\":[{" CARD ",\"mode\":\"host\"},{" CARD
+                 ",\"mode\":\"passthrough\"}]}"),
+                ("{\"version\":1,\"gpus\":[{\"address\":\"../../0000:01:00.0\",\"id\":\"10de:2204\","
+                 "\"subsystem\":\"1043:89e5\",\"mode\":\"host\"}]}"),
         };
         FakeTree *tree = *state;
 
