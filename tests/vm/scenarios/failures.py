@@ -21,7 +21,7 @@ def fault(vm, rule):
 
 def strikes(vm, rule):
     """Have a rule ready, and return a process that says so when it strikes."""
-    watcher = vm.spawn("exec dmesg --follow-new --notime")
+    watcher = vm.spawn("exec dmesg --follow --notime")
     fault(vm, rule)
     return watcher
 
