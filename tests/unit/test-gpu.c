@@ -106,6 +106,7 @@ static void the_mode_is_what_sysfs_shows(void **state) {
                 { { "nvidia", NULL, NULL }, MODE_HOST },
                 { { "vfio-pci", "vfio-pci", "vfio-pci" }, MODE_PASSTHROUGH },
                 { { "vfio-pci", "vfio-pci", NULL }, MODE_MIXED },
+                { { NULL, NULL, "vfio-pci" }, MODE_MIXED },
                 { { "nvidia", "vfio-pci", "vfio-pci" }, MODE_MIXED },
                 { { "vfio-pci", "snd_hda_intel", "vfio-pci" }, MODE_MIXED },
         };
