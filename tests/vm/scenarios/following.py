@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""vfioptctl asks PID 1 for a job and follows it, until it is over or the user has seen enough."""
+
+import json
+
+from testvm import Gpu, scenario
+from testvm.product import BUSY, clean, on_vfio, state
+
+GPU = Gpu("rp1")
+UNIT = f"vfiopt@passthrough:{GPU.address}.service"
+INTERRUPTED = 130
+SIGINT = 2
+
+
+def hold_lock(vm):
+    """Be a switch under way: who comes later waits for its turn."""
+    holder = vm.spawn(
+        "mkdir -p /run/vfiopt/lock && "
+        f"exec flock /run/vfiopt/lock/{GPU.address} sh -c 'echo locked; read -r end'"
+    )
+    holder.wait_for("locked")
+    return holder
+
+
+def wait_for_start(vm, command):
+    """Run a command, and come back when PID 1 has begun with its job."""
+    cursor = vm.journal_cursor()
+    process = vm.spawn(command)
+    watcher = vm.spawn(f"exec journalctl -f -o cat --after-cursor='{cursor}' -u '{UNIT}'")
+    watcher.wait_for("Starting")
+    watcher.stop()
+    return process
+
+
+@scenario(gpus=[GPU])
+def two_follow_one_job(vm):
+    """^C ends the following and not the job, which another one sees through."""
+    before = state(vm, GPU)
+    holder = hold_lock(vm)
+    first = wait_for_start(vm, "exec vfioptctl switch passthrough 01:00")
+    second = vm.spawn("exec vfioptctl switch --json passthrough 01:00")
+
+    vm.match(rf"{GPU.address} is being switched \(pid \d+\)", vm.sh("vfioptctl").out, "status")
+    vm.check(json.loads(vm.sh("vfioptctl --json").out)["gpus"][0]["job"]["pid"] > 0, "status as JSON")
+
+    first.signal(SIGINT)
+    first.wait(30, ok=INTERRUPTED)
+    vm.match(rf"^{UNIT} goes on; .*journalctl -f", first.err, "what the one who leaves is told")
+    vm.equal(state(vm, GPU), before, "functions")
+
+    holder.close_input()
+    second.wait(60, ok=0)
+    vm.match(rf"{GPU.address}: moved from host to passthrough in", second.err, "what the other one is told")
+    outcome, = json.loads(second.out)["gpus"]
+    vm.equal({k: outcome[k] for k in ("address", "from", "to", "result", "holders")},
+             {"address": GPU.address, "from": "host", "to": "passthrough", "result": "done", "holders": None},
+             "outcome")
+    vm.check(outcome["duration_usec"] > 0, "duration")
+    on_vfio(vm, GPU)
+    vm.sh("vfioptctl switch host")
+    clean(vm, GPU, before=before)
+
+
+@scenario(gpus=[GPU], files={
+    "/etc/systemd/system/blocker.service":
+        "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'read -r end </run/blocker'\n",
+    "/etc/systemd/system/vfiopt@.service.d/after.conf": "[Unit]\nAfter=blocker.service\n",
+})
+def job_that_has_not_begun(vm):
+    """^C takes a job back that still waits for another one."""
+    before = state(vm, GPU)
+    vm.sh("mkfifo /run/blocker && systemctl daemon-reload && systemctl start --no-block blocker.service")
+    monitor = vm.spawn("exec busctl monitor --match \"type='signal',member='JobNew'\" 2>&1")
+    monitor.wait_for("Monitoring")
+    process = vm.spawn("exec vfioptctl switch passthrough 01:00")
+    monitor.wait_for(UNIT)
+    process.signal(SIGINT)
+    process.wait(30, ok=INTERRUPTED)
+    vm.match(rf"^{UNIT} had not begun, and is cancelled", process.err, "what is told")
+    vm.equal(vm.sh("systemctl list-jobs --no-legend | grep vfiopt@ || true").out, "", "jobs")
+    monitor.stop()
+    vm.sh("echo end >/run/blocker")
+    clean(vm, GPU, before=before)
+
+
+@scenario(gpus=[GPU])
+def what_a_job_says(vm):
+    """Steps only if asked for; a refusal as with --direct; exit status and JSON alike."""
+    quiet = vm.sh("vfioptctl switch passthrough").err.splitlines()
+    vm.equal(len(quiet), 2, "lines of a switch")
+    loud = vm.sh("vfioptctl switch --verbose host").err.splitlines()
+    vm.check(len(loud) > 5, f"lines of a switch with its steps: {loud}")
+
+    vm.sh("nvidia-nodes")
+    holder = vm.spawn("exec hold /dev/nvidia0")
+    holder.wait_for("held")
+    direct = vm.sh("vfioptctl switch --direct --json passthrough", ok=BUSY)
+    job = vm.sh("vfioptctl switch --json passthrough", ok=BUSY)
+    vm.equal(job.err, direct.err, "refusal")
+    outcomes = [json.loads(result.out)["gpus"][0] for result in (direct, job)]
+    for outcome in outcomes:
+        outcome.pop("duration_usec")
+    vm.equal(outcomes[1], outcomes[0], "outcome")
+    vm.equal(outcomes[0]["result"], "busy", "result")
+    vm.match(rf"^{holder.pid} \(hold\) /dev/nvidia0$", outcomes[0]["holders"], "holders")
+    holder.stop()
