@@ -100,7 +100,7 @@ child_main(const ChildOptions *options, pid_t parent, int reply_fd, ChildFn fn, 
         _exit(r >= 0 ? 0 : -r > CHILD_ANSWER_MAX ? EIO : -r);
 }
 
-/* Take what is in the pipe. Return: 0 at its end, 1 while there may be more. */
+/* Take what is there. Return: 0 at its end, 1 while there may be more. */
 static int child_read_reply(int fd, ChildResult *result) {
         ssize_t k;
         char *more;
@@ -114,6 +114,9 @@ static int child_read_reply(int fd, ChildResult *result) {
         result->reply = more;
 
         k = read(fd, result->reply + result->n_reply, 4096);
+        /* A socket whose other end died with something unread in it: unix(7). */
+        if (k < 0 && errno == ECONNRESET)
+                k = 0;
         if (k < 0)
                 return -errno;
         result->n_reply += k;
@@ -121,26 +124,37 @@ static int child_read_reply(int fd, ChildResult *result) {
         return k > 0;
 }
 
-static int poll_until(struct pollfd *fds, size_t n, uint64_t deadline) {
+/* ppoll(2) until a time (CLOCK_MONOTONIC, microseconds). Return: as it does, or -errno. */
+int poll_until(struct pollfd *fds, size_t n, uint64_t deadline) {
         uint64_t now = monotonic_usec(), left = deadline > now ? deadline - now : 0;
         struct timespec ts = { .tv_sec = left / USEC_PER_SEC,
                 .tv_nsec = left % USEC_PER_SEC * 1000 };
         int n_ready;
 
         n_ready = ppoll(fds, n, &ts, NULL);
-        if (n_ready < 0 && errno != EINTR)
-                return -errno;
-        return n_ready;
+        return n_ready < 0 ? -errno : n_ready;
 }
 
-/* Wait until the child ended or the time is up. */
-static int child_wait(const ChildOptions *options,
-                int pidfd,
+/**
+ * child_wait() - wait until a child ended, or replied
+ * @options:    how long, and what else to watch
+ * @child:      which
+ * @reply_fd:   where it replies
+ * @until:      what to wait for
+ * @result:     what it replies is appended here
+ *
+ * Return: 0 if it came to that, CHILD_E_LATE if it had not when the time was up,
+ *         CHILD_E_DIED if it ended instead, negative error code on failure.
+ */
+int child_wait(const ChildOptions *options,
+                const Child *child,
                 int reply_fd,
-                uint64_t deadline,
+                ChildUntil until,
                 ChildResult *result) {
+        uint64_t start = monotonic_usec(), deadline = start + options->limit_usec;
+        uint64_t warning = options->warn ? start + options->warn_usec : UINT64_MAX;
         struct pollfd fds[] = {
-                { .fd = pidfd, .events = POLLIN },
+                { .fd = child->pidfd, .events = POLLIN },
                 { .fd = reply_fd, .events = POLLIN },
                 { .fd = options->watch_fd, .events = POLLIN },
         };
@@ -149,7 +163,7 @@ static int child_wait(const ChildOptions *options,
         for (;;) {
                 uint64_t moved = deadline;
 
-                r = poll_until(fds, ARRAY_SIZE(fds), deadline);
+                r = poll_until(fds, ARRAY_SIZE(fds), warning < deadline ? warning : deadline);
                 if (r < 0 && r != -EINTR)
                         return r;
 
@@ -159,10 +173,12 @@ static int child_wait(const ChildOptions *options,
                                 return r;
                         if (r == 0)
                                 fds[1].fd = -1;
+                        else if (until == CHILD_UNTIL_REPLY)
+                                return 0;
                         continue;
                 }
                 if (r > 0 && fds[0].revents)
-                        return 0;
+                        return until == CHILD_UNTIL_REPLY ? CHILD_E_DIED : 0;
                 if (r > 0 && fds[2].revents) {
                         r = fds[2].revents & POLLIN
                                         ? options->watch(options->watch_userdata, &moved)
@@ -174,13 +190,25 @@ static int child_wait(const ChildOptions *options,
                 }
                 if (monotonic_usec() >= deadline)
                         return CHILD_E_LATE;
+                if (monotonic_usec() >= warning) {
+                        options->warn(options->warn_userdata);
+                        warning = UINT64_MAX;
+                }
         }
 }
 
-static int child_reap(int pidfd, ChildResult *result) {
+/**
+ * child_reap() - take in how a child ended
+ * @child:      one that has ended
+ * @result:     gets the answer
+ *
+ * Return: 0 on success, CHILD_E_DIED if it ended without an answer, negative error
+ *         code on failure.
+ */
+int child_reap(const Child *child, ChildResult *result) {
         siginfo_t info = {};
 
-        if (waitid(P_PIDFD, pidfd, &info, WEXITED) < 0)
+        if (waitid(P_PIDFD, child->pidfd, &info, WEXITED) < 0)
                 return -errno;
         if (info.si_code != CLD_EXITED || info.si_status > CHILD_ANSWER_MAX)
                 return CHILD_E_DIED;
@@ -214,6 +242,35 @@ child_fork(const ChildOptions *options, int reply_fd, ChildFn fn, void *userdata
 }
 
 /**
+ * child_start() - begin with something that may block, in a child
+ * @ret:        the child; child_deinit() it
+ * @options:    file descriptors and guard; see child_run()
+ * @reply_fd:   where it replies; the child's copy
+ * @fn:         the work
+ * @userdata:   its argument
+ *
+ * Return: 0 on success, negative error code on failure; with @ret->pid, the child
+ *         was started nevertheless, and cannot be waited for.
+ */
+int child_start(Child *ret, const ChildOptions *options, int reply_fd, ChildFn fn, void *userdata) {
+        int r;
+
+        *ret = (Child) CHILD_NULL;
+        r = child_fork(options, reply_fd, fn, userdata, &ret->pid);
+        if (r < 0)
+                return r;
+
+        ret->pidfd = pidfd_open(ret->pid, 0);
+        return ret->pidfd < 0 ? -errno : 0;
+}
+
+/* Let go of a child, whether it lives or not. */
+void child_deinit(Child *child) {
+        closep(&child->pidfd);
+        *child = (Child) CHILD_NULL;
+}
+
+/**
  * child_run() - do something that may block, in a child
  * @options:    limits and file descriptors. With a `guard_fd` (a file of its own,
  *              open for writing), the child holds a record lock on it until its end.
@@ -227,7 +284,8 @@ child_fork(const ChildOptions *options, int reply_fd, ChildFn fn, void *userdata
  *         started or watched.
  */
 int child_run(const ChildOptions *options, ChildFn fn, void *userdata, ChildResult *ret) {
-        _cleanup_(closep) int pidfd = -1, reply = -1, reply_child = -1;
+        _cleanup_(closep) int reply = -1, reply_child = -1;
+        _cleanup_(child_deinit) Child child = CHILD_NULL;
         ChildResult result = {};
         uint64_t start = monotonic_usec();
         int r, pipe_fds[2];
@@ -237,19 +295,16 @@ int child_run(const ChildOptions *options, ChildFn fn, void *userdata, ChildResu
         reply = pipe_fds[0];
         reply_child = pipe_fds[1];
 
-        r = child_fork(options, reply_child, fn, userdata, &result.pid);
+        r = child_start(&child, options, reply_child, fn, userdata);
         if (r < 0)
                 return r;
+        result.pid = child.pid;
         closep(&reply_child);
         reply_child = -1;
 
-        pidfd = pidfd_open(result.pid, 0);
-        if (pidfd < 0)
-                return -errno;
-
-        r = child_wait(options, pidfd, reply, start + options->limit_usec, &result);
+        r = child_wait(options, &child, reply, CHILD_UNTIL_END, &result);
         if (r == 0)
-                r = child_reap(pidfd, &result);
+                r = child_reap(&child, &result);
         if (r < 0) {
                 free(result.reply);
                 return r;
@@ -258,71 +313,4 @@ int child_run(const ChildOptions *options, ChildFn fn, void *userdata, ChildResu
         result.usec = monotonic_usec() - start;
         *ret = result;
         return r;
-}
-
-/**
- * child_guard_test() - is a child at work under a guard?
- * @guard_fd:   the file, open for reading is enough
- * @ret_pid:    which process, or NULL; 0 if it is in another PID namespace
- *
- * Return: 0 if none is, CHILD_GUARD_E_HELD if one is, negative error code on failure.
- */
-int child_guard_test(int guard_fd, pid_t *ret_pid) {
-        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-
-        if (fcntl(guard_fd, F_GETLK, &lock) < 0)
-                return -errno;
-        if (lock.l_type == F_UNLCK)
-                return 0;
-        if (ret_pid)
-                *ret_pid = lock.l_pid > 0 ? lock.l_pid : 0;
-        return CHILD_GUARD_E_HELD;
-}
-
-/**
- * child_guard_wait() - wait until no child is at work under a guard
- * @guard_fd:   the file
- * @limit_usec: how long to wait at most
- * @ret_pid:    who still is, with CHILD_GUARD_E_HELD; may be NULL
- *
- * Return: 0 if none is at work (any more), CHILD_GUARD_E_HELD if one still is,
- *         negative error code on failure.
- */
-int child_guard_wait(int guard_fd, uint64_t limit_usec, pid_t *ret_pid) {
-        uint64_t deadline = monotonic_usec() + limit_usec;
-        pid_t pid = 0, again = 0;
-        int r;
-
-        for (;;) {
-                _cleanup_(closep) int pidfd = -1;
-                struct pollfd fds = { .events = POLLIN };
-
-                r = child_guard_test(guard_fd, &pid);
-                if (r <= 0)
-                        return r;
-                if (ret_pid)
-                        *ret_pid = pid;
-                if (pid == 0)
-                        return CHILD_GUARD_E_HELD;
-
-                pidfd = pidfd_open(pid, 0);
-                if (pidfd < 0 && errno == ESRCH)
-                        continue;
-                if (pidfd < 0)
-                        return -errno;
-
-                /* The number may have been given to another process in between. */
-                r = child_guard_test(guard_fd, &again);
-                if (r <= 0)
-                        return r;
-                if (again != pid)
-                        continue;
-
-                fds.fd = pidfd;
-                r = poll_until(&fds, 1, deadline);
-                if (r < 0 && r != -EINTR)
-                        return r;
-                if (r <= 0 && monotonic_usec() >= deadline)
-                        return CHILD_GUARD_E_HELD;
-        }
 }

@@ -25,6 +25,9 @@ typedef int (*ChildFn)(void *userdata, int reply_fd);
  */
 typedef int (*ChildWatchFn)(void *userdata, uint64_t *deadline_usec);
 
+/* Called once when the child has not come back after `warn_usec`. */
+typedef void (*ChildWarnFn)(void *userdata);
+
 typedef struct ChildOptions {
         uint64_t limit_usec; /* how long to wait for it, from now */
         const int *keep;     /* file descriptors that it keeps; all others are closed in it */
@@ -33,6 +36,9 @@ typedef struct ChildOptions {
         int watch_fd; /* -1 for none */
         ChildWatchFn watch;
         void *watch_userdata;
+        uint64_t warn_usec; /* from now */
+        ChildWarnFn warn;   /* may be NULL */
+        void *warn_userdata;
 } ChildOptions;
 
 #define CHILD_OPTIONS_NULL \
@@ -53,8 +59,33 @@ enum {
         CHILD_E_DIED, /* ended without an answer: killed, or crashed */
 };
 
+/* A child that was started. */
+typedef struct Child {
+        pid_t pid;
+        int pidfd;
+} Child;
+
+#define CHILD_NULL \
+        { .pidfd = -1 }
+
+/* What to wait for. */
+typedef enum ChildUntil {
+        CHILD_UNTIL_END,
+        CHILD_UNTIL_REPLY,
+} ChildUntil;
+
 int child_run(const ChildOptions *options, ChildFn fn, void *userdata, ChildResult *ret)
                 _warn_unused_result_;
+
+int child_start(Child *ret, const ChildOptions *options, int reply_fd, ChildFn fn, void *userdata)
+                _warn_unused_result_;
+int child_wait(const ChildOptions *options,
+                const Child *child,
+                int reply_fd,
+                ChildUntil until,
+                ChildResult *result) _warn_unused_result_;
+int child_reap(const Child *child, ChildResult *result) _warn_unused_result_;
+void child_deinit(Child *child);
 
 /* guards */
 
@@ -70,3 +101,5 @@ int child_guard_wait(int guard_fd, uint64_t limit_usec, pid_t *ret_pid) _warn_un
 /* clock */
 
 uint64_t monotonic_usec(void);
+struct pollfd;
+int poll_until(struct pollfd *fds, size_t n, uint64_t deadline) _warn_unused_result_;

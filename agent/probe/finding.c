@@ -59,3 +59,11 @@ bool findings_are_busy(const Findings *findings) {
                         return false;
         return findings->n > 0;
 }
+
+/* Whether the kernel hangs over it. */
+bool findings_are_stuck(const Findings *findings) {
+        for (size_t i = 0; i < findings->n; ++i)
+                if (findings->items[i].kind == FINDING_STUCK)
+                        return true;
+        return false;
+}

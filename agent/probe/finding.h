@@ -68,3 +68,4 @@ int findings_push(Findings *findings, FindingKind kind, Address function, Findin
                 _warn_unused_result_;
 bool finding_is_busy(const Finding *finding);
 bool findings_are_busy(const Findings *findings);
+bool findings_are_stuck(const Findings *findings);

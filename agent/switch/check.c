@@ -111,6 +111,15 @@ int check(SwitchContext *context, const PreflightInput *input, Findings *finding
         return r;
 }
 
+/* What a switch comes to that has these in its way. */
+SwitchResult check_result(const Findings *findings) {
+        if (findings->n == 0)
+                return SWITCH_DONE;
+        if (findings_are_stuck(findings))
+                return SWITCH_STUCK;
+        return findings_are_busy(findings) ? SWITCH_BUSY : SWITCH_PRECONDITION;
+}
+
 /**
  * commit() - remember where a GPU is, across reboots
  * @context:    of the switch

@@ -14,6 +14,7 @@
 int check(SwitchContext *context, const PreflightInput *input, Findings *findings)
                 _warn_unused_result_;
 int check_stuck(SwitchContext *context, const Gpu *gpu, Findings *findings) _warn_unused_result_;
+SwitchResult check_result(const Findings *findings);
 int commit(SwitchContext *context, const Gpu *gpu, Mode mode) _warn_unused_result_;
 
 enum {

@@ -149,7 +149,10 @@ static int find_origin(Facts *facts, Roots *roots, const Gpu *gpu, Mode to) {
         if (r < 0)
                 return r;
         unfinished = r != INTENT_E_MISSING;
-        facts->came_from_vfio = r == 0 && intent.from == MODE_PASSTHROUGH;
+        if (r == 0) {
+                unfinished = identity_equal(intent.identity, gpu->functions[0].identity);
+                facts->came_from_vfio = unfinished && intent.from == MODE_PASSTHROUGH;
+        }
 
         /* At home with nothing going on, what there is counts, and not what was once. */
         if (to == MODE_HOST || unfinished || gpu->mode != MODE_HOST) {

@@ -68,7 +68,9 @@ void notify_step(const Move *move, const Step *step, uint64_t usec) {
 
 /* Tell that findings are in the way. */
 void notify_findings(const Move *move, const Findings *findings, const char *phase) {
-        EventKind kind = findings_are_busy(findings) ? EVENT_BUSY : EVENT_PRECONDITION;
+        EventKind kind = findings_are_stuck(findings) ? EVENT_STUCK
+                        : findings_are_busy(findings) ? EVENT_BUSY
+                                                      : EVENT_PRECONDITION;
         _cleanup_(freep) char *reason = NULL, *holders = NULL;
         Event event = event_of(move, kind, phase);
 

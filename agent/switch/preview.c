@@ -62,15 +62,6 @@ static int preview_gpu(Preview *preview,
         return r < 0 ? r : preview_plan(preview, context, gpu, request->to);
 }
 
-static SwitchResult preview_result(const Preview *preview) {
-        for (size_t i = 0; i < preview->findings.n; ++i)
-                if (preview->findings.items[i].kind == FINDING_STUCK)
-                        return SWITCH_STUCK;
-        if (preview->findings.n == 0)
-                return SWITCH_DONE;
-        return findings_are_busy(&preview->findings) ? SWITCH_BUSY : SWITCH_PRECONDITION;
-}
-
 /**
  * switch_preview() - what would a switch do?
  * @context:    of the switch; run_fd and etc_fd may be missing
@@ -94,8 +85,8 @@ int switch_preview(SwitchContext *context,
 
         for (size_t i = 0; r == 0 && i < request->n_gpus; ++i) {
                 r = preview_gpu(&previews[i], context, request, request->gpus[i]);
-                if (preview_result(&previews[i]) > result)
-                        result = preview_result(&previews[i]);
+                if (check_result(&previews[i].findings) > result)
+                        result = check_result(&previews[i].findings);
         }
         if (r < 0) {
                 previews_free(previews, request->n_gpus);

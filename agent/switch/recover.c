@@ -15,9 +15,6 @@
 #include "record/stuck.h"
 #include "switch/recover.h"
 
-/* For a writer whose parent was killed: as long as we would have waited for our own. */
-#define LIMIT_WRITER_USEC (60 * USEC_PER_SEC)
-
 static int push_stuck(Findings *findings, const Stuck *stuck) {
         Finding *finding;
         int r;
@@ -53,13 +50,18 @@ static int look_for_stuck(const Move *move, Findings *findings) {
         return r;
 }
 
-/* A child may still write for a parent that was killed. */
+/* A child may still write for a parent that was killed: wait as long as for our own. */
 static int wait_for_writer(const Move *move, const Lock *lock, Findings *findings) {
         Stuck stuck = { .gpu = move->gpu->address, .function = move->gpu->address };
         struct timespec now;
         int r;
 
-        r = child_guard_wait(lock->guard_fd, LIMIT_WRITER_USEC, &stuck.pid);
+        r = child_guard_wait(lock->guard_fd, STEP_SLOW_USEC, &stuck.pid);
+        if (r == CHILD_GUARD_E_HELD) {
+                notify(move, EVENT_WARNING, "recover",
+                                "a switch was cut off while it wrote; waiting for that to end");
+                r = child_guard_wait(lock->guard_fd, STEP_LIMIT_USEC - STEP_SLOW_USEC, &stuck.pid);
+        }
         if (r <= 0)
                 return r;
 
@@ -107,6 +109,9 @@ static int finish(Move *move, const Lock *lock) {
                 return 0;
         case TRANSACTION_E_STUCK:
                 return RECOVER_E_STUCK;
+        case TRANSACTION_E_BUSY:
+        case TRANSACTION_E_PRECONDITION:
+                return RECOVER_E_BUSY;
         default:
                 return r < 0 ? r : RECOVER_E_FAILED;
         }
@@ -148,6 +153,14 @@ int recover(SwitchContext *context, const Lock *lock, Gpu *gpu, Mode wanted, Fin
                 r = reread(gpu, context->roots->sysfs);
         if (r)
                 return r;
+
+        /* What was begun with another card is not finished with this one. */
+        if (found == 0 && !identity_equal(intent.identity, gpu->functions[0].identity)) {
+                notify(&move, EVENT_WARNING, "recover",
+                                "another card is there than the one whose switch was cut off");
+                r = intent_remove(context->roots->run_fd, gpu->address);
+                return r < 0 ? r : 0;
+        }
 
         driver = gpu->functions[0].driver;
         if (driver && !driver_is_vfio(context->roots->sysfs, driver))

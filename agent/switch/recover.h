@@ -14,6 +14,7 @@ enum {
         _RECOVER_E_SUCCESS,
 
         RECOVER_E_STUCK,  /* a write still hangs in the kernel */
+        RECOVER_E_BUSY,   /* somebody uses it; it is back where it came from */
         RECOVER_E_FAILED, /* it could be neither finished nor undone */
 };
 

@@ -21,10 +21,15 @@ void step_result_deinit(StepResult *result) {
         *result = (StepResult) STEP_RESULT_NULL;
 }
 
-/* Close the groups that are held. */
-void step_context_release(StepContext *context) {
+static void release_groups(StepContext *context) {
         while (context->n_group_fds > 0)
                 closep(&context->group_fds[--context->n_group_fds]);
+}
+
+/* Close the groups that are held, and let the worker go. */
+void step_context_deinit(StepContext *context) {
+        release_groups(context);
+        worker_stop(&context->worker);
 }
 
 static int run_bind(StepContext *context, const Step *step, StepResult *result) {
@@ -51,8 +56,16 @@ static int run_probe(StepContext *context, const Step *step, StepResult *result)
         r = device_read_driver(context->roots->sysfs, step->function, &driver);
         if (r < 0 || driver)
                 return r;
-        return write_attribute(context, step, "bus/pci/drivers_probe",
+        r = write_attribute(context, step, "bus/pci/drivers_probe",
                         address_format(step->function, address), result);
+        if (r)
+                return r;
+
+        r = device_read_driver(context->roots->sysfs, step->function, &driver);
+        if (r < 0 || driver)
+                return r;
+        result->reason = strdup("no driver took it");
+        return result->reason ? STEP_E_NOTHING : -ENOMEM;
 }
 
 /* A setting is left alone where it is right: storing it takes the device lock. */
@@ -138,11 +151,13 @@ static int run_verify(StepContext *context, const Step *step, StepResult *result
  * @step:       which
  * @ret:        how it went; step_result_deinit() it, whatever the outcome
  *
- * Return: 0 on success, STEP_E_REFUSED, STEP_E_BUSY or STEP_E_LATE if it is not
- *         done, negative error code if that could not even be tried.
+ * Return: 0 on success, STEP_E_NOTHING if it is done and nothing came of it,
+ *         STEP_E_REFUSED, STEP_E_BUSY or STEP_E_LATE if it is not done, negative error
+ *         code if that could not even be tried.
  */
 int step_run(StepContext *context, const Step *step, StepResult *ret) {
         *ret = (StepResult) STEP_RESULT_NULL;
+        context->step = step;
 
         switch (step->kind) {
         case STEP_LOAD:
@@ -166,7 +181,7 @@ int step_run(StepContext *context, const Step *step, StepResult *ret) {
         case STEP_D3COLD:
                 return run_setting(context, step, "d3cold_allowed", ret);
         case STEP_RELEASE_GROUP:
-                step_context_release(context);
+                release_groups(context);
                 return 0;
         case _STEP_MAX:
                 break;

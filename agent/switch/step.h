@@ -4,14 +4,19 @@
 /*
  * Steps
  *
- * Carries out one step of a plan. What may block does so in a child, under the
- * guard of the GPU's lock and with a deadline.
+ * Carries out one step of a plan. What may block does so in a disposable
+ * worker, under the guard of the GPU's lock and with a deadline.
  */
 
 #include "kernel/module.h"
+#include "kernel/worker.h"
 #include "probe/preflight.h"
 #include "record/lock.h"
 #include "switch/plan.h"
+
+/* When a step that does not come back is told of, and when it is given up. */
+#define STEP_SLOW_USEC  (10 * USEC_PER_SEC)
+#define STEP_LIMIT_USEC (300 * USEC_PER_SEC)
 
 #define STEP_GROUPS_MAX 8
 
@@ -24,6 +29,10 @@ typedef struct StepContext {
         const PreflightInput *preflight; /* for STEP_CHECK */
         int group_fds[STEP_GROUPS_MAX];
         size_t n_group_fds;
+        Worker worker;                                  /* started when it is needed first */
+        const Step *step;                               /* the one that is under way */
+        void (*slow)(void *userdata, const Step *step); /* told when it takes long */
+        void *slow_userdata;
 } StepContext;
 
 typedef struct StepResult {
@@ -40,6 +49,7 @@ typedef struct StepResult {
 enum {
         _STEP_E_SUCCESS,
 
+        STEP_E_NOTHING, /* no driver matched, or its probe() failed: the kernel does not tell */
         STEP_E_REFUSED, /* the kernel refused, or the result is not what it should be */
         STEP_E_BUSY,    /* somebody uses the GPU */
         STEP_E_LATE,    /* the write did not come back in time, and may never */
@@ -47,4 +57,4 @@ enum {
 
 int step_run(StepContext *context, const Step *step, StepResult *ret) _warn_unused_result_;
 void step_result_deinit(StepResult *result);
-void step_context_release(StepContext *context);
+void step_context_deinit(StepContext *context);

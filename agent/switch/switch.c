@@ -90,6 +90,8 @@ static int item_enter(Item *item, Gpu *gpu, SwitchResult *result) {
                 worsen(result, SWITCH_STUCK);
         else if (r == RECOVER_E_FAILED)
                 worsen(result, SWITCH_FAILED);
+        else if (r == RECOVER_E_BUSY)
+                worsen(result, SWITCH_BUSY);
         return r < 0 ? r : 0;
 }
 
@@ -99,10 +101,7 @@ static int item_check(Item *item, SwitchResult *result) {
         r = check(item->move.context, &item->preflight, &item->findings);
         if (r < 0)
                 return r;
-        if (item->findings.n > 0)
-                worsen(result,
-                                findings_are_busy(&item->findings) ? SWITCH_BUSY
-                                                                   : SWITCH_PRECONDITION);
+        worsen(result, check_result(&item->findings));
         return 0;
 }
 
@@ -113,6 +112,8 @@ static SwitchResult result_of(int transaction) {
                 return SWITCH_DONE;
         case TRANSACTION_E_BUSY:
                 return SWITCH_BUSY;
+        case TRANSACTION_E_PRECONDITION:
+                return SWITCH_PRECONDITION;
         case TRANSACTION_E_STUCK:
                 return SWITCH_STUCK;
         default:
@@ -158,25 +159,30 @@ static void report_refusals(const Item *items, size_t n) {
                         notify_findings(&items[i].move, &items[i].findings, "check");
 }
 
-static void hold_signals(sigset_t *old) {
+/* What would end us: a request to end, or a terminal or pipe that went away. */
+static sigset_t ending_signals(void) {
         sigset_t set;
 
         sigemptyset(&set);
-        sigaddset(&set, SIGINT);
-        sigaddset(&set, SIGTERM);
         sigaddset(&set, SIGHUP);
+        sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGPIPE);
+        sigaddset(&set, SIGQUIT);
+        sigaddset(&set, SIGTERM);
+        return set;
+}
+
+static void hold_signals(sigset_t *old) {
+        sigset_t set = ending_signals();
+
         (void) sigprocmask(SIG_BLOCK, &set, old);
 }
 
 /* Who asked us to end meanwhile gets what he wanted: we are about to. */
 static void release_signals(const sigset_t *old) {
         const struct timespec now = {};
-        sigset_t pending;
+        sigset_t pending = ending_signals();
 
-        sigemptyset(&pending);
-        sigaddset(&pending, SIGINT);
-        sigaddset(&pending, SIGTERM);
-        sigaddset(&pending, SIGHUP);
         while (sigtimedwait(&pending, NULL, &now) > 0)
                 ;
         (void) sigprocmask(SIG_SETMASK, old, NULL);

@@ -12,106 +12,14 @@
  */
 
 #include <string.h>
-#include <time.h>
 
 #include "base/text.h"
-#include "kernel/child.h"
-#include "record/stuck.h"
+#include "switch/explain.h"
 #include "switch/facts.h"
+#include "switch/run.h"
 #include "switch/transaction.h"
 
-#define ADVICE                                                                                        \
-        "nothing more is written to it. It may come back when whoever uses it ends; if it does not, " \
-        "save your work, then systemctl reboot --force --force"
-
-/* What stopped a plan. */
-typedef struct Trouble {
-        const Step *step;
-        StepResult result;
-} Trouble;
-
-static uint64_t realtime_usec(void) {
-        struct timespec ts;
-
-        clock_gettime(CLOCK_REALTIME, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + ts.tv_nsec / 1000;
-}
-
-/* "could not bind 0000:01:00.2 to vfio-pci: No such device" */
-static char *trouble_format(const Trouble *trouble) {
-        _cleanup_(freep) char *what = NULL;
-
-        if (step_describe(trouble->step, &what) < 0)
-                return NULL;
-        return trouble->result.reason
-                        ? text_format("could not %s: %s", what, trouble->result.reason)
-                        : text_format("could not %s", what);
-}
-
-static int mark_stuck(const Transaction *transaction, const Trouble *trouble) {
-        Stuck stuck = {
-                .gpu = transaction->move->gpu->address,
-                .function = trouble->step->function,
-                .pid = trouble->result.pid,
-                .action = (char *) step_kind_to_string(trouble->step->kind),
-                .driver = trouble->step->value,
-                .since_usec = realtime_usec(),
-        };
-
-        return stuck_save(&stuck, transaction->move->context->roots->run_fd);
-}
-
-static bool is_notable(const Step *step) {
-        return step->kind == STEP_UNBIND || step->kind == STEP_BIND || step->kind == STEP_PROBE;
-}
-
-/*
- * Carry out a plan. Return: 0 if all of it is done; one of STEP_E_* with @trouble,
- * which then refers to a step of @plan. Never a negative error code.
- */
-static int
-run_plan(const Transaction *transaction, const Gpu *gpu, const Plan *plan, Trouble *trouble) {
-        Move *move = transaction->move;
-        StepContext context = {
-                .roots = move->context->roots,
-                .modules = move->context->modules,
-                .lock = transaction->lock,
-                .gpu = gpu,
-                .preflight = transaction->preflight,
-        };
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && i < plan->n_steps; ++i) {
-                const Step *step = &plan->steps[i];
-                StepResult result;
-
-                r = step_run(&context, step, &result);
-                /* Half-way there is no place to stop: an error of ours is undone like a refusal. */
-                if (r < 0) {
-                        free(result.reason);
-                        result.reason = strdup(strerror(-r));
-                        result.error = -r;
-                        r = STEP_E_REFUSED;
-                }
-                if (r == STEP_E_REFUSED && step->optional) {
-                        _cleanup_(freep) char *reason = NULL;
-
-                        reason = trouble_format(&(Trouble){ .step = step, .result = result });
-                        notify(move, EVENT_WARNING, step_kind_to_string(step->kind), reason);
-                        r = 0;
-                }
-                if (r > 0) {
-                        *trouble = (Trouble){ .step = step, .result = result };
-                        break;
-                }
-                if (r == 0 && is_notable(step))
-                        notify_step(move, step, result.usec);
-                step_result_deinit(&result);
-        }
-
-        step_context_release(&context);
-        return r;
-}
+#define NO_OVERRIDES "the kernel does not tell its overrides: something it does with it is stuck"
 
 /*
  * Everything is over, well or as before: what was written down is not needed any more.
@@ -147,7 +55,31 @@ static int find_holders(const Transaction *transaction, Trouble *trouble) {
         return r;
 }
 
-/* Bring the GPU back to where it came from. As run_plan(), but -ENODEV if it is gone. */
+/*
+ * On its way back to vfio the GPU leaves a host driver that has had it for a moment
+ * only. That driver may not be able to let go (kernel.md 1.5), or wait for a card that
+ * does not answer any more (1.8): then it has to stay there.
+ */
+static int may_leave_host(const PreflightInput *preflight, char **ret_reason) {
+        _cleanup_(freep) char *holders = NULL;
+        Findings findings = FINDINGS_NULL;
+        int r;
+
+        r = preflight_preconditions(preflight, &findings);
+        if (r >= 0 && findings.n > 0) {
+                r = explain_findings(
+                                &findings, preflight->gpu, preflight->to, ret_reason, &holders);
+                if (r >= 0)
+                        r = STEP_E_REFUSED;
+        }
+        findings_deinit(&findings);
+        return r;
+}
+
+/*
+ * Bring the GPU back to where it came from. As run_plan(), but -ENODEV if it is gone;
+ * @ret_reason says why not.
+ */
 static int roll_back(const Transaction *transaction, Trouble *trouble, char **ret_reason) {
         SwitchContext *context = transaction->move->context;
         Mode back = transaction->move->from == MODE_PASSTHROUGH ? MODE_PASSTHROUGH : MODE_HOST;
@@ -168,16 +100,21 @@ static int roll_back(const Transaction *transaction, Trouble *trouble, char **re
         way_back.preflight = &preflight;
 
         r = facts_init(&facts, context->roots, context->modules, &gpu, back);
+        if (r == FACTS_E_LATE) {
+                r = STEP_E_LATE;
+                *ret_reason = strdup(NO_OVERRIDES);
+        }
         if (r == 0)
                 r = facts_plan(&facts, context->roots->sysfs, &gpu, back, &plan);
-        else if (r > 0)
-                r = -ETIMEDOUT;
-        if (r == 0)
+        if (r == 0 && plan_unbinds_host(&plan, context->roots->sysfs))
+                r = may_leave_host(&preflight, ret_reason);
+        if (r == 0) {
                 r = run_plan(&way_back, &gpu, &plan, trouble);
-        if (r == STEP_E_LATE && mark_stuck(transaction, trouble) < 0)
-                r = -EIO;
-        if (r > 0)
-                *ret_reason = trouble_format(trouble);
+                if (r > 0)
+                        *ret_reason = trouble_format(trouble);
+                if (r == STEP_E_LATE && mark_stuck(transaction, trouble) < 0)
+                        r = -EIO;
+        }
 
         plan_deinit(&plan);
         facts_deinit(&facts);
@@ -198,7 +135,7 @@ static int give_up(const Transaction *transaction, int why, Trouble *trouble) {
                 r = mark_stuck(transaction, trouble);
                 if (r < 0)
                         return r;
-                advice = text_format("%s; " ADVICE, reason ?: "a write did not come back");
+                advice = text_format("%s; " STUCK_ADVICE, reason ?: "a write did not come back");
                 notify(transaction->move, EVENT_STUCK, phase, advice);
                 return TRANSACTION_E_STUCK;
         }
@@ -214,7 +151,8 @@ static int give_up(const Transaction *transaction, int why, Trouble *trouble) {
                 r = forget(transaction, back);
         if (r == 0 && why == STEP_E_BUSY) {
                 notify_findings(transaction->move, &trouble->result.findings, phase);
-                return TRANSACTION_E_BUSY;
+                return findings_are_busy(&trouble->result.findings) ? TRANSACTION_E_BUSY
+                                                                    : TRANSACTION_E_PRECONDITION;
         }
         if (r == 0) {
                 notify(transaction->move, EVENT_ROLLED_BACK, phase, reason);
@@ -224,7 +162,7 @@ static int give_up(const Transaction *transaction, int why, Trouble *trouble) {
         if (r < 0)
                 again = strdup(strerror(-r));
         both = text_format("%s; and on the way back: %s%s", reason ?: "it failed",
-                        again ?: "it failed", r == STEP_E_LATE ? "; " ADVICE : "");
+                        again ?: "it failed", r == STEP_E_LATE ? "; " STUCK_ADVICE : "");
         notify(transaction->move, r == STEP_E_LATE ? EVENT_STUCK : EVENT_ROLLBACK_FAILED, phase,
                         both);
         return r == STEP_E_LATE ? TRANSACTION_E_STUCK : TRANSACTION_E_BROKEN;
@@ -285,8 +223,12 @@ int transaction_run(const Transaction *transaction) {
         int r;
 
         r = facts_init(&facts, context->roots, context->modules, gpu, to);
-        if (r)
-                return r < 0 ? r : -ETIMEDOUT;
+        if (r == FACTS_E_LATE) {
+                notify(transaction->move, EVENT_STUCK, "check", NO_OVERRIDES "; " STUCK_ADVICE);
+                return TRANSACTION_E_STUCK;
+        }
+        if (r < 0)
+                return r;
 
         r = facts_plan(&facts, context->roots->sysfs, gpu, to, &plan);
         if (r == 0 && plan.n_steps == 0) {

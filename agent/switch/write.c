@@ -3,38 +3,43 @@
 /*
  * Writes
  *
- * The time limits follow what is known of the drivers: unbinding the USB-C
- * controller once took three minutes (kernel.md 1.16), all others answer within
- * seconds. When NVIDIA's driver says that it waits for its users, there is no
- * point in waiting long with it: they were not there a moment ago, and nothing we
- * do makes them go.
+ * Drivers answer within seconds. What takes longer is told, and waited for
+ * nevertheless: unbinding the USB-C controller once took three minutes (kernel.md
+ * 1.16), a card that does not wake up well takes its time, too, and to call
+ * something stuck is to ask for a reboot. Only when NVIDIA's driver says that it
+ * waits for its users, there is no point in waiting long with it: they were not
+ * there a moment ago, and nothing we do makes them go.
+ *
+ * One worker does all steps of a plan. To the first that does not come back it is
+ * left behind, and the plan ends there, so no write ever waits behind a stuck one.
  */
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/text.h"
-#include "kernel/child.h"
 #include "kernel/kmsg.h"
 #include "switch/write.h"
 
-#define LIMIT_WRITE_USEC  (60 * USEC_PER_SEC)
-#define LIMIT_SERIAL_USEC (240 * USEC_PER_SEC)
-#define LIMIT_LOAD_USEC   (120 * USEC_PER_SEC)
-#define LIMIT_USERS_USEC  (10 * USEC_PER_SEC)
+#define LIMIT_USERS_USEC (10 * USEC_PER_SEC)
 
-typedef struct Write {
-        Sysfs *sysfs;
-        Address address;
-        const char *path;
-        const char *value;
-        const char *override; /* read this back afterwards */
-        bool check_override;
-} Write;
+/* What the worker can do. */
+typedef enum Task {
+        TASK_WRITE,
+        TASK_OVERRIDE, /* and read it back */
+        TASK_PRESENCE,
+        TASK_LOAD,
+} Task;
 
-typedef struct Load {
-        Modules *modules;
-        const char *name;
-} Load;
+/* One task for it, sent up to the end of @value. */
+typedef struct Request {
+        Task task;
+        Address function;
+        char path[DEVICE_PATH_MAX];
+        char value[4096]; /* a page, as sysfs takes; empty to clear an override */
+} Request;
+
+static_assert(sizeof(Request) <= WORKER_REQUEST_MAX, "a request has to fit");
 
 typedef struct Watch {
         int fd;
@@ -65,70 +70,122 @@ static int watch_users(void *userdata, uint64_t *deadline_usec) {
         return r < 0 ? r : 0;
 }
 
-/* in the child */
+/* in the worker */
 
-static int do_write(void *userdata, int reply_fd _unused_) {
+static int do_override(Sysfs *sysfs, const Request *request) {
+        const char *wanted = *request->value ? request->value : NULL;
         _cleanup_(freep) char *override = NULL;
-        Write *write = userdata;
         int r;
 
-        r = sysfs_write(write->sysfs, write->path, write->value);
-        if (r < 0 || !write->check_override)
+        /* A write of nothing clears nothing (kernel.md 2.1). */
+        r = sysfs_write(sysfs, request->path, wanted ?: "\n");
+        if (r < 0)
                 return r;
 
         /* The value is racy against a match in flight: read it back (kernel.md 2.3). */
-        r = device_read_override(write->sysfs, write->address, &override);
+        r = device_read_override(sysfs, request->function, &override);
         if (r)
                 return r < 0 ? r : -ENODEV;
-        if (!override || !write->override)
-                return override || write->override ? -EAGAIN : 0;
-        return strcmp(override, write->override) ? -EAGAIN : 0;
+        if (!override || !wanted)
+                return override || wanted ? -EAGAIN : 0;
+        return strcmp(override, wanted) ? -EAGAIN : 0;
 }
 
-static int do_presence(void *userdata, int reply_fd _unused_) {
-        Write *write = userdata;
+static int do_presence(Sysfs *sysfs, const Request *request) {
         bool on_bus;
         int r;
 
-        r = device_is_on_bus(write->sysfs, write->address, &on_bus);
+        r = device_is_on_bus(sysfs, request->function, &on_bus);
         return r < 0 ? r : r == DEVICE_E_GONE || !on_bus ? -ENODEV : 0;
 }
 
-static int do_load(void *userdata, int reply_fd _unused_) {
-        Load *load = userdata;
+static int do_load(Modules *modules, const Request *request) {
         int r, e = 0;
 
-        r = modules_load(load->modules, load->name, &e);
+        r = modules_load(modules, request->value, &e);
         return r == MODULES_E_MISSING ? -ENOENT : r == MODULES_E_REFUSED ? -e : r;
+}
+
+static int work(void *userdata, const void *data, size_t n _unused_) {
+        const Request *request = data;
+        StepContext *context = userdata;
+        Sysfs *sysfs = context->roots->sysfs;
+
+        switch (request->task) {
+        case TASK_WRITE:
+                return sysfs_write(sysfs, request->path, request->value);
+        case TASK_OVERRIDE:
+                return do_override(sysfs, request);
+        case TASK_PRESENCE:
+                return do_presence(sysfs, request);
+        case TASK_LOAD:
+                return do_load(context->modules, request);
+        }
+        return -EINVAL;
 }
 
 /* in the parent */
 
-static int run_child(StepContext *context,
-                uint64_t limit,
-                Watch *watch,
-                ChildFn fn,
-                void *userdata,
-                StepResult *result) {
-        int root_fd = sysfs_root_fd(context->roots->sysfs), r;
+static int start_worker(StepContext *context) {
+        int root_fd = sysfs_root_fd(context->roots->sysfs);
         ChildOptions options = CHILD_OPTIONS_NULL;
-        ChildResult child = {};
 
-        options.limit_usec = limit;
+        if (worker_is_started(&context->worker))
+                return 0;
+
         options.keep = &root_fd;
         options.n_keep = 1;
         options.guard_fd = context->lock->guard_fd;
+        return worker_start(&context->worker, &options, work, context);
+}
+
+static int
+request_fill(Request *request, Task task, Address function, const char *path, const char *value) {
+        size_t n_path = strlen(path) + 1, n_value = strlen(value) + 1;
+
+        if (n_path > sizeof(request->path) || n_value > sizeof(request->value))
+                return -E2BIG;
+
+        memset(request, 0, offsetof(Request, value));
+        request->task = task;
+        request->function = function;
+        memcpy(request->path, path, n_path);
+        memcpy(request->value, value, n_value);
+        return 0;
+}
+
+static void warn_of_step(void *userdata) {
+        StepContext *context = userdata;
+
+        if (context->slow)
+                context->slow(context->slow_userdata, context->step);
+}
+
+static int ask(StepContext *context, Watch *watch, const Request *request, StepResult *result) {
+        size_t n = offsetof(Request, value) + strlen(request->value) + 1;
+        ChildOptions options = CHILD_OPTIONS_NULL;
+        ChildResult child = {};
+        int r;
+
+        r = start_worker(context);
+        if (r < 0)
+                return r;
+
+        options.limit_usec = STEP_LIMIT_USEC;
+        options.warn_usec = STEP_SLOW_USEC;
+        options.warn = warn_of_step;
+        options.warn_userdata = context;
         if (watch) {
                 options.watch_fd = watch->fd;
                 options.watch = watch_users;
                 options.watch_userdata = watch;
         }
-
-        r = child_run(&options, fn, userdata, &child);
-        free(child.reply);
+        child.pid = context->worker.child.pid;
+        r = worker_ask(&context->worker, &options, request, n, &child);
         result->usec = child.usec;
         result->pid = child.pid;
-        if (r == CHILD_E_LATE)
+        /* Also when it cannot be watched any more: whatever may still be written is not over. */
+        if (worker_is_busy(&context->worker))
                 return STEP_E_LATE;
         if (r == CHILD_E_DIED)
                 return step_refuse(result, 0, text_format("the writer was killed"));
@@ -139,43 +196,32 @@ static int run_child(StepContext *context,
         return 0;
 }
 
-static uint64_t limit_of(const StepContext *context, const Step *step) {
-        const Device *function = gpu_find_function(context->gpu, step->function);
-
-        return function && function->class >> 8 == PCI_CLASS_SERIAL ? LIMIT_SERIAL_USEC
-                                                                    : LIMIT_WRITE_USEC;
-}
-
 /* Write one attribute of the function, or of a driver for it. */
 int write_attribute(StepContext *context,
                 const Step *step,
                 const char *path,
                 const char *value,
                 StepResult *result) {
-        Write write = {
-                .sysfs = context->roots->sysfs,
-                .address = step->function,
-                .path = path,
-                .value = value,
-        };
+        Request request;
+        int r;
 
-        return run_child(context, limit_of(context, step), NULL, do_write, &write, result);
+        r = request_fill(&request, TASK_WRITE, step->function, path, value);
+        if (r < 0)
+                return r;
+        return ask(context, NULL, &request, result);
 }
 
 /* Set or clear driver_override, and read it back. */
 int write_override(StepContext *context, const Step *step, StepResult *result) {
         char path[DEVICE_PATH_MAX];
-        Write write = {
-                .sysfs = context->roots->sysfs,
-                .address = step->function,
-                .path = device_path(step->function, "driver_override", path),
-                /* A write of nothing clears nothing (kernel.md 2.1). */
-                .value = step->value ?: "\n",
-                .override = step->value,
-                .check_override = true,
-        };
+        Request request;
+        int r;
 
-        return run_child(context, limit_of(context, step), NULL, do_write, &write, result);
+        r = request_fill(&request, TASK_OVERRIDE, step->function,
+                        device_path(step->function, "driver_override", path), step->value ?: "");
+        if (r < 0)
+                return r;
+        return ask(context, NULL, &request, result);
 }
 
 /* Unbind, with an ear to the kernel log. */
@@ -183,14 +229,14 @@ int write_unbind(StepContext *context, const Step *step, StepResult *result) {
         char path[DEVICE_PATH_MAX], address[ADDRESS_STRING_MAX];
         _cleanup_(closep) int kmsg = -1;
         Watch watch = { .fd = -1 };
-        Write write = {
-                .sysfs = context->roots->sysfs,
-                .address = step->function,
-                .path = driver_path(step->value, "unbind", path),
-                .value = address_format(step->function, address),
-        };
+        Request request;
         int r;
 
+        r = request_fill(&request, TASK_WRITE, step->function,
+                        driver_path(step->value, "unbind", path),
+                        address_format(step->function, address));
+        if (r < 0)
+                return r;
         if (!strcmp(step->value, "nvidia")) {
                 r = kmsg_open(context->roots->dev_fd, false, &kmsg);
                 if (r < 0)
@@ -200,23 +246,28 @@ int write_unbind(StepContext *context, const Step *step, StepResult *result) {
                                 "Attempting to remove device %s with non-zero usage count",
                                 address);
         }
-        return run_child(context, limit_of(context, step), watch.fd >= 0 ? &watch : NULL, do_write,
-                        &write, result);
+        return ask(context, watch.fd >= 0 ? &watch : NULL, &request, result);
 }
 
 /* Load a module. */
 int write_load(StepContext *context, const Step *step, StepResult *result) {
-        Load load = { .modules = context->modules, .name = step->value };
+        Request request;
+        int r;
 
-        return run_child(context, LIMIT_LOAD_USEC, NULL, do_load, &load, result);
+        r = request_fill(&request, TASK_LOAD, step->function, "", step->value);
+        if (r < 0)
+                return r;
+        return ask(context, NULL, &request, result);
 }
 
 /* Whether the function still answers. It is woken up for that, which can take its time. */
 int read_presence(StepContext *context, const Step *step, StepResult *result) {
-        Write read = { .sysfs = context->roots->sysfs, .address = step->function };
+        Request request;
         int r;
 
-        r = run_child(context, LIMIT_WRITE_USEC, NULL, do_presence, &read, result);
+        r = request_fill(&request, TASK_PRESENCE, step->function, "", "");
+        if (r == 0)
+                r = ask(context, NULL, &request, result);
         if (r != STEP_E_REFUSED || result->error != ENODEV)
                 return r;
 

@@ -4,8 +4,8 @@
 /*
  * Writes
  *
- * The steps' way to the kernel: each in a child of its own, under the guard of
- * the GPU's lock, with a deadline. All return as step_run() does.
+ * The steps' way to the kernel: in a disposable worker, under the guard of the
+ * GPU's lock, each with a deadline. All return as step_run() does.
  */
 
 #include "switch/step.h"

@@ -7,8 +7,8 @@
  * open. Its result lies in shared memory, because it may be killed at any time.
  *
  * The product gives up a write after minutes. A test wants it given up as soon as it
- * waits, and not a moment earlier on a slow machine. Hence the linker wraps
- * child_run(), and the child tells through an event that it waits: time plays no part.
+ * waits, and not a moment earlier on a slow machine. Hence the linker wraps child_run()
+ * and its like for workers, and the child tells through an event that it waits: time plays no part.
  */
 
 #include <sys/eventfd.h>
@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 
 #include "harness.h"
-#include "kernel/child.h"
+#include "kernel/worker.h"
 
 struct Job {
         FakeTree *tree;
@@ -32,6 +32,10 @@ static bool is_impatient;
 
 int __real_child_run(const ChildOptions *, ChildFn, void *, ChildResult *);
 int __wrap_child_run(const ChildOptions *, ChildFn, void *, ChildResult *);
+int __real_worker_start(Worker *, const ChildOptions *, WorkerFn, void *);
+int __wrap_worker_start(Worker *, const ChildOptions *, WorkerFn, void *);
+int __real_worker_ask(Worker *, const ChildOptions *, const void *, size_t, ChildResult *);
+int __wrap_worker_ask(Worker *, const ChildOptions *, const void *, size_t, ChildResult *);
 int __real_child_guard_wait(int, uint64_t, pid_t *);
 int __wrap_child_guard_wait(int, uint64_t, pid_t *);
 
@@ -61,6 +65,43 @@ int __wrap_child_run(const ChildOptions *options, ChildFn fn, void *userdata, Ch
         machine_blocked_fd = -1;
         close(fd);
         return r;
+}
+
+/* The worker tells through the event too: it inherits it, and whoever asks watches it. */
+static int worker_fd = -1;
+
+int __wrap_worker_start(Worker *worker, const ChildOptions *options, WorkerFn fn, void *userdata) {
+        ChildOptions changed = *options;
+        int keep[8], r;
+
+        if (!is_impatient)
+                return __real_worker_start(worker, options, fn, userdata);
+
+        closep(&worker_fd);
+        worker_fd = eventfd(0, EFD_CLOEXEC);
+        assert_true(worker_fd >= 0);
+        assert_true(options->n_keep < ARRAY_SIZE(keep));
+        memcpy(keep, options->keep, options->n_keep * sizeof(*keep));
+        keep[changed.n_keep++] = worker_fd;
+        changed.keep = keep;
+        machine_blocked_fd = worker_fd;
+        r = __real_worker_start(worker, &changed, fn, userdata);
+        machine_blocked_fd = -1;
+        return r;
+}
+
+int __wrap_worker_ask(Worker *worker,
+                const ChildOptions *options,
+                const void *request,
+                size_t n_request,
+                ChildResult *ret) {
+        ChildOptions changed = *options;
+
+        if (is_impatient) {
+                changed.watch_fd = worker_fd;
+                changed.watch = give_up;
+        }
+        return __real_worker_ask(worker, &changed, request, n_request, ret);
 }
 
 int __wrap_child_guard_wait(int guard_fd, uint64_t limit, pid_t *ret_pid) {

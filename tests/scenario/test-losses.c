@@ -107,6 +107,49 @@ static void a_host_driver_that_refuses_leaves_the_card_safe_on_vfio(void **state
         fake_tree_free(tree);
 }
 
+/* Home again, the audio function fails, and the driver of the card cannot let go of it any more. */
+static void a_driver_that_cannot_let_go_is_not_asked_to_on_the_way_back(void **state _unused_) {
+        FakeTree *tree = scenario_machine(&machineries[0], MODE_HOST);
+        Outcome outcome;
+
+        fake_write(tree->root, "sys/module/nvidia/version", "550.163.01\n");
+        fake_write(tree->root, "sys/module/nvidia_drm/parameters/modeset", "Y\n");
+        faults_add(tree->machine, .kind = FAULT_PROBE, .driver = "snd_hda_intel", .error = -EIO);
+        outcome = scenario_switch(tree, MODE_HOST, GPU_A);
+        assert_int_equal(outcome.result, SWITCH_FAILED);
+        assert_true(scenario_was_told(&outcome, EVENT_ROLLBACK_FAILED));
+        assert_driver(tree, GPU_A, "nvidia");
+        assert_true(fake_exists(tree->root, "run/vfiopt/intent/" GPU_A ".json"));
+
+        faults_clear(tree->machine);
+        assert_int_equal(scenario_switch(tree, MODE_HOST, GPU_A).result, SWITCH_DONE);
+        assert_driver(tree, "0000:01:00.1", "snd_hda_intel");
+        fake_tree_free(tree);
+}
+
+/* Cut off half-way; then another card is put into the slot. */
+static void what_was_begun_with_one_card_is_not_finished_with_another(void **state _unused_) {
+        FakeTree *tree = scenario_machine(&machineries[0], MODE_PASSTHROUGH);
+        Outcome outcome;
+
+        faults_add(tree->machine, .kind = FAULT_KILL_BEFORE, .act = ACT_BIND);
+        assert_true(scenario_switch(tree, MODE_PASSTHROUGH, GPU_A).killed);
+        wait_for_children();
+        faults_clear(tree->machine);
+        fake_slot_remove(tree, GPU_A);
+        fake_gpu_add(tree, GPU_A, .group = 12, .device = 0x1e04, .driver = "nvidia");
+        writes_clear(tree->machine);
+
+        outcome = scenario_switch(tree, MODE_HOST, GPU_A);
+        assert_int_equal(outcome.result, SWITCH_DONE);
+        assert_true(scenario_was_told(&outcome, EVENT_WARNING));
+        assert_true(scenario_was_told(&outcome, EVENT_NOTHING));
+        assert_false(scenario_was_told(&outcome, EVENT_RECOVERED));
+        assert_int_equal(writes_count(tree->machine, ACT_ANY), 0);
+        assert_false(fake_exists(tree->root, "run/vfiopt/intent/" GPU_A ".json"));
+        fake_tree_free(tree);
+}
+
 static void a_card_that_neither_side_takes_keeps_its_fence(void **state _unused_) {
         FakeTree *tree = scenario_machine(&machineries[0], MODE_PASSTHROUGH);
         Outcome outcome;
@@ -133,6 +176,8 @@ int main(void) {
                 cmocka_unit_test(a_card_that_was_pulled_out_can_be_put_back),
                 cmocka_unit_test(a_function_that_vfio_refuses_takes_all_back),
                 cmocka_unit_test(a_host_driver_that_refuses_leaves_the_card_safe_on_vfio),
+                cmocka_unit_test(a_driver_that_cannot_let_go_is_not_asked_to_on_the_way_back),
+                cmocka_unit_test(what_was_begun_with_one_card_is_not_finished_with_another),
                 cmocka_unit_test(a_card_that_neither_side_takes_keeps_its_fence),
         };
 
