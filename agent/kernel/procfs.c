@@ -9,15 +9,19 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include "base/file.h"
 #include "base/text.h"
+#include "kernel/child.h"
 #include "kernel/procfs.h"
 
-/* include/linux/sched.h: PF_KTHREAD; the field of flags in stat is part of proc(5). */
+/* include/linux/sched.h: PF_*; the field of flags in stat is part of proc(5). */
+#define PROCESS_IS_ENDING        0x00000004U
 #define PROCESS_IS_KERNEL_THREAD 0x00200000U
 
 static int pids_push(pid_t **pids, size_t *n, size_t *n_allocated, pid_t pid) {
@@ -129,6 +133,24 @@ bool procfs_is_real(int proc_fd) {
         return fstatfs(proc_fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
 }
 
+/* State and flags. Return: 0, PROCFS_E_GONE, or a negative error code. */
+static int read_stat(int proc_fd, pid_t pid, char *ret_state, unsigned int *ret_flags) {
+        _cleanup_(freep) char *stat = NULL;
+        char path[PROCFS_PATH_MAX], *rest;
+        int r;
+
+        snprintf(path, sizeof(path), "%d/stat", pid);
+        r = file_read(proc_fd, path, 4096, &stat, NULL);
+        if (r)
+                return r == FILE_E_MISSING || r == -ESRCH ? PROCFS_E_GONE : r;
+
+        /* "pid (name) state ppid pgrp session tty tpgid flags", and a name may hold anything. */
+        rest = strrchr(stat, ')');
+        if (!rest || sscanf(rest, ") %c %*d %*d %*d %*d %*d %u", ret_state, ret_flags) != 2)
+                return -EBADMSG;
+        return 0;
+}
+
 /**
  * procfs_is_kernel_thread() - is this one of the kernel's own?
  * @proc_fd:    root of procfs
@@ -137,19 +159,48 @@ bool procfs_is_real(int proc_fd) {
  * Such a one has no files. Everybody may ask this, also who may not see files.
  */
 bool procfs_is_kernel_thread(int proc_fd, pid_t pid) {
-        _cleanup_(freep) char *stat = NULL;
-        char path[PROCFS_PATH_MAX];
         unsigned int flags;
-        char state, *rest;
+        char state;
 
-        snprintf(path, sizeof(path), "%d/stat", pid);
-        if (file_read(proc_fd, path, 4096, &stat, NULL))
-                return false;
+        return read_stat(proc_fd, pid, &state, &flags) == 0 && flags & PROCESS_IS_KERNEL_THREAD;
+}
 
-        /* "pid (name) state ppid pgrp session tty tpgid flags", and a name may hold anything. */
-        rest = strrchr(stat, ')');
-        if (!rest || sscanf(rest, ") %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2)
-                return false;
+/**
+ * procfs_wait_for_end() - wait for the end of a process that is ending
+ * @proc_fd:    root of procfs
+ * @pid:        process
+ * @limit_usec: how long at most
+ *
+ * A pidfd becomes readable when the last thread has become a zombie, which is behind
+ * the release of all files (kernel/exit.c: exit_notify()).
+ *
+ * Return: 0 if it has ended, or is not ending at all; PROCFS_E_LATE if it still is;
+ *         negative error code on failure.
+ */
+int procfs_wait_for_end(int proc_fd, pid_t pid, uint64_t limit_usec) {
+        uint64_t deadline = monotonic_usec() + limit_usec;
+        struct pollfd fds = { .events = POLLIN };
+        _cleanup_(closep) int pidfd = -1;
+        unsigned int flags;
+        char state;
+        int r;
 
-        return flags & PROCESS_IS_KERNEL_THREAD;
+        r = read_stat(proc_fd, pid, &state, &flags);
+        if (r)
+                return r == PROCFS_E_GONE ? 0 : r;
+        if (flags & PROCESS_IS_KERNEL_THREAD || (!(flags & PROCESS_IS_ENDING) && state != 'Z'))
+                return 0;
+        /* The number means nothing elsewhere. */
+        if (!procfs_is_real(proc_fd))
+                return state == 'Z' ? 0 : PROCFS_E_LATE;
+
+        pidfd = pidfd_open(pid, 0);
+        if (pidfd < 0)
+                return errno == ESRCH ? 0 : -errno;
+
+        fds.fd = pidfd;
+        do
+                r = poll_until(&fds, 1, deadline);
+        while (r == -EINTR);
+        return r < 0 ? r : r == 0 ? PROCFS_E_LATE : 0;
 }

@@ -15,6 +15,7 @@ enum {
         _PROCFS_E_SUCCESS,
 
         PROCFS_E_GONE, /* no such process (any more), or it has no threads to list */
+        PROCFS_E_LATE, /* it is ending, and has not come to its end in time */
 };
 
 /* What may be in "/proc/<number>/task/<number>/…". */
@@ -26,3 +27,4 @@ int procfs_list_threads(int proc_fd, pid_t pid, pid_t **ret_tids, size_t *ret_n)
 int procfs_count_threads(int proc_fd, pid_t pid, size_t *ret_n) _warn_unused_result_;
 bool procfs_is_real(int proc_fd);
 bool procfs_is_kernel_thread(int proc_fd, pid_t pid);
+int procfs_wait_for_end(int proc_fd, pid_t pid, uint64_t limit_usec) _warn_unused_result_;

@@ -15,6 +15,12 @@
  *    have to be fetched (fuse_getattr(), nfs_getattr()). Type and number of a
  *    device node are always there.
  *
+ *  * A process that ends gives up its memory and its table of files first, and only
+ *    then the files themselves (do_exit() in kernel/exit.c: exit_mm(), exit_files(),
+ *    exit_task_work()). In between it shows nothing and still uses everything. So one
+ *    that shows nothing is waited for, if it is ending: a moment, and if that is not
+ *    enough, it is not known what it has.
+ *
  *  * Threads usually share their files, but need not; and the first, which the
  *    process is named after, may have ended, and shows neither files nor memory
  *    then while the others go on. kcmp(2) tells which have files of their own;
@@ -34,6 +40,9 @@
 #include "base/file.h"
 #include "kernel/procfs.h"
 #include "probe/look.h"
+
+/* A process that ends is gone in less, unless a driver keeps it. */
+#define LIMIT_END_USEC (1 * USEC_PER_SEC)
 
 static const char vfio_device[] = "anon_inode:[vfio-device]";
 
@@ -160,8 +169,10 @@ static void look_at_files(Look *look, const char *path) {
                         const struct dirent64 *entry = (void *) (look->buffer + i);
 
                         i += entry->d_reclen;
-                        if (entry->d_name[0] != '.')
-                                look_at_file(look, fd, entry->d_name);
+                        if (entry->d_name[0] == '.')
+                                continue;
+                        look_at_file(look, fd, entry->d_name);
+                        look->has_files = true;
                 }
         if (n < 0)
                 look_failed(look, errno);
@@ -226,7 +237,7 @@ static bool share_files(pid_t a, pid_t b) {
  * The files of all threads that have a table of their own, and, where the first
  * thread has no memory any more, the memory as another one has it.
  */
-static int look_at_threads(Look *look, bool has_maps) {
+static int look_at_threads(Look *look, bool *has_maps) {
         _cleanup_(freep) pid_t *tids = NULL;
         char path[PROCFS_PATH_MAX];
         pid_t like = look->pid;
@@ -240,9 +251,9 @@ static int look_at_threads(Look *look, bool has_maps) {
                 look_failed(look, -r);
 
         for (size_t i = 0; i < n; ++i) {
-                if (!has_maps && tids[i] != look->pid) {
+                if (!*has_maps && tids[i] != look->pid) {
                         snprintf(path, sizeof(path), "%d/task/%d/maps", look->pid, tids[i]);
-                        has_maps = look_at_maps(look, path);
+                        *has_maps = look_at_maps(look, path);
                 }
                 if (share_files(like, tids[i]))
                         continue;
@@ -251,6 +262,17 @@ static int look_at_threads(Look *look, bool has_maps) {
                 look_at_files(look, path);
         }
         return 0;
+}
+
+/* One that shows nothing: has it nothing, or is it about to end? */
+static void look_at_end(Look *look) {
+        int r;
+
+        r = procfs_wait_for_end(look->proc_fd, look->pid, LIMIT_END_USEC);
+        if (r == PROCFS_E_LATE)
+                r = -ETIMEDOUT;
+        if (r < 0)
+                look_failed(look, -r);
 }
 
 /**
@@ -269,6 +291,7 @@ int look_at_process(Look *look, pid_t pid) {
 
         look->pid = pid;
         look->error = 0;
+        look->has_files = false;
         memset(look->seen, 0, look->nodes->n);
 
         r = procfs_count_threads(look->proc_fd, look->pid, &n_threads);
@@ -277,11 +300,15 @@ int look_at_process(Look *look, pid_t pid) {
 
         snprintf(path, sizeof(path), "%d/maps", look->pid);
         has_maps = look_at_maps(look, path);
-        /* A kernel thread, or a zombie. */
-        if (!has_maps && n_threads == 1 && look->error == 0)
-                return 0;
-
-        snprintf(path, sizeof(path), "%d/fd", look->pid);
-        look_at_files(look, path);
-        return n_threads > 1 ? look_at_threads(look, has_maps) : 0;
+        r = 0;
+        /* With neither it would be a kernel thread, a zombie, or about to be one. */
+        if (has_maps || n_threads != 1 || look->error != 0) {
+                snprintf(path, sizeof(path), "%d/fd", look->pid);
+                look_at_files(look, path);
+        }
+        if (n_threads > 1)
+                r = look_at_threads(look, &has_maps);
+        if (look->error == 0 && (!has_maps || !look->has_files))
+                look_at_end(look);
+        return r;
 }

@@ -22,6 +22,7 @@ typedef struct Look {
         const MapsFilter *filter;
         /* of the process at hand */
         pid_t pid;
+        bool has_files;      /* at least one */
         int error;           /* positive: something could not be seen, for this reason */
         unsigned char *seen; /* SEEN_*, for each node */
         char buffer[65536];

@@ -83,6 +83,10 @@ static const Words words_unknown_who = {
         "somebody uses @function@: @error@",
         "end the programs that may use it",
 };
+static const Words words_unknown_ending = {
+        "@who@ is ending, and may use it until then",
+        "try again when it has ended",
+};
 static const Words words_unknown_node = {
         "cannot tell who uses @node@: @error@",
         "try again",
@@ -100,6 +104,9 @@ static bool has_prefix(const char *s, const char *prefix) {
 
 /* What ends a process: the thing that it belongs to, else a signal. */
 static const char *remedy_for_process(const Finding *finding) {
+        /* The manager keeps files for others, such as a session's devices for logind. */
+        if (finding->pid == 1)
+                return "end the session or service that it keeps it for: loginctl";
         if (finding->session)
                 return "close it, or loginctl terminate-session @session@";
         if (has_suffix(finding->unit, ".service") && !has_prefix(finding->unit, "user@"))
@@ -132,6 +139,8 @@ static Words choose_words(const Finding *finding) {
         case FINDING_UNKNOWN:
                 if (finding->pid == 0)
                         return finding->node ? words_unknown_node : words_unknown_who;
+                if (finding->error == ETIMEDOUT)
+                        return words_unknown_ending;
                 chosen.remedy = remedy_for_unknown(finding);
                 break;
         case FINDING_STRANGER:

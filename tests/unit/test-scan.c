@@ -304,6 +304,40 @@ static void zombies_and_kernel_threads_hold_nothing(void **state) {
         waitpid(pid, NULL, 0);
 }
 
+/* A process as the kernel shows it without memory and files; @flags are PF_* */
+static void add_empty(FakeTree *tree, pid_t pid, char state, unsigned int flags) {
+        char path[FAKE_PATH_MAX];
+
+        fake_write(tree->root, fake_path(path, "proc/%d/maps", pid), "%s", "");
+        fake_make_dir(tree->root, fake_path(path, "proc/%d/fd", pid));
+        fake_make_dir(tree->root, fake_path(path, "proc/%d/task/%d", pid, pid));
+        fake_write(tree->root, fake_path(path, "proc/%d/stat", pid),
+                        "%d (a) b) %c 1 1 1 0 -1 %u 0 0 0\n", pid, state, flags);
+}
+
+static void who_is_ending_may_hold_anything(void **state) {
+        Fixture *fixture = *state;
+        FakeTree *tree = fake_tree_new();
+        Hits hits = HITS_NULL;
+
+        add_empty(tree, 11, 'R', 0x4);        /* ending */
+        add_empty(tree, 12, 'D', 0x404);      /* ending, in a driver */
+        add_empty(tree, 13, 'Z', 0x4);        /* over */
+        add_empty(tree, 14, 'S', 0x00200040); /* the kernel's own */
+        add_empty(tree, 15, 'I', 0x00200044); /* likewise, ending */
+        add_empty(tree, 16, 'S', 0x400);      /* has nothing, and lives */
+
+        assert_int_equal(scan_processes(&tree->roots, &fixture->nodes, false, &hits), 0);
+        assert_int_equal(hits.n, 2);
+        for (size_t i = 0; i < hits.n; ++i) {
+                assert_int_equal(hits.items[i].pid, 11 + i);
+                assert_int_equal(hits.items[i].error, ETIMEDOUT);
+                assert_null(hits.items[i].node);
+        }
+        hits_deinit(&hits);
+        fake_tree_free(tree);
+}
+
 /* Scan as nobody, who may look into none of ours. */
 static int scan_as_nobody(Fixture *fixture, pid_t pid) {
         Hits hits = HITS_NULL;
@@ -422,6 +456,7 @@ int main(void) {
                 scan_test(a_process_whose_first_thread_has_ended_is_found),
                 scan_test(our_own_process_is_left_out),
                 scan_test(zombies_and_kernel_threads_hold_nothing),
+                scan_test(who_is_ending_may_hold_anything),
                 scan_test(who_cannot_be_looked_into_is_reported),
                 scan_test(nothing_to_look_for_is_not_looked_for),
                 scan_test(a_missing_procfs_is_an_error),
