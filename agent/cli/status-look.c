@@ -10,6 +10,7 @@
 #include "cli/report.h"
 #include "cli/status.h"
 #include "model/override.h"
+#include "probe/preflight.h"
 
 /* Reading an override waits for a driver's probe() or remove() on older kernels. */
 #define LIMIT_OVERRIDES_USEC (USEC_PER_SEC / 2)
@@ -40,11 +41,25 @@ static int status_read_job(Status *status, const Roots *roots) {
         return lock_test(roots->run_fd, roots->proc_fd, status->gpu->address, &status->job);
 }
 
+/* Somebody else's unbind may hang as well as ours. */
+static int status_read_leaving(Status *status, const Roots *roots) {
+        bool leaving;
+        int r;
+
+        if (status->job.locked || status->job.writing)
+                return 0;
+
+        r = preflight_is_leaving(roots->proc_fd, status->gpu, &leaving);
+        if (r >= 0 && leaving)
+                status->is_stuck = true;
+        return r;
+}
+
 static int status_read_overrides(Status *status, Sysfs *sysfs) {
         char address[ADDRESS_STRING_MAX];
         int r;
 
-        if (status->is_stuck || status->job.writing)
+        if (status->is_stuck)
                 return 0;
 
         r = gpu_read_overrides(sysfs, status->gpu, LIMIT_OVERRIDES_USEC, &status->overrides);
@@ -72,6 +87,8 @@ int status_init(Status *status, Cli *cli, Ids *ids, const State *state, const Gp
 
         status_read_wish(status, state);
         r = status_read_job(status, cli->roots);
+        if (r >= 0)
+                r = status_read_leaving(status, cli->roots);
         if (r >= 0)
                 r = status_read_overrides(status, cli->roots->sysfs);
         if (r >= 0)

@@ -232,6 +232,30 @@ void nvidia_gpu_deinit(NvidiaGpu *gpu) {
 }
 
 /**
+ * nvidia_knows() - has the driver got this GPU?
+ * @proc_fd:    root of procfs
+ * @address:    of its display function
+ * @ret:        whether it lists it, which it does from the end of its probe() to the end
+ *              of its remove(): nv-procfs.c, nv_procfs_add_gpu() and _remove_gpu()
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int nvidia_knows(int proc_fd, Address address, bool *ret) {
+        char path[64], name[ADDRESS_STRING_MAX];
+
+        snprintf(path, sizeof(path), "driver/nvidia/gpus/%s", address_format(address, name));
+        if (faccessat(proc_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
+                if (errno != ENOENT && errno != ENOTDIR)
+                        return -errno;
+                *ret = false;
+                return 0;
+        }
+
+        *ret = true;
+        return 0;
+}
+
+/**
  * nvidia_is_started() - is the adapter started?
  * @sysfs:      where from
  * @address:    of the display function, bound to this driver

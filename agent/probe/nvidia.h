@@ -51,5 +51,6 @@ int nvidia_starts_on_probe(int proc_fd, bool *ret) _warn_unused_result_;
 
 int nvidia_gpu_init(NvidiaGpu *gpu, int proc_fd, Address address) _warn_unused_result_;
 void nvidia_gpu_deinit(NvidiaGpu *gpu);
+int nvidia_knows(int proc_fd, Address address, bool *ret) _warn_unused_result_;
 int nvidia_is_started(Sysfs *sysfs, Address address, bool *ret) _warn_unused_result_;
 int nvidia_is_retained(int proc_fd, const char *uuid, bool *ret) _warn_unused_result_;

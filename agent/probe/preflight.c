@@ -82,6 +82,23 @@ static int check_release(Sysfs *sysfs, const Gpu *gpu, Findings *findings) {
         return finding->detail ? 0 : -ENOMEM;
 }
 
+/**
+ * preflight_is_leaving() - is NVIDIA's driver about to let go of a GPU, perhaps for ever?
+ * @proc_fd:    root of procfs
+ * @gpu:        GPU, as it is now
+ * @ret:        the answer
+ *
+ * The driver link goes before remove() is called, and what the driver keeps for the GPU
+ * goes at its end (kernel.md 1.10, 2.9). Where nobody of ours is at work, it is somebody
+ * else's unbind, and it hangs.
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int preflight_is_leaving(int proc_fd, const Gpu *gpu, bool *ret) {
+        *ret = false;
+        return gpu->functions[0].driver ? 0 : nvidia_knows(proc_fd, gpu->address, ret);
+}
+
 /* Before a GPU leaves the host. */
 static int check_leaving(const PreflightInput *input, Findings *findings) {
         Sysfs *sysfs = input->roots->sysfs;
@@ -117,7 +134,14 @@ static int check_leaving(const PreflightInput *input, Findings *findings) {
  * Return: 0 on success, whatever was found; negative error code on failure.
  */
 int preflight_preconditions(const PreflightInput *input, Findings *findings) {
+        bool leaving;
         int r;
+
+        /* Then nothing else is asked: it might wait, too. */
+        r = preflight_is_leaving(input->roots->proc_fd, input->gpu, &leaving);
+        if (r < 0 || leaving)
+                return r < 0 ? r
+                             : findings_push(findings, FINDING_STUCK, input->gpu->address, NULL);
 
         r = bus_check(input->roots->sysfs, input->gpu, WAKE_LIMIT_USEC, findings);
         if (r >= 0)
@@ -182,8 +206,8 @@ static int find_holders(const PreflightInput *input, bool started, Findings *fin
  * @input:      which GPU, and where to
  * @findings:   where to add what is found
  *
- * Which drivers the functions have is looked at anew; what @input says of them may
- * be from before some of them moved.
+ * Which drivers the functions have is looked at anew, as is whether they can let go;
+ * what @input says of them may be from before some of them moved.
  *
  * Return: 0 on success, whatever was found; negative error code on failure.
  */
@@ -208,7 +232,9 @@ int preflight_holders(const PreflightInput *input, Findings *findings) {
         if (r < 0 || !on_nvidia)
                 return r;
 
-        r = check_cuda(roots->proc_fd, input->gpu, findings);
+        r = check_release(roots->sysfs, input->gpu, findings);
+        if (r >= 0)
+                r = check_cuda(roots->proc_fd, input->gpu, findings);
         if (r < 0 || !started || findings->n > n_before)
                 return r;
         return check_started(roots, input->gpu, findings);

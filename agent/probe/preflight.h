@@ -21,4 +21,5 @@ typedef struct PreflightInput {
 } PreflightInput;
 
 int preflight_preconditions(const PreflightInput *input, Findings *findings) _warn_unused_result_;
+int preflight_is_leaving(int proc_fd, const Gpu *gpu, bool *ret) _warn_unused_result_;
 int preflight_holders(const PreflightInput *input, Findings *findings) _warn_unused_result_;

@@ -48,7 +48,11 @@ int plan_push_optional(Plan *plan, StepKind kind, Address function, const char *
         return r;
 }
 
-/* Unbind what has a driver and wants another one, last function first. */
+/*
+ * Unbind what has a driver and wants another one, last function first. A sibling may
+ * take its time; so who uses the card is looked at anew before function 0 leaves the
+ * host, from which there is no way back.
+ */
 int plan_leave(Plan *plan, const PlanInput *input, bool vfio) {
         bool checked = false;
         int r;
@@ -58,7 +62,10 @@ int plan_leave(Plan *plan, const PlanInput *input, bool vfio) {
 
                 if (!function->driver || driver_is_vfio(input->sysfs, function->driver) != vfio)
                         continue;
-                if (!checked) {
+                if (!checked ||
+                                (i == 0 && !vfio &&
+                                                plan->steps[plan->n_steps - 1].kind ==
+                                                                STEP_UNBIND)) {
                         r = plan_push(plan, STEP_CHECK, input->gpu->address, NULL, NULL);
                         if (r < 0)
                                 return r;

@@ -118,6 +118,7 @@ static void the_fence_comes_first_and_function_0_leaves_last(void **state) {
                         "unbind .3 nvidia-gpu\n"
                         "unbind .2 xhci_hcd\n"
                         "unbind .1 snd_hda_intel\n"
+                        "check .0 -\n"
                         "unbind .0 nvidia\n"
                         "bind .0 vfio-pci\n"
                         "bind .1 vfio-pci\n"

@@ -617,6 +617,27 @@ static void interrupts_of_another_driver_say_nothing(void **state) {
         assert_holders(fixture, MODE_PASSTHROUGH, "");
 }
 
+static void a_gpu_that_somebody_elses_unbind_hangs_on_is_stuck(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12);
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "");
+        fake_write(fixture->tree->root, "proc/driver/nvidia/gpus/" GPU "/information", "%s", "");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "stuck .0 -;");
+        assert_preconditions(fixture, MODE_HOST, "stuck .0 -;");
+}
+
+static void whether_the_driver_can_let_go_is_asked_to_the_last(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12, .driver = "nvidia");
+        fake_write(fixture->tree->root, "sys/module/nvidia/version", "550.163.01\n");
+        assert_holders(fixture, MODE_PASSTHROUGH, "");
+        fake_write(fixture->tree->root, "sys/module/nvidia_drm/parameters/modeset", "Y\n");
+        assert_holders(fixture, MODE_PASSTHROUGH, "cannot-release .0 550.163.01;");
+        assert_holders(fixture, MODE_HOST, "");
+}
+
 int main(void) {
 #define preflight_test(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
         const struct CMUnitTest tests[] = {
@@ -653,6 +674,8 @@ int main(void) {
                 preflight_test(a_started_adapter_that_nobody_explains_is_busy),
                 preflight_test(drivers_are_looked_at_anew),
                 preflight_test(interrupts_of_another_driver_say_nothing),
+                preflight_test(a_gpu_that_somebody_elses_unbind_hangs_on_is_stuck),
+                preflight_test(whether_the_driver_can_let_go_is_asked_to_the_last),
         };
 
         return cmocka_run_group_tests_name("probe/preflight", tests, NULL, NULL);
