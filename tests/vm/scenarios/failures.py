@@ -215,3 +215,100 @@ def stopping_the_job_is_too_late(vm):
     on_vfio(vm, GPU)
     vm.equal([f for f in leftovers(vm) if "/origin/" not in f], [], "files in /run/vfiopt")
     vm.equal(VFIO, vm.driver(GPU.address), "driver")
+
+
+@scenario(gpus=[GPU])
+def holder_that_comes_while_siblings_leave(vm):
+    """A holder that comes while the audio function is being unbound: refused, and undone."""
+    before = state(vm, GPU)
+    vm.sh("nvidia-nodes")
+    watcher = strikes(vm, f"hold-unbind {GPU.addresses[1]} snd_hda_intel")
+    switch = vm.spawn("exec vfioptctl switch passthrough")
+    watcher.wait_for(f"hold-unbind {GPU.addresses[1]}")
+    holder = vm.spawn("exec hold /dev/nvidia0")
+    holder.wait_for("held")
+    vm.write(RULES, f"release {GPU.addresses[1]}")
+    result = switch.wait(60, ok=BUSY)
+    watcher.kill()
+    vm.match(r"hold.*/dev/nvidia0", result.err, "the culprit")
+    clean(vm, GPU, before=before)
+    holder.stop()
+
+
+@scenario(gpus=[GPU, SECOND])
+def unbind_of_somebody_else_that_hangs(vm):
+    """A script's own unbind hangs: known as stuck without a marker, refused, and over when it is."""
+    before = state(vm, GPU)
+    vm.sh("nvidia-nodes")
+    holder = vm.spawn("exec hold /dev/nvidia0")
+    holder.wait_for("held")
+    script = vm.spawn(f"echo {GPU.address} >/sys/bus/pci/drivers/nvidia/unbind")
+    vm.sh(f"while test -e /sys/bus/pci/devices/{GPU.address}/driver; do :; done")
+
+    vm.match("stuck", vm.sh("vfioptctl status").out, "the table")
+    during = state(vm, GPU)
+    for command in ("vfioptctl switch --direct", "systemctl start vfiopt@passthrough; vfioptctl switch"):
+        result = vm.sh(f"{command} passthrough:{GPU.address}", ok=STUCK)
+        vm.match(r"stuck.*reboot", result.err, "the advice")
+    vm.equal(state(vm, GPU), during, "functions after a refusal")
+    vm.sh(f"vfioptctl switch passthrough:{SECOND.address}")
+    on_vfio(vm, SECOND)
+
+    holder.stop()
+    script.wait(30)
+    vm.check("stuck" not in vm.sh("vfioptctl status").out, "it is not stuck any more")
+    vm.sh(f"echo {GPU.address} >/sys/bus/pci/drivers/nvidia/bind")
+    vm.equal(state(vm, GPU), before, "functions")
+    vm.sh(f"vfioptctl switch passthrough:{GPU.address}")
+    on_vfio(vm, GPU)
+
+
+@scenario(gpus=[GPU])
+def slow_step_is_told(vm):
+    """A driver takes eleven seconds: said so meanwhile, and waited for."""
+    vm.sh("modprobe pcifault")
+    vm.write(RULES, f"delay-unbind {GPU.addresses[1]} snd_hda_intel 11000")
+    result = vm.sh("vfioptctl switch passthrough")
+    vm.match(rf"unbind {GPU.addresses[1]} .*has not come back after 10 s", result.err, "what it says")
+    on_vfio(vm, GPU)
+
+
+@scenario(gpus=[GPU])
+def reader_that_goes_away(vm):
+    """Who reads what a switch says may go at any time: it comes to its end all the same."""
+    vm.sh("vfioptctl switch --direct --verbose passthrough 2>&1 | head -n 1")
+    on_vfio(vm, GPU)
+    vm.equal([f for f in leftovers(vm) if "/origin/" not in f], [], "files in /run/vfiopt")
+    vm.sh("vfioptctl switch --direct --verbose host 2>&1 | true")
+    vm.equal(leftovers(vm), [], "files in /run/vfiopt")
+
+
+@scenario(gpus=[GPU])
+def group_that_belongs_to_a_user(vm):
+    """A rule gave the node of the group to a user of virtual machines: it comes home all the same."""
+    before = state(vm, GPU)
+    vm.sh("systemctl start vfiopt@passthrough")
+    node = f"/dev/vfio/{vm.group(GPU.address)}"
+    vm.sh(f"chown alice {node} && chmod 0600 {node}")
+    vm.sh("systemctl start vfiopt@host")
+    clean(vm, GPU, before=before)
+
+
+@scenario(gpus=[GPU])
+def holder_that_is_ending(vm):
+    """Killed, and the driver takes its time to close what it had: it shows neither memory nor
+    files any more, and is waited for a moment, or said to be in the way."""
+    vm.sh("nvidia-nodes")
+    for milliseconds, code in ((500, 0), (4000, BUSY)):
+        vm.write("/sys/module/nvidia/parameters/stop_ms", str(milliseconds))
+        holder = vm.spawn("exec hold /dev/nvidia0")
+        holder.wait_for("held")
+        result = vm.sh(
+            f"kill -KILL {holder.pid}; while grep -q . /proc/{holder.pid}/maps; do :; done\n"
+            "exec vfioptctl switch --direct passthrough", ok=code)
+        if code == 0:
+            vm.sh("vfioptctl switch --direct host")
+    vm.match(rf"hold \(pid {holder.pid}\b.*is ending", result.err, "the culprit")
+    vm.sh(f"while test -e /proc/{holder.pid}; do :; done")
+    vm.sh("vfioptctl switch --direct passthrough")
+    on_vfio(vm, GPU)
