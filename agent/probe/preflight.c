@@ -235,6 +235,9 @@ int preflight_holders(const PreflightInput *input, Findings *findings) {
         r = check_release(roots->sysfs, input->gpu, findings);
         if (r >= 0)
                 r = check_cuda(roots->proc_fd, input->gpu, findings);
+        /* Whoever was about to end when the scan began has stopped it since. */
+        if (r >= 0 && started)
+                r = nvidia_is_started(roots->sysfs, input->gpu->address, &started);
         if (r < 0 || !started || findings->n > n_before)
                 return r;
         return check_started(roots, input->gpu, findings);

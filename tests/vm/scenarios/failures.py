@@ -288,7 +288,7 @@ def group_that_belongs_to_a_user(vm):
     """A rule gave the node of the group to a user of virtual machines: it comes home all the same."""
     before = state(vm, GPU)
     vm.sh("systemctl start vfiopt@passthrough")
-    node = f"/dev/vfio/{vm.group(GPU.address)}"
+    node, = vm.vfio_nodes()
     vm.sh(f"chown alice {node} && chmod 0600 {node}")
     vm.sh("systemctl start vfiopt@host")
     clean(vm, GPU, before=before)
