@@ -19,7 +19,7 @@
 #include "kernel/module.h"
 
 struct Modules {
-        struct kmod_ctx *kmod;
+        struct kmod_ctx *kmod; /* NULL until it is needed: it reads all of modprobe.d */
 };
 
 static void log_nothing(void *data _unused_,
@@ -35,7 +35,7 @@ static void list_unrefp(struct kmod_list **list) {
         kmod_module_unref_list(*list);
 }
 
-/* Open the index of the running kernel's modules. */
+/* The index of the running kernel's modules, to be opened by who asks it first. */
 int modules_new(Modules **ret_modules) {
         Modules *modules;
 
@@ -43,14 +43,18 @@ int modules_new(Modules **ret_modules) {
         if (!modules)
                 return -ENOMEM;
 
-        modules->kmod = kmod_new(NULL, NULL);
-        if (!modules->kmod) {
-                free(modules);
-                return -ENOMEM;
-        }
-        kmod_set_log_fn(modules->kmod, log_nothing, NULL);
-
         *ret_modules = modules;
+        return 0;
+}
+
+static int modules_open(Modules *modules) {
+        if (modules->kmod)
+                return 0;
+
+        modules->kmod = kmod_new(NULL, NULL);
+        if (!modules->kmod)
+                return -ENOMEM;
+        kmod_set_log_fn(modules->kmod, log_nothing, NULL);
         return 0;
 }
 
@@ -83,6 +87,9 @@ int modules_resolve(Modules *modules, const char *alias, char ***ret_names, size
         char **names;
         int r;
 
+        r = modules_open(modules);
+        if (r < 0)
+                return r;
         r = kmod_module_new_from_lookup(modules->kmod, alias, &all);
         if (r < 0)
                 return r == -ENOSYS || r == -ENOENT ? MODULES_E_MISSING : r;
@@ -130,6 +137,9 @@ int modules_load(Modules *modules, const char *name, int *ret_errno) {
         struct kmod_list *item;
         int r, refused = 0;
 
+        r = modules_open(modules);
+        if (r < 0)
+                return r;
         r = kmod_module_new_from_lookup(modules->kmod, name, &list);
         if (r < 0)
                 return r == -ENOSYS || r == -ENOENT ? MODULES_E_MISSING : r;
