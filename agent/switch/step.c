@@ -61,8 +61,9 @@ static int run_probe(StepContext *context, const Step *step, StepResult *result)
         if (r)
                 return r;
 
+        /* A sibling may well be one that nobody drives; a GPU should be of use. */
         r = device_read_driver(context->roots->sysfs, step->function, &driver);
-        if (r < 0 || driver)
+        if (r < 0 || driver || step->function.function != 0)
                 return r;
         result->reason = strdup("no driver took it");
         return result->reason ? STEP_E_NOTHING : -ENOMEM;

@@ -249,7 +249,7 @@ int write_unbind(StepContext *context, const Step *step, StepResult *result) {
         return ask(context, watch.fd >= 0 ? &watch : NULL, &request, result);
 }
 
-/* Load a module. */
+/* Load a module, or whatever there is for an alias, which may be nothing. */
 int write_load(StepContext *context, const Step *step, StepResult *result) {
         Request request;
         int r;
@@ -257,7 +257,12 @@ int write_load(StepContext *context, const Step *step, StepResult *result) {
         r = request_fill(&request, TASK_LOAD, step->function, "", step->value);
         if (r < 0)
                 return r;
-        return ask(context, NULL, &request, result);
+        r = ask(context, NULL, &request, result);
+        if (r != STEP_E_REFUSED || result->error != ENOENT || !strchr(step->value, ':'))
+                return r;
+
+        step_result_deinit(result);
+        return 0;
 }
 
 /* Whether the function still answers. It is woken up for that, which can take its time. */
