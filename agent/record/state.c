@@ -13,12 +13,16 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "record/state.h"
 #include "record/store.h"
 
 #define STATE_NAME     "state"
 #define STATE_VERSION  1U
 #define STATE_SIZE_MAX (1024U * 1024U)
+
+/* Who has set so many aside without looking at one has another problem. */
+#define STATE_ASIDE_MAX 1000U
 
 void state_deinit(State *state) {
         free(state->entries);
@@ -126,6 +130,54 @@ int state_save(const State *state, int etc_fd) {
         if (r >= 0)
                 r = file_replace(etc_fd, STATE_NAME, 0644, data, true);
         return r;
+}
+
+/*
+ * Never onto an existing file. Not every file system can promise that for a rename
+ * (ZFS before 2.2); for a second name all can, and a crash between the two calls
+ * leaves the file under both names.
+ */
+static int rename_to_free(int dir_fd, const char *from, const char *to) {
+        if (renameat2(dir_fd, from, dir_fd, to, RENAME_NOREPLACE) == 0)
+                return 0;
+        if (errno != EINVAL && errno != ENOSYS)
+                return -errno;
+        if (linkat(dir_fd, from, dir_fd, to, 0) < 0 || unlinkat(dir_fd, from, 0) < 0)
+                return -errno;
+        return 0;
+}
+
+/**
+ * state_set_aside() - give the state file another name, durably
+ * @etc_fd:     our directory in /etc
+ * @ret_name:   its new name in there, "state.damaged-N"; free() it
+ *
+ * For one that is not understood: it stays for who wants to know what was in it,
+ * and is in the way of nobody. N is the first from 1 that is free.
+ *
+ * Return: 0 on success, STATE_E_MISSING if there is no state file, negative error
+ *         code on failure.
+ */
+int state_set_aside(int etc_fd, char **ret_name) {
+        for (unsigned int i = 1; i <= STATE_ASIDE_MAX; ++i) {
+                _cleanup_(freep) char *name = text_format(STATE_NAME ".damaged-%u", i);
+                int r;
+
+                if (!name)
+                        return -ENOMEM;
+
+                r = rename_to_free(etc_fd, STATE_NAME, name);
+                if (r == -EEXIST)
+                        continue;
+                if (r < 0)
+                        return r == -ENOENT ? STATE_E_MISSING : r;
+                if (fsync(etc_fd) < 0)
+                        return -errno;
+
+                *ret_name = TAKE_PTR(name);
+                return 0;
+        }
+        return -EEXIST;
 }
 
 /* What is remembered of the GPU at an address, or NULL. */

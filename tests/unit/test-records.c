@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/text.h"
 #include "record/intent.h"
 #include "record/origin.h"
@@ -19,6 +20,20 @@
 #include "record/stuck.h"
 
 #define GPU "0000:01:00.0"
+
+int __real_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned int flags);
+int __wrap_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned int flags);
+
+/* Fail so, as a file system does that cannot rename without replacing; 0: be a good one. */
+static int rename_error;
+
+int __wrap_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned int flags) {
+        if (rename_error > 0) {
+                errno = rename_error;
+                return -1;
+        }
+        return __real_renameat2(from_fd, from, to_fd, to, flags);
+}
 
 static const Address address = { .bus = 1 };
 static const Identity identity = { 0x10de, 0x2204, 0x1043, 0x89e5 };
@@ -217,6 +232,71 @@ static void a_state_file_is_replaced_whole(void **state) {
         state_deinit(&before);
 }
 
+static void assert_content(FakeTree *tree, const char *name, const char *expected) {
+        _cleanup_(freep) char *data = NULL;
+
+        assert_int_equal(file_read(tree->roots.etc_fd, name, 4096, &data, NULL), 0);
+        assert_string_equal(data, expected);
+}
+
+static void check_setting_aside(FakeTree *tree) {
+        _cleanup_(freep) char *first = NULL, *second = NULL, *none = NULL;
+        int etc_fd = tree->roots.etc_fd;
+        State loaded;
+
+        assert_int_equal(state_set_aside(etc_fd, &none), STATE_E_MISSING);
+        assert_null(none);
+
+        /* What is there already, of whatever kind, stays. */
+        write_file(etc_fd, "state.damaged-1", "older");
+        assert_int_equal(symlinkat("nowhere", etc_fd, "state.damaged-2"), 0);
+        assert_int_equal(mkdirat(etc_fd, "state.damaged-4", 0755), 0);
+
+        write_file(etc_fd, "state", "damaged");
+        assert_int_equal(state_set_aside(etc_fd, &first), 0);
+        assert_string_equal(first, "state.damaged-3");
+        assert_int_equal(state_load(&loaded, etc_fd), STATE_E_MISSING);
+
+        write_file(etc_fd, "state", "{\"version\":2,\"gpus\":[]}");
+        assert_int_equal(state_set_aside(etc_fd, &second), 0);
+        assert_string_equal(second, "state.damaged-5");
+        assert_int_equal(state_set_aside(etc_fd, &none), STATE_E_MISSING);
+        assert_null(none);
+
+        assert_content(tree, "state.damaged-1", "older");
+        assert_content(tree, "state.damaged-3", "damaged");
+        assert_content(tree, "state.damaged-5", "{\"version\":2,\"gpus\":[]}");
+}
+
+static void a_state_file_is_set_aside_under_a_free_name(void **state) {
+        check_setting_aside(*state);
+}
+
+static void nothing_is_overwritten_where_a_rename_cannot_promise_it(void **state) {
+        rename_error = EINVAL;
+        check_setting_aside(*state);
+        rename_error = 0;
+}
+
+static void a_state_file_that_cannot_be_set_aside_stays(void **state) {
+        FakeTree *tree = *state;
+        char *none = NULL, name[32];
+
+        write_file(tree->roots.etc_fd, "state", "damaged");
+        rename_error = EROFS;
+        assert_int_equal(state_set_aside(tree->roots.etc_fd, &none), -EROFS);
+        rename_error = 0;
+        assert_content(tree, "state", "damaged");
+
+        for (unsigned int i = 1; i <= 1000; ++i) {
+                snprintf(name, sizeof(name), "state.damaged-%u", i);
+                write_file(tree->roots.etc_fd, name, "older");
+        }
+        assert_int_equal(state_set_aside(tree->roots.etc_fd, &none), -EEXIST);
+        assert_null(none);
+        assert_content(tree, "state", "damaged");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 tree_test(an_intent_comes_back_as_it_was_written),
@@ -226,6 +306,9 @@ int main(void) {
                 tree_test(a_state_comes_back_sorted_out_by_address),
                 tree_test(a_state_that_is_not_understood_is_left_alone),
                 tree_test(a_state_file_is_replaced_whole),
+                tree_test(a_state_file_is_set_aside_under_a_free_name),
+                tree_test(nothing_is_overwritten_where_a_rename_cannot_promise_it),
+                tree_test(a_state_file_that_cannot_be_set_aside_stays),
         };
 
         return cmocka_run_group_tests_name("record", tests, NULL, NULL);
