@@ -22,6 +22,7 @@ LAYERS = {
 }
 
 LIBRARIES = {
+    "ini.h": {"record/config-ini.c"},
     "json-c/": {"base/json.c"},
     "libkmod.h": {"kernel/module.c"},
     "pci/pci.h": {"kernel/ids.c"},
