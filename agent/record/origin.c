@@ -15,13 +15,16 @@
 
 #define FOLDER "origin"
 
+static void origin_function_deinit(OriginFunction *function) {
+        free(function->driver);
+        free(function->override);
+        free(function->power_control);
+        free(function->d3cold_allowed);
+}
+
 void origin_deinit(Origin *origin) {
-        for (size_t i = 0; i < origin->n_functions; ++i) {
-                free(origin->functions[i].driver);
-                free(origin->functions[i].override);
-                free(origin->functions[i].power_control);
-                free(origin->functions[i].d3cold_allowed);
-        }
+        for (size_t i = 0; i < origin->n_functions; ++i)
+                origin_function_deinit(&origin->functions[i]);
         free(origin->functions);
         *origin = (Origin){};
 }
@@ -208,6 +211,36 @@ int origin_save(const Origin *origin, int run_fd) {
         if (r >= 0)
                 r = store_save(run_fd, FOLDER, origin->address, record);
         return r;
+}
+
+/**
+ * origin_drop_idle() - forget functions that had no driver
+ * @origin:     what is remembered
+ * @run_fd:     our directory in /run
+ *
+ * What has no driver before the first module was loaded may have got one later: that is
+ * nothing to go back to.
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int origin_drop_idle(Origin *origin, int run_fd) {
+        size_t n = 0;
+        int r;
+
+        for (size_t i = 0; i < origin->n_functions; ++i) {
+                OriginFunction *function = &origin->functions[i];
+
+                if (function->driver)
+                        origin->functions[n++] = *function;
+                else
+                        origin_function_deinit(function);
+        }
+        origin->n_functions = n;
+        if (n > 0)
+                return origin_save(origin, run_fd);
+
+        r = origin_forget(run_fd, origin->address);
+        return r < 0 ? r : 0;
 }
 
 /* Forget it. Return: 0, ORIGIN_E_MISSING if there was nothing, or a negative error code. */

@@ -40,4 +40,5 @@ const OriginFunction *origin_find(const Origin *origin, Address address);
 
 int origin_load(Origin *origin, int run_fd, const Gpu *gpu) _warn_unused_result_;
 int origin_save(const Origin *origin, int run_fd) _warn_unused_result_;
+int origin_drop_idle(Origin *origin, int run_fd) _warn_unused_result_;
 int origin_forget(int run_fd, Address gpu) _warn_unused_result_;

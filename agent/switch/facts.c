@@ -199,7 +199,8 @@ int facts_init(Facts *facts, Roots *roots, Modules *modules, const Gpu *gpu, Mod
                 r = find_origin(facts, roots, gpu, to);
         if (r == 0 && to == MODE_PASSTHROUGH)
                 r = find_vfio_driver(facts, roots->sysfs, modules, gpu);
-        if (r == 0 && to == MODE_HOST && !facts->has_origin)
+        if (r == 0 && to == MODE_HOST &&
+                        !(facts->has_origin && origin_find(&facts->origin, gpu->address)))
                 r = find_host_driver(facts, roots->sysfs, modules, gpu);
         if (r)
                 facts_deinit(facts);

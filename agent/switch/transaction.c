@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "record/pin.h"
 #include "switch/explain.h"
 #include "switch/facts.h"
 #include "switch/run.h"
@@ -33,6 +34,33 @@ static int forget(const Transaction *transaction, Mode where) {
         if (r >= 0 && where == MODE_HOST)
                 r = origin_forget(run_fd, gpu);
         return r < 0 ? r : 0;
+}
+
+/*
+ * Have udev do the right thing with functions that appear from now on. That is a help, and
+ * no condition. Before a GPU goes home, since a rule that is run again meanwhile (udevadm
+ * trigger) would reserve it again; but after it has come to vfio.
+ */
+static void pin(const Transaction *transaction, const Gpu *gpu, const char *vfio_driver) {
+        Move *move = transaction->move;
+        int run_fd = move->context->roots->run_fd, r = 0;
+
+        for (size_t i = 0; i < gpu->n_functions; ++i)
+                error_gather(&r,
+                                pin_set(run_fd, &gpu->functions[i],
+                                                i == 0 && vfio_driver ? vfio_driver : "vfio-pci"));
+        if (r < 0)
+                notify(move, EVENT_WARNING, "pin", strerror(-r));
+}
+
+static void unpin(const Transaction *transaction, const Gpu *gpu) {
+        Move *move = transaction->move;
+        int r = 0;
+
+        for (size_t i = 0; i < gpu->n_functions; ++i)
+                error_gather(&r, pin_clear(move->context->roots->run_fd, &gpu->functions[i]));
+        if (r < 0)
+                notify(move, EVENT_WARNING, "pin", strerror(-r));
 }
 
 /* A holder that only an errno showed (EBUSY of the group node): look who it is. */
@@ -114,6 +142,8 @@ static int roll_back(const Transaction *transaction, Trouble *trouble, char **re
                         *ret_reason = trouble_format(trouble);
                 if (r == STEP_E_LATE && mark_stuck(transaction, trouble) < 0)
                         r = -EIO;
+                if (r == 0 && back == MODE_PASSTHROUGH)
+                        pin(transaction, &gpu, facts.vfio_driver);
         }
 
         plan_deinit(&plan);
@@ -184,7 +214,7 @@ static int write_down(const Transaction *transaction, const Facts *facts) {
         return r < 0 ? r : intent_save(&intent, run_fd);
 }
 
-static int run_noted(const Transaction *transaction, const Facts *facts, const Plan *plan) {
+static int run_noted(const Transaction *transaction, Facts *facts, const Plan *plan) {
         Move *move = transaction->move;
         Trouble trouble = {};
         int r;
@@ -197,7 +227,9 @@ static int run_noted(const Transaction *transaction, const Facts *facts, const P
         r = run_plan(transaction, move->gpu, plan, &trouble);
         if (r > 0)
                 r = give_up(transaction, r, &trouble);
-        else if (r == 0)
+        else if (r == 0 && move->trigger == TRIGGER_BOOT && facts->fresh_origin)
+                r = origin_drop_idle(&facts->origin, move->context->roots->run_fd);
+        if (r == 0)
                 r = forget(transaction, move->to);
         step_result_deinit(&trouble.result);
         return r;
@@ -231,6 +263,8 @@ int transaction_run(const Transaction *transaction) {
                 return r;
 
         r = facts_plan(&facts, context->roots->sysfs, gpu, to, &plan);
+        if (r == 0 && to == MODE_HOST)
+                unpin(transaction, gpu);
         if (r == 0 && plan.n_steps == 0) {
                 r = forget(transaction, to);
                 if (r == 0)
@@ -238,6 +272,8 @@ int transaction_run(const Transaction *transaction) {
         } else if (r == 0) {
                 r = run_noted(transaction, &facts, &plan);
         }
+        if (to == MODE_PASSTHROUGH && (r == 0 || r == TRANSACTION_E_NOTHING))
+                pin(transaction, gpu, facts.vfio_driver);
 
         plan_deinit(&plan);
         facts_deinit(&facts);

@@ -17,6 +17,7 @@
 
 #include "harness.h"
 #include "kernel/worker.h"
+#include "record/pin.h"
 
 struct Job {
         FakeTree *tree;
@@ -284,9 +285,19 @@ static void build_shared(FakeTree *tree) {
         fake_gpu_add(tree, GPU_B, .functions = 2, .group = 12, .driver = "nvidia");
 }
 
-/* A card that was on vfio-pci before anybody looked: nobody knows what it was like at home. */
+/*
+ * A card that was on vfio-pci before anybody looked: nobody knows what it was like at home.
+ * Whoever looked at boot has pinned it.
+ */
 static void build_born(FakeTree *tree) {
+        Address address = { .bus = 1 };
+        Gpu gpu;
+
         fake_gpu_add(tree, GPU_A, .group = 12, .driver = "vfio-pci");
+        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
+        for (size_t i = 0; i < gpu.n_functions; ++i)
+                assert_int_equal(pin_set(tree->roots.run_fd, &gpu.functions[i], "vfio-pci"), 0);
+        gpu_deinit(&gpu);
 }
 
 const Machinery machineries[] = {

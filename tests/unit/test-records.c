@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "record/intent.h"
 #include "record/origin.h"
+#include "record/pin.h"
 #include "record/state.h"
 #include "record/stuck.h"
 
@@ -144,6 +145,57 @@ static void an_origin_comes_back_with_what_was_there_and_what_was_not(void **sta
 
         assert_int_equal(origin_forget(tree->roots.run_fd, address), 0);
         assert_int_equal(origin_forget(tree->roots.run_fd, address), ORIGIN_E_MISSING);
+}
+
+static void who_had_no_driver_at_boot_is_forgotten(void **state) {
+        char *overrides[] = { NULL, NULL, NULL, NULL };
+        FakeTree *tree = *state;
+        Origin origin;
+        Gpu gpu;
+
+        fake_gpu_add(tree, GPU, .group = 12);
+        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
+        assert_int_equal(origin_init(&origin, fake_sysfs(tree), &gpu, overrides), 0);
+        assert_int_equal(origin_save(&origin, tree->roots.run_fd), 0);
+        free(origin.functions[1].driver);
+        origin.functions[1].driver = strdup("snd_hda_intel");
+
+        /* One is left, */
+        assert_int_equal(origin_drop_idle(&origin, tree->roots.run_fd), 0);
+        origin_deinit(&origin);
+        assert_int_equal(origin_load(&origin, tree->roots.run_fd, &gpu), 0);
+        assert_int_equal(origin.n_functions, 1);
+        assert_string_equal(origin.functions[0].driver, "snd_hda_intel");
+
+        /* or none. */
+        free(origin.functions[0].driver);
+        origin.functions[0].driver = NULL;
+        assert_int_equal(origin_drop_idle(&origin, tree->roots.run_fd), 0);
+        origin_deinit(&origin);
+        assert_int_equal(origin_load(&origin, tree->roots.run_fd, &gpu), ORIGIN_E_MISSING);
+        gpu_deinit(&gpu);
+}
+
+static void a_pin_is_for_one_card_at_one_address(void **state) {
+        const char *name = "run/vfiopt/pins/" GPU "-0x10de-0x2d04-0x1043-0x5678";
+        FakeTree *tree = *state;
+        char line[128];
+        Gpu gpu;
+
+        fake_gpu_add(tree, GPU, .group = 12);
+        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
+        assert_int_equal(pin_clear(tree->roots.run_fd, &gpu.functions[0]), 0);
+        assert_int_equal(pin_set(tree->roots.run_fd, &gpu.functions[0], "vfio-pci"), 0);
+        assert_true(fake_read(tree->root, name, line, sizeof(line)));
+        assert_string_equal(line, "VFIOPT_DRIVER=vfio-pci");
+
+        gpu.functions[0].identity.device ^= 1;
+        assert_int_equal(pin_clear(tree->roots.run_fd, &gpu.functions[0]), 0);
+        assert_true(fake_exists(tree->root, name));
+        gpu.functions[0].identity.device ^= 1;
+        assert_int_equal(pin_clear(tree->roots.run_fd, &gpu.functions[0]), 0);
+        assert_false(fake_exists(tree->root, name));
+        gpu_deinit(&gpu);
 }
 
 static void a_function_on_vfio_has_no_origin_there(void **state) {
@@ -303,6 +355,8 @@ int main(void) {
                 tree_test(a_damaged_intent_is_neither_good_nor_absent),
                 tree_test(an_origin_comes_back_with_what_was_there_and_what_was_not),
                 tree_test(a_function_on_vfio_has_no_origin_there),
+                tree_test(who_had_no_driver_at_boot_is_forgotten),
+                tree_test(a_pin_is_for_one_card_at_one_address),
                 tree_test(a_state_comes_back_sorted_out_by_address),
                 tree_test(a_state_that_is_not_understood_is_left_alone),
                 tree_test(a_state_file_is_replaced_whole),

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Pins
+ *
+ * A file per function, named after its address and its identity, as udev's rule puts
+ * that together from the attributes: so another card at the address has no pin. The
+ * format is that of IMPORT{file} (udev(7)). rules.d/70-vfiopt.rules is its reader.
+ */
+
+#include <fcntl.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "record/pin.h"
+
+#define FOLDER "pins"
+
+/* "0000:01:00.0-0x10de-0x2204-0x1043-0x89e5" */
+#define PIN_NAME_MAX (ADDRESS_STRING_MAX + 4 * 7)
+
+static const char *pin_name(const Device *function, char buffer[static PIN_NAME_MAX]) {
+        Identity identity = function->identity;
+        char address[ADDRESS_STRING_MAX];
+
+        snprintf(buffer, PIN_NAME_MAX, "%s-0x%04x-0x%04x-0x%04x-0x%04x",
+                        address_format(function->address, address), identity.vendor,
+                        identity.device, identity.subsystem_vendor, identity.subsystem_device);
+        return buffer;
+}
+
+/**
+ * pin_set() - have a function reserved as soon as it appears
+ * @run_fd:     our directory in /run
+ * @function:   which
+ * @driver:     a vfio driver
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int pin_set(int run_fd, const Device *function, const char *driver) {
+        _cleanup_(freep) char *data = NULL;
+        _cleanup_(closep) int dir_fd = -1;
+        char name[PIN_NAME_MAX];
+        const char *rest;
+        int r;
+
+        /* In place of the function's own modules, the driver's (kernel.md 2.14). */
+        if (!text_starts_with(function->modalias, "pci:", &rest))
+                return -EBADMSG;
+        data = text_format("VFIOPT_DRIVER=%s\nVFIOPT_MODALIAS=vfio_pci:%s\n", driver, rest);
+        if (!data)
+                return -ENOMEM;
+
+        r = file_make_dir(run_fd, FOLDER, 0755, &dir_fd);
+        if (r < 0)
+                return r;
+        return file_replace(dir_fd, pin_name(function, name), 0644, data, false);
+}
+
+/* Leave it to the kernel again. Return: 0 on success, also if it was; or a negative error code. */
+int pin_clear(int run_fd, const Device *function) {
+        _cleanup_(closep) int dir_fd = -1;
+        char name[PIN_NAME_MAX];
+        int r;
+
+        dir_fd = openat(run_fd, FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (dir_fd < 0)
+                return errno == ENOENT ? 0 : -errno;
+
+        r = file_remove(dir_fd, pin_name(function, name));
+        return r == FILE_E_MISSING ? 0 : r;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Pins
+ *
+ * What udev's rule is to do with a function that appears, as data that the rule
+ * imports: the driver to reserve it for, and the alias of the modules to load.
+ */
+
+#include "model/gpu.h"
+
+int pin_set(int run_fd, const Device *function, const char *driver) _warn_unused_result_;
+int pin_clear(int run_fd, const Device *function) _warn_unused_result_;

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Policy
+ *
+ * The kernel's command line beats every file: it is for the day when the screen stays
+ * black. At boot the administrator's word (BootMode=) comes before what is remembered; from
+ * then on what is remembered is where somebody has moved the GPU since, and comes first.
+ *
+ * What cannot be understood never moves anything: without a readable state file nothing is
+ * remembered, and a command line that is not understood means that nothing is touched.
+ */
+
+#include "switch/policy.h"
+
+/**
+ * policy_load() - gather what is said
+ * @policy:     to initialise; policy_deinit() it
+ * @roots:      etc_fd may be missing
+ *
+ * What is wrong in a file is no error, and left for the caller to tell.
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int policy_load(Policy *policy, const Roots *roots) {
+        Policy loaded = POLICY_NULL;
+        int r;
+
+        r = kernel_line_load(roots->proc_fd, &loaded.kernel, &loaded.kernel_unknown);
+        if (r >= 0)
+                r = config_load(&loaded.config, roots->etc_fd);
+        if (r >= 0) {
+                r = state_load(&loaded.state, roots->etc_fd);
+                if (r != STATE_E_MISSING)
+                        loaded.state_problem = r;
+                r = r == -ENOMEM ? r : 0;
+        }
+        if (r < 0) {
+                policy_deinit(&loaded);
+                return r;
+        }
+
+        *policy = loaded;
+        return 0;
+}
+
+void policy_deinit(Policy *policy) {
+        free(policy->kernel_unknown);
+        config_deinit(&policy->config);
+        state_deinit(&policy->state);
+        *policy = (Policy) POLICY_NULL;
+}
+
+/* Whether a GPU is meant where none is named. */
+bool policy_manages(const Policy *policy, const Gpu *gpu) {
+        switch (config_managed(&policy->config, gpu)) {
+        case CONFIG_MANAGED_YES:
+                return true;
+        case CONFIG_MANAGED_NO:
+                return false;
+        default:
+                return gpu->managed;
+        }
+}
+
+static Verdict of_kernel(KernelMode mode) {
+        Wish wish = mode == KERNEL_MODE_HOST              ? WISH_HOST
+                        : mode == KERNEL_MODE_PASSTHROUGH ? WISH_PASSTHROUGH
+                                                          : WISH_UNSET;
+
+        return (Verdict){ .wish = wish, .source = POLICY_KERNEL_LINE };
+}
+
+static bool of_config(const Policy *policy, const Gpu *gpu, Verdict *ret) {
+        Wish wish = WISH_UNSET;
+
+        switch (config_boot(&policy->config, gpu)) {
+        case CONFIG_BOOT_HOST:
+                wish = WISH_HOST;
+                break;
+        case CONFIG_BOOT_PASSTHROUGH:
+                wish = WISH_PASSTHROUGH;
+                break;
+        case CONFIG_BOOT_UNSET:
+                break;
+        default:
+                return false;
+        }
+        *ret = (Verdict){ .wish = wish, .source = POLICY_CONFIG };
+        return true;
+}
+
+/**
+ * policy_judge() - where shall a GPU be?
+ * @policy:     what is said
+ * @gpu:        which
+ * @at_boot:    whether the machine has just come up
+ *
+ * Return: the wish, and whose it is.
+ */
+Verdict policy_judge(const Policy *policy, const Gpu *gpu, bool at_boot) {
+        const StateEntry *entry = state_find(&policy->state, gpu->address);
+        Verdict verdict;
+
+        if (policy->kernel == KERNEL_MODE_OFF)
+                return of_kernel(policy->kernel);
+        if (entry && !identity_equal(entry->identity, gpu->functions[0].identity))
+                return (Verdict){ .source = POLICY_STRANGER };
+        if (policy->kernel != KERNEL_MODE_NONE)
+                return of_kernel(policy->kernel);
+        if (at_boot && of_config(policy, gpu, &verdict))
+                return verdict;
+        if (entry)
+                return (Verdict){ .wish = wish_of_mode(entry->mode), .source = POLICY_STATE };
+        if (of_config(policy, gpu, &verdict))
+                return verdict;
+        if (config_default(&policy->config) != WISH_UNSET)
+                return (Verdict){ .wish = config_default(&policy->config),
+                        .source = POLICY_DEFAULT };
+        return (Verdict){ .source = POLICY_NOBODY };
+}
