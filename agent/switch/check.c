@@ -15,32 +15,46 @@
 #include "switch/check.h"
 #include "switch/facts.h"
 
-/* Is this the card that we know? */
-static int check_identity(SwitchContext *context, const Gpu *gpu, Findings *findings) {
+/**
+ * check_stranger() - is this another card than the one that is remembered?
+ * @state:      what is remembered
+ * @gpu:        which
+ * @findings:   gets FINDING_OTHER_CARD, if so
+ *
+ * Return: 0 on success, whatever was found; negative error code on failure.
+ */
+int check_stranger(const State *state, const Gpu *gpu, Findings *findings) {
+        const StateEntry *entry = state_find(state, gpu->address);
         Identity identity = gpu->functions[0].identity;
         char id[IDENTITY_STRING_MAX];
-        const StateEntry *entry;
-        State state = STATE_NULL;
         Finding *finding;
         int r;
 
-        r = state_load(&state, context->roots->etc_fd);
+        if (!entry || identity_equal(entry->identity, identity))
+                return 0;
+
+        r = findings_push(findings, FINDING_OTHER_CARD, gpu->address, &finding);
         if (r < 0)
                 return r;
+        identity_format_id(entry->identity, id);
+        /* The same model of another maker differs in the subsystem only. */
+        if (entry->identity.device == identity.device)
+                identity_format_subsystem(entry->identity, id);
+        finding->detail = strdup(id);
+        return finding->detail ? 0 : -ENOMEM;
+}
 
-        entry = state_find(&state, gpu->address);
-        if (entry && !identity_equal(entry->identity, identity)) {
-                r = findings_push(findings, FINDING_OTHER_CARD, gpu->address, &finding);
-                if (r >= 0) {
-                        identity_format_id(entry->identity, id);
-                        /* The same model of another maker differs in the subsystem only. */
-                        if (entry->identity.device == identity.device)
-                                identity_format_subsystem(entry->identity, id);
-                        finding->detail = strdup(id);
-                }
-        }
+/* Is this the card that we know? Of what cannot be read, nothing is remembered. */
+static int check_identity(SwitchContext *context, const Gpu *gpu, Findings *findings) {
+        State state = STATE_NULL;
+        int r;
+
+        r = state_load(&state, context->roots->etc_fd);
+        if (r == -ENOMEM)
+                return r;
+        r = check_stranger(&state, gpu, findings);
         state_deinit(&state);
-        return r < 0 ? r : 0;
+        return r;
 }
 
 /* Is there anything to bind it to? */
@@ -120,41 +134,55 @@ SwitchResult check_result(const Findings *findings) {
         return findings_are_busy(findings) ? SWITCH_BUSY : SWITCH_PRECONDITION;
 }
 
+/* A new state, with just this one GPU; what was there cannot be read or understood. */
+static int start_anew(int etc_fd, char **ret_aside) {
+        int r;
+
+        r = state_set_aside(etc_fd, ret_aside);
+        return r < 0 ? r : COMMIT_E_ASIDE;
+}
+
+static int change_state(State *state, int etc_fd, const Gpu *gpu, Mode mode) {
+        Identity identity = gpu->functions[0].identity;
+        const StateEntry *entry = state_find(state, gpu->address);
+        int r;
+
+        if (entry && entry->mode == mode && identity_equal(entry->identity, identity))
+                return 0;
+
+        r = state_set(state, gpu->address, identity, mode);
+        return r < 0 ? r : state_save(state, etc_fd);
+}
+
 /**
  * commit() - remember where a GPU is, across reboots
  * @context:    of the switch
  * @gpu:        which
  * @mode:       where it was verified to be
+ * @ret_aside:  with COMMIT_E_ASIDE, the new name of the old state file; free() it
  *
- * Return: 0 on success, COMMIT_E_INVALID if the state file cannot be understood,
- *         negative error code on failure.
+ * Return: 0 on success, also COMMIT_E_ASIDE; negative error code on failure.
  */
-int commit(SwitchContext *context, const Gpu *gpu, Mode mode) {
-        Identity identity = gpu->functions[0].identity;
-        const StateEntry *entry;
+int commit(SwitchContext *context, const Gpu *gpu, Mode mode, char **ret_aside) {
+        int etc_fd = context->roots->etc_fd, r, e;
         State state = STATE_NULL;
         Lock lock = LOCK_NULL;
-        int r;
 
-        if (context->roots->etc_fd < 0)
+        if (etc_fd < 0)
                 return 0;
 
         r = lock_take_state(&lock, context->roots->run_fd);
         if (r)
                 return error_fold(r);
 
-        r = state_load(&state, context->roots->etc_fd);
-        if (r == STATE_E_INVALID)
-                r = COMMIT_E_INVALID;
-        else if (r >= 0) {
-                entry = state_find(&state, gpu->address);
-                if (entry && entry->mode == mode && identity_equal(entry->identity, identity)) {
-                        r = 0;
-                } else {
-                        r = state_set(&state, gpu->address, identity, mode);
-                        if (r >= 0)
-                                r = state_save(&state, context->roots->etc_fd);
-                }
+        r = state_load(&state, etc_fd);
+        if (r == STATE_E_INVALID || (r < 0 && r != -ENOMEM))
+                r = start_anew(etc_fd, ret_aside);
+        else
+                r = r < 0 ? r : 0;
+        if (r >= 0) {
+                e = change_state(&state, etc_fd, gpu, mode);
+                r = e < 0 ? e : r;
         }
         state_deinit(&state);
         lock_release(&lock);

@@ -9,16 +9,20 @@
  */
 
 #include "probe/preflight.h"
+#include "record/state.h"
 #include "switch/switch.h"
 
 int check(SwitchContext *context, const PreflightInput *input, Findings *findings)
                 _warn_unused_result_;
+int check_stranger(const State *state, const Gpu *gpu, Findings *findings) _warn_unused_result_;
 int check_stuck(SwitchContext *context, const Gpu *gpu, Findings *findings) _warn_unused_result_;
 SwitchResult check_result(const Findings *findings);
-int commit(SwitchContext *context, const Gpu *gpu, Mode mode) _warn_unused_result_;
 
 enum {
         _COMMIT_E_SUCCESS,
 
-        COMMIT_E_INVALID, /* the state file cannot be understood, and was left alone */
+        COMMIT_E_ASIDE, /* the state file could not be understood, and was set aside */
 };
+
+int commit(SwitchContext *context, const Gpu *gpu, Mode mode, char **ret_aside)
+                _warn_unused_result_;

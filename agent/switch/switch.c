@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/text.h"
 #include "kernel/child.h"
 #include "switch/check.h"
 #include "switch/recover.h"
@@ -122,13 +123,17 @@ static SwitchResult result_of(int transaction) {
 }
 
 static void item_commit(Item *item) {
+        _cleanup_(freep) char *aside = NULL, *reason = NULL;
         int r;
 
-        r = commit(item->move.context, item->move.gpu, item->move.to);
-        if (r == COMMIT_E_INVALID)
-                notify(&item->move, EVENT_WARNING, "commit",
-                                "the state file cannot be understood and was left alone");
-        else if (r < 0)
+        r = commit(item->move.context, item->move.gpu, item->move.to, &aside);
+        if (aside) {
+                reason = text_format(
+                                "the state file could not be understood, and was set aside as %s",
+                                aside);
+                notify(&item->move, EVENT_WARNING, "commit", reason);
+        }
+        if (r < 0)
                 notify(&item->move, EVENT_WARNING, "commit", strerror(-r));
 }
 

@@ -7,6 +7,7 @@
  */
 
 #include "harness.h"
+#include "record/state.h"
 
 static void no_iommu(FakeTree *tree) {
         fake_gpu_add(tree, GPU_A, .driver = "nvidia");
@@ -178,12 +179,13 @@ static void one_of_several_that_cannot_move_keeps_all_where_they_are(void **stat
         fake_tree_free(tree);
 }
 
-static void a_state_file_that_is_not_understood_is_left_alone(void **state _unused_) {
+static void a_state_file_that_is_not_understood_is_set_aside(void **state _unused_) {
         static const char *const contents[] = { "nonsense", "{\"version\":2,\"gpus\":[]}\n",
                 "{\"version\":1,\"gpus\":[{\"address\":\"x\"}]}\n" };
 
         for (size_t i = 0; i < ARRAY_SIZE(contents); ++i) {
                 FakeTree *tree = scenario_machine(&machineries[0], MODE_PASSTHROUGH);
+                State now = STATE_NULL;
                 Outcome outcome;
                 char line[256];
 
@@ -191,8 +193,16 @@ static void a_state_file_that_is_not_understood_is_left_alone(void **state _unus
                 outcome = scenario_switch(tree, MODE_PASSTHROUGH, GPU_A);
                 assert_int_equal(outcome.result, SWITCH_DONE);
                 assert_true(scenario_was_told(&outcome, EVENT_WARNING));
-                assert_true(fake_read(tree->root, "etc/vfiopt/state", line, sizeof(line)));
+                assert_true(fake_read(
+                                tree->root, "etc/vfiopt/state.damaged-1", line, sizeof(line)));
                 assert_int_equal(strncmp(line, contents[i], strlen(line)), 0);
+                assert_int_equal(state_load(&now, tree->roots.etc_fd), 0);
+                assert_int_equal(now.n_entries, 1);
+                state_deinit(&now);
+
+                outcome = scenario_switch(tree, MODE_HOST, GPU_A);
+                assert_int_equal(outcome.result, SWITCH_DONE);
+                assert_false(scenario_was_told(&outcome, EVENT_WARNING));
                 fake_tree_free(tree);
         }
 }
@@ -202,7 +212,7 @@ int main(void) {
                 cmocka_unit_test(what_is_in_the_way_of_leaving_is_found_first),
                 cmocka_unit_test(a_card_that_fell_off_the_bus_stays_where_it_is),
                 cmocka_unit_test(one_of_several_that_cannot_move_keeps_all_where_they_are),
-                cmocka_unit_test(a_state_file_that_is_not_understood_is_left_alone),
+                cmocka_unit_test(a_state_file_that_is_not_understood_is_set_aside),
         };
 
         return cmocka_run_group_tests_name("scenario/refusals", tests, NULL, NULL);
