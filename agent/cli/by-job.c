@@ -32,23 +32,57 @@ static void on_print(void *userdata _unused_, const char *message) {
         report_line("%s", message);
 }
 
+static int append_gpu(Text *name, const Gpu *gpu, size_t *n) {
+        char address[ADDRESS_STRING_MAX];
+
+        return text_append(name, "%c%s", (*n)++ == 0 ? ':' : '_',
+                        address_format(gpu->address, address));
+}
+
+/* One job that finds out itself where each goes. Strangers, too: it is what tells of them. */
+static int list_automatic(const Selection *selection, char ***ret, size_t *ret_n) {
+        _cleanup_(sysfs_list_freep) char **units = calloc(2, sizeof(*units));
+        Text name = TEXT_NULL;
+        size_t n = 0;
+        int r;
+
+        if (!units)
+                return -ENOMEM;
+
+        r = text_append(&name, "vfiopt@auto");
+        for (size_t i = 0; r >= 0 && !selection->all && i < selection->n_targets; ++i)
+                r = append_gpu(&name, selection->targets[i].gpu, &n);
+        for (size_t i = 0; r >= 0 && !selection->all && i < selection->n_strangers; ++i)
+                r = append_gpu(&name, selection->strangers[i], &n);
+        if (r >= 0)
+                r = text_append(&name, ".service");
+        if (r < 0) {
+                text_deinit(&name);
+                return r;
+        }
+
+        units[0] = text_take(&name);
+        *ret_n = selection->all || n > 0;
+        *ret = TAKE_PTR(units);
+        return 0;
+}
+
 /* "vfiopt@host:0000:01:00.0_0000:02:00.0.service"; empty if no GPU goes there */
 static int name_unit(const Selection *selection, Mode to, Text *name) {
-        char address[ADDRESS_STRING_MAX];
+        bool started = false;
         size_t n = 0;
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < selection->n_targets; ++i) {
                 if (selection->targets[i].to != to)
                         continue;
-                if (n++ == 0)
+                if (!started)
                         r = text_append(name, "vfiopt@%s", mode_to_string(to));
+                started = true;
                 if (r >= 0 && (!selection->all || selection->toggle))
-                        r = text_append(name, "%c%s", n == 1 ? ':' : '_',
-                                        address_format(selection->targets[i].gpu->address,
-                                                        address));
+                        r = append_gpu(name, selection->targets[i].gpu, &n);
         }
-        return r < 0 || n == 0 ? r : text_append(name, ".service");
+        return r < 0 || !started ? r : text_append(name, ".service");
 }
 
 static int list_units(const Selection *selection, char ***ret, size_t *ret_n) {
@@ -84,7 +118,10 @@ int switch_by_job(Cli *cli, const Selection *selection, Outcomes *outcomes) {
         int exit_code, r;
         size_t n;
 
-        r = list_units(selection, &units, &n);
+        r = selection->automatic ? list_automatic(selection, &units, &n)
+                                 : list_units(selection, &units, &n);
+        if (r >= 0 && n == 0)
+                return VFIOPT_EXIT_DONE;
         if (r >= 0)
                 r = jobs_run((const char *const *) units, n, &watcher, &exit_code);
         if (r >= 0)

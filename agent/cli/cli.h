@@ -8,6 +8,7 @@
  */
 
 #include "kernel/roots.h"
+#include "record/intent.h"
 #include "vfiopt/exit.h"
 
 /* Options, as bits. Each verb says which ones it takes; the last three, all do. */
@@ -17,10 +18,11 @@ enum {
         OPTION_DRY_RUN = 1 << 2,
         OPTION_JSON = 1 << 3,
         OPTION_ROOT = 1 << 4,
-        OPTION_VERBOSE = 1 << 5,
-        OPTION_HELP = 1 << 6,
-        OPTION_NO_PAGER = 1 << 7,
-        OPTION_VERSION = 1 << 8,
+        OPTION_TRIGGER = 1 << 5,
+        OPTION_VERBOSE = 1 << 6,
+        OPTION_HELP = 1 << 7,
+        OPTION_NO_PAGER = 1 << 8,
+        OPTION_VERSION = 1 << 9,
 };
 
 #define OPTIONS_FOR_ALL (OPTION_HELP | OPTION_NO_PAGER | OPTION_VERSION)
@@ -28,6 +30,7 @@ enum {
 typedef struct Cli {
         Roots *roots; /* without run_fd and etc_fd, see cli_open_own() */
         const char *prefix;
+        Trigger trigger;
         unsigned int options;
         char **args; /* behind the verb, NULL-terminated */
         size_t n_args;

@@ -13,6 +13,8 @@
 #include "cli/report.h"
 #include "cli/switch-ways.h"
 #include "record/audit.h"
+#include "switch/check.h"
+#include "switch/explain.h"
 
 typedef struct Audience {
         AuditSource source;
@@ -63,7 +65,7 @@ static int run_to(SwitchContext *context,
                 int *exit_code) {
         SwitchRequest request = {
                 .to = to,
-                .trigger = TRIGGER_COMMAND,
+                .trigger = cli->trigger,
                 .allow_display = cli_has(cli, OPTION_ALLOW_DISPLAY),
         };
         SwitchResult result;
@@ -98,6 +100,34 @@ static int run_all(Cli *cli, const Selection *selection, Audience *audience) {
         return r < 0 ? r : exit_code;
 }
 
+/* Another card than the one that is remembered: left alone, and the journal says so. */
+static int tell_of_stranger(
+                const Cli *cli, const State *state, const Gpu *gpu, Audience *audience) {
+        _cleanup_(freep) char *reason = NULL, *holders = NULL;
+        Findings findings = FINDINGS_NULL;
+        Event event = {
+                .kind = EVENT_WARNING,
+                .gpu = gpu,
+                .from = gpu->mode,
+                .to = gpu->mode,
+                .trigger = cli->trigger,
+                .phase = "policy",
+                .result = "warning",
+        };
+        int r;
+
+        r = check_stranger(state, gpu, &findings);
+        if (r >= 0 && findings.n > 0)
+                r = explain_findings(&findings, gpu, gpu->mode, &reason, &holders);
+        findings_deinit(&findings);
+        if (r < 0)
+                return r;
+
+        event.reason = reason;
+        on_event(audience, &event);
+        return 0;
+}
+
 /* What does not survive a reboot must have a place; what does, may have to do without. */
 static int open_own(Cli *cli) {
         int r;
@@ -130,6 +160,9 @@ int switch_direct(Cli *cli, const Selection *selection, Outcomes *outcomes) {
         if (r >= 0)
                 r = audit_source_init(
                                 &audience.source, cli->roots->proc_fd, getenv("INVOCATION_ID"));
+        for (size_t i = 0; r >= 0 && i < selection->n_strangers; ++i)
+                r = tell_of_stranger(
+                                cli, &selection->policy.state, selection->strangers[i], &audience);
         if (r >= 0)
                 r = run_all(cli, selection, &audience);
         audit_source_deinit(&audience.source);

@@ -16,6 +16,7 @@ const OptionInfo help_options[OPTIONS_N] = {
         { "json", NULL, "print JSON", OPTION_JSON },
         { "no-pager", NULL, "has no effect: there never is a pager", OPTION_NO_PAGER },
         { "root", "DIR", "look at a copy of a machine below DIR", OPTION_ROOT },
+        { "trigger", "WHO", "with --direct: command, agent or boot", OPTION_TRIGGER },
         { "verbose", NULL, "tell of every step", OPTION_VERBOSE },
         { "version", NULL, "print the version", OPTION_VERSION },
 };
@@ -42,8 +43,9 @@ void help_print(const Verb *const *verbs, size_t n) {
                 printf("  %-22s %s\n", left, help_options[i].summary);
         }
         printf("\n"
-               "MODE is host, passthrough or toggle. GPU is an address (0000:01:00.0, or just\n"
-               "01:00) or an id (10de:2204). Without one, all managed GPUs are meant.\n"
+               "MODE is host, passthrough, toggle, or auto: where each GPU was last, or as\n"
+               "vfiopt.conf(5) says. GPU is an address (0000:01:00.0, or just 01:00) or an id\n"
+               "(10de:2204). Without one, all managed GPUs are meant.\n"
                "\n"
                "Exit status: 0 done, 1 error, 2 usage, 3 refused: in use, 4 refused: a\n"
                "precondition does not hold, 5 failed and rolled back, 6 stuck: reboot.\n"

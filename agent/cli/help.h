@@ -16,7 +16,7 @@ typedef struct OptionInfo {
         unsigned int option;
 } OptionInfo;
 
-#define OPTIONS_N 9U
+#define OPTIONS_N 10U
 
 extern const OptionInfo help_options[OPTIONS_N];
 

@@ -19,6 +19,7 @@ static const Verb *const verbs[] = { &verb_status, &verb_switch, &verb_forget };
 typedef struct CommandLine {
         const Verb *verb;
         const char *prefix;
+        const char *trigger;
         unsigned int options;
         char **words; /* the verb, if there is one, and its arguments */
         size_t n_words;
@@ -85,6 +86,8 @@ static void take_option(CommandLine *line, const OptionInfo *info) {
         line->options |= info->option;
         if (info->option == OPTION_ROOT)
                 line->prefix = optarg;
+        if (info->option == OPTION_TRIGGER)
+                line->trigger = optarg;
 }
 
 /* Options may stand anywhere before "--". Return: 0, or an exit code. */
@@ -143,7 +146,16 @@ static int run(const CommandLine *line) {
                 .args = line->words + (line->n_words ? 1 : 0),
                 .n_args = line->n_words ? line->n_words - 1 : 0,
         };
+        char quote[QUOTE_MAX];
         int r;
+
+        if (line->trigger &&
+                        (trigger_from_string(line->trigger, &cli.trigger) < 0 ||
+                                        cli.trigger == TRIGGER_RECOVERY)) {
+                report_error("unknown trigger %s; it is command, agent or boot",
+                                report_quote(line->trigger, quote));
+                return VFIOPT_EXIT_USAGE;
+        }
 
         r = roots_init(&roots, cli.prefix);
         if (r < 0) {

@@ -33,12 +33,21 @@ static _printf_(2, 0) void report(const char *prefix, const char *format, va_lis
         free(line);
 }
 
-/* Something is wrong. */
+/* Something is wrong. In the journal, a number in brackets is the priority: sd-daemon(3). */
 void report_error(const char *format, ...) {
         va_list args;
 
         va_start(args, format);
-        report(PROGRAM ": ", format, args);
+        report(report_goes_to_journal() ? "<3>" : PROGRAM ": ", format, args);
+        va_end(args);
+}
+
+/* Something is not as it should be, and things go on without it. */
+void report_warning(const char *format, ...) {
+        va_list args;
+
+        va_start(args, format);
+        report(report_goes_to_journal() ? "<4>" : PROGRAM ": ", format, args);
         va_end(args);
 }
 

@@ -13,6 +13,7 @@
 #define QUOTE_MAX 68
 
 void report_error(const char *format, ...) _printf_(1, 2);
+void report_warning(const char *format, ...) _printf_(1, 2);
 void report_line(const char *format, ...) _printf_(1, 2);
 const char *report_quote(const char *input, char buffer[static QUOTE_MAX]);
 const char *report_suggest(const char *input, const char *const *names, size_t n);

@@ -10,10 +10,12 @@
 
 #include <string.h>
 
+#include "cli/policy-read.h"
 #include "cli/report.h"
 #include "cli/select.h"
 
-#define TOGGLE "toggle"
+#define AUTOMATIC "auto"
+#define TOGGLE    "toggle"
 
 /* As long as the longest mode, and then some for the one that it was meant to be. */
 #define MODE_WORD_MAX 32U
@@ -23,18 +25,17 @@ static int refuse_mode(const char *word) {
                 mode_to_string(MODE_HOST),
                 mode_to_string(MODE_PASSTHROUGH),
                 TOGGLE,
+                AUTOMATIC,
         };
         const char *meant = report_suggest(word, names, ARRAY_SIZE(names));
         char quote[QUOTE_MAX];
 
         report_quote(word, quote);
-        if (!strcmp(word, "auto"))
-                report_error("the mode auto needs the state file to be a policy, which it is not yet; "
-                             "name host or passthrough");
-        else if (meant)
+        if (meant)
                 report_error("unknown mode %s; did you mean %s?", quote, meant);
         else
-                report_error("unknown mode %s; modes are host, passthrough and toggle", quote);
+                report_error("unknown mode %s; modes are host, passthrough, toggle and auto",
+                                quote);
         return VFIOPT_EXIT_USAGE;
 }
 
@@ -49,7 +50,9 @@ static int parse_mode(Selection *selection, const char *word, const char **ret_l
         mode[n] = 0;
 
         selection->toggle = !strcmp(mode, TOGGLE);
-        if (!selection->toggle && mode_from_string(mode, &selection->to) < 0)
+        selection->automatic = !strcmp(mode, AUTOMATIC);
+        if (!selection->toggle && !selection->automatic &&
+                        mode_from_string(mode, &selection->to) < 0)
                 return refuse_mode(mode);
 
         *ret_list = word[n] ? word + n + 1 : NULL;
@@ -77,10 +80,32 @@ static int refuse_gpu(int why, const char *word) {
         }
 }
 
-static int add_target(Selection *selection, Gpu *gpu) {
+/* Where the policy wants it, if it does. Return: whether it wants anything. */
+static bool judge(Selection *selection, const Cli *cli, Gpu *gpu, Mode *ret) {
+        Verdict verdict;
+
+        if (!policy_manages(&selection->policy, gpu))
+                return false;
+
+        verdict = policy_judge(&selection->policy, gpu, cli->trigger == TRIGGER_BOOT);
+        if (verdict.source == POLICY_STRANGER)
+                selection->strangers[selection->n_strangers++] = gpu;
+        if (verdict.wish == WISH_UNSET)
+                return false;
+
+        *ret = verdict.wish == WISH_HOST ? MODE_HOST : MODE_PASSTHROUGH;
+        return true;
+}
+
+static int add_target(Selection *selection, const Cli *cli, Gpu *gpu) {
         char address[ADDRESS_STRING_MAX];
         Mode to = selection->to;
 
+        for (size_t i = 0; i < selection->n_targets; ++i)
+                if (selection->targets[i].gpu == gpu)
+                        return 0;
+        if (selection->automatic && !judge(selection, cli, gpu, &to))
+                return 0;
         if (selection->toggle && gpu->mode == MODE_MIXED) {
                 report_error("%s is in neither mode: name the one that you want",
                                 address_format(gpu->address, address));
@@ -89,9 +114,6 @@ static int add_target(Selection *selection, Gpu *gpu) {
         if (selection->toggle)
                 to = gpu->mode == MODE_HOST ? MODE_PASSTHROUGH : MODE_HOST;
 
-        for (size_t i = 0; i < selection->n_targets; ++i)
-                if (selection->targets[i].gpu == gpu)
-                        return 0;
         selection->targets[selection->n_targets++] = (Target){ .gpu = gpu, .to = to };
         return 0;
 }
@@ -103,7 +125,7 @@ static int add_named(Selection *selection, const Cli *cli, const char *word) {
         r = inventory_select(&selection->inventory, cli->roots->sysfs, word, &gpu);
         if (r)
                 return r < 0 ? r : refuse_gpu(r, word);
-        return add_target(selection, gpu);
+        return add_target(selection, cli, gpu);
 }
 
 /* "GPU_GPU", as in the instance of a unit. */
@@ -119,22 +141,24 @@ static int add_list(Selection *selection, const Cli *cli, const char *list) {
         return r;
 }
 
-static int add_managed(Selection *selection) {
+static int add_managed(Selection *selection, const Cli *cli) {
         Inventory *inventory = &selection->inventory;
         int r;
 
         for (size_t i = 0; i < inventory->n_gpus; ++i)
-                if (inventory->gpus[i].managed) {
-                        r = add_target(selection, &inventory->gpus[i]);
+                if (policy_manages(&selection->policy, &inventory->gpus[i])) {
+                        r = add_target(selection, cli, &inventory->gpus[i]);
                         if (r)
                                 return r;
                 }
-        if (selection->n_targets > 0)
+        /* To have nothing to do is what a policy is like on many a machine. */
+        if (selection->n_targets > 0 || selection->automatic)
                 return 0;
 
-        report_error(inventory->n_gpus > 0
-                                        ? "the only NVIDIA GPU is the boot display; name it if you mean it"
-                                        : "there is no NVIDIA GPU in this machine");
+        report_error(inventory->n_gpus == 0
+                                        ? "there is no NVIDIA GPU in this machine"
+                                        : "no NVIDIA GPU is managed here, by default not the boot display "
+                                          "either; name the one that you mean");
         return VFIOPT_EXIT_PRECONDITION;
 }
 
@@ -148,7 +172,7 @@ static int add_targets(Selection *selection, const Cli *cli, const char *first) 
 
         selection->all = !first && cli->n_args == 1;
         if (selection->all)
-                return add_managed(selection);
+                return add_managed(selection, cli);
 
         if (first)
                 r = add_list(selection, cli, first);
@@ -178,11 +202,17 @@ int selection_init(Selection *selection, const Cli *cli) {
         if (r)
                 return r;
 
-        r = inventory_init(&selection->inventory, cli->roots->sysfs);
-        if (r < 0)
-                return r;
-        selection->targets = calloc(selection->inventory.n_gpus ?: 1, sizeof(*selection->targets));
-        r = selection->targets ? add_targets(selection, cli, first) : -ENOMEM;
+        r = policy_read(&selection->policy, cli);
+        if (r >= 0)
+                r = inventory_init(&selection->inventory, cli->roots->sysfs);
+        if (r >= 0) {
+                size_t n = selection->inventory.n_gpus ?: 1;
+
+                selection->targets = calloc(n, sizeof(*selection->targets));
+                selection->strangers = calloc(n, sizeof(Gpu *));
+                r = selection->targets && selection->strangers ? add_targets(selection, cli, first)
+                                                               : -ENOMEM;
+        }
         if (r)
                 selection_deinit(selection);
         return r;
@@ -190,6 +220,8 @@ int selection_init(Selection *selection, const Cli *cli) {
 
 void selection_deinit(Selection *selection) {
         inventory_deinit(&selection->inventory);
+        policy_deinit(&selection->policy);
+        free(selection->strangers);
         free(selection->targets);
         *selection = (Selection){};
 }

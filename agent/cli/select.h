@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "model/inventory.h"
+#include "switch/policy.h"
 
 typedef struct Target {
         Gpu *gpu;
@@ -17,11 +18,15 @@ typedef struct Target {
 
 typedef struct Selection {
         Inventory inventory;
-        Target *targets; /* by address, ascending; each GPU once; at least one */
+        Policy policy;
+        Target *targets; /* by address, ascending; each GPU once; at least one, unless .automatic */
         size_t n_targets;
+        Gpu **strangers; /* with .automatic: other cards than those that are remembered */
+        size_t n_strangers;
         bool all; /* no GPU was named: these are the managed ones */
         bool toggle;
-        Mode to; /* unless .toggle */
+        bool automatic; /* each GPU goes where the policy wants it, if it wants anything */
+        Mode to;        /* unless .toggle or .automatic */
 } Selection;
 
 /* Return: 0, an exit code after having reported why, or a negative error code. */

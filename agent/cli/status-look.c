@@ -15,17 +15,12 @@
 /* Reading an override waits for a driver's probe() or remove() on older kernels. */
 #define LIMIT_OVERRIDES_USEC (USEC_PER_SEC / 2)
 
-static void status_read_wish(Status *status, const State *state) {
-        const StateEntry *entry = state_find(state, status->gpu->address);
+static void status_read_wish(Status *status, const Policy *policy) {
+        Verdict verdict = policy_judge(policy, status->gpu, false);
 
-        status->wish = "unset";
-        if (!entry)
-                return;
-        status->other_card = !identity_equal(entry->identity, status->gpu->functions[0].identity);
-        if (status->other_card)
-                return;
-        status->wish = mode_to_string(entry->mode);
-        status->pending = entry->mode != status->gpu->mode;
+        status->other_card = verdict.source == POLICY_STRANGER;
+        status->wish = wish_to_string(verdict.wish);
+        status->pending = !wish_is_fulfilled(verdict.wish, status->gpu->mode);
 }
 
 static int status_read_job(Status *status, const Roots *roots) {
@@ -74,18 +69,18 @@ static int status_read_overrides(Status *status, Sysfs *sysfs) {
  * @status:     to initialise; status_deinit() it
  * @cli:        where; run_fd may be missing
  * @ids:        names
- * @state:      wishes
+ * @policy:     wishes
  * @gpu:        which; must outlive @status
  *
  * Return: 0 on success, negative error code on failure.
  */
-int status_init(Status *status, Cli *cli, Ids *ids, const State *state, const Gpu *gpu) {
+int status_init(Status *status, Cli *cli, Ids *ids, const Policy *policy, const Gpu *gpu) {
         Identity identity = gpu->functions[0].identity;
         int r;
 
         *status = (Status){ .gpu = gpu };
 
-        status_read_wish(status, state);
+        status_read_wish(status, policy);
         r = status_read_job(status, cli->roots);
         if (r >= 0)
                 r = status_read_leaving(status, cli->roots);

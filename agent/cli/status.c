@@ -9,22 +9,11 @@
 
 #include <string.h>
 
-#include "cli/report.h"
+#include "cli/policy-read.h"
 #include "cli/status.h"
 #include "model/inventory.h"
 
-static void load_wishes(const Cli *cli, State *state) {
-        int r;
-
-        r = state_load(state, cli->roots->etc_fd);
-        if (r == STATE_E_INVALID)
-                report_error("the state file cannot be understood: wishes are not known");
-        else if (r < 0)
-                report_error("the state file cannot be read (%s): wishes are not known",
-                                strerror(-r));
-}
-
-static int show(Cli *cli, Ids *ids, const State *state, const Inventory *inventory) {
+static int show(Cli *cli, Ids *ids, const Policy *policy, Inventory *inventory) {
         Status *statuses;
         size_t n = 0;
         int r = 0;
@@ -34,7 +23,10 @@ static int show(Cli *cli, Ids *ids, const State *state, const Inventory *invento
                 return -ENOMEM;
 
         while (n < inventory->n_gpus && r >= 0) {
-                r = status_init(&statuses[n], cli, ids, state, &inventory->gpus[n]);
+                Gpu *gpu = &inventory->gpus[n];
+
+                gpu->managed = policy_manages(policy, gpu);
+                r = status_init(&statuses[n], cli, ids, policy, gpu);
                 ++n;
         }
         if (r >= 0)
@@ -49,20 +41,19 @@ static int show(Cli *cli, Ids *ids, const State *state, const Inventory *invento
 static int status_run(Cli *cli) {
         _cleanup_(ids_freep) Ids *ids = NULL;
         Inventory inventory = {};
-        State state = STATE_NULL;
+        Policy policy = POLICY_NULL;
         int r;
 
         r = cli_open_own(cli, false);
         if (r >= 0)
                 r = ids_new(&ids);
         if (r >= 0)
+                r = policy_read(&policy, cli);
+        if (r >= 0)
                 r = inventory_init(&inventory, cli->roots->sysfs);
-        if (r < 0)
-                return r;
-
-        load_wishes(cli, &state);
-        r = show(cli, ids, &state, &inventory);
-        state_deinit(&state);
+        if (r >= 0)
+                r = show(cli, ids, &policy, &inventory);
+        policy_deinit(&policy);
         inventory_deinit(&inventory);
         return r;
 }

@@ -12,8 +12,8 @@
 #include "kernel/ids.h"
 #include "model/gpu.h"
 #include "record/lock.h"
-#include "record/state.h"
 #include "record/stuck.h"
+#include "switch/policy.h"
 
 typedef struct Status {
         const Gpu *gpu;
@@ -27,7 +27,7 @@ typedef struct Status {
         LockHolders job;
 } Status;
 
-int status_init(Status *status, Cli *cli, Ids *ids, const State *state, const Gpu *gpu)
+int status_init(Status *status, Cli *cli, Ids *ids, const Policy *policy, const Gpu *gpu)
                 _warn_unused_result_;
 void status_deinit(Status *status);
 const char *status_mode(const Status *status);

@@ -18,6 +18,10 @@ static int check_options(const Cli *cli) {
                 report_error("option --allow-display needs --direct or --dry-run");
                 return VFIOPT_EXIT_USAGE;
         }
+        if (cli_has(cli, OPTION_TRIGGER) && !direct) {
+                report_error("option --trigger needs --direct");
+                return VFIOPT_EXIT_USAGE;
+        }
         if (cli_has(cli, OPTION_ROOT) && !dry_run) {
                 report_error("option --root needs --dry-run");
                 return VFIOPT_EXIT_USAGE;
@@ -81,7 +85,7 @@ const Verb verb_switch = {
         .args = "MODE [GPU...]",
         .summary = "move GPUs to host or passthrough",
         .options = OPTION_ALLOW_DISPLAY | OPTION_DIRECT | OPTION_DRY_RUN | OPTION_JSON |
-                        OPTION_ROOT | OPTION_VERBOSE,
+                        OPTION_ROOT | OPTION_TRIGGER | OPTION_VERBOSE,
         .n_min = 1,
         .n_max = SIZE_MAX,
         .run = switch_run_verb,

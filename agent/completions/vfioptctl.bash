@@ -38,7 +38,7 @@ _vfioptctl() {
                 ;;
         -*)
                 case $verb in
-                switch) words="--allow-display --direct --dry-run --json --root= --verbose" ;;
+                switch) words="--allow-display --direct --dry-run --json --root= --trigger= --verbose" ;;
                 forget) words='' ;;
                 *) words='--json --root=' ;;
                 esac
@@ -48,7 +48,7 @@ _vfioptctl() {
                 case $verb in
                 '') words='status switch forget' ;;
                 switch)
-                        words='host passthrough toggle'
+                        words='host passthrough toggle auto'
                         [[ $previous == switch || $previous == -* ]] || words=$(_vfioptctl_gpus)
                         ;;
                 forget) words=$(_vfioptctl_gpus) ;;

@@ -8,7 +8,7 @@ function __vfioptctl_gpus
 end
 
 function __vfioptctl_has_mode
-        __fish_seen_subcommand_from host passthrough toggle
+        __fish_seen_subcommand_from host passthrough toggle auto
 end
 
 set -l verbs status switch forget
@@ -23,12 +23,14 @@ complete -c vfioptctl -n $none -a forget -d 'Forget the card that was at an addr
 complete -c vfioptctl -n "$switch; and not __vfioptctl_has_mode" -a host -d 'To the drivers of the host'
 complete -c vfioptctl -n "$switch; and not __vfioptctl_has_mode" -a passthrough -d 'To VFIO, for a virtual machine'
 complete -c vfioptctl -n "$switch; and not __vfioptctl_has_mode" -a toggle -d 'To the mode that it is not in'
+complete -c vfioptctl -n "$switch; and not __vfioptctl_has_mode" -a auto -d 'To where each belongs'
 complete -c vfioptctl -n "$switch; and __vfioptctl_has_mode" -a '(__vfioptctl_gpus)'
 complete -c vfioptctl -n '__fish_seen_subcommand_from forget' -a '(__vfioptctl_gpus)'
 
 complete -c vfioptctl -n $switch -l allow-display -d 'Give up a display that is in use, too'
 complete -c vfioptctl -n $switch -l direct -d 'Switch in this process instead of a job'
 complete -c vfioptctl -n $switch -l dry-run -d 'Print what would be done, and do nothing'
+complete -c vfioptctl -n $switch -l trigger -x -a 'command agent boot' -d 'What to write down as the reason'
 complete -c vfioptctl -n $switch -l verbose -d 'Tell of every step'
 complete -c vfioptctl -n 'not __fish_seen_subcommand_from forget' -l json -d 'Print JSON'
 complete -c vfioptctl -n 'not __fish_seen_subcommand_from forget' -l root -r -F -d 'Look at a copy of a machine'

@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The unit is understood by systemd, as a template and as an instance. Its program is
+# The units are understood by systemd, the template as an instance, too. Their program is
 # taken from the build, as it need not be installed yet.
 set -eu
 
-unit=$1 program=$2 bindir=$3
+switch=$1 boot=$2 program=$3 bindir=$4
 
 if ! command -v systemd-analyze >/dev/null; then
         echo "systemd-analyze is not installed"
@@ -14,12 +14,17 @@ fi
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 program=$(realpath "$program")
-sed "s|$bindir/vfioptctl|$program|" "$unit" >"$folder/vfiopt@.service"
-grep -q "^ExecStart=$program " "$folder/vfiopt@.service"
+for unit in "$switch" "$boot"; do
+        name=$(basename "$unit")
+        sed "s|$bindir/vfioptctl|$program|" "$unit" >"$folder/$name"
+        grep -q "^ExecStart=$program " "$folder/$name"
+        # Every line of what they share is in both.
+        grep -q '^SystemCallFilter=@system-service @module$' "$folder/$name"
+done
 
 failed=0
 # Not one with a GPU: here a colon means an alias.
-for name in vfiopt@.service vfiopt@passthrough.service; do
+for name in vfiopt@.service vfiopt@passthrough.service vfiopt-boot.service; do
         out=$(systemd-analyze verify --man=no "$folder/$name" 2>&1) || failed=1
         # Unknown settings are only told of. What is told of other units is not ours.
         if echo "$out" | grep -F "vfiopt"; then

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Test the Policy
+ *
+ * Who says where a GPU shall be, and who is heard first.
+ */
+
+#include "lib/test.h"
+
+#include "switch/policy.h"
+
+#define STATE(mode)                                                                    \
+        "{\"version\":1,\"gpus\":[{\"address\":\"0000:01:00.0\",\"id\":\"10de:2d04\"," \
+        "\"subsystem\":\"1043:5678\",\"mode\":\"" mode "\"}]}\n"
+#define STRANGER                                                                       \
+        "{\"version\":1,\"gpus\":[{\"address\":\"0000:01:00.0\",\"id\":\"10de:1e04\"," \
+        "\"subsystem\":\"1043:5678\",\"mode\":\"passthrough\"}]}\n"
+
+typedef struct Case {
+        const char *line; /* of the kernel */
+        const char *boot; /* BootMode= */
+        const char *state;
+        const char *normal; /* DefaultMode= */
+        bool at_boot;
+        Wish wish;
+        PolicySource source;
+} Case;
+
+static const Case cases[] = {
+        { .wish = WISH_UNSET, .source = POLICY_NOBODY },
+        { .at_boot = true, .wish = WISH_UNSET, .source = POLICY_NOBODY },
+
+        /* the default is heard where nobody else speaks */
+        { .normal = "passthrough", .wish = WISH_PASSTHROUGH, .source = POLICY_DEFAULT },
+        { .normal = "host", .wish = WISH_HOST, .source = POLICY_DEFAULT },
+        { .normal = "passthrough",
+                        .state = STATE("host"),
+                        .wish = WISH_HOST,
+                        .source = POLICY_STATE },
+        { .normal = "passthrough", .boot = "unset", .source = POLICY_CONFIG },
+
+        /* what is remembered, against what is said for booting */
+        { .state = STATE("passthrough"), .wish = WISH_PASSTHROUGH, .source = POLICY_STATE },
+        { .state = STATE("passthrough"),
+                        .boot = "host",
+                        .wish = WISH_PASSTHROUGH,
+                        .source = POLICY_STATE },
+        { .state = STATE("passthrough"),
+                        .boot = "host",
+                        .at_boot = true,
+                        .wish = WISH_HOST,
+                        .source = POLICY_CONFIG },
+        { .state = STATE("passthrough"),
+                        .boot = "unset",
+                        .at_boot = true,
+                        .wish = WISH_UNSET,
+                        .source = POLICY_CONFIG },
+        { .state = STATE("passthrough"),
+                        .boot = "remembered",
+                        .at_boot = true,
+                        .wish = WISH_PASSTHROUGH,
+                        .source = POLICY_STATE },
+        { .boot = "passthrough", .wish = WISH_PASSTHROUGH, .source = POLICY_CONFIG },
+
+        /* the kernel's command line beats all of it */
+        { .line = "quiet vfiopt.mode=host",
+                        .state = STATE("passthrough"),
+                        .boot = "passthrough",
+                        .at_boot = true,
+                        .wish = WISH_HOST,
+                        .source = POLICY_KERNEL_LINE },
+        { .line = "vfiopt.mode=passthrough",
+                        .state = STATE("host"),
+                        .wish = WISH_PASSTHROUGH,
+                        .source = POLICY_KERNEL_LINE },
+        { .line = "vfiopt.mode=off",
+                        .state = STATE("passthrough"),
+                        .at_boot = true,
+                        .source = POLICY_KERNEL_LINE },
+        { .line = "vfiopt.mode=hots",
+                        .state = STATE("passthrough"),
+                        .at_boot = true,
+                        .source = POLICY_KERNEL_LINE },
+
+        /* nothing of it is meant for another card */
+        { .state = STRANGER, .normal = "host", .source = POLICY_STRANGER },
+        { .state = STRANGER, .line = "vfiopt.mode=passthrough", .source = POLICY_STRANGER },
+
+        /* what is not understood moves nothing */
+        { .state = "{\"version\":1,\"gpus\":[{\"addr", .source = POLICY_NOBODY },
+        { .state = "", .source = POLICY_NOBODY },
+};
+
+static void write_case(FakeTree *tree, const Case *c) {
+        fake_write(tree->root, "proc/cmdline", "%s\n", c->line ?: "quiet");
+        fake_write(tree->root, "etc/vfiopt/vfiopt.conf",
+                        "[vfiopt]\nDefaultMode=%s\n[GPU 01:00]\nBootMode=%s\n", c->normal ?: "",
+                        c->boot ?: "");
+        if (c->state)
+                fake_write(tree->root, "etc/vfiopt/state", "%s", c->state);
+}
+
+static void the_first_who_speaks_is_heard(void **state _unused_) {
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                FakeTree *tree = fake_tree_new();
+                Policy policy = POLICY_NULL;
+                Verdict verdict;
+                Gpu gpu;
+
+                fake_gpu_add(tree, "0000:01:00.0", .group = 12);
+                write_case(tree, &cases[i]);
+                assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
+                assert_int_equal(policy_load(&policy, &tree->roots), 0);
+                verdict = policy_judge(&policy, &gpu, cases[i].at_boot);
+                if (verdict.wish != cases[i].wish || verdict.source != cases[i].source)
+                        fail_msg("case %zu: wish %d of %d, not %d of %d", i, verdict.wish,
+                                        verdict.source, cases[i].wish, cases[i].source);
+                policy_deinit(&policy);
+                gpu_deinit(&gpu);
+                fake_tree_free(tree);
+        }
+}
+
+static void what_is_wrong_is_kept_to_be_told(void **state _unused_) {
+        FakeTree *tree = fake_tree_new();
+        Policy policy = POLICY_NULL;
+
+        fake_write(tree->root, "proc/cmdline", "vfiopt.mode=hots\n");
+        fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[vfiopt]\nDefaultMode=hots\n");
+        fake_write(tree->root, "etc/vfiopt/state", "hots");
+        assert_int_equal(policy_load(&policy, &tree->roots), 0);
+        assert_string_equal(policy.kernel_unknown, "hots");
+        assert_int_equal(policy.config.n_complaints, 1);
+        assert_int_equal(policy.state_problem, STATE_E_INVALID);
+        policy_deinit(&policy);
+        fake_tree_free(tree);
+}
+
+static void who_is_managed_is_said_or_guessed(void **state _unused_) {
+        static const struct {
+                const char *said;
+                bool guess, expected;
+        } all[] = { { "auto", true, true }, { "auto", false, false }, { "yes", false, true },
+                { "no", true, false } };
+
+        for (size_t i = 0; i < ARRAY_SIZE(all); ++i) {
+                FakeTree *tree = fake_tree_new();
+                Policy policy = POLICY_NULL;
+                Gpu gpu;
+
+                fake_gpu_add(tree, "0000:01:00.0", .group = 12);
+                fake_write(tree->root, "proc/cmdline", "quiet\n");
+                fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[GPU 10de:2d04]\nManaged=%s\n",
+                                all[i].said);
+                assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
+                assert_int_equal(policy_load(&policy, &tree->roots), 0);
+                gpu.managed = all[i].guess;
+                assert_int_equal(policy_manages(&policy, &gpu), all[i].expected);
+                policy_deinit(&policy);
+                gpu_deinit(&gpu);
+                fake_tree_free(tree);
+        }
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(the_first_who_speaks_is_heard),
+                cmocka_unit_test(what_is_wrong_is_kept_to_be_told),
+                cmocka_unit_test(who_is_managed_is_said_or_guessed),
+        };
+
+        return cmocka_run_group_tests_name("switch/policy", tests, NULL, NULL);
+}
