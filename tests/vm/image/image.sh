@@ -104,7 +104,7 @@ mkdir -p "$initrd/bin" "$initrd/modules" "$initrd/proc" "$initrd/sys" "$initrd/d
         "$initrd/ro" "$initrd/rw" "$initrd/new"
 cp "$tools/usr/bin/busybox" "$initrd/bin/"
 install -m 755 "$here/init" "$initrd/init"
-printf '%s\n' virtio_pci virtio_blk erofs overlay >"$out/early.txt"
+printf '%s\n' virtio_pci virtio_blk erofs ext4 overlay >"$out/early.txt"
 needed "$out/early.txt" | sed 's/\.xz$//' | while read -r file; do
         cp "$modules/$file" "$initrd/modules/"
         basename "$file"

@@ -3,7 +3,7 @@
 
 import signal
 
-from testvm import Device, Failure, Gpu, Shape, scenario
+from testvm import Device, Failure, Gpu, MachineGone, Shape, scenario
 
 GPU = Gpu("rp1")
 SECOND = Gpu("rp2")
@@ -208,6 +208,90 @@ def card_without_function_reset(vm):
     """A card can lack FLR, and have QEMU's own USB controller."""
     vm.equal(vm.read(f"/sys/bus/pci/devices/{GPU.address}/reset_method"), "bus", "ways to reset")
     vm.equal(vm.driver("0000:01:00.2"), "xhci_hcd", "driver of QEMU's controller")
+
+
+# --- further boots --------------------------------------------------------------
+
+UNIT = """\
+[Unit]
+Description=Unit of a scenario
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/bin/touch /run/of-a-unit
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+@scenario(
+    gpus=[GPU], boot="cold", disk=True, timeout=240,
+    files={"/etc/changed": "old\n", "/etc/deleted": "", "/etc/systemd/system/of-a-scenario.service": UNIT},
+)
+def reboot_keeps_the_root(vm):
+    """After a reboot what was written is there, what was enabled runs, and the card is bound."""
+    vm.sh("echo new >/etc/changed; rm /etc/deleted; systemctl enable of-a-scenario; mkdir -m 700 /var/lib/of-a-scenario")
+    vm.sh("vfioptctl --version")
+    boot = vm.read("/proc/sys/kernel/random/boot_id")
+    vm.reboot()
+    vm.equal(vm.boots, 2, "boots")
+    vm.check(vm.read("/proc/sys/kernel/random/boot_id") != boot, "it is another boot")
+    vm.equal(vm.read("/etc/changed"), "new", "a file of the scenario that it has changed")
+    vm.check(not vm.exists("/etc/deleted"), "a file that was deleted is still deleted")
+    vm.equal(vm.sh("stat -c %a /var/lib/of-a-scenario").out, "700\n", "mode of a directory")
+    vm.check(vm.exists("/run/of-a-unit"), "the unit that was enabled has run")
+    vm.equal(vm.sh("systemctl is-system-running").out.strip(), "running", "systemd")
+    vm.sh("vfioptctl --version")
+    vm.equal(vm.drivers(GPU), HOST_DRIVERS, "drivers")
+
+
+@scenario(gpus=[GPU], product=False, boot="cold", disk=True, timeout=300)
+def reset_is_a_power_cut(vm):
+    """After a reset what was synced is there, what was not is lost, as is what ran; the cards are bound."""
+    vm.plug(SECOND)
+    vm.sh("echo synced >/etc/synced; sync /etc/synced /etc")
+    ended = vm.spawn("echo done")
+    ended.wait()
+    running = vm.spawn("echo begun; sleep 1000")
+    running.wait_for("begun")
+    before = [vm.gpu(card).stats()["resets"] for card in (GPU, SECOND)]
+    # The kernel writes data after 30 seconds unless it is told to.
+    vm.sh("echo lost >/etc/not-synced; ln -s x /run/of-this-boot")
+    vm.reset()
+    vm.equal(vm.boots, 2, "boots")
+    vm.check(not running.running, "the command of the first boot does not run")
+    try:
+        running.wait()
+    except MachineGone as gone:
+        vm.match("reset", str(gone), "reason")
+    else:
+        raise Failure("a command that was cut off has not been reported as lost")
+    vm.equal((running.out, ended.wait().code), ("begun\n", 0), "what came before")
+    vm.equal(vm.read("/etc/synced"), "synced", "what was synced")
+    vm.sh("test -s /etc/not-synced || test -L /run/of-this-boot", ok=1)
+    for card, resets in zip((GPU, SECOND), before):
+        vm.check(vm.gpu(card).stats()["resets"] > resets, f"the card in {card.port} was reset")
+        vm.equal(vm.drivers(card), HOST_DRIVERS, f"drivers of {card.port}")
+    # Nor is the way up safe, and it is the first one that counts.
+    vm.reset(settle=False)
+    vm.reset(settle=False)
+    vm.equal((vm.boots, vm.read("/etc/synced")), (4, "synced"), "after two more")
+
+
+@scenario(driver=None, product=False, boot="cold", disk=True, timeout=240)
+def root_is_full_or_read_only(vm):
+    """A root without room and one that cannot be written to are to be had, and boot."""
+    write = "echo text >/etc/file && sync /etc/file"
+    vm.sh("fallocate -l 2G /fill", ok=1)
+    vm.match("No space left", vm.sh(write, ok=1).err, "message")
+    vm.sh("touch /run/room && rm /fill && touch /etc/vm-read-only && mount -o remount,ro overlay /")
+    vm.match("Read-only", vm.sh(write, ok=1).err, "message")
+    vm.sh("mount -o remount,rw overlay / && fallocate -l 2G /fill", ok=1)
+    vm.reboot()
+    vm.match("Read-only", vm.sh(write, ok=1).err, "message after the reboot")
+    vm.sh("mount -o remount,rw overlay /")
+    vm.match("No space left", vm.sh(write, ok=1).err, "message after the reboot")
+    vm.sh(f"rm /fill; {write}")
 
 
 # --- groups and displays --------------------------------------------------------

@@ -9,6 +9,7 @@ answers again, so that all scenarios of one run test the same thing, whoever
 edits the checkout meanwhile.
 """
 
+import os
 import shutil
 import subprocess
 from functools import cached_property
@@ -22,6 +23,8 @@ CHECKOUT = VM.parent.parent
 IMAGE = VM / "image"
 CFLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-D_GNU_SOURCE", "-static"]
 
+# Room for the largest driver and some hundred megabytes; a scenario may fill it.
+DISK_SIZE = 1 << 30
 # How layers are written is part of what they are made of.
 LAYER = VM / "testvm" / "layer.py"
 # A build script says with this that what it needs cannot be reached.
@@ -109,6 +112,18 @@ class Artefacts:
     @cached_property
     def kernel(self):
         return (self.tools / "kernel-version").read_text().strip()
+
+    def make_disk(self, path):
+        """An empty disk of a machine that keeps what is written; most of it is a hole."""
+        with open(path, "wb") as file:
+            file.truncate(DISK_SIZE)
+        # Not lazily: the guest's kernel would go on with it in the background.
+        options = ["-E", "lazy_itable_init=0,lazy_journal_init=0"]
+        subprocess.run(
+            [IMAGE / "program.sh", self.tools, "mke2fs", "-q", "-t", "ext4", *options, "-F", path],
+            check=True, stdin=subprocess.DEVNULL,
+            env={**os.environ, "MKE2FS_CONFIG": str(self.tools / "etc" / "mke2fs.conf")},
+        )
 
     # layers
 

@@ -40,6 +40,7 @@ class Case:
     cmdline: str
     timeout: int
     expect_kernel: list = field(default_factory=list)
+    disk: bool = False
 
     @property
     def description(self):
@@ -51,6 +52,7 @@ def scenario(
     driver="standin",
     devices=(),
     boot="snapshot",
+    disk=False,
     shape=None,
     product=True,
     options=None,
@@ -65,6 +67,7 @@ def scenario(
     driver         "standin", "nvidia", None (no NVIDIA driver), or several of these
     devices        other devices plugged before it starts
     boot           "snapshot": restored and hot-plugged; "cold": plugged and booted
+    disk           the root keeps what was written when it boots again; needs boot="cold"
     shape          the machine, see Shape
     product        with the product installed
     options        module options, {"nvidia": "order=595"}, in place before plugging
@@ -77,6 +80,8 @@ def scenario(
         raise ValueError(f"boot is snapshot or cold, not {boot}")
     if cmdline and boot != "cold":
         raise ValueError("a command line needs boot='cold'")
+    if disk and boot != "cold":
+        raise ValueError("a disk needs boot='cold'")
 
     def register(function):
         if not function.__doc__:
@@ -99,6 +104,7 @@ def scenario(
                     cmdline=cmdline,
                     timeout=timeout,
                     expect_kernel=list(expect_kernel),
+                    disk=disk,
                 )
             )
         return function

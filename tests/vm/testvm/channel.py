@@ -6,6 +6,7 @@ for a job waits on its condition. So any number of jobs run at a time, and one
 that hangs in the guest hangs nobody here.
 """
 
+import socket
 import struct
 import threading
 import time
@@ -19,6 +20,10 @@ CHUNK = 32 << 10
 
 class ChannelError(Exception):
     """The guest does not answer any more."""
+
+
+class MachineGone(ChannelError):
+    """The machine has been reset, or has ended, and nobody knows what has become of a program."""
 
 
 class Job:
@@ -36,15 +41,19 @@ class Job:
         self.start = self.end = None  # guest's monotonic clock, seconds
 
     @property
+    def ended(self):
+        return self.code is not None
+
+    @property
     def running(self):
-        return self.code is None
+        return not self.ended and self._channel.broken is None
 
     def wait_until(self, condition, timeout):
         """True once condition() holds, False when the time is up or all is over."""
         deadline = time.monotonic() + timeout
         with self._changed:
             while not condition():
-                if not self.running:
+                if self.ended:
                     return False
                 self._channel.check()
                 left = deadline - time.monotonic()
@@ -55,8 +64,7 @@ class Job:
 
     def wait(self, timeout):
         """True once it has ended."""
-        self.wait_until(lambda: not self.running, timeout)
-        return not self.running
+        return self.wait_until(lambda: self.ended, timeout)
 
     def write(self, data, timeout=60):
         """Give it input, as fast as it takes it."""
@@ -91,6 +99,8 @@ class Job:
 
 
 class Channel:
+    """One connection to one boot of the guest: who connects anew makes a new one."""
+
     def __init__(self, sock):
         self._socket = sock
         self._sending = threading.Lock()
@@ -98,23 +108,31 @@ class Channel:
         self._jobs = {}
         self._next = 1
         self._greeted = set()
-        self._broken = None
+        self._reason = "the machine has gone"
+        self.broken = None  # why nothing can come any more
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def close(self):
-        """Once the other side has gone."""
+    def close(self, reason="the machine has gone"):
+        """Take in what has come, and hang up: jobs that have not ended are lost."""
+        if self._socket.fileno() < 0:
+            return
+        self._reason = reason
+        self._socket.shutdown(socket.SHUT_RDWR)
         self._reader.join()
         self._socket.close()
 
     def check(self):
-        if self._broken:
-            raise ChannelError(self._broken)
+        if self.broken:
+            raise MachineGone(self.broken)
 
     def send(self, kind, number, payload=b""):
         self.check()
-        with self._sending:
-            self._socket.sendall(HEADER.pack(len(payload), number, kind) + payload)
+        try:
+            with self._sending:
+                self._socket.sendall(HEADER.pack(len(payload), number, kind) + payload)
+        except OSError as error:
+            raise MachineGone(f"{self._reason}: {error}") from error
 
     def hello(self, timeout):
         """Wait until the agent answers, which may not have started yet."""
@@ -143,7 +161,7 @@ class Channel:
         while len(data) < size:
             piece = self._socket.recv(size - len(data))
             if not piece:
-                raise ConnectionError("the machine has gone")
+                raise ConnectionError(self._reason)
             data += piece
         return bytes(data)
 
@@ -162,5 +180,5 @@ class Channel:
                     self._changed.notify_all()
         except OSError as error:
             with self._changed:
-                self._broken = str(error)
+                self.broken = str(error)
                 self._changed.notify_all()

@@ -6,8 +6,9 @@ the machine from power-on depends on its Shape alone, and what differs between
 scenarios is either plugged in later or on a disk whose content the guest has
 not read when it is saved.
 
-QEMU gets its sockets as open file descriptors: there is nothing to wait for and
-no path that could be too long.
+QEMU gets its sockets as open file descriptors: there is nothing to wait for. That
+of the command channel listens, because each boot of the guest gets a connection
+of its own: what was half said in one is not heard in the next.
 """
 
 import json
@@ -94,6 +95,7 @@ class Machine:
         self.transcript = transcript
         self._process = None
         self._ends = []
+        self._channel_address = f"{directory}/channel.sock"
         self.qmp = self.channel = self.console = None
 
     # --- start and end --------------------------------------------------------
@@ -104,6 +106,19 @@ class Machine:
         self._ends.append(theirs)
         return ours, theirs.fileno()
 
+    def _listener(self):
+        """The number of QEMU's end of the command channel, to which we connect."""
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(self._channel_address)
+        listener.listen(1)
+        self._ends.append(listener)
+        return listener.fileno()
+
+    def _connect(self):
+        channel = socket.socket(socket.AF_UNIX)
+        channel.connect(self._channel_address)
+        self.channel = Channel(channel)
+
     def key(self):
         """What a snapshot of this machine has to agree with."""
         return [*self._arguments("", {}), self._artefacts.tools.parent.name]
@@ -113,7 +128,8 @@ class Machine:
         iommu = "intel_iommu=on" if self._shape.iommu else "intel_iommu=off"
         arguments = self._shape.arguments()
         for name, fd in fds.items():
-            arguments += ["-chardev", f"socket,id={name},fd={fd}"]
+            listens = ",server=on,wait=off" if name == "channel" else ""
+            arguments += ["-chardev", f"socket,id={name},fd={fd}{listens}"]
         arguments += [
             "-mon", "chardev=qmp,mode=control",
             "-device", "virtserialport,chardev=channel,name=org.vfiopt.test,nr=2",
@@ -139,7 +155,7 @@ class Machine:
     def _start(self, command_line="", extra=()):
         fds = {}
         qmp, fds["qmp"] = self._socket()
-        channel, fds["channel"] = self._socket()
+        fds["channel"] = self._listener()
         self.console, fds["console"] = self._socket()
         with open(f"{self._directory}/qemu.log", "wb") as log:
             # Whatever becomes of the runner, its machine does not outlive it.
@@ -161,15 +177,45 @@ class Machine:
         except (QmpError, OSError) as error:
             log = open(f"{self._directory}/qemu.log", errors="replace").read()
             raise QmpError(f"QEMU has not started: {error}\n{log}") from error
-        self.channel = Channel(channel)
+        self._connect()
 
-    def boot(self, command_line="", devices=()):
-        """Power on, with these devices plugged."""
-        extra = []
+    def boot(self, command_line="", devices=(), disk=None):
+        """Power on, with these devices plugged, and with a disk to be written to."""
+        extra = self._disk(disk) if disk else []
         for device in devices:
             extra += ["-device", json.dumps(device)]
         self._start(command_line, extra)
         self.channel.hello(120)
+
+    @staticmethod
+    def _disk(path):
+        # What the guest has written stays in the file, whatever becomes of the
+        # guest; as QEMU and this machine do not crash, flushing it is in vain.
+        cache = {"no-flush": True}
+        return [
+            "-blockdev",
+            json.dumps({
+                "driver": "raw", "node-name": "disk", "cache": cache,
+                "file": {"driver": "file", "filename": path, "cache": cache},
+            }),
+            "-device", "virtio-blk-pci,drive=disk,serial=disk,bus=pcie.0,addr=06.0",
+        ]
+
+    def boot_again(self, request, by_guest, timeout):
+        """A reset, which request() leads to; returns when the new boot answers.
+
+        Any other reset ends QEMU, else a guest that has crashed would look like
+        one that has just been slow. On the way up there is another one, though:
+        the firmware finds itself used and asks for it.
+        """
+        self.qmp("set-action", reboot="reset")
+        request()
+        self.qmp.event("RESET", timeout, guest=by_guest)
+        self.channel.close("the machine was reset")
+        self._connect()
+        self.channel.hello(120)
+        self.qmp("set-action", reboot="shutdown")
+        self.qmp.forget("RESET")
 
     def restore(self, snapshot):
         """Go on where the snapshot was taken."""

@@ -66,3 +66,7 @@ class Qmp:
                 raise QmpError(f"no event {name} within {timeout} s")
             if "event" in message:
                 self._events.append(message)
+
+    def forget(self, name):
+        """Let go of events that came before the answer to the last command."""
+        self._events = [event for event in self._events if event["event"] != name]

@@ -135,6 +135,7 @@ class Vm:
         self._machine = Machine(artefacts, case.shape, directory, self.log)
         self._servers = {}
         self.phases = {}
+        self.boots = 0
 
     # --- start and end --------------------------------------------------------
 
@@ -178,6 +179,7 @@ class Vm:
                 self._boot()
             else:
                 self._restore()
+        self.boots = 1
         if self._case.boot == "snapshot":
             with self._phase("plug"):
                 self.plug(*self._case.devices, *self._case.gpus)
@@ -188,7 +190,11 @@ class Vm:
             self._serve(card)
             devices += card.devices(self._directory)
         line = self._case.cmdline + (" vm.product" if self._case.product else "")
-        self._machine.boot(line, devices)
+        disk = f"{self._directory}/disk" if self._case.disk else None
+        if disk:
+            self._artefacts.make_disk(disk)
+            line += " loglevel=5"  # warnings, too, must outlive a reset
+        self._machine.boot(line, devices, disk)
         self.sh("/usr/local/lib/vm/settle", timeout=120)
 
     def _restore(self):
@@ -211,6 +217,8 @@ class Vm:
     def check_kernel(self):
         """Fail if the kernel has complained about itself."""
         tainted, *lines = self.sh("cat /proc/sys/kernel/tainted; dmesg", quiet=True).out.splitlines()
+        if self.boots > 1:  # the log of an earlier one is gone
+            lines = [*self._machine.serial().splitlines(), *lines]
         faults = int(tainted) & TAINT_FAULTS
         bad = [line for line in lines if KERNEL_FAULT.search(line)]
         unexpected = [
@@ -242,6 +250,33 @@ class Vm:
                 parts.append(f"--- {title}: {error}")
         parts += ["--- serial console", *self._machine.serial().splitlines()[-20:]]
         return "\n".join(parts)
+
+    # --- further boots --------------------------------------------------------
+
+    def reboot(self, settle=True, timeout=120):
+        """Shut down and boot again, as a user would; returns when it has come to rest.
+
+        settle=False: as soon as it runs commands. timeout: of the way down.
+        """
+        self.log("--- reboot")
+        self._boot_again(lambda: self.sh("systemctl reboot"), True, settle, timeout)
+
+    def reset(self, settle=True):
+        """Reset it as it is, as after a power cut; returns when it has come to rest.
+
+        What the guest has not yet written to its disk is lost. settle: see reboot.
+        """
+        self.log("--- reset")
+        self._boot_again(lambda: self.qmp("system_reset"), False, settle, 60)
+
+    def _boot_again(self, request, by_guest, settle, timeout):
+        if self._case.boot != "cold":
+            raise ValueError("to boot again needs boot='cold'")
+        self._machine.boot_again(request, by_guest, timeout)
+        self.boots += 1
+        self.log(f"--- boot {self.boots}")
+        if settle:
+            self.sh("/usr/local/lib/vm/settle", timeout=120)
 
     def stop(self):
         self._machine.kill()
