@@ -2,7 +2,7 @@
 """Several at once: one wins or waits, and nothing interleaves."""
 
 from testvm import Gpu, scenario
-from testvm.product import clean, leftovers, on_vfio, records, state
+from testvm.product import clean, on_vfio, records, state, unfinished
 
 GPU = Gpu("rp1")
 SECOND = Gpu("rp2")
@@ -61,4 +61,4 @@ def the_same_twice_at_once(vm):
     on_vfio(vm, GPU)
     started = [r for r in records(vm, since=cursor) if r["VFIOPT_RESULT"] == "started"]
     vm.equal(len(started), 1, "number of switches")
-    vm.equal([f for f in leftovers(vm) if "/origin/" not in f], [], "files in /run/vfiopt")
+    vm.equal(unfinished(vm), [], "files in /run/vfiopt")

@@ -2,7 +2,7 @@
 """The switching process is killed after every single step: the next call makes it good."""
 
 from testvm import Gpu, scenario
-from testvm.product import clean, leftovers, on_vfio, state
+from testvm.product import clean, on_vfio, state, unfinished
 
 GPU = Gpu("rp1")
 
@@ -25,7 +25,7 @@ def good_again(vm, mode, before):
     vm.sh(f"vfioptctl switch --direct {mode}")
     if mode == "passthrough":
         on_vfio(vm, GPU)
-        vm.equal([f for f in leftovers(vm) if "/origin/" not in f], [], "files in /run/vfiopt")
+        vm.equal(unfinished(vm), [], "files in /run/vfiopt")
     else:
         clean(vm, GPU, before=before)
 

@@ -5,7 +5,7 @@ import json
 
 from testvm import Gpu, scenario
 from testvm.product import (
-    BUSY, FAILED, PRECONDITION, STUCK, VFIO, clean, leftovers, on_vfio, state,
+    BUSY, FAILED, PRECONDITION, STUCK, VFIO, clean, leftovers, on_vfio, state, unfinished,
     usable_by_a_guest,
 )
 
@@ -146,7 +146,7 @@ def holder_between_check_and_unbind(vm):
     vm.sh("vfioptctl switch passthrough:0000:01:00.0")
     on_vfio(vm, GPU)
     usable_by_a_guest(vm, GPU)
-    vm.equal([f for f in leftovers(vm) if "/origin/" not in f], [], "files in /run/vfiopt")
+    vm.equal(unfinished(vm), [], "files in /run/vfiopt")
     vm.sh("vfioptctl switch host:0000:01:00.0")
     vm.equal(leftovers(vm), [], "files in /run/vfiopt")
 
@@ -213,7 +213,7 @@ def stopping_the_job_is_too_late(vm):
     start.wait(60)
     watcher.kill()
     on_vfio(vm, GPU)
-    vm.equal([f for f in leftovers(vm) if "/origin/" not in f], [], "files in /run/vfiopt")
+    vm.equal(unfinished(vm), [], "files in /run/vfiopt")
     vm.equal(VFIO, vm.driver(GPU.address), "driver")
 
 
@@ -278,7 +278,7 @@ def reader_that_goes_away(vm):
     """Who reads what a switch says may go at any time: it comes to its end all the same."""
     vm.sh("vfioptctl switch --direct --verbose passthrough 2>&1 | head -n 1")
     on_vfio(vm, GPU)
-    vm.equal([f for f in leftovers(vm) if "/origin/" not in f], [], "files in /run/vfiopt")
+    vm.equal(unfinished(vm), [], "files in /run/vfiopt")
     vm.sh("vfioptctl switch --direct --verbose host 2>&1 | true")
     vm.equal(leftovers(vm), [], "files in /run/vfiopt")
 

@@ -35,6 +35,11 @@ def leftovers(vm):
     return vm.sh("find /run/vfiopt -type f 2>/dev/null || true", quiet=True).out.split()
 
 
+def unfinished(vm):
+    """Those of them that are there only while a switch is not over."""
+    return [f for f in leftovers(vm) if "/origin/" not in f and "/pins/" not in f]
+
+
 def clean(vm, *cards, before):
     """Everything is as it was, and nothing of us is left."""
     vm.equal(state(vm, *cards), before, "functions")

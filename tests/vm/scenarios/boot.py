@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Where a GPU is after the machine has come up: before the first driver was loaded for it."""
+
+import json
+
+from testvm import Gpu, scenario
+from testvm.product import VFIO, leftovers, on_vfio, records
+
+GPU = Gpu("rp1")
+SECOND = Gpu("rp2")
+HOME = ["nvidia", "snd_hda_intel", "xhci_hcd", None]
+FILE = "/etc/vfiopt/state"
+
+
+def remembered(*cards, mode="passthrough", id=None):
+    """A state file."""
+    return json.dumps({"version": 1, "gpus": [
+        {"address": card.address, "id": id or card.id, "subsystem": card.subsystem, "mode": mode}
+        for card in cards
+    ]})
+
+
+def came_up_well(vm):
+    """The boot is over, and nothing of it failed."""
+    vm.sh("systemctl is-system-running --wait", timeout=90)
+
+
+def when(vm, unit, what):
+    """Microseconds since the kernel's start; what: Start or Exit of its process."""
+    return int(vm.sh(f"systemctl show -P ExecMain{what}TimestampMonotonic {unit}").out)
+
+
+def bound_first(vm):
+    """On vfio-pci before udev looked at anything, and NVIDIA's driver never saw it."""
+    came_up_well(vm)
+    bound, coldplug = when(vm, "vfiopt-boot", "Exit"), when(vm, "systemd-udev-trigger", "Start")
+    vm.check(0 < bound <= coldplug, f"bound at {bound}, before coldplug at {coldplug}")
+    said = [r for r in records(vm) if r["VFIOPT_RESULT"] == "done" and r["VFIOPT_PHASE"] == "end"]
+    vm.equal({r["VFIOPT_TRIGGER"] for r in said}, {"boot"}, "who moved it")
+    log = vm.sh("dmesg", quiet=True).out
+    vm.check(f"nvidia {GPU.address}" not in log, "NVIDIA's driver never probed it")
+
+
+@scenario(gpus=[GPU], boot="cold", files={FILE: remembered(GPU)})
+def wish_for_passthrough_at_boot(vm):
+    """Remembered in passthrough: bound before coldplug, and at home in all its drivers later."""
+    bound_first(vm)
+    on_vfio(vm, GPU)
+    vm.sh("systemctl start vfiopt@host")
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
+    vm.equal(vm.overrides(GPU), [None] * 4, "overrides")
+    vm.equal(leftovers(vm), [], "files in /run/vfiopt")
+
+
+@scenario(gpus=[GPU, SECOND], boot="cold", files={FILE: remembered(GPU)})
+def one_of_two_at_boot(vm):
+    """One of two identical GPUs is remembered in passthrough: the other one is the host's."""
+    bound_first(vm)
+    on_vfio(vm, GPU)
+    vm.equal(vm.drivers(SECOND), HOME, "drivers of the other")
+
+
+@scenario(gpus=[GPU], boot="cold", files={FILE: remembered(GPU, mode="host")})
+def wish_for_host_at_boot(vm):
+    """Remembered at the host: udev binds it as ever, and nothing is written by us."""
+    came_up_well(vm)
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
+    vm.equal(leftovers(vm), [], "files in /run/vfiopt")
+
+
+@scenario(gpus=[GPU], boot="cold", cmdline="vfiopt.mode=host", files={
+    FILE: remembered(GPU), "/etc/vfiopt/vfiopt.conf.d/x.conf": "[GPU 01:00]\nBootMode=passthrough\n"})
+def kernel_line_says_host(vm):
+    """vfiopt.mode=host beats state and configuration."""
+    came_up_well(vm)
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
+
+
+@scenario(gpus=[GPU], boot="cold", cmdline="vfiopt.mode=passthrough")
+def kernel_line_says_passthrough(vm):
+    """vfiopt.mode=passthrough without any file: all managed GPUs."""
+    bound_first(vm)
+    on_vfio(vm, GPU)
+
+
+@scenario(gpus=[GPU], boot="cold", cmdline="vfiopt.mode=off", files={FILE: remembered(GPU)})
+def kernel_line_says_off(vm):
+    """vfiopt.mode=off: nothing is touched."""
+    came_up_well(vm)
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
+    vm.equal(records(vm), [], "records")
+
+
+@scenario(gpus=[GPU], boot="cold", files={
+    FILE: remembered(GPU)[:40],
+    "/etc/vfiopt/vfiopt.conf.d/bad.conf": "[vfiopt]\nDefaultMode=sideways\nColour=green\n"})
+def broken_state_at_boot(vm):
+    """A state file cut off in the middle: nothing is moved or lost, and the journal says why."""
+    came_up_well(vm)
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
+    said = vm.sh("journalctl -b -u vfiopt-boot -o cat", quiet=True).out
+    vm.match("state file cannot be understood", said, "the journal")
+    vm.match(r"bad\.conf:2: .*sideways", said, "the journal")
+    vm.match(r"bad\.conf:3: .*Colour", said, "the journal")
+    # The next switch keeps it under another name.
+    before = vm.read(FILE)
+    vm.sh("systemctl start vfiopt@passthrough")
+    vm.equal(vm.read("/etc/vfiopt/state.damaged-1"), before, "what was set aside")
+    vm.equal([g["mode"] for g in json.loads(vm.read(FILE))["gpus"]], ["passthrough"], "the new one")
+
+
+@scenario(gpus=[GPU], boot="cold", files={
+    FILE: remembered(GPU), "/etc/modprobe.d/no.conf": "install vfio_pci /bin/false\n"})
+def no_vfio_at_boot(vm):
+    """vfio-pci cannot be loaded: the boot completes, and the GPU is the host's."""
+    vm.sh("systemctl is-system-running --wait", ok=None, timeout=90)
+    vm.equal(vm.sh("systemctl list-units --failed --plain --no-legend | cut -d' ' -f1").out.split(),
+             ["vfiopt-boot.service"], "failed units")
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
+    vm.match("vfio_pci", vm.sh("journalctl -b -u vfiopt-boot -o cat", quiet=True).out, "the journal")
+    vm.equal([g["mode"] for g in json.loads(vm.read(FILE))["gpus"]], ["passthrough"], "the wish")
+
+
+@scenario(gpus=[GPU], boot="cold", files={FILE: remembered(GPU, id="10de:1e04")})
+def another_card_at_boot(vm):
+    """Another card at the remembered address is left alone, and the journal says so."""
+    came_up_well(vm)
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
+    said = [r["MESSAGE"] for r in records(vm)]
+    vm.match(rf"{GPU.address}.*not the card that was here.*10de:1e04", "\n".join(said), "the journal")
+
+
+@scenario(gpus=[GPU], boot="cold", driver=("standin", "nvidia"), disk=True, timeout=240)
+def wish_survives_reboot_and_power_cut(vm):
+    """Said once: there after a reboot, after a power cut; and so is the way back."""
+    vm.sh("systemctl start vfiopt@passthrough")
+    vm.reboot()
+    bound_first(vm)
+    on_vfio(vm, GPU)
+    vm.reset()
+    bound_first(vm)
+    on_vfio(vm, GPU)
+    vm.sh("systemctl start vfiopt@host")
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
+    vm.reset()
+    came_up_well(vm)
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
+
+
+@scenario(gpus=[GPU], boot="cold", disk=True, timeout=240)
+def enabled_instance_is_a_policy(vm):
+    """systemctl enable vfiopt@passthrough: there from the next boot on, before the display."""
+    vm.sh("systemctl enable vfiopt@passthrough")
+    vm.reboot()
+    came_up_well(vm)
+    on_vfio(vm, GPU)
+    vm.reboot()
+    bound_first(vm)
+    on_vfio(vm, GPU)
+
+
+@scenario(gpus=[GPU])
+def pinned_when_plugged(vm):
+    """Unplugged in passthrough and plugged again: reserved before a module is loaded for it."""
+    vm.sh("systemctl start vfiopt@passthrough")
+    vm.unplug(GPU)
+    vm.sh("modprobe -r nvidia_drm nvidia_uvm nvidia_modeset nvidia snd_hda_intel")
+    vm.plug(GPU)
+    on_vfio(vm, GPU)
+    vm.check(not vm.exists("/sys/module/nvidia"), "nvidia was never loaded")
+    # It comes home to what drives it, though nobody remembers where it was.
+    vm.sh("systemctl start vfiopt@host")
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
+    vm.equal(leftovers(vm), [], "files in /run/vfiopt")
+    vm.unplug(GPU)
+    vm.plug(GPU)
+    vm.equal(vm.drivers(GPU), HOME, "drivers when plugged at the host")
+
+
+@scenario(gpus=[GPU], driver=("standin", "nvidia"))
+def pinned_when_rescanned(vm):
+    """Removed and found again through sysfs, with NVIDIA's driver not loaded."""
+    vm.sh("systemctl start vfiopt@passthrough")
+    vm.sh("for m in nvidia_drm nvidia_uvm nvidia_modeset nvidia; do "
+          "! test -e /sys/module/$m || modprobe -r $m; done")
+    for address in reversed(GPU.addresses):
+        vm.write(f"/sys/bus/pci/devices/{address}/remove", "1")
+    vm.sh("echo 1 >/sys/bus/pci/rescan; udevadm settle")
+    vm.equal(vm.driver(GPU.address), VFIO, "driver")
+    vm.check(not vm.exists("/sys/module/nvidia"), "nvidia was never loaded")
+
+
+@scenario(gpus=[GPU], timeout=240)
+def triggers_during_switches(vm):
+    """`udevadm trigger` replays add all the time during 20 switches: nothing is reserved again."""
+    before = vm.facts(GPU.addresses)
+    noise = vm.spawn("while :; do udevadm trigger --action=add --subsystem-match=pci; udevadm settle; done")
+    for _ in range(10):
+        vm.sh("vfioptctl switch --direct passthrough")
+        on_vfio(vm, GPU)
+        vm.sh("vfioptctl switch --direct host")
+        vm.equal(vm.overrides(GPU), [None] * 4, "overrides")
+    noise.kill()
+    vm.sh("udevadm settle")
+    vm.equal(vm.facts(GPU.addresses), before, "functions")
+    vm.equal(leftovers(vm), [], "files in /run/vfiopt")
