@@ -132,7 +132,7 @@ class Channel:
             with self._sending:
                 self._socket.sendall(HEADER.pack(len(payload), number, kind) + payload)
         except OSError as error:
-            raise MachineGone(f"{self._reason}: {error}") from error
+            raise MachineGone(self._reason) from error
 
     def hello(self, timeout):
         """Wait until the agent answers, which may not have started yet."""
@@ -161,7 +161,7 @@ class Channel:
         while len(data) < size:
             piece = self._socket.recv(size - len(data))
             if not piece:
-                raise ConnectionError(self._reason)
+                raise ConnectionError
             data += piece
         return bytes(data)
 
@@ -178,7 +178,7 @@ class Channel:
                         if kind == EXIT:
                             del self._jobs[number]
                     self._changed.notify_all()
-        except OSError as error:
+        except OSError:
             with self._changed:
-                self.broken = str(error)
+                self.broken = self._reason
                 self._changed.notify_all()
