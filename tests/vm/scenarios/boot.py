@@ -2,6 +2,8 @@
 """Where a GPU is after the machine has come up: before the first driver was loaded for it."""
 
 import json
+import random
+import time
 
 from testvm import Gpu, scenario
 from testvm.product import VFIO, leftovers, on_vfio, records
@@ -204,3 +206,47 @@ def triggers_during_switches(vm):
     vm.sh("udevadm settle")
     vm.equal(vm.facts(GPU.addresses), before, "functions")
     vm.equal(leftovers(vm), [], "files in /run/vfiopt")
+
+
+@scenario(gpus=[GPU], boot="cold", disk=True, timeout=240)
+def full_and_read_only_root_at_boot(vm):
+    """Nothing can be written to the root: the wish holds all the same, and is not lost."""
+    vm.sh("systemctl start vfiopt@passthrough")
+    wish = vm.read(FILE)
+    vm.sh("touch /etc/vm-full /etc/vm-read-only; sync")
+    vm.reboot()
+    bound_first(vm)
+    on_vfio(vm, GPU)
+    vm.equal(vm.read(FILE), wish, "the state file")
+    # A mode that cannot be remembered is said to be so; the GPU moves.
+    result = vm.sh("vfioptctl switch host")
+    vm.match("Read-only file system", result.err, "what it says")
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
+    vm.sh("mount -o remount,rw overlay /")
+    result = vm.sh("vfioptctl switch passthrough; vfioptctl switch host")
+    vm.match("No space left", result.err, "what it says")
+    vm.equal(vm.read(FILE), wish, "the state file")
+
+
+@scenario(gpus=[GPU], boot="cold", disk=True, timeout=480)
+def power_cuts_at_any_moment(vm):
+    """Switches without end, and the power goes ten times: the state is whole, and the GPU there."""
+    random.seed(1)
+    vm.sh("sync")
+    for _ in range(10):
+        busy = vm.spawn("while :; do for m in passthrough host; do "
+                        "vfioptctl switch --direct $m 2>&1; done; done")
+        busy.wait_for("moved")
+        # At no moment in particular: that is the point.
+        time.sleep(random.random())
+        vm.reset()
+        came_up_well(vm)
+        state = json.loads(vm.read(FILE)) if vm.exists(FILE) else {"gpus": []}
+        mode = state["gpus"][0]["mode"] if state["gpus"] else "host"
+        if mode == "passthrough":
+            on_vfio(vm, GPU)
+        else:
+            vm.equal(vm.drivers(GPU), HOME, "drivers")
+        # What was being written under another name is replaced by the next one.
+        names = [n for n in vm.ls("/etc/vfiopt") if n != ".state.tmp"]
+        vm.equal(names, ["state"] if vm.exists(FILE) else [], "files in /etc/vfiopt")
