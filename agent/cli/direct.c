@@ -128,13 +128,19 @@ static int tell_of_stranger(
         return 0;
 }
 
-/* What does not survive a reboot must have a place; what does, may have to do without. */
+/*
+ * What does not survive a reboot must have a place; what does, may have to do without.
+ * Return: 0, or an exit code after having reported why not.
+ */
 static int open_own(Cli *cli) {
         int r;
 
         r = roots_open_run(cli->roots, cli->prefix, true);
-        if (r < 0)
-                return r;
+        if (r < 0) {
+                report_error("cannot use our directory in /run, without which nothing is moved: %s",
+                                strerror(-r));
+                return VFIOPT_EXIT_ERROR;
+        }
 
         r = roots_open_etc(cli->roots, cli->prefix, true);
         if (r < 0)
@@ -157,9 +163,11 @@ int switch_direct(Cli *cli, const Selection *selection, Outcomes *outcomes) {
         }
 
         r = open_own(cli);
-        if (r >= 0)
+        if (r == 0)
                 r = audit_source_init(
                                 &audience.source, cli->roots->proc_fd, getenv("INVOCATION_ID"));
+        if (r > 0)
+                return r;
         for (size_t i = 0; r >= 0 && i < selection->n_strangers; ++i)
                 r = tell_of_stranger(
                                 cli, &selection->policy.state, selection->strangers[i], &audience);

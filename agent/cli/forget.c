@@ -52,7 +52,8 @@ static int forget_locked(Cli *cli) {
 
         r = state_load(&state, cli->roots->etc_fd);
         if (r == STATE_E_INVALID) {
-                report_error("the state file cannot be understood, and was left alone");
+                report_error("the state file cannot be understood, so nothing is remembered; the next "
+                             "switch sets it aside");
                 return VFIOPT_EXIT_PRECONDITION;
         }
         if (r >= 0)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cli/policy-read.h"
+#include "cli/report.h"
 #include "cli/status.h"
 #include "model/inventory.h"
 
@@ -44,9 +45,12 @@ static int status_run(Cli *cli) {
         Policy policy = POLICY_NULL;
         int r;
 
-        r = cli_open_own(cli, false);
-        if (r >= 0)
-                r = ids_new(&ids);
+        r = roots_open_run(cli->roots, cli->prefix, false);
+        if (r < 0)
+                report_warning("cannot look into our directory in /run: %s; what is under way or stuck "
+                               "is not known",
+                                strerror(-r));
+        r = ids_new(&ids);
         if (r >= 0)
                 r = policy_read(&policy, cli);
         if (r >= 0)

@@ -123,18 +123,22 @@ static SwitchResult result_of(int transaction) {
 }
 
 static void item_commit(Item *item) {
-        _cleanup_(freep) char *aside = NULL, *reason = NULL;
+        _cleanup_(freep) char *name = NULL, *aside = NULL, *failure = NULL;
         int r;
 
-        r = commit(item->move.context, item->move.gpu, item->move.to, &aside);
-        if (aside) {
-                reason = text_format(
+        r = commit(item->move.context, item->move.gpu, item->move.to, &name);
+        if (name) {
+                aside = text_format(
                                 "the state file could not be understood, and was set aside as %s",
-                                aside);
-                notify(&item->move, EVENT_WARNING, "commit", reason);
+                                name);
+                notify(&item->move, EVENT_WARNING, "commit", aside);
         }
-        if (r < 0)
-                notify(&item->move, EVENT_WARNING, "commit", strerror(-r));
+        if (r < 0) {
+                failure = text_format(
+                                "it will not be remembered, the state file cannot be written: %s",
+                                strerror(-r));
+                notify(&item->move, EVENT_WARNING, "commit", failure);
+        }
 }
 
 static int item_move(Item *item, SwitchResult *result) {
@@ -197,9 +201,16 @@ static void release_signals(const sigset_t *old) {
 static int lock_items(Item *items, const SwitchRequest *request) {
         int r = 0;
 
-        for (size_t i = 0; r == 0 && i < request->n_gpus; ++i)
-                r = lock_take(&items[i].lock, items[i].move.context->roots->run_fd,
-                                request->gpus[i]->address, true);
+        for (size_t i = 0; r == 0 && i < request->n_gpus; ++i) {
+                int run_fd = items[i].move.context->roots->run_fd;
+
+                r = lock_take(&items[i].lock, run_fd, request->gpus[i]->address, false);
+                if (r != LOCK_E_BUSY)
+                        continue;
+                notify(&items[i].move, EVENT_WARNING, "wait",
+                                "waiting for another switch of this GPU to end");
+                r = lock_take(&items[i].lock, run_fd, request->gpus[i]->address, true);
+        }
         return error_fold(r);
 }
 

@@ -88,7 +88,7 @@ static const Words words_unknown_ending = {
         "try again when it has ended",
 };
 static const Words words_unknown_node = {
-        "cannot tell who uses @node@: @error@",
+        "cannot tell about @node@: @error@",
         "try again",
 };
 
@@ -137,8 +137,14 @@ static Words choose_words(const Finding *finding) {
                 chosen.remedy = remedy_for_holder(finding);
                 break;
         case FINDING_UNKNOWN:
+                if (finding->pid == 0 && finding->node) {
+                        chosen = words_unknown_node;
+                        if (finding->error == EACCES || finding->error == EPERM)
+                                chosen.remedy = "look as root";
+                        return chosen;
+                }
                 if (finding->pid == 0)
-                        return finding->node ? words_unknown_node : words_unknown_who;
+                        return words_unknown_who;
                 if (finding->error == ETIMEDOUT)
                         return words_unknown_ending;
                 chosen.remedy = remedy_for_unknown(finding);

@@ -146,9 +146,13 @@ request_fill(Request *request, Task task, Address function, const char *path, co
         if (n_path > sizeof(request->path) || n_value > sizeof(request->value))
                 return -E2BIG;
 
+        /* It is sent as it lies in memory, and that with no more in it than is meant. */
         memset(request, 0, offsetof(Request, value));
         request->task = task;
-        request->function = function;
+        request->function.domain = function.domain;
+        request->function.bus = function.bus;
+        request->function.slot = function.slot;
+        request->function.function = function.function;
         memcpy(request->path, path, n_path);
         memcpy(request->value, value, n_value);
         return 0;

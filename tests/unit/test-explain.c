@@ -138,7 +138,7 @@ static const struct {
                         MODE_PASSTHROUGH, "in use by steam (pid 9, app-steam.scope): /dev/nvidia0",
                         "close it, or kill 9" },
         { { .kind = FINDING_UNKNOWN, .node = S("/dev/nvidia0"), .error = EIO }, MODE_PASSTHROUGH,
-                        "cannot tell who uses /dev/nvidia0: Input/output error", "try again" },
+                        "cannot tell about /dev/nvidia0: Input/output error", "try again" },
         { { .kind = FINDING_OFF_BUS, .function = GPU, .error = ETIMEDOUT }, MODE_HOST,
                         "it does not answer on the PCI bus in time", "power the machine off" },
         { { .kind = FINDING_STRANGER, .function = GPU, .number = 7 }, MODE_PASSTHROUGH,
