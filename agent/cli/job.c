@@ -17,8 +17,8 @@
 
 #include "cli/follow.h"
 #include "cli/job.h"
-#include "cli/manager.h"
 #include "cli/report.h"
+#include "kernel/manager.h"
 
 typedef struct Jobs Jobs;
 

@@ -28,8 +28,8 @@ LIBRARIES = {
     "pci/pci.h": {"kernel/ids.c"},
     "systemd/sd-login.h": {"kernel/process.c"},
     "systemd/sd-journal.h": {"record/audit.c", "cli/follow.c"},
-    "systemd/sd-bus.h": {"cli/manager.c"},
-    "systemd/sd-event.h": {"cli/follow.c", "cli/job.c", "cli/manager.c"},
+    "systemd/sd-bus.h": {"kernel/manager.c"},
+    "systemd/sd-event.h": {"cli/follow.c", "cli/job.c", "kernel/manager.c"},
     "libsmartcols/": {"cli/render.c"},
 }
 

@@ -14,7 +14,7 @@
 #include <systemd/sd-event.h>
 
 #include "base/text.h"
-#include "cli/manager.h"
+#include "kernel/manager.h"
 
 #define NAME      "org.freedesktop.systemd1"
 #define PATH      "/org/freedesktop/systemd1"
