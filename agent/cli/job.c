@@ -104,7 +104,7 @@ static void job_ended(Job *job, const char *result) {
         job->exit_code = VFIOPT_EXIT_ERROR;
 }
 
-static void on_over(void *userdata, uint32_t id, const char *result) {
+static void on_over(void *userdata, uint32_t id, const char *unit _unused_, const char *result) {
         Jobs *jobs = userdata;
 
         for (size_t i = 0; i < jobs->n; ++i) {

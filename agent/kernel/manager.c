@@ -27,8 +27,16 @@
 struct Manager {
         sd_bus *bus;
         ManagerFn fn;
+        ManagerBackFn back;
         void *userdata;
 };
+
+/* A request whose answer is yet to come. */
+typedef struct Ask {
+        ManagerAnswerFn fn;
+        void *userdata;
+        char unit[]; /* zero-terminated */
+} Ask;
 
 static void message_unrefp(sd_bus_message **message) {
         sd_bus_message_unref(*message);
@@ -44,7 +52,7 @@ static int on_removed(sd_bus_message *message, void *userdata, sd_bus_error *err
         if (r < 0)
                 return r;
 
-        manager->fn(manager->userdata, id, result);
+        manager->fn(manager->userdata, id, unit, result);
         return 0;
 }
 
@@ -94,33 +102,80 @@ Manager *manager_free(Manager *manager) {
         return NULL;
 }
 
+static int on_owner(sd_bus_message *message, void *userdata, sd_bus_error *error _unused_) {
+        const char *name, *before, *after;
+        Manager *manager = userdata;
+        int r;
+
+        r = sd_bus_message_read(message, "sss", &name, &before, &after);
+        if (r < 0 || !after[0])
+                return r;
+
+        /* It keeps its subscribers, unless it crashed; to be one already is no harm. */
+        r = sd_bus_call_method_async(
+                        manager->bus, NULL, NAME, PATH, INTERFACE, "Subscribe", NULL, NULL, NULL);
+        if (r >= 0)
+                manager->back(manager->userdata);
+        return r < 0 ? r : 0;
+}
+
+/* Have @fn called when the manager was executed anew. Return: 0, or a negative error code. */
+int manager_watch(Manager *manager, ManagerBackFn fn) {
+        int r;
+
+        manager->back = fn;
+        r = sd_bus_add_match_async(manager->bus, NULL,
+                        "type='signal',sender='org.freedesktop.DBus',"
+                        "interface='org.freedesktop.DBus',member='NameOwnerChanged',"
+                        "arg0='" NAME "'",
+                        on_owner, NULL, manager);
+        return r < 0 ? r : 0;
+}
+
 static int
-start_call(Manager *manager, const char *unit, sd_bus_error *error, sd_bus_message **ret_reply) {
+start_new(Manager *manager, const char *unit, bool interactive, sd_bus_message **ret_request) {
         _cleanup_(message_unrefp) sd_bus_message *request = NULL;
         int r;
 
         r = sd_bus_message_new_method_call(
                         manager->bus, &request, NAME, PATH, INTERFACE, "StartUnit");
         if (r >= 0)
-                r = sd_bus_message_set_allow_interactive_authorization(request, true);
+                r = sd_bus_message_set_allow_interactive_authorization(request, interactive);
         /* "fail": a job of somebody who wants the unit stopped is not thrown out for ours. */
         if (r >= 0)
                 r = sd_bus_message_append(request, "ss", unit, "fail");
-        return r < 0 ? r : sd_bus_call(manager->bus, request, LIMIT_START_USEC, error, ret_reply);
-}
-
-static int outcome_of(int r, const sd_bus_error *error, char **ret_why) {
-        if (!sd_bus_error_is_set(error))
+        if (r < 0)
                 return r;
 
-        *ret_why = strdup(error->message ?: error->name);
-        if (!*ret_why)
-                return -ENOMEM;
-        return r == -EACCES || r == -EPERM ||
+        *ret_request = TAKE_PTR(request);
+        return 0;
+}
+
+static int outcome_of(const sd_bus_error *error) {
+        int e = sd_bus_error_get_errno(error);
+
+        return e == EACCES || e == EPERM ||
                                         sd_bus_error_has_name(error,
                                                         SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED)
                         ? MANAGER_E_DENIED
                         : MANAGER_E_REFUSED;
+}
+
+/* "/org/freedesktop/systemd1/job/812" */
+static int read_job(sd_bus_message *reply, uint32_t *ret_id) {
+        const char *path, *number;
+        uint64_t id;
+        int r;
+
+        r = sd_bus_message_read(reply, "o", &path);
+        if (r < 0)
+                return r;
+        if (!text_starts_with(path, JOB_PATH, &number) ||
+                        text_to_uint(number, 10, UINT32_MAX, &id) < 0)
+                return -EBADMSG;
+
+        *ret_id = (uint32_t) id;
+        return 0;
 }
 
 /**
@@ -134,27 +189,69 @@ static int outcome_of(int r, const sd_bus_error *error, char **ret_why) {
  *         the manager does not want to, negative error code on failure.
  */
 int manager_start(Manager *manager, const char *unit, uint32_t *ret_job_id, char **ret_why) {
-        _cleanup_(message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(message_unrefp) sd_bus_message *request = NULL, *reply = NULL;
         sd_bus_error error = SD_BUS_ERROR_NULL;
-        const char *path, *number;
-        uint64_t id;
         int r;
 
-        r = start_call(manager, unit, &error, &reply);
-        if (r < 0) {
-                r = outcome_of(r, &error, ret_why);
-                sd_bus_error_free(&error);
-                return r;
+        r = start_new(manager, unit, true, &request);
+        if (r >= 0)
+                r = sd_bus_call(manager->bus, request, LIMIT_START_USEC, &error, &reply);
+        if (sd_bus_error_is_set(&error)) {
+                *ret_why = strdup(error.message ?: error.name);
+                r = *ret_why ? outcome_of(&error) : -ENOMEM;
+        } else if (r >= 0) {
+                r = read_job(reply, ret_job_id);
         }
+        sd_bus_error_free(&error);
+        return r;
+}
 
-        r = sd_bus_message_read(reply, "o", &path);
+static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error _unused_) {
+        const sd_bus_error *error = sd_bus_message_get_error(reply);
+        const Ask *ask = userdata;
+        uint32_t id = 0;
+        int r;
+
+        r = error ? outcome_of(error) : read_job(reply, &id);
+        ask->fn(ask->userdata, ask->unit, r, id, error ? error->message ?: error->name : NULL);
+        return 0;
+}
+
+/**
+ * manager_ask() - ask for a unit to be started, and go on
+ * @manager:    connection
+ * @unit:       its name
+ * @fn:         called with the answer, always before the job is told to be over
+ * @userdata:   for it
+ *
+ * Nobody is asked for a password: there is nobody to type one.
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int manager_ask(Manager *manager, const char *unit, ManagerAnswerFn fn, void *userdata) {
+        _cleanup_(message_unrefp) sd_bus_message *request = NULL;
+        size_t n = strlen(unit) + 1;
+        sd_bus_slot *slot = NULL;
+        Ask *ask;
+        int r;
+
+        r = start_new(manager, unit, false, &request);
         if (r < 0)
                 return r;
-        if (!text_starts_with(path, JOB_PATH, &number) ||
-                        text_to_uint(number, 10, UINT32_MAX, &id) < 0)
-                return -EBADMSG;
+        ask = malloc(sizeof(*ask) + n);
+        if (!ask)
+                return -ENOMEM;
+        *ask = (Ask){ .fn = fn, .userdata = userdata };
+        memcpy(ask->unit, unit, n);
 
-        *ret_job_id = (uint32_t) id;
+        r = sd_bus_call_async(manager->bus, &slot, request, on_answer, ask, 0);
+        if (r < 0) {
+                free(ask);
+                return r;
+        }
+        (void) sd_bus_slot_set_destroy_callback(slot, free);
+        (void) sd_bus_slot_set_floating(slot, true);
+        sd_bus_slot_unref(slot);
         return 0;
 }
 
