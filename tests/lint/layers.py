@@ -24,11 +24,12 @@ LAYERS = {
 LIBRARIES = {
     "ini.h": {"record/config-ini.c"},
     "json-c/": {"base/json.c"},
+    "libudev.h": {"kernel/udev-monitor.c"},
     "libkmod.h": {"kernel/module.c"},
     "pci/pci.h": {"kernel/ids.c"},
     "systemd/sd-login.h": {"kernel/process.c"},
     "systemd/sd-journal.h": {"record/audit.c", "cli/follow.c"},
-    "systemd/sd-bus.h": {"kernel/manager.c"},
+    "systemd/sd-bus.h": {"kernel/inhibit.c", "kernel/manager.c"},
     "systemd/sd-event.h": {"cli/follow.c", "cli/job.c", "kernel/manager.c"},
     "libsmartcols/": {"cli/render.c"},
 }

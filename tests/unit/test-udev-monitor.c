@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Test the udev Monitor
+ *
+ * As far as this goes without devices of our own: it opens without any privilege, and
+ * where nothing happens there is nothing to read.
+ */
+
+#include "lib/test.h"
+
+#include "kernel/udev-monitor.h"
+
+static void no_event(void *userdata _unused_, const char *action, const char *name) {
+        fail_msg("there is no device with this tag, but %s of %s", action, name);
+}
+
+static void a_quiet_machine_has_nothing_to_tell(void **state _unused_) {
+        _cleanup_(udev_monitor_closep) UdevMonitor *monitor = NULL;
+
+        assert_int_equal(udev_monitor_open("pci", "vfiopt-test-no-such-tag", &monitor), 0);
+        assert_true(udev_monitor_fd(monitor) >= 0);
+        assert_int_equal(udev_monitor_read(monitor, no_event, NULL), 0);
+}
+
+static void none_can_be_closed(void **state _unused_) {
+        assert_null(udev_monitor_close(NULL));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_quiet_machine_has_nothing_to_tell),
+                cmocka_unit_test(none_can_be_closed),
+        };
+
+        return cmocka_run_group_tests_name("kernel/udev-monitor", tests, NULL, NULL);
+}
