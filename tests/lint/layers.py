@@ -19,6 +19,7 @@ LAYERS = {
     "record": {"base", "kernel", "model"},
     "switch": {"base", "kernel", "model", "probe", "record"},
     "cli": {"base", "kernel", "model", "probe", "record", "switch"},
+    "daemon": {"base", "kernel", "model", "probe", "record", "switch"},
 }
 
 LIBRARIES = {

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Reconciling
+ *
+ * Our own jobs make events, too. So a wish that is not fulfilled is no reason to act by
+ * itself: it is one only if the GPU looks other than when it was last tried. What a job
+ * could not change, another one would not change either.
+ *
+ * Somebody may undo what a job has done, each time anew. That is a fight, which more jobs
+ * do not win: after a few of them in a minute there are no more until a person acts. The
+ * minute is compared, never waited for.
+ */
+
+#include <string.h>
+
+#include "daemon/reconcile.h"
+
+bool fingerprint_equal(const Fingerprint *a, const Fingerprint *b) {
+        return identity_equal(a->identity, b->identity) && a->wish == b->wish &&
+                        a->unfinished == b->unfinished && !strcmp(a->drivers, b->drivers);
+}
+
+/**
+ * fingerprint_set() - take the fingerprint of a GPU
+ * @fingerprint: to fill in
+ * @gpu:        how it looks
+ * @wish:       where it shall be
+ * @unfinished: whether a switch of it was cut off
+ */
+void fingerprint_set(Fingerprint *fingerprint, const Gpu *gpu, Wish wish, bool unfinished) {
+        size_t n = 0;
+
+        *fingerprint = (Fingerprint){
+                .identity = gpu->functions[0].identity,
+                .wish = wish,
+                .unfinished = unfinished,
+        };
+        /* Eight names of modules fit; of one that does not, the beginning has to do. */
+        for (size_t i = 0; i < gpu->n_functions && n < sizeof(fingerprint->drivers); ++i) {
+                const Device *function = &gpu->functions[i];
+                int k = snprintf(fingerprint->drivers + n, sizeof(fingerprint->drivers) - n,
+                                "%u:%s ", function->address.function, function->driver ?: "");
+
+                n += k > 0 ? (size_t) k : 0;
+        }
+}
+
+/* Somebody acts: all that was in vain may be tried again. */
+void memory_forgive(Memory *memory) {
+        memory->tried = false;
+        memory->gave_up = false;
+        memory->n_starts = 0;
+}
+
+/* Our job is over. */
+void memory_end(Memory *memory) {
+        memory->busy = false;
+}
+
+/* Our job has not come about, for a reason that is none of the GPU's. */
+void memory_untry(Memory *memory) {
+        memory->busy = false;
+        memory->tried = false;
+}
+
+static size_t count_recent(const Memory *memory, uint64_t now_usec) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < memory->n_starts; ++i)
+                n += now_usec - memory->starts[i] < RECONCILE_WINDOW_USEC;
+        return n;
+}
+
+static void note_start(Memory *memory, const Fingerprint *from, uint64_t now_usec) {
+        if (memory->n_starts == RECONCILE_JOBS_MAX)
+                memmove(memory->starts, memory->starts + 1,
+                                --memory->n_starts * sizeof(memory->starts[0]));
+        memory->starts[memory->n_starts++] = now_usec;
+        memory->from = *from;
+        memory->tried = true;
+        memory->busy = true;
+}
+
+/* Another wish, or another card, is the act of a person. */
+static void note_change(Memory *memory, const Fingerprint *now) {
+        if (memory->known &&
+                        (memory->last.wish != now->wish ||
+                                        !identity_equal(memory->last.identity, now->identity)))
+                memory_forgive(memory);
+        memory->last = *now;
+        memory->known = true;
+}
+
+/**
+ * reconcile() - what shall be done about a GPU?
+ * @memory:     of it; kept up to date
+ * @sight:      how it looks now
+ * @now_usec:   CLOCK_MONOTONIC
+ *
+ * After RECONCILE_START the job counts as under way until memory_end() or memory_untry().
+ *
+ * Return: the decision.
+ */
+Decision reconcile(Memory *memory, const Sight *sight, uint64_t now_usec) {
+        const Fingerprint *now = &sight->fingerprint;
+
+        note_change(memory, now);
+        if (memory->busy || sight->locked)
+                return RECONCILE_WAIT;
+        if (now->wish == WISH_UNSET || (sight->fulfilled && !now->unfinished)) {
+                memory->tried = false;
+                return RECONCILE_NOTHING;
+        }
+        if (memory->gave_up || (memory->tried && fingerprint_equal(&memory->from, now)))
+                return RECONCILE_NOTHING;
+        if (count_recent(memory, now_usec) >= RECONCILE_JOBS_MAX) {
+                memory->gave_up = true;
+                return RECONCILE_GIVE_UP;
+        }
+        note_start(memory, now, now_usec);
+        return RECONCILE_START;
+}

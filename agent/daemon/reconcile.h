@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Reconciling
+ *
+ * What shall be done about one GPU, given how it looks now and what was tried before. No
+ * clock, file or bus is looked at here.
+ */
+
+#include "model/wish.h"
+
+/* So many jobs for a GPU within so much time, and no more. */
+#define RECONCILE_JOBS_MAX    5
+#define RECONCILE_WINDOW_USEC (60 * USEC_PER_SEC)
+
+/* What makes it worth trying again. Compared as a whole. */
+typedef struct Fingerprint {
+        Identity identity;
+        char drivers[512]; /* of all functions, in their order */
+        Wish wish;
+        bool unfinished; /* a switch was cut off, or came back late */
+} Fingerprint;
+
+/* How a GPU looks now. */
+typedef struct Sight {
+        Fingerprint fingerprint;
+        bool fulfilled; /* it is where it is wished to be */
+        bool locked;    /* somebody switches it, or still writes to it */
+} Sight;
+
+/* What is remembered of a GPU. {} is nothing. */
+typedef struct Memory {
+        bool busy;  /* a job of ours is under way */
+        bool tried; /* from what follows, and it is not known to have helped */
+        Fingerprint from;
+        bool known; /* what follows was seen */
+        Fingerprint last;
+        uint64_t starts[RECONCILE_JOBS_MAX]; /* when, the newest last */
+        size_t n_starts;
+        bool gave_up;
+} Memory;
+
+typedef enum Decision {
+        RECONCILE_NOTHING, /* there is nothing to do, or it was tried in vain */
+        RECONCILE_WAIT,    /* somebody is at it; the end of that is an event */
+        RECONCILE_START,   /* a job */
+        RECONCILE_GIVE_UP, /* said once */
+        _RECONCILE_MAX,
+} Decision;
+
+Decision reconcile(Memory *memory, const Sight *sight, uint64_t now_usec);
+void memory_forgive(Memory *memory);
+void memory_end(Memory *memory);
+void memory_untry(Memory *memory);
+void fingerprint_set(Fingerprint *fingerprint, const Gpu *gpu, Wish wish, bool unfinished);
+bool fingerprint_equal(const Fingerprint *a, const Fingerprint *b);

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Test Reconciling
+ *
+ * Tables of what is seen, one line after the other, and what is decided.
+ */
+
+#include <string.h>
+
+#include "lib/test.h"
+
+#include "daemon/reconcile.h"
+
+/* What happens before a look. */
+typedef enum Before {
+        LOOK,
+        ENDED,   /* our job is over */
+        FAILED,  /* our job has not come about */
+        FORGIVE, /* somebody acts */
+} Before;
+
+typedef struct Line {
+        Before before;
+        const char *drivers;
+        Wish wish;
+        bool fulfilled, locked, unfinished, other;
+        unsigned int second;
+        Decision decision;
+} Line;
+
+#define HOST "0:nvidia 1:snd_hda_intel "
+#define VFIO "0:vfio-pci 1:vfio-pci "
+#define BARE "0: 1: "
+
+static void run(const char *name, const Line *lines, size_t n) {
+        Memory memory = {};
+
+        for (size_t i = 0; i < n; ++i) {
+                const Line *line = &lines[i];
+                Sight sight = { .fulfilled = line->fulfilled, .locked = line->locked };
+                Decision decision;
+
+                sight.fingerprint.identity.device = line->other ? 2 : 1;
+                sight.fingerprint.wish = line->wish;
+                sight.fingerprint.unfinished = line->unfinished;
+                snprintf(sight.fingerprint.drivers, sizeof(sight.fingerprint.drivers), "%s",
+                                line->drivers);
+                if (line->before == ENDED)
+                        memory_end(&memory);
+                if (line->before == FAILED)
+                        memory_untry(&memory);
+                if (line->before == FORGIVE)
+                        memory_forgive(&memory);
+
+                decision = reconcile(
+                                &memory, &sight, 1000 * USEC_PER_SEC + line->second * USEC_PER_SEC);
+                if (decision != line->decision)
+                        fail_msg("%s, line %zu: %d, not %d", name, i, decision, line->decision);
+        }
+}
+
+#define table(...)                                            \
+        do {                                                  \
+                static const Line lines_[] = { __VA_ARGS__ }; \
+                run(__func__, lines_, ARRAY_SIZE(lines_));    \
+        } while (0)
+
+static void what_is_as_wished_is_left_alone(void **state _unused_) {
+        table({ LOOK, HOST, WISH_UNSET, .decision = RECONCILE_NOTHING },
+                        { LOOK, HOST, WISH_HOST, .fulfilled = true, .decision = RECONCILE_NOTHING },
+                        { LOOK, VFIO, WISH_UNSET, .decision = RECONCILE_NOTHING });
+}
+
+static void a_wish_is_tried_once_and_is_fulfilled(void **state _unused_) {
+        table({ LOOK, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START },
+                        { LOOK, BARE, WISH_PASSTHROUGH, .decision = RECONCILE_WAIT },
+                        { LOOK, VFIO, WISH_PASSTHROUGH, .fulfilled = true,
+                                        .decision = RECONCILE_WAIT },
+                        { ENDED, VFIO, WISH_PASSTHROUGH, .fulfilled = true,
+                                        .decision = RECONCILE_NOTHING });
+}
+
+static void what_has_not_helped_is_not_repeated(void **state _unused_) {
+        table({ LOOK, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START },
+                        { ENDED, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_NOTHING },
+                        { LOOK, HOST, WISH_PASSTHROUGH, .second = 500,
+                                        .decision = RECONCILE_NOTHING },
+                        { LOOK, BARE, WISH_PASSTHROUGH, .second = 501,
+                                        .decision = RECONCILE_START });
+}
+
+static void a_person_gets_another_try(void **state _unused_) {
+        table({ LOOK, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START },
+                        { ENDED, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_NOTHING },
+                        { FORGIVE, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START },
+                        { ENDED, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_NOTHING },
+                        { LOOK, HOST, WISH_UNSET, .decision = RECONCILE_NOTHING },
+                        { LOOK, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START },
+                        { ENDED, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_NOTHING },
+                        { LOOK, HOST, WISH_PASSTHROUGH, .other = true,
+                                        .decision = RECONCILE_START });
+}
+
+static void a_job_that_never_ran_was_no_try(void **state _unused_) {
+        table({ LOOK, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START },
+                        { FAILED, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START });
+}
+
+static void somebody_else_is_waited_for(void **state _unused_) {
+        table({ LOOK, HOST, WISH_PASSTHROUGH, .locked = true, .decision = RECONCILE_WAIT },
+                        { LOOK, VFIO, WISH_PASSTHROUGH, .fulfilled = true,
+                                        .decision = RECONCILE_NOTHING });
+}
+
+static void what_was_cut_off_is_finished(void **state _unused_) {
+        table({ LOOK, HOST, WISH_HOST, .fulfilled = true, .unfinished = true,
+                              .decision = RECONCILE_START },
+                        { ENDED, HOST, WISH_HOST, .fulfilled = true, .unfinished = true,
+                                        .decision = RECONCILE_NOTHING },
+                        { LOOK, HOST, WISH_HOST, .fulfilled = true,
+                                        .decision = RECONCILE_NOTHING });
+}
+
+#define LOST(s) \
+        { LOOK, HOST, WISH_PASSTHROUGH, .second = s, .decision = RECONCILE_START }
+#define WON(s)                                                                 \
+        {                                                                      \
+                ENDED, VFIO, WISH_PASSTHROUGH, .fulfilled = true, .second = s, \
+                                               .decision = RECONCILE_NOTHING   \
+        }
+
+static void a_fight_is_given_up_once(void **state _unused_) {
+        table(LOST(0), WON(1), LOST(2), WON(3), LOST(4), WON(5), LOST(6), WON(7), LOST(8), WON(9),
+                        { LOOK, HOST, WISH_PASSTHROUGH, .second = 10,
+                                        .decision = RECONCILE_GIVE_UP },
+                        { LOOK, HOST, WISH_PASSTHROUGH, .second = 11,
+                                        .decision = RECONCILE_NOTHING },
+                        { LOOK, BARE, WISH_PASSTHROUGH, .second = 500,
+                                        .decision = RECONCILE_NOTHING },
+                        { FORGIVE, HOST, WISH_PASSTHROUGH, .second = 501,
+                                        .decision = RECONCILE_START });
+}
+
+static void slow_trouble_is_no_fight(void **state _unused_) {
+        table(LOST(0), WON(1), LOST(15), WON(16), LOST(30), WON(31), LOST(45), WON(46), LOST(59),
+                        WON(59), LOST(60), WON(61), LOST(75));
+}
+
+static void a_fingerprint_has_all_drivers(void **state _unused_) {
+        static Device functions[] = {
+                { .identity = { .device = 7 }, .driver = (char *) "nvidia" },
+                { .address = { .function = 1 } },
+                { .address = { .function = 3 }, .driver = (char *) "vfio-pci" },
+        };
+        const Gpu gpu = { .functions = functions, .n_functions = ARRAY_SIZE(functions) };
+        Fingerprint a, b;
+
+        fingerprint_set(&a, &gpu, WISH_HOST, false);
+        assert_string_equal(a.drivers, "0:nvidia 1: 3:vfio-pci ");
+        assert_int_equal(a.identity.device, 7);
+        fingerprint_set(&b, &gpu, WISH_HOST, false);
+        assert_true(fingerprint_equal(&a, &b));
+        fingerprint_set(&b, &gpu, WISH_HOST, true);
+        assert_false(fingerprint_equal(&a, &b));
+}
+
+static void long_names_do_no_harm(void **state _unused_) {
+        char name[600];
+        Device functions[] = { { .driver = name }, { .driver = name } };
+        const Gpu gpu = { .functions = functions, .n_functions = ARRAY_SIZE(functions) };
+        Fingerprint fingerprint;
+
+        memset(name, 'x', sizeof(name) - 1);
+        name[sizeof(name) - 1] = 0;
+        fingerprint_set(&fingerprint, &gpu, WISH_HOST, false);
+        assert_int_equal(strlen(fingerprint.drivers), sizeof(fingerprint.drivers) - 1);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(what_is_as_wished_is_left_alone),
+                cmocka_unit_test(a_wish_is_tried_once_and_is_fulfilled),
+                cmocka_unit_test(what_has_not_helped_is_not_repeated),
+                cmocka_unit_test(a_person_gets_another_try),
+                cmocka_unit_test(a_job_that_never_ran_was_no_try),
+                cmocka_unit_test(somebody_else_is_waited_for),
+                cmocka_unit_test(what_was_cut_off_is_finished),
+                cmocka_unit_test(a_fight_is_given_up_once),
+                cmocka_unit_test(slow_trouble_is_no_fight),
+                cmocka_unit_test(a_fingerprint_has_all_drivers),
+                cmocka_unit_test(long_names_do_no_harm),
+        };
+
+        return cmocka_run_group_tests_name("daemon/reconcile", tests, NULL, NULL);
+}
