@@ -149,6 +149,15 @@ static int open_own(Cli *cli) {
         return 0;
 }
 
+/*
+ * A job that moves GPUs to where they belong does the agent's work: the policy has decided,
+ * and no person has named a mode. Who had the manager start it is not known here.
+ */
+static void find_trigger(Cli *cli, const Selection *selection, const AuditSource *source) {
+        if (selection->automatic && source->unit && !cli_has(cli, OPTION_TRIGGER))
+                cli->trigger = TRIGGER_AGENT;
+}
+
 int switch_direct(Cli *cli, const Selection *selection, Outcomes *outcomes) {
         Audience audience = {
                 .outcomes = outcomes,
@@ -168,6 +177,8 @@ int switch_direct(Cli *cli, const Selection *selection, Outcomes *outcomes) {
                                 &audience.source, cli->roots->proc_fd, getenv("INVOCATION_ID"));
         if (r > 0)
                 return r;
+        if (r >= 0)
+                find_trigger(cli, selection, &audience.source);
         for (size_t i = 0; r >= 0 && i < selection->n_strangers; ++i)
                 r = tell_of_stranger(
                                 cli, &selection->policy.state, selection->strangers[i], &audience);

@@ -5,12 +5,6 @@
  *
  * Every record has every field, so that a reader never has to ask whether one is
  * absent because it is empty or because it was forgotten.
- *
- * The journal learns a record's unit from the cgroup of its sender, which is gone
- * if the sender was quicker to exit than the journal to look. A refusal is a
- * single record and an exit. So a job says itself which unit and which run of it
- * the record is about (OBJECT_SYSTEMD_*), in the very fields that `journalctl -u`
- * looks at as well, and believes from root.
  */
 
 #include <string.h>
@@ -21,13 +15,9 @@
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-journal.h>
 
-#include "base/file.h"
 #include "base/text.h"
-#include "kernel/process.h"
 #include "record/audit.h"
 #include "vfiopt/journal.h"
-
-#define UNIT_PREFIX "vfiopt@"
 
 static const struct {
         const char *id;
@@ -45,78 +35,9 @@ static const struct {
         [EVENT_UNSTUCK] = { VFIOPT_MESSAGE_UNSTUCK, LOG_NOTICE },
         [EVENT_RECOVERED] = { VFIOPT_MESSAGE_RECOVERED, LOG_NOTICE },
         [EVENT_WARNING] = { VFIOPT_MESSAGE_WARNING, LOG_WARNING },
+        [EVENT_ASKED] = { VFIOPT_MESSAGE_ASKED, LOG_NOTICE },
+        [EVENT_GAVE_UP] = { VFIOPT_MESSAGE_GAVE_UP, LOG_ERR },
 };
-
-void audit_source_deinit(AuditSource *source) {
-        free(source->loginuid);
-        free(source->unit);
-        free(source->invocation);
-        *source = (AuditSource){};
-}
-
-static int read_loginuid(int proc_fd, char **ret) {
-        uid_t uid;
-        int r;
-
-        r = process_login_uid(proc_fd, getpid(), &uid);
-        if (r)
-                return r < 0 ? r : 0;
-
-        *ret = text_format("%u", uid);
-        return *ret ? 0 : -ENOMEM;
-}
-
-/* "0::/system.slice/system-vfiopt.slice/vfiopt@host.service": one line per hierarchy. */
-static int read_unit(int proc_fd, char **ret) {
-        _cleanup_(freep) char *data = NULL;
-        char *rest, *line;
-        int r;
-
-        r = file_read(proc_fd, "self/cgroup", 65536, &data, NULL);
-        if (r)
-                return r < 0 ? r : 0;
-
-        for (rest = data; (line = strsep(&rest, "\n"));) {
-                const char *name = strrchr(line, '/');
-
-                if (!name || !text_starts_with(name + 1, UNIT_PREFIX, NULL))
-                        continue;
-                *ret = strdup(name + 1);
-                return *ret ? 0 : -ENOMEM;
-        }
-        return 0;
-}
-
-/**
- * audit_source_init() - find out on whose behalf this process speaks
- * @source:     to initialise; audit_source_deinit() it
- * @proc_fd:    root of procfs
- * @invocation: what the manager passed as $INVOCATION_ID, or NULL
- *
- * The invocation counts only if this is a job of ours: a shell may have inherited
- * one from the unit that its terminal runs in.
- *
- * Return: 0 on success, negative error code on failure.
- */
-int audit_source_init(AuditSource *source, int proc_fd, const char *invocation) {
-        AuditSource found = {};
-        int r;
-
-        r = read_loginuid(proc_fd, &found.loginuid);
-        if (r >= 0)
-                r = read_unit(proc_fd, &found.unit);
-        if (r >= 0 && found.unit && invocation) {
-                found.invocation = strdup(invocation);
-                r = found.invocation ? 0 : -ENOMEM;
-        }
-        if (r < 0) {
-                audit_source_deinit(&found);
-                return r;
-        }
-
-        *source = found;
-        return 0;
-}
 
 int audit_priority(const Event *event) {
         return kinds[event->kind].priority;
@@ -169,6 +90,10 @@ static int append_what(Text *message, const Event *event) {
                 return text_append(message, "a switch had been cut off; is in %s now", to);
         case EVENT_WARNING:
                 return text_append(message, "warning");
+        case EVENT_ASKED:
+                return text_append(message, "is in %s, and belongs in %s", from, to);
+        case EVENT_GAVE_UP:
+                return text_append(message, "is not moved to %s any more", to);
         default:
                 return text_append(
                                 message, "%s", event->phase ?: event_kind_to_string(event->kind));

@@ -21,6 +21,8 @@ static const char *const event_names[_EVENT_MAX] = {
         [EVENT_UNSTUCK] = "unstuck",
         [EVENT_RECOVERED] = "recovered",
         [EVENT_WARNING] = "warning",
+        [EVENT_ASKED] = "asked",
+        [EVENT_GAVE_UP] = "gave-up",
 };
 
 const char *event_kind_to_string(EventKind kind) {

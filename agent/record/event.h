@@ -24,6 +24,8 @@ typedef enum EventKind {
         EVENT_UNSTUCK,         /* it did after all */
         EVENT_RECOVERED,       /* a switch that was cut off has been finished or undone */
         EVENT_WARNING,         /* something did not work that the switch can do without */
+        EVENT_ASKED,           /* the agent wants it elsewhere, and has asked for a job */
+        EVENT_GAVE_UP,         /* the agent has asked too often */
         _EVENT_MAX,
 } EventKind;
 

@@ -119,3 +119,9 @@ Verdict policy_judge(const Policy *policy, const Gpu *gpu, bool at_boot) {
                         .source = POLICY_DEFAULT };
         return (Verdict){ .source = POLICY_NOBODY };
 }
+
+/* No wish, but no ban either: what was cut off may be finished or undone. */
+bool policy_allows_recovery(const Verdict *verdict) {
+        return verdict->wish == WISH_UNSET && verdict->source != POLICY_KERNEL_LINE &&
+                        verdict->source != POLICY_STRANGER;
+}

@@ -43,4 +43,5 @@ typedef struct Verdict {
 int policy_load(Policy *policy, const Roots *roots) _warn_unused_result_;
 void policy_deinit(Policy *policy);
 bool policy_manages(const Policy *policy, const Gpu *gpu);
+bool policy_allows_recovery(const Verdict *verdict);
 Verdict policy_judge(const Policy *policy, const Gpu *gpu, bool at_boot);

@@ -36,5 +36,7 @@
 #define VFIOPT_MESSAGE_UNSTUCK          "1b7a4799d7e14269ae2cccc33a8ea0ab"
 #define VFIOPT_MESSAGE_RECOVERED        "dd2709eb86ee41fcafe1be3708ac251f"
 #define VFIOPT_MESSAGE_WARNING          "bc6746df2af14065a315326157e6dd58"
+#define VFIOPT_MESSAGE_ASKED            "b7b1da757a7242778ed61a6280e5c5f0"
+#define VFIOPT_MESSAGE_GAVE_UP          "c2bfc2e3e26b43818e4119bd51ffb2df"
 
 /* clang-format on */

@@ -59,6 +59,8 @@ static void every_kind_has_a_sentence_of_its_own(void **state _unused_) {
                 [EVENT_RECOVERED] =
                                 "0000:01:00.0: a switch had been cut off; is in passthrough now",
                 [EVENT_WARNING] = "0000:01:00.0: warning",
+                [EVENT_ASKED] = "0000:01:00.0: is in host, and belongs in passthrough",
+                [EVENT_GAVE_UP] = "0000:01:00.0: is not moved to passthrough any more",
         };
 
         for (EventKind kind = 0; kind < _EVENT_MAX; ++kind) {
