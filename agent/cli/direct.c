@@ -14,7 +14,6 @@
 #include "cli/switch-ways.h"
 #include "record/audit.h"
 #include "switch/check.h"
-#include "switch/explain.h"
 
 typedef struct Audience {
         AuditSource source;
@@ -103,8 +102,7 @@ static int run_all(Cli *cli, const Selection *selection, Audience *audience) {
 /* Another card than the one that is remembered: left alone, and the journal says so. */
 static int tell_of_stranger(
                 const Cli *cli, const State *state, const Gpu *gpu, Audience *audience) {
-        _cleanup_(freep) char *reason = NULL, *holders = NULL;
-        Findings findings = FINDINGS_NULL;
+        _cleanup_(freep) char *reason = NULL;
         Event event = {
                 .kind = EVENT_WARNING,
                 .gpu = gpu,
@@ -116,10 +114,7 @@ static int tell_of_stranger(
         };
         int r;
 
-        r = check_stranger(state, gpu, &findings);
-        if (r >= 0 && findings.n > 0)
-                r = explain_findings(&findings, gpu, gpu->mode, &reason, &holders);
-        findings_deinit(&findings);
+        r = check_tell_stranger(state, gpu, &reason);
         if (r < 0)
                 return r;
 

@@ -13,6 +13,7 @@
 #include "record/state.h"
 #include "record/stuck.h"
 #include "switch/check.h"
+#include "switch/explain.h"
 #include "switch/facts.h"
 
 /**
@@ -42,6 +43,30 @@ int check_stranger(const State *state, const Gpu *gpu, Findings *findings) {
                 identity_format_subsystem(entry->identity, id);
         finding->detail = strdup(id);
         return finding->detail ? 0 : -ENOMEM;
+}
+
+/**
+ * check_tell_stranger() - say that this is another card than the one that is remembered
+ * @state:      what is remembered
+ * @gpu:        which
+ * @ret_reason: in a sentence, or NULL if it is the same; free() it
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int check_tell_stranger(const State *state, const Gpu *gpu, char **ret_reason) {
+        _cleanup_(freep) char *reason = NULL, *holders = NULL;
+        Findings findings = FINDINGS_NULL;
+        int r;
+
+        r = check_stranger(state, gpu, &findings);
+        if (r >= 0 && findings.n > 0)
+                r = explain_findings(&findings, gpu, gpu->mode, &reason, &holders);
+        findings_deinit(&findings);
+        if (r < 0)
+                return r;
+
+        *ret_reason = TAKE_PTR(reason);
+        return 0;
 }
 
 /* Is this the card that we know? Of what cannot be read, nothing is remembered. */
