@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The units are understood by systemd, the template as an instance, too. Their program is
-# taken from the build, as it need not be installed yet.
+# The units are understood by systemd, the template as an instance, too. Their programs are
+# taken from the build, as they need not be installed yet.
 set -eu
 
-switch=$1 boot=$2 program=$3 bindir=$4
+switch=$1 boot=$2 program=$3 bindir=$4 agent=$5 agent_program=$6 libexecdir=$7
 
 if ! command -v systemd-analyze >/dev/null; then
         echo "systemd-analyze is not installed"
@@ -22,9 +22,14 @@ for unit in "$switch" "$boot"; do
         grep -q '^SystemCallFilter=@system-service @module$' "$folder/$name"
 done
 
+agent_program=$(realpath "$agent_program")
+sed "s|$libexecdir/vfioptd|$agent_program|" "$agent" >"$folder/vfioptd.service"
+grep -q "^ExecStart=$agent_program$" "$folder/vfioptd.service"
+grep -q '^CapabilityBoundingSet=$' "$folder/vfioptd.service"
+
 failed=0
 # Not one with a GPU: here a colon means an alias.
-for name in vfiopt@.service vfiopt@passthrough.service vfiopt-boot.service; do
+for name in vfiopt@.service vfiopt@passthrough.service vfiopt-boot.service vfioptd.service; do
         out=$(systemd-analyze verify --man=no "$folder/$name" 2>&1) || failed=1
         # Unknown settings are only told of. What is told of other units is not ours.
         if echo "$out" | grep -F "vfiopt"; then

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The Agent
+ *
+ * Whatever happens is a reason to look, and nothing else: all GPUs are looked at, once all
+ * events that have come are taken in. So several events of one GPU are one look, and none
+ * that was missed does any harm for longer than until the next.
+ *
+ * Nothing is written here but to the journal. What shall be done is a job of the manager's.
+ */
+
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+
+#include "base/text.h"
+#include "daemon/agent.h"
+#include "daemon/tell.h"
+#include "daemon/view.h"
+#include "daemon/ward.h"
+#include "daemon/watch.h"
+#include "kernel/child.h"
+#include "kernel/manager.h"
+#include "model/inventory.h"
+
+#define LIMIT_BARRIER_USEC (5 * USEC_PER_SEC)
+
+struct Agent {
+        sd_event *event;
+        Roots *roots;
+        const char *prefix;
+        Manager *manager;
+        Watch *watch;
+        sd_event_source *look;
+        AuditSource source;
+        Ward *wards;
+        bool policy_told; /* what is wrong in the files, since they were last changed */
+};
+
+static void wake(void *userdata) {
+        Agent *agent = userdata;
+
+        (void) sd_event_source_set_enabled(agent->look, SD_EVENT_ONESHOT);
+}
+
+/* jobs */
+
+static void on_answer(
+                void *userdata, const char *unit, int outcome, uint32_t job_id, const char *why) {
+        Agent *agent = userdata;
+        Ward *ward = wards_find_unit(agent->wards, unit);
+
+        if (!ward || !ward->memory.busy)
+                return;
+        if (outcome == 0) {
+                ward->job_id = job_id;
+                return;
+        }
+
+        log_error("%s was not started: %s", unit, why ?: strerror(-outcome));
+        /* What is denied now will be denied then; but the manager may only have been busy. */
+        if (outcome == MANAGER_E_DENIED)
+                memory_end(&ward->memory);
+        else
+                memory_untry(&ward->memory);
+}
+
+static void on_over(
+                void *userdata, uint32_t job_id, const char *unit, const char *result _unused_) {
+        Agent *agent = userdata;
+        Ward *ward;
+
+        if (!text_starts_with(unit, "vfiopt", NULL))
+                return;
+        ward = wards_find_unit(agent->wards, unit);
+        if (ward && ward->job_id == job_id)
+                memory_end(&ward->memory);
+        wake(agent);
+}
+
+/* The manager was executed anew: of jobs that ended meanwhile nobody has told. */
+static void on_back(void *userdata) {
+        Agent *agent = userdata;
+
+        for (Ward *ward = agent->wards; ward; ward = ward->next)
+                if (ward->memory.busy)
+                        memory_untry(&ward->memory);
+        wake(agent);
+}
+
+static void start(Agent *agent, Ward *ward, const Gpu *gpu, const Verdict *verdict) {
+        int r;
+
+        tell_asked(&agent->source, gpu, verdict, ward->unit);
+        ward->job_id = 0;
+        r = manager_ask(agent->manager, ward->unit, on_answer, agent);
+        if (r < 0)
+                on_answer(agent, ward->unit, r, 0, NULL);
+}
+
+/* looking */
+
+/* While a write to it is stuck, keep vigil beside the writer. */
+static int look_for_stuck(Agent *agent, Ward *ward, pid_t writer) {
+        int r;
+
+        if (writer == 0)
+                ward->vigil = vigil_free(ward->vigil);
+        if (writer == 0 || ward->vigil)
+                return 0;
+
+        r = vigil_new(agent->event, ward->address, writer, wake, agent, &ward->vigil);
+        if (r == VIGIL_E_GONE)
+                wake(agent);
+        if (r)
+                return r < 0 ? r : 0;
+        r = vigil_inhibit_error(ward->vigil);
+        if (r < 0)
+                log_error("cannot inhibit sleep, which would hang: %s", strerror(-r));
+        return 0;
+}
+
+static void look_for_stranger(Agent *agent,
+                Ward *ward,
+                const Policy *policy,
+                const Gpu *gpu,
+                const Verdict *verdict) {
+        bool stranger = verdict->source == POLICY_STRANGER;
+
+        if (stranger && !ward->stranger)
+                tell_stranger(&agent->source, gpu, &policy->state);
+        ward->stranger = stranger;
+}
+
+static int look_at(Agent *agent, const Policy *policy, const Gpu *gpu, bool *ret_fulfilled) {
+        Ward *ward;
+        View view;
+        int r;
+
+        r = wards_get(&agent->wards, gpu->address, &ward);
+        if (r < 0)
+                return r;
+        ward->seen = true;
+        r = view_init(&view, agent->roots, policy, gpu);
+        if (r >= 0)
+                r = look_for_stuck(agent, ward, view.stuck);
+        if (r < 0)
+                return r;
+
+        look_for_stranger(agent, ward, policy, gpu, &view.verdict);
+        switch (reconcile(&ward->memory, &view.sight, monotonic_usec())) {
+        case RECONCILE_START:
+                start(agent, ward, gpu, &view.verdict);
+                break;
+        case RECONCILE_GIVE_UP:
+                tell_gave_up(&agent->source, gpu, &view.verdict);
+                break;
+        default:
+                break;
+        }
+        *ret_fulfilled = view.sight.fulfilled;
+        return 0;
+}
+
+/*
+ * No GPU is left, nor a reason to be. Whoever wants us from now on has us started again;
+ * but one may have come while the manager did not know yet that we go.
+ */
+static int retire(Agent *agent) {
+        Inventory inventory;
+        int exit_code, r;
+
+        (void) sd_notify(0, "STOPPING=1\nSTATUS=There is no NVIDIA GPU");
+        (void) sd_notify_barrier(0, LIMIT_BARRIER_USEC);
+        r = inventory_init(&inventory, agent->roots->sysfs);
+        if (r < 0)
+                return r;
+
+        exit_code = inventory.n_gpus > 0 ? AGENT_EXIT_AGAIN : 0;
+        inventory_deinit(&inventory);
+        return sd_event_exit(agent->event, exit_code);
+}
+
+static int look_with(Agent *agent, const Policy *policy, const Inventory *inventory) {
+        size_t n_elsewhere = 0;
+        int r = 0;
+
+        for (size_t i = 0; i < inventory->n_gpus && r >= 0; ++i) {
+                bool fulfilled = true;
+
+                r = look_at(agent, policy, &inventory->gpus[i], &fulfilled);
+                n_elsewhere += !fulfilled;
+        }
+        if (r < 0)
+                return r;
+
+        wards_sweep(&agent->wards);
+        (void) sd_notifyf(0, "STATUS=%zu of %zu GPUs where they belong",
+                        inventory->n_gpus - n_elsewhere, inventory->n_gpus);
+        return inventory->n_gpus > 0 ? 0 : retire(agent);
+}
+
+static int look(Agent *agent) {
+        Inventory inventory = {};
+        Policy policy = POLICY_NULL;
+        int r;
+
+        r = roots_open_run(agent->roots, agent->prefix, false);
+        if (r >= 0)
+                r = roots_open_etc(agent->roots, agent->prefix, false);
+        if (r >= 0)
+                r = watch_update(agent->watch, agent->roots);
+        if (r >= 0)
+                r = policy_load(&policy, agent->roots);
+        if (r < 0)
+                return r;
+
+        if (!agent->policy_told)
+                tell_policy(&policy);
+        agent->policy_told = true;
+
+        r = inventory_init(&inventory, agent->roots->sysfs);
+        if (r >= 0)
+                r = look_with(agent, &policy, &inventory);
+        inventory_deinit(&inventory);
+        policy_deinit(&policy);
+        return r;
+}
+
+/* What cannot be looked at now may be at the next event; an error here would only hide it. */
+static int on_look(sd_event_source *source _unused_, void *userdata) {
+        int r;
+
+        r = look(userdata);
+        if (r < 0)
+                log_error("cannot look at the GPUs: %s", strerror(-r));
+        return 0;
+}
+
+/* events */
+
+/**
+ * agent_reload() - a person acts
+ * @agent:      agent
+ *
+ * Read everything again, and try again what was in vain.
+ */
+void agent_reload(Agent *agent) {
+        for (Ward *ward = agent->wards; ward; ward = ward->next)
+                memory_forgive(&ward->memory);
+        agent->policy_told = false;
+        wake(agent);
+}
+
+static void on_reconfigured(void *userdata) {
+        agent_reload(userdata);
+}
+
+/* A card that is plugged in is a new one, even if it has sat there before. */
+static void on_device(void *userdata, const char *action, const char *name) {
+        Agent *agent = userdata;
+        Address address;
+        Ward *ward = NULL;
+
+        if (!strcmp(action, "remove") && address_parse(name, &address) == 0)
+                ward = wards_find(agent->wards, address);
+        if (ward) {
+                memory_forgive(&ward->memory);
+                ward->stranger = false;
+        }
+        wake(agent);
+}
+
+/**
+ * agent_new() - set an agent to work
+ * @event:      loop, which it does all of its work in
+ * @roots:      our own directories may be missing
+ * @prefix:     as for roots_init()
+ * @ret:        agent; agent_free() it
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int agent_new(sd_event *event, Roots *roots, const char *prefix, Agent **ret) {
+        _cleanup_(agent_freep) Agent *agent = calloc(1, sizeof(*agent));
+        int r;
+
+        if (!agent)
+                return -ENOMEM;
+        agent->event = sd_event_ref(event);
+        agent->roots = roots;
+        agent->prefix = prefix;
+
+        const Watcher watcher = {
+                .changed = wake,
+                .reconfigured = on_reconfigured,
+                .device = on_device,
+                .userdata = agent,
+        };
+        r = audit_source_init(&agent->source, roots->proc_fd, NULL);
+        if (r >= 0)
+                r = manager_new(event, on_over, agent, &agent->manager);
+        if (r >= 0)
+                r = manager_watch(agent->manager, on_back);
+        if (r >= 0)
+                r = watch_new(event, &watcher, &agent->watch);
+        if (r >= 0)
+                r = sd_event_add_defer(event, &agent->look, on_look, agent);
+        if (r >= 0)
+                r = sd_event_source_set_priority(agent->look, SD_EVENT_PRIORITY_IDLE);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(agent);
+        return 0;
+}
+
+/* Takes and returns NULL. */
+Agent *agent_free(Agent *agent) {
+        if (!agent)
+                return NULL;
+
+        sd_event_source_disable_unref(agent->look);
+        watch_free(agent->watch);
+        manager_free(agent->manager);
+        wards_free(agent->wards);
+        audit_source_deinit(&agent->source);
+        sd_event_unref(agent->event);
+        free(agent);
+        return NULL;
+}

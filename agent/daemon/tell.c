@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Telling
+ *
+ * A record that cannot be written changes nothing about what is done, and there is nobody
+ * else who could be told.
+ */
+
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/text.h"
+#include "daemon/reconcile.h"
+#include "daemon/tell.h"
+#include "switch/check.h"
+
+static const char *const sources[_POLICY_MAX] = {
+        [POLICY_NOBODY] = "a switch of it was cut off",
+        [POLICY_KERNEL_LINE] = "the kernel's command line says so",
+        [POLICY_CONFIG] = "vfiopt.conf says so",
+        [POLICY_STATE] = "it was there last",
+        [POLICY_DEFAULT] = "it is the default of vfiopt.conf",
+        [POLICY_STRANGER] = "",
+};
+
+static void log_line(const char *level, const char *format, va_list arguments) {
+        char line[512];
+
+        vsnprintf(line, sizeof(line), format, arguments);
+        fprintf(stderr, "%s%s\n", level, line);
+}
+
+void log_error(const char *format, ...) {
+        va_list arguments;
+
+        va_start(arguments, format);
+        log_line(SD_ERR, format, arguments);
+        va_end(arguments);
+}
+
+void log_warning(const char *format, ...) {
+        va_list arguments;
+
+        va_start(arguments, format);
+        log_line(SD_WARNING, format, arguments);
+        va_end(arguments);
+}
+
+static void
+tell(const AuditSource *source, const Gpu *gpu, EventKind kind, Wish wish, const char *reason) {
+        const Event event = {
+                .kind = kind,
+                .gpu = gpu,
+                .from = gpu->mode,
+                .to = wish == WISH_UNSET            ? gpu->mode
+                                : wish == WISH_HOST ? MODE_HOST
+                                                    : MODE_PASSTHROUGH,
+                .trigger = TRIGGER_AGENT,
+                .phase = "policy",
+                .result = event_kind_to_string(kind),
+                .reason = reason,
+        };
+        int r;
+
+        r = audit_send(&event, source);
+        if (r < 0)
+                log_error("cannot write to the journal: %s, ignoring", strerror(-r));
+}
+
+/* A GPU is not where it belongs, and a job was asked for. */
+void tell_asked(const AuditSource *source,
+                const Gpu *gpu,
+                const Verdict *verdict,
+                const char *unit) {
+        const char *why = sources[verdict->source];
+        _cleanup_(freep) char *reason = NULL;
+
+        if (wish_is_fulfilled(verdict->wish, gpu->mode))
+                why = sources[POLICY_NOBODY];
+        reason = text_format("%s; asking for %s", why, unit);
+        tell(source, gpu, EVENT_ASKED, verdict->wish, reason);
+}
+
+/* A GPU is where it does not belong, and stays there. */
+void tell_gave_up(const AuditSource *source, const Gpu *gpu, const Verdict *verdict) {
+        _cleanup_(freep) char *reason = NULL;
+
+        reason = text_format("%u jobs within %u s have not kept it there", RECONCILE_JOBS_MAX,
+                        (unsigned int) (RECONCILE_WINDOW_USEC / USEC_PER_SEC));
+        tell(source, gpu, EVENT_GAVE_UP, verdict->wish, reason);
+}
+
+/* Another card is at a remembered address. */
+void tell_stranger(const AuditSource *source, const Gpu *gpu, const State *state) {
+        _cleanup_(freep) char *reason = NULL;
+        int r;
+
+        r = check_tell_stranger(state, gpu, &reason);
+        if (r < 0)
+                log_error("cannot tell of another card: %s, ignoring", strerror(-r));
+        else
+                tell(source, gpu, EVENT_WARNING, WISH_UNSET, reason);
+}
+
+/* What is wrong in the files. */
+void tell_policy(const Policy *policy) {
+        if (policy->kernel_unknown)
+                log_error("vfiopt.mode= on the kernel's command line is not known, and taken for off");
+        for (size_t i = 0; i < policy->config.n_complaints; ++i) {
+                const ConfigComplaint *complaint = &policy->config.complaints[i];
+
+                if (complaint->is_warning)
+                        log_warning("%s:%u: %s, ignoring", complaint->file, complaint->line,
+                                        complaint->text);
+                else
+                        log_error("%s:%u: %s", complaint->file, complaint->line, complaint->text);
+        }
+        if (policy->state_problem == STATE_E_INVALID)
+                log_error("the state file cannot be understood: nothing is remembered");
+        else if (policy->state_problem < 0)
+                log_error("the state file cannot be read (%s): nothing is remembered",
+                                strerror(-policy->state_problem));
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Telling
+ *
+ * What the agent decides, as records of the journal; and what goes wrong with it, as lines
+ * on the standard error stream, which is the journal, too.
+ */
+
+#include "record/audit.h"
+#include "switch/policy.h"
+
+void tell_asked(const AuditSource *source,
+                const Gpu *gpu,
+                const Verdict *verdict,
+                const char *unit);
+void tell_gave_up(const AuditSource *source, const Gpu *gpu, const Verdict *verdict);
+void tell_stranger(const AuditSource *source, const Gpu *gpu, const State *state);
+void tell_policy(const Policy *policy);
+
+void log_error(const char *format, ...) _printf_(1, 2);
+void log_warning(const char *format, ...) _printf_(1, 2);

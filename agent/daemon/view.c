@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Views
+ *
+ * Needs no privilege: what was cut off or is stuck stands in files that everybody may
+ * read, and who holds a lock the kernel tells everybody.
+ */
+
+#include "daemon/view.h"
+#include "record/lock.h"
+#include "record/stuck.h"
+#include "switch/unfinished.h"
+
+static int look_at_locks(View *view, const Roots *roots, const Gpu *gpu) {
+        LockHolders holders;
+        Stuck stuck = {};
+        int r, marked;
+
+        if (roots->run_fd < 0)
+                return 0;
+
+        marked = stuck_load(&stuck, roots->run_fd, roots->proc_fd, gpu->address);
+        if (marked < 0)
+                return marked;
+        if (marked != STUCK_E_NONE)
+                stuck_deinit(&stuck);
+        r = lock_test(roots->run_fd, roots->proc_fd, gpu->address, &holders);
+        if (r < 0)
+                return r;
+
+        /* The kernel knows better than the marker who it is. */
+        view->stuck = marked == 0 && holders.writing ? holders.writer : 0;
+        view->sight.locked = marked == 0 || holders.locked;
+        return 0;
+}
+
+/**
+ * view_init() - look at a GPU
+ * @view:       to fill in; owns nothing
+ * @roots:      our own directories may be missing
+ * @policy:     what is said
+ * @gpu:        which
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int view_init(View *view, const Roots *roots, const Policy *policy, const Gpu *gpu) {
+        View seen = {};
+        bool unfinished;
+        Wish back;
+        int r;
+
+        r = look_at_locks(&seen, roots, gpu);
+        if (r >= 0)
+                r = unfinished_look(roots, gpu, &unfinished, &back);
+        if (r < 0)
+                return r;
+
+        if (policy_manages(policy, gpu)) {
+                seen.verdict = policy_judge(policy, gpu, false);
+                if (unfinished && policy_allows_recovery(&seen.verdict))
+                        seen.verdict.wish = back;
+        }
+        fingerprint_set(&seen.sight.fingerprint, gpu, seen.verdict.wish, unfinished);
+        seen.sight.fulfilled = wish_is_fulfilled(seen.verdict.wish, gpu->mode);
+        *view = seen;
+        return 0;
+}

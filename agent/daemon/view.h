@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Views
+ *
+ * Everything about one GPU that counts when it is decided what to do: what it is like,
+ * where it shall be, and who is at it. Read anew each time, never remembered.
+ */
+
+#include <sys/types.h>
+
+#include "daemon/reconcile.h"
+#include "switch/policy.h"
+
+/* A GPU, with whose wish it is. */
+typedef struct View {
+        Sight sight;
+        Verdict verdict;
+        pid_t stuck; /* the writer that hangs in the kernel, or 0 */
+} View;
+
+int view_init(View *view, const Roots *roots, const Policy *policy, const Gpu *gpu)
+                _warn_unused_result_;

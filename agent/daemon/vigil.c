@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Vigils
+ *
+ * The writer is a child of a job that has long ended, so nobody of ours will reap it. Its
+ * pidfd becomes readable when it ends, and needs no right over it. By then the kernel has
+ * dropped its locks, so whoever looks next sees that it is over.
+ */
+
+#include <sys/pidfd.h>
+#include <systemd/sd-event.h>
+
+#include "daemon/vigil.h"
+#include "kernel/inhibit.h"
+
+struct Vigil {
+        sd_event_source *source;
+        int inhibit_fd;
+        int inhibit_error;
+        VigilFn fn;
+        void *userdata;
+};
+
+static int
+on_end(sd_event_source *source, int fd _unused_, uint32_t events _unused_, void *userdata) {
+        Vigil *vigil = userdata;
+
+        /* It stays readable; whoever keeps the vigil will end it. */
+        (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        vigil->fn(vigil->userdata);
+        return 0;
+}
+
+static void keep_awake(Vigil *vigil, Address gpu) {
+        char address[ADDRESS_STRING_MAX], why[96];
+
+        snprintf(why, sizeof(why), "GPU %s is stuck in the kernel, and sleep would hang",
+                        address_format(gpu, address));
+        vigil->inhibit_error = inhibit_sleep("vfiopt", why, &vigil->inhibit_fd);
+}
+
+/**
+ * vigil_new() - wait for the end of a writer
+ * @event:      loop
+ * @gpu:        what it writes to
+ * @writer:     its pid
+ * @fn:         called when it has ended
+ * @userdata:   for it
+ * @ret:        vigil; vigil_free() it, not in @fn
+ *
+ * That sleep could not be inhibited is no error; see vigil_inhibit_error().
+ *
+ * Return: 0 on success, VIGIL_E_GONE if it has ended, negative error code on failure.
+ */
+int vigil_new(sd_event *event, Address gpu, pid_t writer, VigilFn fn, void *userdata, Vigil **ret) {
+        _cleanup_(vigil_freep) Vigil *vigil = calloc(1, sizeof(*vigil));
+        int fd, r;
+
+        if (!vigil)
+                return -ENOMEM;
+        *vigil = (Vigil){ .inhibit_fd = -1, .fn = fn, .userdata = userdata };
+
+        fd = pidfd_open(writer, 0);
+        if (fd < 0)
+                return errno == ESRCH ? VIGIL_E_GONE : -errno;
+        r = sd_event_add_io(event, &vigil->source, fd, EPOLLIN, on_end, vigil);
+        if (r < 0) {
+                close(fd);
+                return r;
+        }
+        (void) sd_event_source_set_io_fd_own(vigil->source, true);
+
+        keep_awake(vigil, gpu);
+        *ret = TAKE_PTR(vigil);
+        return 0;
+}
+
+/* Takes and returns NULL. The machine may sleep again. */
+Vigil *vigil_free(Vigil *vigil) {
+        if (!vigil)
+                return NULL;
+
+        sd_event_source_disable_unref(vigil->source);
+        closep(&vigil->inhibit_fd);
+        free(vigil);
+        return NULL;
+}
+
+/* Why the machine may sleep all the same: a negative errno; or 0, as it does not. */
+int vigil_inhibit_error(const Vigil *vigil) {
+        return vigil->inhibit_error;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Wards
+ *
+ * What the agent keeps in mind of each GPU, from when it appears until it is gone.
+ */
+
+#include "daemon/reconcile.h"
+#include "daemon/vigil.h"
+
+/* "vfiopt@auto:ffffffff:ff:1f.7.service" and a zero */
+#define WARD_UNIT_MAX (12 + ADDRESS_STRING_MAX + 8)
+
+typedef struct Ward {
+        struct Ward *next;
+        Address address;
+        char unit[WARD_UNIT_MAX]; /* that moves it where it belongs */
+        Memory memory;
+        uint32_t job_id; /* 0: the manager has not answered yet */
+        Vigil *vigil;    /* a write to it is stuck; or NULL */
+        bool stranger;   /* it is one, and that was told */
+        bool seen;       /* by the look that goes on */
+} Ward;
+
+Ward *wards_find(Ward *wards, Address address);
+Ward *wards_find_unit(Ward *wards, const char *unit);
+int wards_get(Ward **wards, Address address, Ward **ret) _warn_unused_result_;
+void wards_sweep(Ward **wards);
+void wards_free(Ward *wards);

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Watching
+ *
+ * A directory that is not there yet is watched from when it is: our own appear with the
+ * first job at the latest, and vfiopt.conf.d is an entry of one that is watched.
+ *
+ * The end of a job is told by the manager. But a GPU may be switched without one, in a
+ * rescue shell; then it is the lock file that goes.
+ */
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <systemd/sd-event.h>
+
+#include "daemon/watch.h"
+#include "kernel/udev-monitor.h"
+
+#define SUBSYSTEM "pci"
+#define TAG       "vfiopt" /* as in rules.d/70-vfiopt.rules */
+
+#define CONFIG_FILE   "vfiopt.conf"
+#define CONFIG_FOLDER "vfiopt.conf.d"
+#define LOCK_FOLDER   "lock"
+#define STUCK_FOLDER  "stuck"
+
+#define MASK_GONE (IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
+#define MASK_FILES                                                                          \
+        (IN_ATTRIB | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | \
+                        MASK_GONE)
+
+struct Watch {
+        sd_event *event;
+        Watcher watcher;
+        UdevMonitor *monitor;
+        sd_event_source *devices;
+        sd_event_source *etc;
+        sd_event_source *config;
+        sd_event_source *lock;
+        sd_event_source *stuck;
+};
+
+static int on_devices(sd_event_source *source _unused_,
+                int fd _unused_,
+                uint32_t events _unused_,
+                void *userdata) {
+        Watch *watch = userdata;
+        int r;
+
+        r = udev_monitor_read(watch->monitor, watch->watcher.device, watch->watcher.userdata);
+        if (r == UDEV_MONITOR_E_LOST)
+                watch->watcher.changed(watch->watcher.userdata);
+        return r < 0 ? r : 0;
+}
+
+/**
+ * watch_new() - begin to watch
+ * @event:      loop
+ * @watcher:    who is told
+ * @ret:        watch; watch_free() it
+ *
+ * Devices are watched at once, directories from watch_update() on.
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int watch_new(sd_event *event, const Watcher *watcher, Watch **ret) {
+        _cleanup_(watch_freep) Watch *watch = calloc(1, sizeof(*watch));
+        int r;
+
+        if (!watch)
+                return -ENOMEM;
+        watch->event = sd_event_ref(event);
+        watch->watcher = *watcher;
+
+        r = udev_monitor_open(SUBSYSTEM, TAG, &watch->monitor);
+        if (r >= 0)
+                r = sd_event_add_io(event, &watch->devices, udev_monitor_fd(watch->monitor),
+                                EPOLLIN, on_devices, watch);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(watch);
+        return 0;
+}
+
+/* Takes and returns NULL. */
+Watch *watch_free(Watch *watch) {
+        if (!watch)
+                return NULL;
+
+        sd_event_source_disable_unref(watch->devices);
+        sd_event_source_disable_unref(watch->etc);
+        sd_event_source_disable_unref(watch->config);
+        sd_event_source_disable_unref(watch->lock);
+        sd_event_source_disable_unref(watch->stuck);
+        udev_monitor_close(watch->monitor);
+        sd_event_unref(watch->event);
+        free(watch);
+        return NULL;
+}
+
+/* A directory that has gone is not watched any more; another one of its name, anew. */
+static void drop_if_gone(sd_event_source **source, const struct inotify_event *event) {
+        if (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED))
+                *source = sd_event_source_disable_unref(*source);
+}
+
+static int
+on_etc(sd_event_source *source _unused_, const struct inotify_event *event, void *userdata) {
+        const char *name = event->len > 0 ? event->name : "";
+        Watch *watch = userdata;
+
+        drop_if_gone(&watch->etc, event);
+        if (!strcmp(name, CONFIG_FILE) || !strcmp(name, CONFIG_FOLDER))
+                watch->watcher.reconfigured(watch->watcher.userdata);
+        else
+                watch->watcher.changed(watch->watcher.userdata);
+        return 0;
+}
+
+static int
+on_config(sd_event_source *source _unused_, const struct inotify_event *event, void *userdata) {
+        Watch *watch = userdata;
+
+        drop_if_gone(&watch->config, event);
+        watch->watcher.reconfigured(watch->watcher.userdata);
+        return 0;
+}
+
+static int on_run(sd_event_source *source, const struct inotify_event *event, void *userdata) {
+        Watch *watch = userdata;
+
+        drop_if_gone(source == watch->lock ? &watch->lock : &watch->stuck, event);
+        watch->watcher.changed(watch->watcher.userdata);
+        return 0;
+}
+
+/* Return: 0, also if there is no such directory (yet), or a negative error code. */
+static int add(Watch *watch,
+                sd_event_source **source,
+                int dir_fd,
+                const char *folder,
+                uint32_t mask,
+                sd_event_inotify_handler_t handler) {
+        _cleanup_(closep) int fd = -1;
+        int r;
+
+        if (*source || dir_fd < 0)
+                return 0;
+
+        fd = openat(dir_fd, folder, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -errno;
+        r = sd_event_add_inotify_fd(watch->event, source, fd, mask, handler, watch);
+        return r < 0 ? r : 0;
+}
+
+/**
+ * watch_update() - watch the directories that there are now
+ * @watch:      watch
+ * @roots:      etc_fd and run_fd may be missing
+ *
+ * To be called before they are looked into, so that nothing is missed between.
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int watch_update(Watch *watch, const Roots *roots) {
+        int r;
+
+        r = add(watch, &watch->etc, roots->etc_fd, ".", MASK_FILES, on_etc);
+        if (r >= 0)
+                r = add(watch, &watch->config, roots->etc_fd, CONFIG_FOLDER, MASK_FILES, on_config);
+        if (r >= 0)
+                r = add(watch, &watch->lock, roots->run_fd, LOCK_FOLDER, IN_DELETE | MASK_GONE,
+                                on_run);
+        if (r >= 0)
+                r = add(watch, &watch->stuck, roots->run_fd, STUCK_FOLDER,
+                                IN_DELETE | IN_MOVED_TO | MASK_GONE, on_run);
+        return r;
+}
