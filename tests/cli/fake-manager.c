@@ -9,10 +9,12 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <systemd/sd-bus.h>
@@ -37,9 +39,13 @@ static const struct {
         { UNIT_WAITING, NULL, 0, 0 },
         { UNIT_RUNNING, NULL, 0, 0 },
         { UNIT_VANISH, NULL, 0, 0 },
+        { UNIT_AUTO, "done", CLD_EXITED, 0 },
 };
 
 #define N_UNITS (sizeof(units) / sizeof(units[0]))
+
+/* How many units this manager was asked for; shared with its process. */
+static atomic_uint *n_asked;
 
 /* Jobs are numbered as units are, from 1. */
 static size_t find_unit(const char *name) {
@@ -68,7 +74,8 @@ static int on_start(sd_bus_message *message, void *userdata, sd_bus_error *error
         r = sd_bus_message_read(message, "ss", &name, &mode);
         if (r < 0)
                 return r;
-        if (!strcmp(name, UNIT_DENIED))
+        atomic_fetch_add(n_asked, 1);
+        if (!strcmp(name, UNIT_DENIED) || !strcmp(name, UNIT_AUTO_DENIED))
                 return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "Permission denied");
         i = find_unit(name);
         if (i == N_UNITS)
@@ -234,6 +241,13 @@ pid_t fake_manager_start(void) {
         pid_t pid;
         char c;
 
+        if (!n_asked) {
+                n_asked = mmap(NULL, sizeof(*n_asked), PROT_READ | PROT_WRITE,
+                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+                if (n_asked == MAP_FAILED)
+                        return -1;
+        }
+        atomic_store(n_asked, 0);
         if (pipe(fds) < 0)
                 return -1;
         pid = fork();
@@ -256,4 +270,9 @@ void fake_manager_stop(pid_t pid) {
         kill(pid, SIGKILL);
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
                 ;
+}
+
+/* Of the one that was started last. */
+unsigned int fake_manager_n_asked(void) {
+        return atomic_load(n_asked);
 }

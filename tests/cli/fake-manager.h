@@ -22,5 +22,10 @@
 #define UNIT_RUNNING "running.service" /* never ends; the caller gets ^C */
 #define UNIT_VANISH  "vanish.service"  /* the manager itself dies */
 
+/* what the agent asks for: one that is done, and moves nothing; and one that it may not */
+#define UNIT_AUTO        "vfiopt@auto:0000:01:00.0.service"
+#define UNIT_AUTO_DENIED "vfiopt@auto:0000:02:00.0.service"
+
 pid_t fake_manager_start(void);
 void fake_manager_stop(pid_t pid);
+unsigned int fake_manager_n_asked(void);

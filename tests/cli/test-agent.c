@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Test the Agent
+ *
+ * Its loop, on a machine made of files, with a manager that is played, on a bus of the
+ * test's own: $DBUS_SYSTEM_BUS_ADDRESS must name it. A job of that manager moves nothing,
+ * which is the worst that can happen to an agent that listens to its own events.
+ */
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <systemd/sd-event.h>
+
+#include "lib/test.h"
+
+#include "daemon/agent.h"
+#include "fake-manager.h"
+#include "record/stuck.h"
+
+/* Nothing has come for so long: nothing will. */
+#define QUIET_USEC (300 * USEC_PER_MSEC)
+
+#define STATE(mode)                                                                    \
+        "{\"version\":1,\"gpus\":[{\"address\":\"0000:01:00.0\",\"id\":\"10de:2d04\"," \
+        "\"subsystem\":\"1043:5678\",\"mode\":\"" mode "\"}]}\n"
+
+typedef struct Fixture {
+        FakeTree *tree;
+        pid_t manager;
+        sd_event *event;
+        Agent *agent;
+} Fixture;
+
+static int fixture_new(void **state) {
+        static Fixture fixture;
+
+        fixture = (Fixture){ .tree = fake_tree_new(), .manager = fake_manager_start() };
+        assert_true(fixture.manager > 0);
+        /* Who holds a lock, the real kernel tells. */
+        closep(&fixture.tree->roots.proc_fd);
+        fixture.tree->roots.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(fixture.tree->roots.proc_fd >= 0);
+        assert_true(sd_event_new(&fixture.event) >= 0);
+        *state = &fixture;
+        return 0;
+}
+
+static int fixture_free(void **state) {
+        Fixture *fixture = *state;
+
+        agent_free(fixture->agent);
+        sd_event_unref(fixture->event);
+        fake_manager_stop(fixture->manager);
+        fake_tree_free(fixture->tree);
+        return 0;
+}
+
+static void start(Fixture *fixture) {
+        assert_int_equal(agent_new(fixture->event, &fixture->tree->roots, fixture->tree->root,
+                                         &fixture->agent),
+                        0);
+}
+
+/* Let it work until it rests. Return: how many jobs it has asked for, since the beginning. */
+static unsigned int rest(Fixture *fixture) {
+        int r;
+
+        do
+                r = sd_event_run(fixture->event, QUIET_USEC);
+        while (r > 0 && sd_event_get_state(fixture->event) != SD_EVENT_FINISHED);
+        assert_true(r >= 0);
+        return fake_manager_n_asked();
+}
+
+static void without_a_wish_nothing_is_done(void **state) {
+        Fixture *fixture = *state;
+
+        fake_standard_drivers(fixture->tree);
+        fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
+        start(fixture);
+        assert_int_equal(rest(fixture), 0);
+}
+
+static void a_wish_is_a_job_and_one_only(void **state) {
+        Fixture *fixture = *state;
+
+        fake_standard_drivers(fixture->tree);
+        fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
+        start(fixture);
+        assert_int_equal(rest(fixture), 0);
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        assert_int_equal(rest(fixture), 1);
+
+        /* That job has moved nothing. */
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        fake_write(fixture->tree->root, "run/vfiopt/lock/x", "x");
+        assert_int_equal(rest(fixture), 1);
+}
+
+static void a_person_gets_another_job(void **state) {
+        Fixture *fixture = *state;
+
+        fake_standard_drivers(fixture->tree);
+        fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        start(fixture);
+        assert_int_equal(rest(fixture), 1);
+        fake_write(fixture->tree->root, "etc/vfiopt/vfiopt.conf", "[vfiopt]\n");
+        assert_int_equal(rest(fixture), 2);
+        /* A folder that was not there is watched from now on. */
+        fake_write(fixture->tree->root, "etc/vfiopt/vfiopt.conf.d/a.conf", "[vfiopt]\n");
+        assert_int_equal(rest(fixture), 3);
+        fake_write(fixture->tree->root, "etc/vfiopt/vfiopt.conf.d/a.conf", "[vfiopt]\n\n");
+        assert_int_equal(rest(fixture), 4);
+        agent_reload(fixture->agent);
+        assert_int_equal(rest(fixture), 5);
+}
+
+static void what_is_as_wished_is_left_alone(void **state) {
+        Fixture *fixture = *state;
+
+        fake_standard_drivers(fixture->tree);
+        fake_module_load(fixture->tree, "vfio_pci");
+        fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "vfio-pci");
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        start(fixture);
+        assert_int_equal(rest(fixture), 0);
+}
+
+static void another_card_is_left_alone(void **state) {
+        Fixture *fixture = *state;
+
+        fake_standard_drivers(fixture->tree);
+        fake_gpu_add(fixture->tree, "0000:01:00.0", .device = 0x1e04, .group = 12,
+                        .driver = "nvidia");
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        start(fixture);
+        assert_int_equal(rest(fixture), 0);
+}
+
+static void what_is_denied_is_not_asked_again(void **state) {
+        Fixture *fixture = *state;
+
+        fake_standard_drivers(fixture->tree);
+        fake_gpu_add(fixture->tree, "0000:02:00.0", .group = 13, .driver = "nvidia");
+        fake_write(fixture->tree->root, "etc/vfiopt/vfiopt.conf",
+                        "[vfiopt]\nDefaultMode=passthrough\n");
+        start(fixture);
+        assert_int_equal(rest(fixture), 1);
+        fake_write(fixture->tree->root, "etc/vfiopt/other", "x");
+        assert_int_equal(rest(fixture), 1);
+}
+
+static void without_a_gpu_it_ends(void **state) {
+        Fixture *fixture = *state;
+        int exit_code = -1;
+
+        start(fixture);
+        assert_int_equal(rest(fixture), 0);
+        assert_int_equal(sd_event_get_state(fixture->event), SD_EVENT_FINISHED);
+        assert_int_equal(sd_event_get_exit_code(fixture->event, &exit_code), 0);
+        assert_int_equal(exit_code, 0);
+}
+
+/* A child that holds the guard of a writer, until it is told to end. */
+static pid_t hang(FakeTree *tree, int *ret_end) {
+        struct flock lock = { .l_type = F_WRLCK };
+        int ready[2], end[2], fd;
+        pid_t pid;
+        char c;
+
+        assert_int_equal(pipe(ready), 0);
+        assert_int_equal(pipe(end), 0);
+        fake_write(tree->root, "run/vfiopt/lock/0000:01:00.0.writer", "%s", "");
+        fd = openat(tree->roots.run_fd, "lock/0000:01:00.0.writer", O_RDWR | O_CLOEXEC);
+        assert_true(fd >= 0);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                close(end[1]);
+                if (fcntl(fd, F_SETLK, &lock) == 0 && write(ready[1], "", 1) == 1)
+                        (void) !read(end[0], &c, 1);
+                _exit(0);
+        }
+        assert_int_equal(read(ready[0], &c, 1), 1);
+        close(fd);
+        close(ready[0]);
+        close(ready[1]);
+        close(end[0]);
+        *ret_end = end[1];
+        return pid;
+}
+
+static void the_end_of_a_stuck_writer_is_a_job(void **state) {
+        Fixture *fixture = *state;
+        Stuck stuck = {
+                .gpu = { .bus = 1 },
+                .function = { .bus = 1 },
+                .action = (char *) "unbind",
+        };
+        int end;
+
+        fake_standard_drivers(fixture->tree);
+        fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
+        stuck.pid = hang(fixture->tree, &end);
+        assert_int_equal(stuck_save(&stuck, fixture->tree->roots.run_fd), 0);
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        start(fixture);
+        assert_int_equal(rest(fixture), 0);
+
+        close(end);
+        assert_int_equal(rest(fixture), 1);
+        assert_int_equal(waitpid(stuck.pid, NULL, 0), stuck.pid);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+#define test(name) cmocka_unit_test_setup_teardown(name, fixture_new, fixture_free)
+                test(without_a_wish_nothing_is_done),
+                test(a_wish_is_a_job_and_one_only),
+                test(a_person_gets_another_job),
+                test(what_is_as_wished_is_left_alone),
+                test(another_card_is_left_alone),
+                test(what_is_denied_is_not_asked_again),
+                test(without_a_gpu_it_ends),
+                test(the_end_of_a_stuck_writer_is_a_job),
+#undef test
+        };
+
+        if (!getenv("DBUS_SYSTEM_BUS_ADDRESS")) {
+                print_message("$DBUS_SYSTEM_BUS_ADDRESS does not name a bus of our own\n");
+                return 77;
+        }
+        return cmocka_run_group_tests_name("daemon/agent", tests, NULL, NULL);
+}
