@@ -5,26 +5,12 @@ import json
 
 from testvm import Gpu, scenario
 from testvm.product import (
-    BUSY, FAILED, PRECONDITION, STUCK, VFIO, clean, leftovers, on_vfio, state, unfinished,
-    usable_by_a_guest,
+    BUSY, FAILED, PRECONDITION, RULES, STUCK, VFIO, clean, fault, intruder, leftovers, on_vfio,
+    state, strikes, unfinished, usable_by_a_guest,
 )
 
 GPU = Gpu("rp1")
 SECOND = Gpu("rp2")
-RULES = "/sys/module/pcifault/parameters/rules"
-
-
-def fault(vm, rule):
-    vm.sh("modprobe pcifault")
-    vm.write(RULES, rule)
-
-
-def strikes(vm, rule):
-    """Have a rule ready, and return a process that says so when it strikes."""
-    watcher = vm.spawn("exec dmesg --follow --notime")
-    fault(vm, rule)
-    return watcher
-
 
 @scenario(gpus=[GPU])
 def vfio_refuses_the_third_function(vm):
@@ -95,19 +81,6 @@ def falls_off_the_bus_on_the_way(vm):
     vm.sh("vfioptctl switch passthrough", ok=(PRECONDITION, FAILED))
 
 
-def intruder(vm):
-    """A holder that appears between the last check and the unbind; returns it and the switch."""
-    vm.sh("nvidia-nodes")
-    watcher = strikes(vm, f"hold-unbind {GPU.address} nvidia")
-    switch = vm.spawn("exec vfioptctl switch passthrough:0000:01:00.0")
-    watcher.wait_for(f"hold-unbind {GPU.address}")
-    holder = vm.spawn("exec hold /dev/nvidia0")
-    holder.wait_for("held")
-    vm.write(RULES, f"release {GPU.address}")
-    watcher.kill()
-    return holder, switch
-
-
 def writer_of(vm):
     gpus = json.loads(vm.sh("vfioptctl status --json").out)["gpus"]
     vm.equal([g["stuck"] for g in gpus if g["address"] == GPU.address], [True], "stuck")
@@ -119,7 +92,7 @@ def holder_between_check_and_unbind(vm):
     """The unbind waits without end: exit code 6 in time, the rest of the machine goes on, and
     when the holder leaves the next call finishes what was begun."""
     before = state(vm, SECOND)
-    holder, switch = intruder(vm)
+    holder, switch = intruder(vm, GPU)
     result = switch.wait(60, ok=STUCK)
     vm.check(result.seconds < 30, f"it took {result.seconds:.1f} s to give up")
     vm.match(r"(?i)reboot", result.err, "the advice")
@@ -155,7 +128,7 @@ def holder_between_check_and_unbind(vm):
 def late_unbind_then_home(vm):
     """After a stuck unbind came back, the way home works as well."""
     before = state(vm, GPU)
-    holder, switch = intruder(vm)
+    holder, switch = intruder(vm, GPU)
     switch.wait(60, ok=STUCK)
     writer = writer_of(vm)
     holder.stop()

@@ -6,6 +6,8 @@ VFIO = "vfio-pci"
 # Exit codes, as in include/vfiopt/exit.h.
 DONE, ERROR, USAGE, BUSY, PRECONDITION, FAILED, STUCK = range(7)
 
+RULES = "/sys/module/pcifault/parameters/rules"
+
 
 def state(vm, *cards):
     """What a switch changes, and has to put back: drivers, overrides, power settings."""
@@ -73,3 +75,31 @@ def results(vm, since=None):
         for r in records(vm, since)
         if r["VFIOPT_PHASE"] not in ("unbind", "bind", "probe") or r["VFIOPT_RESULT"] != "done"
     ]
+
+
+# What goes wrong on demand; see modules/fault.
+
+
+def fault(vm, rule):
+    vm.sh("modprobe pcifault")
+    vm.write(RULES, rule)
+
+
+def strikes(vm, rule):
+    """Have a rule ready, and return a process that says so when it strikes."""
+    watcher = vm.spawn("exec dmesg --follow --notime")
+    fault(vm, rule)
+    return watcher
+
+
+def intruder(vm, card):
+    """A holder that appears between the last check and the unbind; returns it and the switch."""
+    vm.sh("nvidia-nodes")
+    watcher = strikes(vm, f"hold-unbind {card.address} nvidia")
+    switch = vm.spawn(f"exec vfioptctl switch passthrough:{card.address}")
+    watcher.wait_for(f"hold-unbind {card.address}")
+    holder = vm.spawn("exec hold /dev/nvidia0")
+    holder.wait_for("held")
+    vm.write(RULES, f"release {card.address}")
+    watcher.kill()
+    return holder, switch

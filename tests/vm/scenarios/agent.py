@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The agent: the wish holds, whatever is plugged in, loaded, bound or killed."""
+
+import json
+
+from testvm import Gpu, scenario
+from testvm.product import STUCK, VFIO, clean, intruder, on_vfio, records, results, state
+
+GPU = Gpu("rp1")
+SECOND = Gpu("rp2")
+OTHER = Gpu("rp1", id="10de:1e04")
+AUTO = f"vfiopt@auto:{GPU.address}.service"
+DRIVERS = "/sys/bus/pci/drivers"
+
+
+def rest(vm):
+    """Wait until udev and the agent have nothing more to do.
+
+    What the agent has asked for is a job of the manager's before it looks at anything else.
+    """
+    vm.sh("udevadm settle; busctl call --quiet org.freedesktop.systemd1 /org/freedesktop/systemd1 "
+          "org.freedesktop.DBus.Peer Ping; while systemctl list-jobs 'vfiopt*' | grep -q vfiopt; do "
+          "systemctl list-jobs --after >/dev/null; done", quiet=True)
+
+
+def until(vm, condition, what, timeout=30):
+    """Ask a shell condition again and again until it holds."""
+    r = vm.sh(f"i=0; until {condition}; do i=$((i+1)); test $i -lt {timeout * 10} || exit 9; "
+              "sleep 0.1; done", ok=None, timeout=timeout * 4, quiet=True)
+    vm.check(r.code == 0, f"{what}: not within {timeout} s\n{r.err}")
+
+
+def on(vm, card, driver):
+    """Wait until all functions of a card are on a driver, and nobody works on it."""
+    links = " && ".join(f"[ /sys/bus/pci/devices/{a}/driver -ef {DRIVERS}/{driver} ]"
+                        for a in card.addresses)
+    until(vm, f"{{ {links}; }}", f"all of {card.address} on {driver}")
+    rest(vm)
+
+
+def remember(vm, *cards, mode="passthrough"):
+    """A state file, as somebody writes it by hand."""
+    entries = [{"address": c.address, "id": c.id, "subsystem": c.subsystem, "mode": mode}
+               for c in cards]
+    vm.write("/etc/vfiopt/state", json.dumps({"version": 1, "gpus": entries}) + "\n")
+
+
+def jobs(vm, since):
+    """How many jobs the agent has asked for."""
+    return len([r for r in records(vm, since) if r["VFIOPT_RESULT"] == "asked"])
+
+
+@scenario(gpus=[GPU])
+def agent_may_start_auto_and_nothing_else(vm):
+    """polkit lets the user vfiopt start vfiopt@auto, with or without a GPU, and no more."""
+    call = ("busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 "
+            "org.freedesktop.systemd1.Manager")
+    for unit in ("vfiopt@auto.service", AUTO):
+        vm.sh(f"{call} StartUnit ss {unit} fail", user="vfiopt")
+    rest(vm)
+    for method, unit in (
+        ("StartUnit", "vfiopt@host.service"), ("StartUnit", "vfiopt@passthrough.service"),
+        ("StartUnit", "vfiopt@toggle.service"), ("StartUnit", "vfiopt@autox.service"),
+        ("StartUnit", f"vfiopt@auto:{GPU.address}_0000:02:00.0.service"),
+        ("StartUnit", "vfiopt@auto:0000:01:00.1.service"),
+        ("StartUnit", "vfiopt-boot.service"), ("StartUnit", "dbus.service"),
+        ("StartUnit", "reboot.target"), ("StopUnit", AUTO), ("RestartUnit", AUTO),
+        ("StopUnit", "vfioptd.service"), ("RestartUnit", "vfioptd.service"),
+    ):
+        r = vm.sh(f"{call} {method} ss {unit} fail", user="vfiopt", ok=1)
+        vm.match("Access denied|authentication|Interactive|not permitted", r.err, f"{method} {unit}")
+    r = vm.sh(f"{call} KillUnit ssi {AUTO} all 9", user="vfiopt", ok=1)
+    vm.sh("busctl call org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager "
+          "Inhibit ssss sleep t t block", user="vfiopt")
+    for what in ("shutdown", "handle-power-key"):
+        vm.sh("busctl call org.freedesktop.login1 /org/freedesktop/login1 "
+              f"org.freedesktop.login1.Manager Inhibit ssss {what} t t block", user="vfiopt", ok=1)
+    vm.equal(vm.sh("systemctl show -P User vfioptd").out.strip(), "vfiopt", "user of the agent")
+    vm.match(r"CapEff:\s*0{16}", vm.sh("cat /proc/$(systemctl show -P MainPID vfioptd)/status").out,
+             "capabilities of the agent")
+
+
+@scenario(gpus=[])
+def agent_comes_and_goes_with_the_gpu(vm):
+    """Without a GPU there is no agent; it comes with the first and ends with the last."""
+    vm.sh("systemctl is-active vfioptd", ok=3)
+    vm.plug(GPU)
+    until(vm, "systemctl -q is-active vfioptd", "the agent runs")
+    vm.unplug(GPU)
+    until(vm, "! systemctl -q is-active vfioptd", "the agent has ended")
+    vm.equal(vm.sh("systemctl show -P Result vfioptd").out.strip(), "success", "how it has ended")
+    vm.plug(GPU)
+    until(vm, "systemctl -q is-active vfioptd", "the agent runs again")
+
+
+@scenario(gpus=[GPU], timeout=400)
+def agent_wins_the_race(vm):
+    """Wish passthrough, nvidia loaded: plugged 10 times, all functions end on vfio-pci."""
+    vm.sh("systemctl start vfiopt@passthrough; modprobe nvidia || true; modprobe snd_hda_intel")
+    vm.plug(SECOND)
+    times = []
+    for _ in range(10):
+        vm.unplug(GPU)
+        cursor = vm.journal_cursor()
+        vm.plug(GPU)
+        on(vm, GPU, VFIO)
+        on_vfio(vm, GPU)
+        vm.check(jobs(vm, cursor) <= 2, f"{jobs(vm, cursor)} jobs for one card")
+        moves = [int(r["VFIOPT_DURATION_USEC"]) for r in records(vm, cursor)
+                 if r["VFIOPT_RESULT"] == "done" and r["VFIOPT_PHASE"] == "end"]
+        times.append(sum(moves) / 1000)
+    vm.log(f"moves took, in ms: {times}")
+    vm.equal(vm.driver(SECOND.address), "nvidia", "driver of another card")
+
+
+@scenario(gpus=[GPU])
+def agent_follows_the_state_file(vm):
+    """A state file that is edited by hand moves the GPU, there and back."""
+    until(vm, "systemctl -q is-active vfioptd", "the agent runs")
+    remember(vm, GPU)
+    on(vm, GPU, VFIO)
+    remember(vm, GPU, mode="host")
+    until(vm, f"[ -e {DRIVERS}/nvidia/{GPU.address} ]", "the GPU is on nvidia again")
+
+
+@scenario(gpus=[GPU])
+def agent_undoes_what_others_do(vm):
+    """An admin unbinds and binds by hand, and loads nvidia: the wish is restored, and told."""
+    vm.sh("systemctl start vfiopt@passthrough")
+    cursor = vm.journal_cursor()
+    vm.write(f"{DRIVERS}/vfio-pci/unbind", GPU.addresses[1])
+    on(vm, GPU, VFIO)
+    asked = [r for r in records(vm, cursor) if r["VFIOPT_RESULT"] == "asked"]
+    vm.check(asked, "the agent has said nothing")
+    vm.equal({r["VFIOPT_TRIGGER"] for r in asked}, {"agent"}, "trigger")
+    vm.equal(asked[0]["VFIOPT_GPU"], GPU.address, "which GPU")
+    vm.match(f"is in mixed, and belongs in passthrough.*{AUTO}", asked[0]["MESSAGE"], "the message")
+    done = [r for r in records(vm, cursor, unit=AUTO) if r["VFIOPT_RESULT"] == "done"]
+    vm.equal({r["VFIOPT_TRIGGER"] for r in done}, {"agent"}, "trigger of the job")
+
+    vm.sh(f"for a in {' '.join(GPU.addresses)}; do echo $a >{DRIVERS}/vfio-pci/unbind; done; "
+          f"for a in {' '.join(GPU.addresses)}; do echo >/sys/bus/pci/devices/$a/driver_override; done; "
+          f"modprobe nvidia; echo {GPU.address} >/sys/bus/pci/drivers_probe")
+    on(vm, GPU, VFIO)
+    on_vfio(vm, GPU)
+    vm.sh("modprobe nvidia 2>/dev/null || true")
+    on(vm, GPU, VFIO)
+
+
+@scenario(gpus=[], files={"/etc/vfiopt/vfiopt.conf.d/a.conf": "[vfiopt]\nDefaultMode=passthrough\n"})
+def agent_gives_unknown_cards_the_default(vm):
+    """A card that nobody knows gets DefaultMode=; another one at a known address is left alone."""
+    vm.plug(GPU)
+    on(vm, GPU, VFIO)
+    vm.unplug(GPU)
+    cursor = vm.journal_cursor()
+    vm.plug(OTHER)
+    until(vm, "systemctl -q is-active vfioptd", "the agent runs")
+    until(vm, "journalctl -q _COMM=vfioptd VFIOPT_RESULT=warning | grep -q .",
+          "the agent tells of another card")
+    rest(vm)
+    vm.equal(vm.driver(OTHER.address), "nvidia", "driver of the other card")
+    vm.sh("udevadm trigger --settle -s pci; udevadm trigger --settle -s pci")
+    rest(vm)
+    told = [r for r in records(vm, cursor)
+            if r["VFIOPT_RESULT"] == "warning" and r["_COMM"] == "vfioptd"]
+    vm.equal(len(told), 1, "records of the other card")
+
+
+@scenario(gpus=[GPU])
+def agent_is_killed(vm):
+    """Killed, it is there again, and does what was to be done meanwhile."""
+    vm.sh("systemctl start vfiopt@passthrough")
+    until(vm, "systemctl -q is-active vfioptd", "the agent runs")
+    vm.sh(f"pid=$(systemctl show -P MainPID vfioptd); kill -STOP $pid; "
+          f"echo {GPU.addresses[2]} >{DRIVERS}/vfio-pci/unbind; kill -KILL $pid")
+    on(vm, GPU, VFIO)
+    vm.sh("systemctl is-active vfioptd")
+
+
+@scenario(gpus=[GPU], timeout=300)
+def agent_sees_a_stuck_gpu_through(vm):
+    """While a write is stuck the machine does not sleep; when it comes back, all is cleared."""
+    before = state(vm, GPU)
+    until(vm, "systemctl -q is-active vfioptd", "the agent runs")
+    listed = "systemd-inhibit --list --no-legend --no-pager | grep -q '^vfiopt .*sleep.*block'"
+    vm.sh(listed, ok=1)
+    cursor = vm.journal_cursor()
+    holder, switch = intruder(vm, GPU)
+    switch.wait(60, ok=STUCK)
+    until(vm, listed, "sleep is inhibited")
+    rest(vm)
+    vm.equal(jobs(vm, cursor), 0, "jobs while it is stuck")
+
+    holder.stop()
+    until(vm, "! ls /run/vfiopt/stuck/* 2>/dev/null", "the marker is cleared")
+    until(vm, f"! {listed}", "sleep is not inhibited any more")
+    rest(vm)
+    # Nobody has a wish: the switch is undone.
+    clean(vm, GPU, before=before)
+    vm.match(r"unstuck|recover", str(results(vm, cursor)), "records")
+    vm.equal(jobs(vm, cursor), 1, "jobs of the agent")
+
+
+@scenario(gpus=[GPU], timeout=400)
+def agent_does_not_storm(vm):
+    """30 rounds of adding and removing: the wish holds, and jobs are bounded."""
+    vm.sh("systemctl start vfiopt@passthrough; modprobe nvidia || true")
+    cursor = vm.journal_cursor()
+    vm.sh(f"for i in $(seq 30); do for a in {' '.join(GPU.addresses)}; do "
+          "echo 1 >/sys/bus/pci/devices/$a/remove; done; echo 1 >/sys/bus/pci/rescan; done", timeout=200)
+    on(vm, GPU, VFIO)
+    n = jobs(vm, cursor)
+    vm.log(f"{n} jobs in 30 rounds")
+    vm.check(n <= 30, f"{n} jobs in 30 rounds")
+    cursor = vm.journal_cursor()
+    vm.sh("for i in $(seq 100); do udevadm trigger -s pci; done; udevadm settle", timeout=200)
+    rest(vm)
+    vm.equal(jobs(vm, cursor), 0, "jobs for replayed events")
+    on_vfio(vm, GPU)
+
+
+@scenario(gpus=[GPU])
+def agent_rests(vm):
+    """At rest it is not woken."""
+    vm.sh("systemctl start vfiopt@passthrough")
+    rest(vm)
+    count = "grep -h ctxt_switches /proc/$(systemctl show -P MainPID vfioptd)/status"
+    r = vm.sh(f"sleep 2; {count}; sleep 20; {count}", timeout=120)
+    lines = r.out.split("\n")
+    vm.equal(lines[2:4], lines[0:2], "switches before and after 20 s")
+    vm.log(vm.sh("grep Pss /proc/$(systemctl show -P MainPID vfioptd)/smaps_rollup").out)
