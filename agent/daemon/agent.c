@@ -204,8 +204,12 @@ static int look_with(Agent *agent, const Policy *policy, const Inventory *invent
 static int look(Agent *agent) {
         Inventory inventory = {};
         Policy policy = POLICY_NULL;
+        bool settled = false;
         int r;
 
+        r = watch_settle(agent->watch, &settled);
+        if (r < 0 || !settled)
+                return r;
         r = roots_open_run(agent->roots, agent->prefix, false);
         if (r >= 0)
                 r = roots_open_etc(agent->roots, agent->prefix, false);
@@ -233,7 +237,8 @@ static int on_look(sd_event_source *source _unused_, void *userdata) {
         int r;
 
         r = look(userdata);
-        if (r < 0)
+        /* One goes while it is looked at: the event that tells of that is on its way. */
+        if (r < 0 && r != -ENODEV)
                 log_error("cannot look at the GPUs: %s", strerror(-r));
         return 0;
 }

@@ -35,7 +35,9 @@ struct Watch {
         sd_event *event;
         Watcher watcher;
         UdevMonitor *monitor;
+        UdevQueue *queue; /* while it is waited for */
         sd_event_source *devices;
+        sd_event_source *settled;
         sd_event_source *etc;
         sd_event_source *config;
         sd_event_source *lock;
@@ -85,6 +87,11 @@ int watch_new(sd_event *event, const Watcher *watcher, Watch **ret) {
         return 0;
 }
 
+static void drop_queue(Watch *watch) {
+        watch->settled = sd_event_source_disable_unref(watch->settled);
+        watch->queue = udev_queue_close(watch->queue);
+}
+
 /* Takes and returns NULL. */
 Watch *watch_free(Watch *watch) {
         if (!watch)
@@ -95,6 +102,7 @@ Watch *watch_free(Watch *watch) {
         sd_event_source_disable_unref(watch->config);
         sd_event_source_disable_unref(watch->lock);
         sd_event_source_disable_unref(watch->stuck);
+        drop_queue(watch);
         udev_monitor_close(watch->monitor);
         sd_event_unref(watch->event);
         free(watch);
@@ -179,4 +187,60 @@ int watch_update(Watch *watch, const Roots *roots) {
                 r = add(watch, &watch->stuck, roots->run_fd, STUCK_FOLDER,
                                 IN_DELETE | IN_MOVED_TO | MASK_GONE, on_run);
         return r;
+}
+
+static int on_queue(sd_event_source *source _unused_,
+                int fd _unused_,
+                uint32_t events _unused_,
+                void *userdata) {
+        Watch *watch = userdata;
+
+        udev_queue_clear(watch->queue);
+        watch->watcher.changed(watch->watcher.userdata);
+        return 0;
+}
+
+static int wait_for_queue(Watch *watch) {
+        int fd, r;
+
+        if (watch->settled)
+                return 0;
+        fd = udev_queue_fd(watch->queue);
+        if (fd < 0)
+                return fd;
+        r = sd_event_add_io(watch->event, &watch->settled, fd, EPOLLIN, on_queue, watch);
+        return r < 0 ? r : 0;
+}
+
+/**
+ * watch_settle() - has udev dealt with everything?
+ * @watch:      watch
+ * @ret_settled: whether it has; if not, changed() is called when it may have
+ *
+ * A card is several functions with several events each, and comes and goes one by one: in
+ * the middle of it there is nothing to be seen that lasts.
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int watch_settle(Watch *watch, bool *ret_settled) {
+        bool settled;
+        int r = 0;
+
+        if (!watch->queue)
+                r = udev_queue_open(&watch->queue);
+        if (r < 0)
+                return r;
+
+        settled = udev_queue_is_idle(watch->queue);
+        if (!settled) {
+                r = wait_for_queue(watch);
+                settled = udev_queue_is_idle(watch->queue);
+        }
+        if (settled)
+                drop_queue(watch);
+        if (r < 0)
+                return r;
+
+        *ret_settled = settled;
+        return 0;
 }

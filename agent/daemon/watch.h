@@ -24,3 +24,4 @@ int watch_new(struct sd_event *event, const Watcher *watcher, Watch **ret) _warn
 Watch *watch_free(Watch *watch);
 DEFINE_CLEANUP(Watch, watch_free);
 int watch_update(Watch *watch, const Roots *roots) _warn_unused_result_;
+int watch_settle(Watch *watch, bool *ret_settled) _warn_unused_result_;

@@ -99,3 +99,54 @@ int udev_monitor_read(UdevMonitor *monitor, UdevMonitorFn fn, void *userdata) {
                 udev_device_unref(device);
         }
 }
+
+/* queue */
+
+struct UdevQueue {
+        struct udev *udev;
+        struct udev_queue *queue;
+};
+
+/* Return: 0 on success, negative error code on failure. @ret: udev_queue_close() it */
+int udev_queue_open(UdevQueue **ret) {
+        _cleanup_(udev_queue_closep) UdevQueue *queue = calloc(1, sizeof(*queue));
+
+        if (!queue)
+                return -ENOMEM;
+
+        queue->udev = udev_new();
+        if (!queue->udev)
+                return -errno;
+        queue->queue = udev_queue_new(queue->udev);
+        if (!queue->queue)
+                return -errno;
+
+        *ret = TAKE_PTR(queue);
+        return 0;
+}
+
+/* Takes and returns NULL. */
+UdevQueue *udev_queue_close(UdevQueue *queue) {
+        if (!queue)
+                return NULL;
+
+        udev_queue_unref(queue->queue);
+        udev_unref(queue->udev);
+        free(queue);
+        return NULL;
+}
+
+/* Has udev dealt with everything? Also where there is no udev. */
+bool udev_queue_is_idle(const UdevQueue *queue) {
+        return udev_queue_get_queue_is_empty(queue->queue);
+}
+
+/* Readable when that may have changed, from now on. Return: it, or a negative error code. */
+int udev_queue_fd(UdevQueue *queue) {
+        return udev_queue_get_fd(queue->queue);
+}
+
+/* Have it readable no more. */
+void udev_queue_clear(UdevQueue *queue) {
+        (void) udev_queue_flush(queue->queue);
+}

@@ -4,13 +4,16 @@
 /*
  * The udev Monitor
  *
- * Tells of devices with a tag once udev has dealt with them. The one place that knows
+ * Tells of devices with a tag once udev has dealt with them, and when it has dealt with
+ * all that there was. The one place that knows
  * libudev, which is asked for events only, never for facts.
  */
 
 #include "base/macro.h"
 
 typedef struct UdevMonitor UdevMonitor;
+
+typedef struct UdevQueue UdevQueue;
 
 /* Called for each event. @action is "add", "bind", …; @name is that in sysfs. */
 typedef void (*UdevMonitorFn)(void *userdata, const char *action, const char *name);
@@ -27,3 +30,12 @@ UdevMonitor *udev_monitor_close(UdevMonitor *monitor);
 DEFINE_CLEANUP(UdevMonitor, udev_monitor_close);
 int udev_monitor_fd(const UdevMonitor *monitor);
 int udev_monitor_read(UdevMonitor *monitor, UdevMonitorFn fn, void *userdata) _warn_unused_result_;
+
+/* the queue of events that udev has not dealt with yet */
+
+int udev_queue_open(UdevQueue **ret) _warn_unused_result_;
+UdevQueue *udev_queue_close(UdevQueue *queue);
+DEFINE_CLEANUP(UdevQueue, udev_queue_close);
+bool udev_queue_is_idle(const UdevQueue *queue);
+int udev_queue_fd(UdevQueue *queue) _warn_unused_result_;
+void udev_queue_clear(UdevQueue *queue);
