@@ -134,6 +134,7 @@ static void look_for_stranger(Agent *agent,
 }
 
 static int look_at(Agent *agent, const Policy *policy, const Gpu *gpu, bool *ret_fulfilled) {
+        bool same = true;
         Ward *ward;
         View view;
         int r;
@@ -145,7 +146,11 @@ static int look_at(Agent *agent, const Policy *policy, const Gpu *gpu, bool *ret
         r = view_init(&view, agent->roots, policy, gpu);
         if (r >= 0)
                 r = look_for_stuck(agent, ward, view.stuck);
-        if (r < 0)
+        if (r >= 0 && !view.sight.locked && !view.sight.fulfilled)
+                r = view_is_current(&view, agent->roots, gpu, &same);
+        if (r >= 0 && !same)
+                wake(agent);
+        if (r < 0 || !same)
                 return r;
 
         look_for_stranger(agent, ward, policy, gpu, &view.verdict);

@@ -66,3 +66,32 @@ int view_init(View *view, const Roots *roots, const Policy *policy, const Gpu *g
         *view = seen;
         return 0;
 }
+
+/**
+ * view_is_current() - is the wish still the same?
+ * @view:       nobody was at the GPU
+ * @roots:      as for view_init()
+ * @gpu:        which
+ * @ret:        whether it is
+ *
+ * A switch that ended while we looked leaves another wish behind than the policy that was
+ * read before. Who acted on that one would undo what a person has just asked for.
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int view_is_current(const View *view, const Roots *roots, const Gpu *gpu, bool *ret) {
+        Policy policy = POLICY_NULL;
+        View now;
+        int r;
+
+        r = policy_load(&policy, roots);
+        if (r < 0)
+                return r;
+        r = view_init(&now, roots, &policy, gpu);
+        policy_deinit(&policy);
+        if (r < 0)
+                return r;
+
+        *ret = now.verdict.wish == view->verdict.wish;
+        return 0;
+}

@@ -22,3 +22,5 @@ typedef struct View {
 
 int view_init(View *view, const Roots *roots, const Policy *policy, const Gpu *gpu)
                 _warn_unused_result_;
+int view_is_current(const View *view, const Roots *roots, const Gpu *gpu, bool *ret)
+                _warn_unused_result_;
