@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "cli/automatic.h"
 #include "cli/report.h"
 #include "cli/switch-ways.h"
 #include "record/audit.h"
@@ -57,15 +58,14 @@ static void on_event(void *userdata, const Event *event) {
         error_gather(&audience->error, outcomes_note(audience->outcomes, &tale));
 }
 
-static int run_to(SwitchContext *context,
-                const Cli *cli,
-                const Selection *selection,
-                Mode to,
-                int *exit_code) {
+static int
+run_to(SwitchContext *context, Cli *cli, const Selection *selection, Mode to, int *exit_code) {
         SwitchRequest request = {
                 .to = to,
                 .trigger = cli->trigger,
                 .allow_display = cli_has(cli, OPTION_ALLOW_DISPLAY),
+                .still = selection->automatic ? automatic_still : NULL,
+                .still_userdata = cli,
         };
         SwitchResult result;
         int n, r;

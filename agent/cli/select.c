@@ -10,10 +10,9 @@
 
 #include <string.h>
 
+#include "cli/automatic.h"
 #include "cli/policy-read.h"
 #include "cli/report.h"
-#include "cli/select.h"
-#include "switch/unfinished.h"
 
 #define AUTOMATIC "auto"
 #define TOGGLE    "toggle"
@@ -81,42 +80,6 @@ static int refuse_gpu(int why, const char *word) {
         }
 }
 
-/* What was cut off is finished or undone, though nobody has a wish. */
-static int judge_rest(const Cli *cli, const Gpu *gpu, Wish *wish) {
-        bool unfinished;
-        Wish back;
-        int r;
-
-        r = roots_open_run(cli->roots, cli->prefix, false);
-        if (r >= 0)
-                r = unfinished_look(cli->roots, gpu, &unfinished, &back);
-        if (r < 0)
-                return r;
-        if (unfinished)
-                *wish = back;
-        return 0;
-}
-
-/* Where the policy wants it. Return: 1 if it does, 0 if not, or a negative error code. */
-static int judge(Selection *selection, const Cli *cli, Gpu *gpu, Mode *ret) {
-        Verdict verdict;
-        int r = 0;
-
-        if (!policy_manages(&selection->policy, gpu))
-                return 0;
-
-        verdict = policy_judge(&selection->policy, gpu, cli->trigger == TRIGGER_BOOT);
-        if (verdict.source == POLICY_STRANGER)
-                selection->strangers[selection->n_strangers++] = gpu;
-        if (policy_allows_recovery(&verdict))
-                r = judge_rest(cli, gpu, &verdict.wish);
-        if (r < 0 || verdict.wish == WISH_UNSET)
-                return r;
-
-        *ret = verdict.wish == WISH_HOST ? MODE_HOST : MODE_PASSTHROUGH;
-        return 1;
-}
-
 static int add_target(Selection *selection, const Cli *cli, Gpu *gpu) {
         char address[ADDRESS_STRING_MAX];
         Mode to = selection->to;
@@ -126,7 +89,7 @@ static int add_target(Selection *selection, const Cli *cli, Gpu *gpu) {
                 if (selection->targets[i].gpu == gpu)
                         return 0;
         if (selection->automatic)
-                r = judge(selection, cli, gpu, &to);
+                r = automatic_judge(selection, cli, gpu, &to);
         if (r <= 0)
                 return r;
         if (selection->toggle && gpu->mode == MODE_MIXED) {

@@ -26,6 +26,7 @@ typedef struct Item {
         Lock lock;
         PreflightInput preflight;
         Findings findings;
+        bool skip; /* it shall not move any more */
 } Item;
 
 static void items_free(Item *items, size_t n) {
@@ -214,19 +215,38 @@ static int lock_items(Item *items, const SwitchRequest *request) {
         return error_fold(r);
 }
 
-static int run_items(Item *items, const SwitchRequest *request, SwitchResult *result) {
+/* With the lock, ask again and clean up. */
+static int enter_items(Item *items, const SwitchRequest *request, SwitchResult *result) {
         int r = 0;
 
-        for (size_t i = 0; r == 0 && i < request->n_gpus; ++i)
-                r = item_enter(&items[i], request->gpus[i], result);
+        for (size_t i = 0; r == 0 && i < request->n_gpus; ++i) {
+                if (request->still) {
+                        r = request->still(request->still_userdata, request->gpus[i], request->to);
+                        if (r < 0)
+                                return r;
+                        items[i].skip = r == 0;
+                        r = 0;
+                }
+                if (!items[i].skip)
+                        r = item_enter(&items[i], request->gpus[i], result);
+        }
+        return r;
+}
+
+static int run_items(Item *items, const SwitchRequest *request, SwitchResult *result) {
+        int r;
+
+        r = enter_items(items, request, result);
         /* One finding is enough to stop, but all of them are to be told. */
         if (*result == SWITCH_DONE)
                 for (size_t i = 0; r == 0 && i < request->n_gpus; ++i)
-                        r = item_check(&items[i], result);
+                        if (!items[i].skip)
+                                r = item_check(&items[i], result);
         if (r == 0 && *result != SWITCH_DONE)
                 report_refusals(items, request->n_gpus);
         for (size_t i = 0; r == 0 && *result == SWITCH_DONE && i < request->n_gpus; ++i)
-                r = item_move(&items[i], result);
+                if (!items[i].skip)
+                        r = item_move(&items[i], result);
         return r;
 }
 

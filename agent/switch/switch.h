@@ -24,12 +24,21 @@ typedef enum SwitchResult {
         SWITCH_STUCK,        /* a write did not come back */
 } SwitchResult;
 
+/*
+ * Asked under the GPU's lock: shall it still go there? It may have moved, and somebody may
+ * have wished for something else, while we waited. Return: 1 if so, 0 if it is to be left
+ * alone, negative error code on failure.
+ */
+typedef int (*SwitchStillFn)(void *userdata, const Gpu *gpu, Mode to);
+
 typedef struct SwitchRequest {
         Mode to;
         Gpu **gpus; /* by address, ascending; all are checked before any is touched */
         size_t n_gpus;
         Trigger trigger;
         bool allow_display;
+        SwitchStillFn still; /* NULL: it shall */
+        void *still_userdata;
 } SwitchRequest;
 
 typedef struct SwitchContext {

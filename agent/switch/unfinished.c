@@ -13,8 +13,16 @@
 #include "record/lock.h"
 #include "record/stuck.h"
 
-/* What is left of a switch? @ret_back is where the GPU came from. */
-static int look_for_rest(const Roots *roots, const Gpu *gpu, bool *ret, Wish *ret_back) {
+/**
+ * unfinished_rest() - is something left of a switch?
+ * @roots:      with run_fd
+ * @gpu:        which
+ * @ret:        whether there is; one that is under way counts, unless it is known that none is
+ * @ret_back:   where the GPU came from
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int unfinished_rest(const Roots *roots, const Gpu *gpu, bool *ret, Wish *ret_back) {
         Intent intent = {};
         Stuck stuck = {};
         Mode from = gpu->mode;
@@ -52,13 +60,13 @@ int unfinished_look(const Roots *roots, const Gpu *gpu, bool *ret_unfinished, Wi
         int r = 0;
 
         if (roots->run_fd >= 0)
-                r = look_for_rest(roots, gpu, &unfinished, &back);
+                r = unfinished_rest(roots, gpu, &unfinished, &back);
         if (r >= 0 && unfinished) {
                 r = lock_test(roots->run_fd, roots->proc_fd, gpu->address, &holders);
                 if (r >= 0 && holders.locked)
                         unfinished = false;
                 else if (r >= 0)
-                        r = look_for_rest(roots, gpu, &unfinished, &back);
+                        r = unfinished_rest(roots, gpu, &unfinished, &back);
         }
         if (r < 0)
                 return r;

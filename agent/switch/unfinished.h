@@ -12,5 +12,7 @@
 #include "kernel/roots.h"
 #include "model/wish.h"
 
+int unfinished_rest(const Roots *roots, const Gpu *gpu, bool *ret, Wish *ret_back)
+                _warn_unused_result_;
 int unfinished_look(const Roots *roots, const Gpu *gpu, bool *ret_unfinished, Wish *ret_back)
                 _warn_unused_result_;

@@ -129,6 +129,8 @@ static void observe(void *userdata, const Event *event) {
         ++outcome->n_told;
 }
 
+SwitchStillFn scenario_still;
+
 /* What a request is made of, for as long as it takes. */
 typedef struct Order {
         Modules *modules;
@@ -145,7 +147,7 @@ static void order_init(Order *order, FakeTree *tree, Mode to, const char *name, 
                 .context = { .roots = &tree->roots,
                                 .observer = observe,
                                 .observer_userdata = outcome },
-                .request = { .to = to, .trigger = TRIGGER_COMMAND },
+                .request = { .to = to, .trigger = TRIGGER_COMMAND, .still = scenario_still },
         };
         order->request.gpus = order->gpus;
         assert_int_equal(modules_new(&order->modules), 0);

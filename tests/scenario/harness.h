@@ -42,6 +42,9 @@ Outcome scenario_finish(Job *job);
 /* The same in this process. */
 Outcome scenario_switch_here(FakeTree *tree, Mode to, const char *gpu);
 
+/* What a switch is asked under the lock, if anything. */
+extern SwitchStillFn scenario_still;
+
 /* Number of steps that a switch would take; none is taken. */
 size_t scenario_preview(FakeTree *tree, Mode to, const char *gpu);
 

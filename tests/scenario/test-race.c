@@ -94,11 +94,42 @@ static void both_are_remembered(void **state _unused_) {
         }
 }
 
+static int not_any_more(void *userdata _unused_, const Gpu *gpu, Mode to) {
+        assert_int_equal(gpu->address.bus, 1);
+        assert_int_equal(to, MODE_PASSTHROUGH);
+        return 0;
+}
+
+static int as_before(void *userdata _unused_, const Gpu *gpu _unused_, Mode to _unused_) {
+        return 1;
+}
+
+static void who_came_late_undoes_nothing(void **state _unused_) {
+        FakeTree *tree = scenario_machine(&machineries[0], MODE_PASSTHROUGH);
+        _cleanup_(freep) char *before = fake_snapshot(tree), *after = NULL;
+        Outcome outcome;
+
+        scenario_still = not_any_more;
+        outcome = scenario_switch(tree, MODE_PASSTHROUGH, GPU_A);
+        assert_int_equal(outcome.result, SWITCH_DONE);
+        assert_int_equal(outcome.n_told, 0);
+        assert_int_equal(writes_count(tree->machine, ACT_ANY), 0);
+        after = fake_snapshot(tree);
+        assert_true(fake_snapshot_equal(before, after));
+
+        scenario_still = as_before;
+        outcome = scenario_switch(tree, MODE_PASSTHROUGH, GPU_A);
+        scenario_still = NULL;
+        assert_true(scenario_was_told(&outcome, EVENT_DONE));
+        fake_tree_free(tree);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(opposite_directions_do_not_interleave),
                 cmocka_unit_test(two_cards_move_at_the_same_time),
                 cmocka_unit_test(both_are_remembered),
+                cmocka_unit_test(who_came_late_undoes_nothing),
         };
 
         return cmocka_run_group_tests_name("scenario/race", tests, NULL, NULL);

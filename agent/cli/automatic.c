@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Automatic Moves
+ *
+ * A job that waits for another switch of its GPU does so with a policy that it has read
+ * before. What that switch has left behind is another wish, and a person's: it must not be
+ * undone by somebody who came late.
+ */
+
+#include "cli/automatic.h"
+#include "switch/unfinished.h"
+
+/* What was cut off is finished or undone, though nobody has a wish. */
+static int judge_rest(const Cli *cli, const Gpu *gpu, Wish *wish) {
+        bool unfinished;
+        Wish back;
+        int r;
+
+        r = roots_open_run(cli->roots, cli->prefix, false);
+        if (r >= 0)
+                r = unfinished_look(cli->roots, gpu, &unfinished, &back);
+        if (r < 0)
+                return r;
+        if (unfinished)
+                *wish = back;
+        return 0;
+}
+
+/**
+ * automatic_judge() - where does the policy want a GPU?
+ * @selection:  the policy; gets strangers
+ * @cli:        where, and whether this is for the boot
+ * @gpu:        which
+ * @ret:        where it shall go
+ *
+ * Return: 1 if it wants it somewhere, 0 if not, negative error code on failure.
+ */
+int automatic_judge(Selection *selection, const Cli *cli, Gpu *gpu, Mode *ret) {
+        Verdict verdict;
+        int r = 0;
+
+        if (!policy_manages(&selection->policy, gpu))
+                return 0;
+
+        verdict = policy_judge(&selection->policy, gpu, cli->trigger == TRIGGER_BOOT);
+        if (verdict.source == POLICY_STRANGER)
+                selection->strangers[selection->n_strangers++] = gpu;
+        if (policy_allows_recovery(&verdict))
+                r = judge_rest(cli, gpu, &verdict.wish);
+        if (r < 0 || verdict.wish == WISH_UNSET)
+                return r;
+
+        *ret = verdict.wish == WISH_HOST ? MODE_HOST : MODE_PASSTHROUGH;
+        return 1;
+}
+
+/**
+ * automatic_still() - does the policy still want a GPU there?
+ * @userdata:   Cli
+ * @gpu:        which; its lock is ours
+ * @to:         where it was to go
+ *
+ * Return: 1 if it does, 0 if not, negative error code on failure.
+ */
+int automatic_still(void *userdata, const Gpu *gpu, Mode to) {
+        const Cli *cli = userdata;
+        Policy policy = POLICY_NULL;
+        bool unfinished = false;
+        Verdict verdict;
+        int r;
+
+        r = policy_load(&policy, cli->roots);
+        if (r < 0)
+                return r;
+        verdict = policy_judge(&policy, gpu, cli->trigger == TRIGGER_BOOT);
+        policy_deinit(&policy);
+
+        if (policy_allows_recovery(&verdict)) {
+                r = unfinished_rest(cli->roots, gpu, &unfinished, &verdict.wish);
+                if (r < 0 || !unfinished)
+                        return r;
+        }
+        return verdict.wish == wish_of_mode(to);
+}

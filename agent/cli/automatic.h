@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Automatic Moves
+ *
+ * Where the policy wants a GPU: asked before it is locked, and again behind that.
+ */
+
+#include "cli/select.h"
+
+int automatic_judge(Selection *selection, const Cli *cli, Gpu *gpu, Mode *ret) _warn_unused_result_;
+int automatic_still(void *cli, const Gpu *gpu, Mode to) _warn_unused_result_;
