@@ -45,7 +45,7 @@ def two_follow_one_job(vm):
 
     first.signal(SIGINT)
     first.wait(30, ok=INTERRUPTED)
-    vm.match(rf"^{UNIT} goes on; .*journalctl -f", first.err, "what the one who leaves is told")
+    vm.match(rf"(?m)^{UNIT} goes on; .*journalctl -f", first.err, "what the one who leaves is told")
     vm.equal(state(vm, GPU), before, "functions")
 
     holder.close_input()
