@@ -24,7 +24,7 @@ static const char *const sources[_POLICY_MAX] = {
         [POLICY_STRANGER] = "",
 };
 
-static void log_line(const char *level, const char *format, va_list arguments) {
+static _printf_(2, 0) void log_line(const char *level, const char *format, va_list arguments) {
         char line[512];
 
         vsnprintf(line, sizeof(line), format, arguments);
