@@ -87,6 +87,18 @@ static int complain(Config *config, ConfigPlace place, bool is_warning, char *te
         return 0;
 }
 
+static _printf_(4, 0) int complain_format(Config *config,
+                ConfigPlace place,
+                bool is_warning,
+                const char *format,
+                va_list args) {
+        char *text = NULL;
+
+        if (vasprintf(&text, format, args) < 0)
+                text = NULL;
+        return complain(config, place, is_warning, text);
+}
+
 /**
  * config_error() - something is wrong, and does not count
  * @config:     to keep it
@@ -96,26 +108,24 @@ static int complain(Config *config, ConfigPlace place, bool is_warning, char *te
  * Return: 0 on success, negative error code on failure.
  */
 int config_error(Config *config, ConfigPlace place, const char *format, ...) {
-        char *text = NULL;
         va_list args;
-        int n;
+        int r;
 
         va_start(args, format);
-        n = vasprintf(&text, format, args);
+        r = complain_format(config, place, false, format, args);
         va_end(args);
-        return complain(config, place, false, n < 0 ? NULL : text);
+        return r;
 }
 
 /* As config_error(), for what another version may understand. */
 int config_warning(Config *config, ConfigPlace place, const char *format, ...) {
-        char *text = NULL;
         va_list args;
-        int n;
+        int r;
 
         va_start(args, format);
-        n = vasprintf(&text, format, args);
+        r = complain_format(config, place, true, format, args);
         va_end(args);
-        return complain(config, place, true, n < 0 ? NULL : text);
+        return r;
 }
 
 /* Complain about a file that cannot be read, unless it is not the file's fault. */
