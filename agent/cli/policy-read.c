@@ -12,14 +12,12 @@
 #include "cli/report.h"
 
 static void report_complaint(const ConfigComplaint *complaint) {
-        char line[24] = "";
+        _cleanup_(freep) char *text = config_complaint_format(complaint);
 
-        if (complaint->line > 0)
-                snprintf(line, sizeof(line), "%u: ", complaint->line);
         if (complaint->is_warning)
-                report_warning("%s:%s%s, ignoring", complaint->file, line, complaint->text);
+                report_warning("%s", text ?: complaint->text);
         else
-                report_error("%s:%s%s", complaint->file, line, complaint->text);
+                report_error("%s", text ?: complaint->text);
 }
 
 /**

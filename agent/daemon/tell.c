@@ -109,12 +109,12 @@ void tell_policy(const Policy *policy) {
                 log_error("vfiopt.mode= on the kernel's command line is not known, and taken for off");
         for (size_t i = 0; i < policy->config.n_complaints; ++i) {
                 const ConfigComplaint *complaint = &policy->config.complaints[i];
+                _cleanup_(freep) char *text = config_complaint_format(complaint);
 
                 if (complaint->is_warning)
-                        log_warning("%s:%u: %s, ignoring", complaint->file, complaint->line,
-                                        complaint->text);
+                        log_warning("%s", text ?: complaint->text);
                 else
-                        log_error("%s:%u: %s", complaint->file, complaint->line, complaint->text);
+                        log_error("%s", text ?: complaint->text);
         }
         if (policy->state_problem == STATE_E_INVALID)
                 log_error("the state file cannot be understood: nothing is remembered");

@@ -128,6 +128,15 @@ int config_warning(Config *config, ConfigPlace place, const char *format, ...) {
         return r;
 }
 
+/* "vfiopt.conf:3: what is wrong", or NULL for want of memory; free() it. */
+char *config_complaint_format(const ConfigComplaint *complaint) {
+        const char *end = complaint->is_warning ? ", ignoring" : "";
+
+        return complaint->line > 0 ? text_format("%s:%u: %s%s", complaint->file, complaint->line,
+                                                     complaint->text, end)
+                                   : text_format("%s: %s%s", complaint->file, complaint->text, end);
+}
+
 /* Complain about a file that cannot be read, unless it is not the file's fault. */
 static int unreadable(Config *config, const char *file, int error) {
         if (error == -ENOMEM || error == -EMFILE || error == -ENFILE)

@@ -61,6 +61,8 @@ typedef struct Config {
 void config_deinit(Config *config);
 int config_load(Config *config, int etc_fd) _warn_unused_result_;
 
+char *config_complaint_format(const ConfigComplaint *complaint);
+
 /* lookups */
 
 Wish config_default(const Config *config);

@@ -589,6 +589,23 @@ static void the_sample_is_right(void **state) {
         config_deinit(&config);
 }
 
+static void a_complaint_is_told_with_its_place(void **state _unused_) {
+        static const struct {
+                ConfigComplaint complaint;
+                const char *expected;
+        } all[] = {
+                { { (char *) "a.conf", 3, (char *) "no", false }, "a.conf:3: no" },
+                { { (char *) "a.conf", 3, (char *) "no", true }, "a.conf:3: no, ignoring" },
+                { { (char *) "a.conf", 0, (char *) "no", false }, "a.conf: no" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(all); ++i) {
+                _cleanup_(freep) char *text = config_complaint_format(&all[i].complaint);
+
+                assert_string_equal(text, all[i].expected);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 tree_test(where_there_is_nothing_are_the_defaults),
@@ -612,6 +629,7 @@ int main(void) {
                 tree_test(complaints_are_printable_and_come_to_an_end),
                 tree_test(noise_is_survived),
                 tree_test(the_sample_is_right),
+                cmocka_unit_test(a_complaint_is_told_with_its_place),
         };
 
         return cmocka_run_group_tests_name("config", tests, NULL, NULL);
