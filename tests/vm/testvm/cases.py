@@ -41,10 +41,17 @@ class Case:
     timeout: int
     expect_kernel: list = field(default_factory=list)
     disk: bool = False
+    rounds: int = 1
+    long_rounds: int = 1
 
     @property
     def description(self):
         return (self.function.__doc__ or "").strip().splitlines()[0]
+
+    def lengthen(self):
+        """Go through all of its rounds."""
+        self.timeout = self.timeout * self.long_rounds // self.rounds
+        self.rounds = self.long_rounds
 
 
 def scenario(
@@ -60,6 +67,7 @@ def scenario(
     cmdline="",
     timeout=120,
     expect_kernel=(),
+    rounds=(1, 1),
 ):
     """Make a function a scenario.
 
@@ -75,6 +83,8 @@ def scenario(
     cmdline        added to the kernel's command line; needs boot="cold"
     timeout        seconds after which it has failed, without start-up
     expect_kernel  regular expressions of kernel complaints that are no failure
+    rounds         vm.rounds: in a usual run, and with --long, which also gives it that
+                   much more time
     """
     if boot not in ("snapshot", "cold"):
         raise ValueError(f"boot is snapshot or cold, not {boot}")
@@ -105,6 +115,8 @@ def scenario(
                     timeout=timeout,
                     expect_kernel=list(expect_kernel),
                     disk=disk,
+                    rounds=rounds[0],
+                    long_rounds=rounds[1],
                 )
             )
         return function

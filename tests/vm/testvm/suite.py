@@ -174,8 +174,13 @@ def _name(case, width):
     return case.name.ljust(width)
 
 
+def _shortened(case):
+    """A run that does less than it could says so."""
+    return f"  {case.rounds} of {case.long_rounds} rounds" if case.rounds < case.long_rounds else ""
+
+
 def _report(case, outcome, width, verbose, logs):
-    line = f"{outcome.verdict:6} {_name(case, width)} {outcome.seconds:6.1f} s"
+    line = f"{outcome.verdict:6} {_name(case, width)} {outcome.seconds:6.1f} s{_shortened(case)}"
     if verbose:
         line += "  (" + ", ".join(f"{k} {v:.2f}" for k, v in outcome.phases.items()) + ")"
     if outcome.verdict == "SKIP":

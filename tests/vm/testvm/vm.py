@@ -284,6 +284,11 @@ class Vm:
             server.stop()
 
     @property
+    def rounds(self):
+        """How often to do what is to be done often; see scenario()."""
+        return self._case.rounds
+
+    @property
     def console(self):
         return self._machine.console
 
