@@ -9,27 +9,15 @@
  */
 
 #include <string.h>
-#include <sys/wait.h>
-#include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
 #include "base/text.h"
-#include "kernel/manager.h"
+#include "kernel/manager-bus.h"
 
-#define NAME      "org.freedesktop.systemd1"
-#define PATH      "/org/freedesktop/systemd1"
-#define INTERFACE NAME ".Manager"
-#define JOB_PATH  PATH "/job/"
+#define JOB_PATH PATH "/job/"
 
 /* Long enough for a password to be asked for and typed. */
 #define LIMIT_START_USEC (120 * USEC_PER_SEC)
-
-struct Manager {
-        sd_bus *bus;
-        ManagerFn fn;
-        ManagerBackFn back;
-        void *userdata;
-};
 
 /* A request whose answer is yet to come. */
 typedef struct Ask {
@@ -37,10 +25,6 @@ typedef struct Ask {
         void *userdata;
         char unit[]; /* zero-terminated */
 } Ask;
-
-static void message_unrefp(sd_bus_message **message) {
-        sd_bus_message_unref(*message);
-}
 
 static int on_removed(sd_bus_message *message, void *userdata, sd_bus_error *error _unused_) {
         const char *path, *unit, *result;
@@ -132,23 +116,32 @@ int manager_watch(Manager *manager, ManagerBackFn fn) {
         return r < 0 ? r : 0;
 }
 
-static int
-start_new(Manager *manager, const char *unit, bool interactive, sd_bus_message **ret_request) {
+/* @mode: what becomes of the job that a unit has already */
+static int unit_method_new(Manager *manager,
+                const char *method,
+                const char *unit,
+                const char *mode,
+                bool interactive,
+                sd_bus_message **ret_request) {
         _cleanup_(message_unrefp) sd_bus_message *request = NULL;
         int r;
 
-        r = sd_bus_message_new_method_call(
-                        manager->bus, &request, NAME, PATH, INTERFACE, "StartUnit");
+        r = sd_bus_message_new_method_call(manager->bus, &request, NAME, PATH, INTERFACE, method);
         if (r >= 0)
                 r = sd_bus_message_set_allow_interactive_authorization(request, interactive);
-        /* "fail": a job of somebody who wants the unit stopped is not thrown out for ours. */
         if (r >= 0)
-                r = sd_bus_message_append(request, "ss", unit, "fail");
+                r = sd_bus_message_append(request, "ss", unit, mode);
         if (r < 0)
                 return r;
 
         *ret_request = TAKE_PTR(request);
         return 0;
+}
+
+static int
+start_new(Manager *manager, const char *unit, bool interactive, sd_bus_message **ret_request) {
+        /* "fail": a job of somebody who wants the unit stopped is not thrown out for ours. */
+        return unit_method_new(manager, "StartUnit", unit, "fail", interactive, ret_request);
 }
 
 static int outcome_of(const sd_bus_error *error) {
@@ -255,6 +248,27 @@ int manager_ask(Manager *manager, const char *unit, ManagerAnswerFn fn, void *us
         return 0;
 }
 
+/**
+ * manager_stop() - ask for a unit to be stopped
+ * @manager:    connection
+ * @unit:       its name; a job that starts it is cancelled by this
+ * @ret_job_id: the job that will do it
+ *
+ * Return: 0 on success, MANAGER_E_DENIED if this user may not, negative error code on
+ *         failure.
+ */
+int manager_stop(Manager *manager, const char *unit, uint32_t *ret_job_id) {
+        _cleanup_(message_unrefp) sd_bus_message *request = NULL, *reply = NULL;
+        int r;
+
+        r = unit_method_new(manager, "StopUnit", unit, "replace", true, &request);
+        if (r >= 0)
+                r = sd_bus_call(manager->bus, request, LIMIT_START_USEC, NULL, &reply);
+        if (r == -EACCES || r == -EPERM)
+                return MANAGER_E_DENIED;
+        return r < 0 ? r : read_job(reply, ret_job_id);
+}
+
 /* Cancel a job if it has not begun. Return: 0, MANAGER_E_NONE if it has, or a negative error code. */
 int manager_cancel_waiting(Manager *manager, uint32_t job_id) {
         _cleanup_(freep) char *state = NULL;
@@ -272,75 +286,4 @@ int manager_cancel_waiting(Manager *manager, uint32_t job_id) {
         r = sd_bus_call_method(
                         manager->bus, NAME, PATH, INTERFACE, "CancelJob", NULL, NULL, "u", job_id);
         return r < 0 ? r : 0;
-}
-
-/**
- * manager_exit_status() - how did a service's process end?
- * @manager:    connection
- * @unit:       its name
- * @ret:        its exit status
- *
- * Return: 0 on success, MANAGER_E_NONE if it was killed, or never ran, negative
- *         error code on failure.
- */
-int manager_exit_status(Manager *manager, const char *unit, int *ret) {
-        _cleanup_(freep) char *path = NULL;
-        int32_t code, status;
-        int r;
-
-        r = sd_bus_path_encode(PATH "/unit", unit, &path);
-        if (r >= 0)
-                r = sd_bus_get_property_trivial(manager->bus, NAME, path, NAME ".Service",
-                                "ExecMainCode", NULL, 'i', &code);
-        if (r >= 0)
-                r = sd_bus_get_property_trivial(manager->bus, NAME, path, NAME ".Service",
-                                "ExecMainStatus", NULL, 'i', &status);
-        if (r < 0)
-                return r;
-        if (code != CLD_EXITED)
-                return MANAGER_E_NONE;
-
-        *ret = status;
-        return 0;
-}
-
-static int read_invocation(Manager *manager, const char *path, char ret[static INVOCATION_MAX]) {
-        _cleanup_(message_unrefp) sd_bus_message *reply = NULL;
-        const uint8_t *bytes;
-        size_t n;
-        int r;
-
-        r = sd_bus_get_property(
-                        manager->bus, NAME, path, NAME ".Unit", "InvocationID", NULL, &reply, "ay");
-        if (r >= 0)
-                r = sd_bus_message_read_array(reply, 'y', (const void **) &bytes, &n);
-        if (r < 0)
-                return r;
-        if (n != 16)
-                return MANAGER_E_NONE;
-
-        for (size_t i = 0; i < n; ++i)
-                snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
-        return 0;
-}
-
-/**
- * manager_invocation() - which run of a unit is under way?
- * @manager:    connection
- * @unit:       its name
- * @ret:        the id of the run
- *
- * Return: 0 on success, MANAGER_E_NONE if none is, negative error code on failure.
- */
-int manager_invocation(Manager *manager, const char *unit, char ret[static INVOCATION_MAX]) {
-        _cleanup_(freep) char *path = NULL, *state = NULL;
-        int r;
-
-        r = sd_bus_path_encode(PATH "/unit", unit, &path);
-        if (r >= 0)
-                r = sd_bus_get_property_string(manager->bus, NAME, path, NAME ".Unit",
-                                "ActiveState", NULL, &state);
-        if (r < 0)
-                return r;
-        return strcmp(state, "activating") ? MANAGER_E_NONE : read_invocation(manager, path, ret);
 }

@@ -34,6 +34,7 @@ enum {
         MANAGER_E_DENIED,  /* this user may not do that */
         MANAGER_E_REFUSED, /* the manager said no */
         MANAGER_E_NONE,    /* there is no such thing now */
+        MANAGER_E_KILLED,  /* a signal has ended it */
 };
 
 int manager_new(struct sd_event *event, ManagerFn fn, void *userdata, Manager **ret)
@@ -48,6 +49,7 @@ int manager_start(Manager *manager, const char *unit, uint32_t *ret_job_id, char
                 _warn_unused_result_;
 int manager_ask(Manager *manager, const char *unit, ManagerAnswerFn fn, void *userdata)
                 _warn_unused_result_;
+int manager_stop(Manager *manager, const char *unit, uint32_t *ret_job_id) _warn_unused_result_;
 int manager_cancel_waiting(Manager *manager, uint32_t job_id) _warn_unused_result_;
 
 /* units */
@@ -55,3 +57,4 @@ int manager_cancel_waiting(Manager *manager, uint32_t job_id) _warn_unused_resul
 int manager_exit_status(Manager *manager, const char *unit, int *ret) _warn_unused_result_;
 int manager_invocation(Manager *manager, const char *unit, char ret[static INVOCATION_MAX])
                 _warn_unused_result_;
+int manager_reset_failed(Manager *manager, const char *unit) _warn_unused_result_;
