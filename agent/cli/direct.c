@@ -49,6 +49,7 @@ static void on_event(void *userdata, const Event *event) {
                 .gpu = event->gpu->address,
                 .from = mode_to_string(event->from),
                 .to = mode_to_string(event->to),
+                .phase = event->phase,
                 .reason = event->reason,
                 .holders = event->holders,
                 .usec = event->usec,

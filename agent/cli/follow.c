@@ -174,11 +174,15 @@ static int tell(Follow *follow) {
         sd_journal *j = follow->journal;
         _cleanup_(freep) char *id = get(j, "MESSAGE_ID"), *gpu = get(j, VFIOPT_FIELD_GPU),
                               *message = get(j, "MESSAGE"), *from = get(j, VFIOPT_FIELD_FROM),
-                              *to = get(j, VFIOPT_FIELD_TO), *reason = get(j, VFIOPT_FIELD_REASON),
+                              *to = get(j, VFIOPT_FIELD_TO), *phase = get(j, VFIOPT_FIELD_PHASE),
+                              *reason = get(j, VFIOPT_FIELD_REASON),
                               *holders = get(j, VFIOPT_FIELD_HOLDERS);
-        Tale tale = {
-                .message = message, .from = from, .to = to, .reason = reason, .holders = holders
-        };
+        Tale tale = { .message = message,
+                .from = from,
+                .to = to,
+                .phase = phase,
+                .reason = reason,
+                .holders = holders };
         uint64_t priority;
 
         if (!id || !gpu || !message || audit_kind_from_id(id, &tale.kind) < 0 ||

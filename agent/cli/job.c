@@ -5,7 +5,9 @@
  *
  * Units are started as `systemctl start` does it. Two requests for the same unit are
  * one job. Nothing is decided here, and whoever stops following changes nothing,
- * except that a job which has not begun is taken back.
+ * except that a job which still waits is taken back: in the manager's queue, or for
+ * the GPU, as long as it says so itself. Should it get the GPU just then, it does not
+ * heed that it is to end; so only the way that it ends tells what has become of it.
  *
  * A job has two ends, and both have to come: the manager's word that it is over, and
  * the last of its records in the journal (follow.c), which may take a little longer.
@@ -29,7 +31,9 @@ typedef struct Job {
         uint32_t id;    /* 0: not started */
         bool over;
         bool read;
-        bool heard; /* it has said anything */
+        bool heard;      /* it has said anything */
+        bool waits;      /* as it said last, for another switch */
+        bool cancelling; /* it has been asked to end; the id is that of the stopping */
         int exit_code;
 } Job;
 
@@ -64,6 +68,7 @@ static void on_tell(void *userdata, const Tale *tale) {
         Job *job = userdata;
 
         job->heard = true;
+        job->waits = tale->phase && !strcmp(tale->phase, PHASE_WAIT);
         job->jobs->watcher->tell(job->jobs->watcher->userdata, tale);
 }
 
@@ -104,6 +109,24 @@ static void job_ended(Job *job, const char *result) {
         job->exit_code = VFIOPT_EXIT_ERROR;
 }
 
+/* It was asked to end: did it still wait? */
+static void cancelling_ended(Job *job) {
+        int status, r;
+
+        job->over = true;
+        if (manager_exit_status(job->jobs->manager, job->unit, &status) != MANAGER_E_KILLED) {
+                report_line("%s had begun, and was not cancelled; to see how it ended: journalctl -u '%s'",
+                                job->unit, job->unit);
+                return;
+        }
+        report_line("%s was waiting for another switch, and is cancelled", job->unit);
+        /* It has not failed: somebody has thought better of it. */
+        r = manager_reset_failed(job->jobs->manager, job->unit);
+        if (r < 0)
+                report_error("%s stays listed as failed: %s; see: systemctl reset-failed",
+                                job->unit, strerror(-r));
+}
+
 static void on_over(void *userdata, uint32_t id, const char *unit _unused_, const char *result) {
         Jobs *jobs = userdata;
 
@@ -112,31 +135,53 @@ static void on_over(void *userdata, uint32_t id, const char *unit _unused_, cons
 
                 if (job->over || job->id != id)
                         continue;
-                job_ended(job, result);
+                if (job->cancelling)
+                        cancelling_ended(job);
+                else
+                        job_ended(job, result);
                 if (!job->follow || follow_finish(job->follow) < 0)
                         job->read = true;
         }
         jobs_look(jobs);
 }
 
+/* Return: true if its end is to be waited for. */
+static bool job_cancel(Job *job) {
+        uint32_t id;
+
+        if (job->id == 0 || job->over)
+                return false;
+        if (manager_cancel_waiting(job->jobs->manager, job->id) == 0) {
+                report_line("%s had not begun, and is cancelled", job->unit);
+                return false;
+        }
+        if (job->waits && !job->cancelling &&
+                        manager_stop(job->jobs->manager, job->unit, &id) == 0) {
+                job->id = id;
+                job->cancelling = true;
+                job->read = true;
+                return true;
+        }
+        report_line("%s goes on; to see how it ends: journalctl -f -u '%s'", job->unit, job->unit);
+        return false;
+}
+
 static int on_signal(sd_event_source *source _unused_,
                 const struct signalfd_siginfo *info _unused_,
                 void *userdata) {
         Jobs *jobs = userdata;
+        bool cancelling = false;
 
         jobs->interrupted = true;
         for (size_t i = 0; i < jobs->n; ++i) {
-                const Job *job = &jobs->items[i];
+                Job *job = &jobs->items[i];
 
-                if (job->id == 0 || job->over)
-                        continue;
-                if (manager_cancel_waiting(jobs->manager, job->id) == 0)
-                        report_line("%s had not begun, and is cancelled", job->unit);
+                if (job_cancel(job))
+                        cancelling = true;
                 else
-                        report_line("%s goes on; to see how it ends: journalctl -f -u '%s'",
-                                        job->unit, job->unit);
+                        job->id = 0; /* not followed any more */
         }
-        return sd_event_exit(jobs->event, 0);
+        return cancelling ? 0 : sd_event_exit(jobs->event, 0);
 }
 
 /* how they begin */

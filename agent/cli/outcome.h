@@ -38,6 +38,7 @@ typedef struct Tale {
         Address gpu;
         const char *from;
         const char *to;
+        const char *phase;
         const char *reason;
         const char *holders;
         uint64_t usec;

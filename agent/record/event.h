@@ -29,6 +29,9 @@ typedef enum EventKind {
         _EVENT_MAX,
 } EventKind;
 
+/* The phase of a switch that waits for another one of its GPU to end. */
+#define PHASE_WAIT "wait"
+
 typedef struct Event {
         EventKind kind;
         const Gpu *gpu;

@@ -208,7 +208,7 @@ static int lock_items(Item *items, const SwitchRequest *request) {
                 r = lock_take(&items[i].lock, run_fd, request->gpus[i]->address, false);
                 if (r != LOCK_E_BUSY)
                         continue;
-                notify(&items[i].move, EVENT_WARNING, "wait",
+                notify(&items[i].move, EVENT_WARNING, PHASE_WAIT,
                                 "waiting for another switch of this GPU to end");
                 r = lock_take(&items[i].lock, run_fd, request->gpus[i]->address, true);
         }

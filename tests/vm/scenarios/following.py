@@ -4,7 +4,7 @@
 import json
 
 from testvm import Gpu, scenario
-from testvm.product import BUSY, clean, on_vfio, state
+from testvm.product import BUSY, ERROR, RULES, clean, on_vfio, state, strikes
 
 GPU = Gpu("rp1")
 UNIT = f"vfiopt@passthrough:{GPU.address}.service"
@@ -22,22 +22,13 @@ def hold_lock(vm):
     return holder
 
 
-def wait_for_start(vm, command):
-    """Run a command, and come back when PID 1 has begun with its job."""
-    cursor = vm.journal_cursor()
-    process = vm.spawn(command)
-    watcher = vm.spawn(f"exec journalctl -f -o cat --after-cursor='{cursor}' -u '{UNIT}'")
-    watcher.wait_for("Starting")
-    watcher.stop()
-    return process
-
-
 @scenario(gpus=[GPU])
 def two_follow_one_job(vm):
     """^C ends the following and not the job, which another one sees through."""
     before = state(vm, GPU)
-    holder = hold_lock(vm)
-    first = wait_for_start(vm, "exec vfioptctl switch passthrough 01:00")
+    watcher = strikes(vm, f"hold-unbind {GPU.address} nvidia")
+    first = vm.spawn("exec vfioptctl switch passthrough 01:00")
+    watcher.wait_for(f"hold-unbind {GPU.address}")
     second = vm.spawn("exec vfioptctl switch --json passthrough 01:00")
 
     vm.match(rf"{GPU.address} is being switched \(pid \d+\)", vm.sh("vfioptctl").out, "status")
@@ -46,9 +37,9 @@ def two_follow_one_job(vm):
     first.signal(SIGINT)
     first.wait(30, ok=INTERRUPTED)
     vm.match(rf"(?m)^{UNIT} goes on; .*journalctl -f", first.err, "what the one who leaves is told")
-    vm.equal(state(vm, GPU), before, "functions")
 
-    holder.close_input()
+    vm.write(RULES, f"release {GPU.address}")
+    watcher.kill()
     second.wait(60, ok=0)
     vm.match(rf"{GPU.address}: moved from host to passthrough in", second.err, "what the other one is told")
     outcome, = json.loads(second.out)["gpus"]
@@ -56,6 +47,34 @@ def two_follow_one_job(vm):
              {"address": GPU.address, "from": "host", "to": "passthrough", "result": "done", "holders": None},
              "outcome")
     vm.check(outcome["duration_usec"] > 0, "duration")
+    on_vfio(vm, GPU)
+    vm.sh("vfioptctl switch host")
+    clean(vm, GPU, before=before)
+
+
+@scenario(gpus=[GPU])
+def job_that_waits_for_the_gpu(vm):
+    """^C takes a job back that waits for another switch of the GPU; all who follow it are told."""
+    before = state(vm, GPU)
+    holder = hold_lock(vm)
+    first = vm.spawn("exec vfioptctl switch passthrough 01:00 2>&1")
+    first.wait_for("waiting for another switch of this GPU")
+    second = vm.spawn("exec vfioptctl switch passthrough 01:00 2>&1")
+    second.wait_for("waiting for another switch of this GPU")
+
+    first.signal(SIGINT)
+    first.wait(30, ok=INTERRUPTED)
+    vm.match(f"(?m)^{UNIT} was waiting for another switch, and is cancelled$", first.out, "what is told")
+    second.wait(30, ok=ERROR)
+    vm.match(rf"{UNIT} was not carried out \(canceled\)", second.out, "what the other one is told")
+    vm.equal(vm.sh(f"systemctl show -P ActiveState '{UNIT}'").out.strip(), "inactive", "the unit")
+    vm.equal(vm.sh("pgrep vfioptctl || true").out, "", "processes of ours")
+
+    # The other switch goes on undisturbed, and nothing comes after it.
+    holder.close_input()
+    holder.wait(30)
+    vm.equal(state(vm, GPU), before, "functions")
+    vm.sh("vfioptctl switch passthrough 01:00")
     on_vfio(vm, GPU)
     vm.sh("vfioptctl switch host")
     clean(vm, GPU, before=before)
