@@ -20,7 +20,7 @@ struct UdevMonitor {
 /**
  * udev_monitor_open() - begin to listen
  * @subsystem:  of the devices
- * @tag:        that they have
+ * @tag:        that they have, or NULL: any
  * @ret:        monitor; udev_monitor_close() it
  *
  * Return: 0 on success, negative error code on failure.
@@ -40,7 +40,7 @@ int udev_monitor_open(const char *subsystem, const char *tag, UdevMonitor **ret)
                 return -errno;
 
         r = udev_monitor_filter_add_match_subsystem_devtype(monitor->monitor, subsystem, NULL);
-        if (r >= 0)
+        if (r >= 0 && tag)
                 r = udev_monitor_filter_add_match_tag(monitor->monitor, tag);
         if (r >= 0)
                 r = udev_monitor_enable_receiving(monitor->monitor);

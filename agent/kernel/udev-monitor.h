@@ -5,8 +5,7 @@
  * The udev Monitor
  *
  * Tells of devices with a tag once udev has dealt with them, and when it has dealt with
- * all that there was. The one place that knows
- * libudev, which is asked for events only, never for facts.
+ * all that there was. libudev is asked for events only, never for facts.
  */
 
 #include "base/macro.h"

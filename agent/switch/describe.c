@@ -18,6 +18,7 @@ static const char *const step_names[_STEP_MAX] = {
         [STEP_BIND] = "bind",
         [STEP_PROBE] = "probe",
         [STEP_VERIFY] = "verify",
+        [STEP_SETTLE] = "settle",
         [STEP_POWER] = "power",
         [STEP_D3COLD] = "d3cold",
         [STEP_RELEASE_GROUP] = "release-group",
@@ -65,6 +66,9 @@ int step_describe(const Step *step, char **ret) {
         case STEP_VERIFY:
                 s = step->value ? text_format("verify that %s is on %s", address, step->value)
                                 : text_format("verify that %s has left vfio", address);
+                break;
+        case STEP_SETTLE:
+                s = text_format("wait until %s is through with %s", step->value, address);
                 break;
         case STEP_POWER:
                 s = text_format("set runtime power management of %s to %s", address, step->value);

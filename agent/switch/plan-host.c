@@ -143,6 +143,18 @@ static int plan_bind_host(Plan *plan, const PlanInput *input) {
 }
 
 /*
+ * snd_hda_intel goes on behind its probe(), and allows runtime power management last of
+ * all (sound/pci/hda/hda_intel.c, azx_probe_continue()). A setting against that, made
+ * before, would be lost.
+ */
+static int plan_settle(Plan *plan, const Home *home, Address address) {
+        if (!home->away || !same(home->driver, "snd_hda_intel") ||
+                        !same(home->origin->power_control, "on"))
+                return 0;
+        return plan_push_optional(plan, STEP_SETTLE, address, home->driver);
+}
+
+/*
  * Power settings and overrides as they were. The overrides come last of all: as
  * long as one is not as it was, who finds the GPU after a crash knows that the
  * rest is not done either.
@@ -158,7 +170,8 @@ static int plan_restore(Plan *plan, const PlanInput *input) {
                 /* Also of one that is back already: its settings are put back behind that. */
                 if (!home.origin)
                         continue;
-                if (home.origin->power_control)
+                r = plan_settle(plan, &home, address);
+                if (r >= 0 && home.origin->power_control)
                         r = plan_push_optional(
                                         plan, STEP_POWER, address, home.origin->power_control);
                 if (r >= 0 && home.origin->d3cold_allowed)

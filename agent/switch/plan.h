@@ -25,6 +25,7 @@ typedef enum StepKind {
         STEP_BIND,          /* to driver .value by name, unless it is there already */
         STEP_PROBE,         /* to whatever driver matches, if any */
         STEP_VERIFY,        /* driver is .value (NULL: any but vfio), its node is there */
+        STEP_SETTLE,        /* wait until driver .value is through with its probe */
         STEP_POWER,         /* power/control to .value */
         STEP_D3COLD,        /* d3cold_allowed to .value */
         STEP_RELEASE_GROUP, /* close what STEP_HOLD_GROUP opened */

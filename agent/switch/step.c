@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "kernel/udev-wait.h"
 #include "switch/write.h"
 
 void step_result_deinit(StepResult *result) {
@@ -82,6 +83,57 @@ static int run_setting(
         if (r == 0 && !strcmp(value, step->value))
                 return 0;
         return write_attribute(context, step, path, step->value, result);
+}
+
+/* A function whose sound card is looked for. */
+typedef struct Sound {
+        Sysfs *sysfs;
+        Address function;
+} Sound;
+
+/* A name in a directory, or NULL; free() it. @ret is NULL also where there is no directory. */
+static int find_name(Sysfs *sysfs, const char *path, const char *prefix, char **ret) {
+        _cleanup_(sysfs_list_freep) char **names = NULL;
+        size_t n;
+        int r;
+
+        *ret = NULL;
+        r = sysfs_list(sysfs, path, &names, &n);
+        if (r)
+                return r < 0 ? r : 0;
+        for (size_t i = 0; i < n && !*ret; ++i)
+                if (text_starts_with(names[i], prefix, NULL))
+                        *ret = TAKE_PTR(names[i]);
+        return 0;
+}
+
+/* The control device is what a sound card makes last (sound/core/device.c). */
+static int find_sound_control(void *userdata, char **ret_name) {
+        _cleanup_(freep) char *card = NULL, *path = NULL;
+        char folder[DEVICE_PATH_MAX];
+        const Sound *sound = userdata;
+        int r;
+
+        *ret_name = NULL;
+        device_path(sound->function, "sound", folder);
+        r = find_name(sound->sysfs, folder, "card", &card);
+        if (r < 0 || !card)
+                return r;
+        path = text_format("%s/%s", folder, card);
+        return path ? find_name(sound->sysfs, path, "controlC", ret_name) : -ENOMEM;
+}
+
+static int run_settle(StepContext *context, const Step *step, StepResult *result) {
+        Sound sound = { .sysfs = context->roots->sysfs, .function = step->function };
+        int r;
+
+        r = udev_wait("sound", find_sound_control, &sound, SETTLE_LIMIT_USEC);
+        if (r == UDEV_WAIT_E_LATE)
+                return step_refuse(result, 0,
+                                text_format("no sound card has come within %u s",
+                                                (unsigned int) (SETTLE_LIMIT_USEC / USEC_PER_SEC)));
+        /* Without udev nobody tells, and the setting is made at once. */
+        return r < 0 ? r : 0;
 }
 
 static int run_hold_group(StepContext *context, const Step *step, StepResult *result) {
@@ -177,6 +229,8 @@ int step_run(StepContext *context, const Step *step, StepResult *ret) {
                 return run_probe(context, step, ret);
         case STEP_VERIFY:
                 return run_verify(context, step, ret);
+        case STEP_SETTLE:
+                return run_settle(context, step, ret);
         case STEP_POWER:
                 return run_setting(context, step, "power/control", ret);
         case STEP_D3COLD:

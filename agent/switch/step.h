@@ -18,6 +18,9 @@
 #define STEP_SLOW_USEC  (10 * USEC_PER_SEC)
 #define STEP_LIMIT_USEC (300 * USEC_PER_SEC)
 
+/* How long a driver is given to come through with its probe. */
+#define SETTLE_LIMIT_USEC (2 * USEC_PER_SEC)
+
 #define STEP_GROUPS_MAX 8
 
 /* What the steps of one plan share. */

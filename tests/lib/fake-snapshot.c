@@ -17,7 +17,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "lib/fake-tree.h"
+#include "lib/pci-model.h"
 
 #define FILE_MAX 65536
 
@@ -100,6 +100,7 @@ char *fake_snapshot(FakeTree *tree) {
         static const char *const dirs[] = { "run", "etc" };
         Snapshot snapshot = { .tree = tree, .text = TEXT_NULL };
 
+        pci_model_catch_up(tree);
         for (unsigned int i = 0; i < tree->machine->n_devices; ++i)
                 add_device(&snapshot, &tree->machine->devices[i]);
         fake_each(tree->root, "dev/vfio", add_node, &snapshot);

@@ -216,7 +216,8 @@ void fake_standard_drivers(FakeTree *tree) {
         fake_module_add(tree, .name = "snd_hda_intel", .aliases = { "pci:v000010DEd*bc04sc03i00*" },
                         .driver = { .name = "snd_hda_intel",
                                         .match = { "pci:v000010DEd*bc04sc03i00*" },
-                                        .waits = true });
+                                        .waits = true,
+                                        .goes_on = true });
         fake_module_add(tree, .name = "i2c_nvidia_gpu", .aliases = { "pci:v000010DEd*bc0Csc80i*" },
                         .driver = { .name = "nvidia-gpu",
                                         .match = { "pci:v000010DEd*bc0Csc80i*" },

@@ -4,9 +4,8 @@
 /*
  * The Fake Machine
  *
- * What a kernel knows and its sysfs does not show: which ids a driver matches,
- * who uses a device, what shall go wrong. One page of shared memory, since the
- * model works in forked children and all of them must see the same machine.
+ * What a kernel knows and its sysfs does not show: which ids a driver matches, who uses a
+ * device, what shall go wrong. In shared memory, as the model works in forked children.
  */
 
 #include <stdatomic.h>
@@ -25,6 +24,7 @@ typedef struct MachineDriver {
         bool is_nvidia;                   /* keeps /proc/driver/nvidia */
         bool shares_dma;                  /* driver_managed_dma */
         bool waits;                       /* remove() waits for users, without end */
+        bool goes_on;                     /* behind its probe(), with a sound card at the end */
 } MachineDriver;
 
 typedef struct MachineModule {

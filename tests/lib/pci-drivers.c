@@ -139,6 +139,29 @@ void driver_remove(FakeTree *tree, const MachineDriver *driver, MachineDevice *d
                 nvidia_remove(tree, device);
 }
 
+static bool goes_on(const Machine *machine, const MachineDevice *device) {
+        for (unsigned int i = 0; i < machine->n_drivers; ++i)
+                if (!strcmp(machine->drivers[i].name, device->driver))
+                        return machine->drivers[i].goes_on;
+        return false;
+}
+
+/* Drivers that went on behind their probe() come to its end: a card, and power management. */
+void pci_model_catch_up(FakeTree *tree) {
+        const Machine *machine = tree->machine;
+        char path[FAKE_PATH_MAX];
+
+        for (unsigned int i = 0; i < machine->n_devices; ++i) {
+                const MachineDevice *device = &machine->devices[i];
+
+                fake_path(path, "sys/bus/pci/devices/%s/sound", device->address);
+                if (device->is_gone || !goes_on(machine, device) || fake_exists(tree->root, path))
+                        continue;
+                fake_sound_add(tree, device->address, i);
+                fake_device_write(tree, device->address, "power/control", "auto");
+        }
+}
+
 /*
  * A guest starts: opens the group, and each of its devices that VFIO has.
  *

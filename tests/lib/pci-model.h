@@ -31,6 +31,8 @@ void pci_model_guest_stop(FakeTree *tree, int group);
 int driver_probe(FakeTree *tree, const MachineDriver *driver, MachineDevice *device);
 void driver_remove(FakeTree *tree, const MachineDriver *driver, MachineDevice *device);
 
+void pci_model_catch_up(FakeTree *tree);
+
 /* locks of the kernel: they go with the process that holds them */
 
 int pci_model_lock(FakeTree *tree, const char *name);

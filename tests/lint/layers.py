@@ -25,7 +25,7 @@ LAYERS = {
 LIBRARIES = {
     "ini.h": {"record/config-ini.c"},
     "json-c/": {"base/json.c"},
-    "libudev.h": {"kernel/udev-monitor.c"},
+    "libudev.h": {"kernel/udev-monitor.c", "kernel/udev-wait.c"},
     "libkmod.h": {"kernel/module.c"},
     "pci/pci.h": {"kernel/ids.c"},
     "systemd/sd-login.h": {"kernel/process.c"},

@@ -17,6 +17,7 @@
 
 #include "harness.h"
 #include "kernel/worker.h"
+#include "lib/pci-model.h"
 #include "record/pin.h"
 
 struct Job {
@@ -208,6 +209,8 @@ Job *scenario_start(FakeTree *tree, Mode to, const char *gpu) {
                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         assert_ptr_not_equal(job->outcome, MAP_FAILED);
 
+        /* Nobody asks so fast that a driver would still be behind. */
+        pci_model_catch_up(tree);
         fflush(NULL);
         job->pid = fork();
         assert_true(job->pid >= 0);
@@ -256,7 +259,9 @@ bool scenario_was_told(const Outcome *outcome, EventKind kind) {
 /* One card of four functions, each with a driver, each with settings of its owner's. */
 static void build_one(FakeTree *tree) {
         fake_gpu_add(tree, GPU_A, .group = 12, .driver = "nvidia");
+        pci_model_catch_up(tree);
         fake_device_write(tree, GPU_A, "power/control", "auto");
+        fake_device_write(tree, "0000:01:00.1", "power/control", "on");
         fake_device_write(tree, GPU_A, "d3cold_allowed", "0");
         fake_device_write(tree, "0000:01:00.2", "power/control", "auto");
 }

@@ -125,6 +125,24 @@ def override_of_the_owner_is_kept(vm):
 
 
 @scenario(gpus=[GPU])
+def power_settings_are_kept(vm):
+    """Whatever the owner has set, the drivers' own settings or the opposite, comes back and stays."""
+    for _ in range(2):
+        for address, f in state(vm, GPU).items():
+            device = f"/sys/bus/pci/devices/{address}"
+            vm.write(f"{device}/power/control", "on" if f["control"] == "auto" else "auto")
+            vm.write(f"{device}/d3cold_allowed", "0" if f["d3cold"] == "1" else "1")
+        before = state(vm, GPU)
+        for command in ("systemctl start vfiopt@{}", "vfioptctl switch --direct {}"):
+            vm.sh(command.format("passthrough"))
+            vm.sh(command.format("host"))
+            clean(vm, GPU, before=before)
+            # The sound card comes behind the probe of its driver, and sets one itself.
+            vm.sh(f"udevadm wait --settle /sys/bus/pci/devices/{GPU.addresses[1]}/sound/card*/controlC*")
+            clean(vm, GPU, before=before)
+
+
+@scenario(gpus=[GPU])
 def home_without_memory(vm):
     """A GPU that somebody else put on vfio comes home to the drivers that fit it."""
     before = state(vm, GPU)
