@@ -16,11 +16,9 @@
 #include <systemd/sd-event.h>
 #include <systemd/sd-journal.h>
 
-#include "base/text.h"
 #include "cli/follow.h"
+#include "cli/record.h"
 #include "kernel/child.h"
-#include "record/audit.h"
-#include "vfiopt/journal.h"
 
 /* The journal's clock may be a little behind ours: it takes the time once per wakeup. */
 #define START_MARGIN_USEC (5 * USEC_PER_SEC)
@@ -103,12 +101,6 @@ Follow *follow_free(Follow *follow) {
 
 /* matches */
 
-static int match(sd_journal *journal, const char *field, const char *value) {
-        _cleanup_(freep) char *data = text_format("%s=%s", field, value);
-
-        return data ? sd_journal_add_match(journal, data, 0) : -ENOMEM;
-}
-
 static int rewind_to_start(Follow *follow) {
         sd_id128_t boot;
         int r;
@@ -124,11 +116,11 @@ static int read_manager(Follow *follow) {
         int r;
 
         snprintf(id, sizeof(id), "%u", follow->job_id);
-        r = match(follow->journal, "_PID", "1");
+        r = record_match(follow->journal, "_PID", "1");
         if (r >= 0)
-                r = match(follow->journal, "UNIT", follow->unit);
+                r = record_match(follow->journal, "UNIT", follow->unit);
         if (r >= 0)
-                r = match(follow->journal, "JOB_ID", id);
+                r = record_match(follow->journal, "JOB_ID", id);
         return r < 0 ? r : rewind_to_start(follow);
 }
 
@@ -145,7 +137,7 @@ static int read_run(Follow *follow, const char *invocation) {
                 if (i > 0)
                         r = sd_journal_add_disjunction(follow->journal);
                 if (r >= 0)
-                        r = match(follow->journal, fields[i], invocation);
+                        r = record_match(follow->journal, fields[i], invocation);
         }
         follow->found = true;
         return r < 0 ? r : rewind_to_start(follow);
@@ -153,63 +145,33 @@ static int read_run(Follow *follow, const char *invocation) {
 
 /* records */
 
-/* A field of the current record, or NULL; free() it. */
-static char *get(sd_journal *journal, const char *field) {
-        const char *data;
-        size_t n, skip = strlen(field) + 1;
+/* A record of ours. Return: whether it was one. */
+static bool tell(Follow *follow) {
+        Record record;
 
-        if (sd_journal_get_data(journal, field, (const void **) &data, &n) < 0 || n < skip)
-                return NULL;
-        return strndup(data + skip, n - skip);
-}
-
-static bool get_uint(sd_journal *journal, const char *field, uint64_t max, uint64_t *ret) {
-        _cleanup_(freep) char *value = get(journal, field);
-
-        return value && text_to_uint(value, 10, max, ret) == 0;
-}
-
-/* A record of ours. Return: 1 if it was one. */
-static int tell(Follow *follow) {
-        sd_journal *j = follow->journal;
-        _cleanup_(freep) char *id = get(j, "MESSAGE_ID"), *gpu = get(j, VFIOPT_FIELD_GPU),
-                              *message = get(j, "MESSAGE"), *from = get(j, VFIOPT_FIELD_FROM),
-                              *to = get(j, VFIOPT_FIELD_TO), *phase = get(j, VFIOPT_FIELD_PHASE),
-                              *reason = get(j, VFIOPT_FIELD_REASON),
-                              *holders = get(j, VFIOPT_FIELD_HOLDERS);
-        Tale tale = { .message = message,
-                .from = from,
-                .to = to,
-                .phase = phase,
-                .reason = reason,
-                .holders = holders };
-        uint64_t priority;
-
-        if (!id || !gpu || !message || audit_kind_from_id(id, &tale.kind) < 0 ||
-                        address_parse(gpu, &tale.gpu) < 0 || !get_uint(j, "PRIORITY", 7, &priority))
-                return 0;
-        tale.priority = (int) priority;
-        (void) get_uint(j, VFIOPT_FIELD_DURATION_USEC, UINT64_MAX, &tale.usec);
-
-        follow->watcher.tell(follow->watcher.userdata, &tale);
-        return 1;
+        if (!record_read(&record, follow->journal))
+                return false;
+        follow->watcher.tell(follow->watcher.userdata, &record.tale);
+        record_deinit(&record);
+        return true;
 }
 
 static void look_at_run(Follow *follow) {
-        _cleanup_(freep) char *message = NULL, *manager = get(follow->journal, "INVOCATION_ID");
+        _cleanup_(freep) char *message = NULL,
+                              *manager = record_get(follow->journal, "INVOCATION_ID");
         uint64_t id;
 
         if (manager) {
-                _cleanup_(freep) char *result = get(follow->journal, "JOB_RESULT");
+                _cleanup_(freep) char *result = record_get(follow->journal, "JOB_RESULT");
 
-                if (result && get_uint(follow->journal, "JOB_ID", UINT32_MAX, &id) &&
+                if (result && record_get_uint(follow->journal, "JOB_ID", UINT32_MAX, &id) &&
                                 id == follow->job_id)
                         follow->ended = true;
                 return;
         }
         if (tell(follow))
                 return;
-        message = get(follow->journal, "MESSAGE");
+        message = record_get(follow->journal, "MESSAGE");
         if (message)
                 follow->watcher.print(follow->watcher.userdata, message);
 }
@@ -226,7 +188,7 @@ static int read_on(Follow *follow) {
                         look_at_run(follow);
                         continue;
                 }
-                invocation = get(follow->journal, "INVOCATION_ID");
+                invocation = record_get(follow->journal, "INVOCATION_ID");
                 r = invocation ? read_run(follow, invocation) : 0;
                 if (r < 0)
                         return r;
