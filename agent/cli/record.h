@@ -4,7 +4,7 @@
 /*
  * Records
  *
- * One of our records of the journal, as it was read.
+ * One of our records of the journal, as it was read, and what `vfioptctl monitor` makes of it.
  */
 
 #include "cli/outcome.h"
@@ -52,3 +52,8 @@ int record_match(struct sd_journal *journal, const char *field, const char *valu
                 _warn_unused_result_;
 char *record_get(struct sd_journal *journal, const char *field);
 bool record_get_uint(struct sd_journal *journal, const char *field, uint64_t max, uint64_t *ret);
+
+/* one line of text each, without a newline at its end; free() it */
+
+int record_format_line(const Record *record, char **ret) _warn_unused_result_;
+int record_format_json(const Record *record, char **ret) _warn_unused_result_;

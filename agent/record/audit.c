@@ -39,6 +39,11 @@ static const struct {
         [EVENT_GAVE_UP] = { VFIOPT_MESSAGE_GAVE_UP, LOG_ERR },
 };
 
+/* The message id of a kind. */
+const char *audit_id(EventKind kind) {
+        return kinds[kind].id;
+}
+
 int audit_priority(const Event *event) {
         return kinds[event->kind].priority;
 }

@@ -23,6 +23,7 @@ int audit_source_init(AuditSource *source, int proc_fd, const char *invocation)
 
 /* records */
 
+const char *audit_id(EventKind kind);
 int audit_priority(const Event *event);
 int audit_kind_from_id(const char *id, EventKind *ret) _warn_unused_result_;
 int audit_message(const Event *event, char **ret) _warn_unused_result_;

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Test Records
+ *
+ * In front of a journal that has one entry: the list of fields below.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <systemd/sd-journal.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "cli/record.h"
+#include "record/audit.h"
+#include "vfiopt/journal.h"
+
+static const char *const refusal[] = {
+        "MESSAGE_ID=" VFIOPT_MESSAGE_BUSY,
+        "MESSAGE=0000:01:00.0: refused: in use by hold (pid 7): /dev/nvidia0",
+        "PRIORITY=4",
+        "VFIOPT_GPU=0000:01:00.0",
+        "VFIOPT_FUNCTION=0000:01:00.0 0000:01:00.1",
+        "VFIOPT_FROM=host",
+        "VFIOPT_TO=passthrough",
+        "VFIOPT_TRIGGER=command",
+        "VFIOPT_PHASE=check",
+        "VFIOPT_RESULT=refused",
+        "VFIOPT_REASON=in use by hold (pid 7): /dev/nvidia0",
+        "VFIOPT_DURATION_USEC=0",
+        "VFIOPT_HOLDERS=7 (hold) /dev/nvidia0",
+        "VFIOPT_LOGINUID=1000",
+        "_SYSTEMD_UNIT=session-2.scope",
+        "_UID=0",
+        "_PID=812",
+        "_SOURCE_REALTIME_TIMESTAMP=1764098894123456",
+        NULL,
+};
+
+#define FIELDS_MAX 32
+
+/* The entry. */
+static const char *fields[FIELDS_MAX];
+
+#define RECEIVED_USEC UINT64_C(1764098895000000)
+
+int __wrap_sd_journal_get_data(sd_journal *journal, const char *field, const void **ret, size_t *n);
+int __wrap_sd_journal_get_realtime_usec(sd_journal *journal, uint64_t *ret);
+
+int __wrap_sd_journal_get_data(
+                sd_journal *journal _unused_, const char *field, const void **ret, size_t *n) {
+        for (size_t i = 0; fields[i]; ++i)
+                if (text_starts_with(fields[i], field, NULL) && fields[i][strlen(field)] == '=') {
+                        *ret = fields[i];
+                        *n = strlen(fields[i]);
+                        return 0;
+                }
+        return -ENOENT;
+}
+
+int __wrap_sd_journal_get_realtime_usec(sd_journal *journal _unused_, uint64_t *ret) {
+        *ret = RECEIVED_USEC;
+        return 0;
+}
+
+static int entry_new(void **state _unused_) {
+        memset(fields, 0, sizeof(fields));
+        for (size_t i = 0; refusal[i]; ++i)
+                fields[i] = refusal[i];
+        return 0;
+}
+
+/* Have a field read otherwise; NULL: not be there. */
+static void change(const char *name, const char *with) {
+        size_t i = 0, n = 0;
+
+        for (const char *field; (field = fields[i]); ++i)
+                if (!text_starts_with(field, name, NULL) || field[strlen(name)] != '=')
+                        fields[n++] = field;
+        if (with)
+                fields[n++] = with;
+        memset(fields + n, 0, (FIELDS_MAX - n) * sizeof(*fields));
+}
+
+static void assert_line(const char *expected) {
+        _cleanup_(freep) char *line = NULL;
+        Record record;
+
+        assert_true(record_read(&record, NULL));
+        assert_int_equal(record_format_line(&record, &line), 0);
+        assert_string_equal(line, expected);
+        record_deinit(&record);
+}
+
+static void assert_json(const char *expected) {
+        _cleanup_(freep) char *text = NULL;
+        Record record;
+
+        assert_true(record_read(&record, NULL));
+        assert_int_equal(record_format_json(&record, &text), 0);
+        assert_string_equal(text, expected);
+        record_deinit(&record);
+}
+
+/* reading */
+
+static void a_tale_is_what_the_record_says(void **state _unused_) {
+        Record record;
+
+        assert_true(record_read(&record, NULL));
+        assert_int_equal(record.tale.kind, EVENT_BUSY);
+        assert_int_equal(record.tale.priority, 4);
+        assert_int_equal(record.tale.gpu.bus, 1);
+        assert_string_equal(record.tale.phase, "check");
+        assert_string_equal(record.tale.reason, "in use by hold (pid 7): /dev/nvidia0");
+        assert_string_equal(record.tale.holders, "7 (hold) /dev/nvidia0");
+        assert_int_equal(record.tale.usec, 0);
+        record_deinit(&record);
+}
+
+static void what_is_no_record_of_ours_is_not_read(void **state) {
+        static const struct {
+                const char *name;
+                const char *with;
+        } cases[] = {
+                { "MESSAGE_ID", NULL },
+                { "MESSAGE_ID", "MESSAGE_ID=8d45620c1a4348dbb17410da57c60c66" },
+                { "MESSAGE", NULL },
+                { "PRIORITY", NULL },
+                { "PRIORITY", "PRIORITY=8" },
+                { "VFIOPT_GPU", NULL },
+                { "VFIOPT_GPU", "VFIOPT_GPU=01:00" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                Record record = { .time_usec = 7 };
+
+                entry_new(state);
+                change(cases[i].name, cases[i].with);
+                assert_false(record_read(&record, NULL));
+                assert_int_equal(record.time_usec, 7);
+        }
+}
+
+static void every_kind_is_read_by_its_id(void **state) {
+        for (EventKind kind = 0; kind < _EVENT_MAX; ++kind) {
+                _cleanup_(freep) char *id = text_format("MESSAGE_ID=%s", audit_id(kind));
+                Record record;
+
+                entry_new(state);
+                change("MESSAGE_ID", id);
+                assert_true(record_read(&record, NULL));
+                assert_int_equal(record.tale.kind, kind);
+                record_deinit(&record);
+        }
+}
+
+/* lines */
+
+static void a_line_is_time_gpu_and_what_happened(void **state _unused_) {
+        assert_line("2025-11-25 19:28:14.123 0000:01:00.0: refused: in use by hold (pid 7): /dev/nvidia0");
+}
+
+static void the_time_is_the_journals_where_the_sender_is_not_known(void **state _unused_) {
+        change("_SOURCE_REALTIME_TIMESTAMP", NULL);
+        change("MESSAGE", "MESSAGE=x");
+        assert_line("2025-11-25 19:28:15.000 x");
+}
+
+static void a_line_is_one_line_of_text(void **state _unused_) {
+        change("MESSAGE", "MESSAGE=a\nb\033[2J\177\tc");
+        assert_line("2025-11-25 19:28:14.123 a?b?[2J??c");
+}
+
+/* JSON */
+
+static void every_field_has_its_key(void **state _unused_) {
+        assert_json("{\"time_usec\":1764098894123456,\"event\":\"busy\",\"gpu\":\"0000:01:00.0\","
+                    "\"functions\":[\"0000:01:00.0\",\"0000:01:00.1\"],\"from\":\"host\","
+                    "\"to\":\"passthrough\",\"trigger\":\"command\",\"phase\":\"check\","
+                    "\"result\":\"refused\",\"reason\":\"in use by hold (pid 7): /dev/nvidia0\","
+                    "\"holders\":\"7 (hold) /dev/nvidia0\",\"duration_usec\":null,\"loginuid\":1000,"
+                    "\"uid\":0,\"pid\":812,\"unit\":\"session-2.scope\","
+                    "\"message\":\"0000:01:00.0: refused: in use by hold (pid 7): /dev/nvidia0\"}");
+}
+
+static void what_is_not_said_is_null(void **state _unused_) {
+        static const char *const bare[] = {
+                "MESSAGE_ID=" VFIOPT_MESSAGE_DONE,
+                "MESSAGE=a\n\"b\"",
+                "PRIORITY=5",
+                "VFIOPT_GPU=0000:01:00.0",
+                "VFIOPT_FUNCTION=",
+                "VFIOPT_REASON=",
+                "VFIOPT_LOGINUID=",
+                "VFIOPT_DURATION_USEC=soon",
+                "_PID=-1",
+                NULL,
+        };
+
+        memset(fields, 0, sizeof(fields));
+        memcpy(fields, bare, sizeof(bare));
+        assert_json("{\"time_usec\":1764098895000000,\"event\":\"done\",\"gpu\":\"0000:01:00.0\","
+                    "\"functions\":[],\"from\":null,\"to\":null,\"trigger\":null,\"phase\":null,"
+                    "\"result\":null,\"reason\":null,\"holders\":null,\"duration_usec\":null,"
+                    "\"loginuid\":null,\"uid\":null,\"pid\":null,\"unit\":null,"
+                    "\"message\":\"a\\n\\\"b\\\"\"}");
+}
+
+static void a_number(const char *key, uint64_t expected) {
+        _cleanup_(json_freep) Json *json = NULL;
+        _cleanup_(freep) char *text = NULL;
+        uint64_t number;
+        Record record;
+
+        assert_true(record_read(&record, NULL));
+        assert_int_equal(record_format_json(&record, &text), 0);
+        assert_int_equal(json_parse(text, &json), 0);
+        assert_int_equal(json_get_uint(json, key, INT64_MAX, &number), 0);
+        assert_int_equal(number, expected);
+        record_deinit(&record);
+}
+
+static void a_duration_is_a_number(void **state _unused_) {
+        change("VFIOPT_DURATION_USEC", "VFIOPT_DURATION_USEC=184321");
+        a_number("duration_usec", 184321);
+}
+
+static void a_job_says_itself_which_unit_it_is(void **state _unused_) {
+        _cleanup_(json_freep) Json *json = NULL;
+        _cleanup_(freep) char *text = NULL;
+        const char *unit;
+        Record record;
+
+        change("OBJECT_SYSTEMD_UNIT", "OBJECT_SYSTEMD_UNIT=vfiopt@host.service");
+        assert_true(record_read(&record, NULL));
+        assert_int_equal(record_format_json(&record, &text), 0);
+        assert_int_equal(json_parse(text, &json), 0);
+        assert_int_equal(json_get_string(json, "unit", &unit), 0);
+        assert_string_equal(unit, "vfiopt@host.service");
+        record_deinit(&record);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+#define test(name) cmocka_unit_test_setup(name, entry_new)
+                test(a_tale_is_what_the_record_says),
+                test(what_is_no_record_of_ours_is_not_read),
+                test(every_kind_is_read_by_its_id),
+                test(a_line_is_time_gpu_and_what_happened),
+                test(the_time_is_the_journals_where_the_sender_is_not_known),
+                test(a_line_is_one_line_of_text),
+                test(every_field_has_its_key),
+                test(what_is_not_said_is_null),
+                test(a_duration_is_a_number),
+                test(a_job_says_itself_which_unit_it_is),
+#undef test
+        };
+
+        /* Lines are in local time. */
+        setenv("TZ", "UTC", 1);
+        tzset();
+        return cmocka_run_group_tests_name("cli/record", tests, NULL, NULL);
+}
