@@ -121,3 +121,27 @@ int table_set(Table *table, size_t column, const char *text, Colour colour) {
 int table_print(Table *table) {
         return scols_print_table(table->table);
 }
+
+/**
+ * line_print() - write a line to the standard output stream
+ * @line:       without a newline
+ * @colour:     of the whole of it
+ *
+ * At once and in one piece: its reader may be a program that waits for it.
+ *
+ * Return: 0 on success, LINE_E_GONE if nobody reads it (SIGPIPE must be ignored to get
+ *         to know), negative error code on failure.
+ */
+int line_print(const char *line, Colour colour) {
+        static const char *const escapes[] = {
+                [COLOUR_GOOD] = "\033[32m",
+                [COLOUR_WARNING] = "\033[33m",
+                [COLOUR_BAD] = "\033[31m",
+        };
+        bool coloured = colour != COLOUR_PLAIN && colours_wanted();
+
+        if (dprintf(STDOUT_FILENO, "%s%s%s\n", coloured ? escapes[colour] : "", line,
+                            coloured ? "\033[0m" : "") < 0)
+                return errno == EPIPE ? LINE_E_GONE : -errno;
+        return 0;
+}

@@ -4,8 +4,8 @@
 /*
  * Rendering
  *
- * Tables for people. The one place that knows libsmartcols, and whether the output
- * is a terminal with colours.
+ * Tables and lines for people. The one place that knows libsmartcols, and whether the
+ * output is a terminal with colours.
  */
 
 #include "base/macro.h"
@@ -36,3 +36,13 @@ DEFINE_CLEANUP(Table, table_free);
 int table_add_row(Table *table, size_t parent, size_t *ret_row) _warn_unused_result_;
 int table_set(Table *table, size_t column, const char *text, Colour colour) _warn_unused_result_;
 int table_print(Table *table) _warn_unused_result_;
+
+/* lines of what goes on for long */
+
+enum {
+        _LINE_E_SUCCESS,
+
+        LINE_E_GONE, /* nobody reads them any more */
+};
+
+int line_print(const char *line, Colour colour) _warn_unused_result_;
