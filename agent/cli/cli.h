@@ -48,6 +48,7 @@ typedef struct Verb {
 } Verb;
 
 extern const Verb verb_forget;
+extern const Verb verb_monitor;
 extern const Verb verb_status;
 extern const Verb verb_switch;
 

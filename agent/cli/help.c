@@ -45,7 +45,7 @@ void help_print(const Verb *const *verbs, size_t n) {
         printf("\n"
                "MODE is host, passthrough, toggle, or auto: where each GPU was last, or as\n"
                "vfiopt.conf(5) says. GPU is an address (0000:01:00.0, or just 01:00) or an id\n"
-               "(10de:2204). Without one, all managed GPUs are meant.\n"
+               "(10de:2204). Without one, all managed GPUs are meant; monitor tells of all.\n"
                "\n"
                "Exit status: 0 done, 1 error, 2 usage, 3 refused: in use, 4 refused: a\n"
                "precondition does not hold, 5 failed and rolled back, 6 stuck: reboot.\n"

@@ -13,7 +13,7 @@
 #include "cli/help.h"
 #include "cli/report.h"
 
-static const Verb *const verbs[] = { &verb_status, &verb_switch, &verb_forget };
+static const Verb *const verbs[] = { &verb_status, &verb_switch, &verb_monitor, &verb_forget };
 
 /* What was typed, sorted. */
 typedef struct CommandLine {

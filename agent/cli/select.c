@@ -59,7 +59,8 @@ static int parse_mode(Selection *selection, const char *word, const char **ret_l
         return 0;
 }
 
-static int refuse_gpu(int why, const char *word) {
+/* Report why a word is no GPU, which is one of INVENTORY_E_*. Return: the exit code. */
+int selection_refuse_gpu(int why, const char *word) {
         char quote[QUOTE_MAX];
 
         report_quote(word, quote);
@@ -110,7 +111,7 @@ static int add_named(Selection *selection, const Cli *cli, const char *word) {
 
         r = inventory_select(&selection->inventory, cli->roots->sysfs, word, &gpu);
         if (r)
-                return r < 0 ? r : refuse_gpu(r, word);
+                return r < 0 ? r : selection_refuse_gpu(r, word);
         return add_target(selection, cli, gpu);
 }
 

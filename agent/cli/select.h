@@ -32,3 +32,4 @@ typedef struct Selection {
 /* Return: 0, an exit code after having reported why, or a negative error code. */
 int selection_init(Selection *selection, const Cli *cli) _warn_unused_result_;
 void selection_deinit(Selection *selection);
+int selection_refuse_gpu(int why, const char *word);

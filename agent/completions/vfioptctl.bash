@@ -23,7 +23,7 @@ _vfioptctl() {
 
         for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
                 case $word in
-                status | switch | forget)
+                status | switch | monitor | forget)
                         verb=$word
                         break
                         ;;
@@ -39,6 +39,7 @@ _vfioptctl() {
         -*)
                 case $verb in
                 switch) words="--allow-display --direct --dry-run --json --root= --trigger= --verbose" ;;
+                monitor) words='--json' ;;
                 forget) words='' ;;
                 *) words='--json --root=' ;;
                 esac
@@ -46,12 +47,12 @@ _vfioptctl() {
                 ;;
         *)
                 case $verb in
-                '') words='status switch forget' ;;
+                '') words='status switch monitor forget' ;;
                 switch)
                         words='host passthrough toggle auto'
                         [[ $previous == switch || $previous == -* ]] || words=$(_vfioptctl_gpus)
                         ;;
-                forget) words=$(_vfioptctl_gpus) ;;
+                monitor | forget) words=$(_vfioptctl_gpus) ;;
                 *) words='' ;;
                 esac
                 ;;

@@ -11,13 +11,14 @@ function __vfioptctl_has_mode
         __fish_seen_subcommand_from host passthrough toggle auto
 end
 
-set -l verbs status switch forget
+set -l verbs status switch monitor forget
 set -l none "not __fish_seen_subcommand_from $verbs"
 set -l switch '__fish_seen_subcommand_from switch'
 
 complete -c vfioptctl -f
 complete -c vfioptctl -n $none -a status -d 'Where each GPU is'
 complete -c vfioptctl -n $none -a switch -d 'Move GPUs to host or passthrough'
+complete -c vfioptctl -n $none -a monitor -d 'Tell what happens, as it happens'
 complete -c vfioptctl -n $none -a forget -d 'Forget the card that was at an address'
 
 complete -c vfioptctl -n "$switch; and not __vfioptctl_has_mode" -a host -d 'To the drivers of the host'
@@ -25,7 +26,7 @@ complete -c vfioptctl -n "$switch; and not __vfioptctl_has_mode" -a passthrough 
 complete -c vfioptctl -n "$switch; and not __vfioptctl_has_mode" -a toggle -d 'To the mode that it is not in'
 complete -c vfioptctl -n "$switch; and not __vfioptctl_has_mode" -a auto -d 'To where each belongs'
 complete -c vfioptctl -n "$switch; and __vfioptctl_has_mode" -a '(__vfioptctl_gpus)'
-complete -c vfioptctl -n '__fish_seen_subcommand_from forget' -a '(__vfioptctl_gpus)'
+complete -c vfioptctl -n '__fish_seen_subcommand_from monitor forget' -a '(__vfioptctl_gpus)'
 
 complete -c vfioptctl -n $switch -l allow-display -d 'Give up a display that is in use, too'
 complete -c vfioptctl -n $switch -l direct -d 'Switch in this process instead of a job'
@@ -33,7 +34,7 @@ complete -c vfioptctl -n $switch -l dry-run -d 'Print what would be done, and do
 complete -c vfioptctl -n $switch -l trigger -x -a 'command agent boot' -d 'What to write down as the reason'
 complete -c vfioptctl -n $switch -l verbose -d 'Tell of every step'
 complete -c vfioptctl -n 'not __fish_seen_subcommand_from forget' -l json -d 'Print JSON'
-complete -c vfioptctl -n 'not __fish_seen_subcommand_from forget' -l root -r -F -d 'Look at a copy of a machine'
+complete -c vfioptctl -n 'not __fish_seen_subcommand_from monitor forget' -l root -r -F -d 'Look at a copy of a machine'
 complete -c vfioptctl -s h -l help -d 'Print a short help'
 complete -c vfioptctl -l no-pager -d 'Has no effect'
 complete -c vfioptctl -l version -d 'Print the version'
