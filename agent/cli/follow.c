@@ -139,6 +139,11 @@ static int read_run(Follow *follow, const char *invocation) {
                 if (r >= 0)
                         r = record_match(follow->journal, fields[i], invocation);
         }
+        /* And of those, what root has written: anybody can use two of these fields. */
+        if (r >= 0)
+                r = sd_journal_add_conjunction(follow->journal);
+        if (r >= 0)
+                r = record_match(follow->journal, "_UID", "0");
         follow->found = true;
         return r < 0 ? r : rewind_to_start(follow);
 }

@@ -123,3 +123,24 @@ def what_a_job_says(vm):
     vm.equal(outcomes[0]["result"], "busy", "result")
     vm.match(rf"^{holder.pid} \(hold\) /dev/nvidia0$", outcomes[0]["holders"], "holders")
     holder.stop()
+
+
+@scenario(gpus=[GPU])
+def what_others_write_is_no_part_of_a_job(vm):
+    """Whoever puts the job's own fields into his records is not heard, and does not end the following."""
+    holder = hold_lock(vm)
+    process = vm.spawn("exec vfioptctl switch passthrough 01:00 2>&1")
+    process.wait_for("waiting for another switch of this GPU")
+    invocation = vm.sh(f"systemctl show -P InvocationID '{UNIT}'").out.strip()
+    job = vm.sh("systemctl list-jobs --no-legend 'vfiopt@*' | awk '{print $1}'").out.strip()
+    tale = ("MESSAGE_ID=84c481927a394b3fb3f30a09b0dc2324", f"VFIOPT_GPU={GPU.address}", "PRIORITY=4")
+    for fields in (
+        (f"OBJECT_SYSTEMD_INVOCATION_ID={invocation}",),
+        (f"OBJECT_SYSTEMD_INVOCATION_ID={invocation}", *tale),
+        (f"INVOCATION_ID={invocation}", f"JOB_ID={job}", "JOB_RESULT=done"),
+    ):
+        vm.sh("logger --journald", user="bob", input="\n".join([*fields, "MESSAGE=forged\n"]))
+    holder.close_input()
+    result = process.wait(60, ok=0)
+    vm.check("forged" not in result.out, "what bob has written was told")
+    vm.match(f"{GPU.address}: moved from host to passthrough in", result.out, "how it ended")
