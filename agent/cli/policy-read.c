@@ -11,13 +11,11 @@
 #include "cli/policy-read.h"
 #include "cli/report.h"
 
-static void report_complaint(const ConfigComplaint *complaint) {
-        _cleanup_(freep) char *text = config_complaint_format(complaint);
-
-        if (complaint->is_warning)
-                report_warning("%s", text ?: complaint->text);
+static void report_complaint(void *userdata _unused_, bool is_warning, const char *complaint) {
+        if (is_warning)
+                report_warning("%s", complaint);
         else
-                report_error("%s", text ?: complaint->text);
+                report_error("%s", complaint);
 }
 
 /**
@@ -28,7 +26,6 @@ static void report_complaint(const ConfigComplaint *complaint) {
  * Return: 0 on success, whatever was wrong with its files; negative error code on failure.
  */
 int policy_read(Policy *policy, const Cli *cli) {
-        char quote[QUOTE_MAX];
         int r;
 
         r = roots_open_etc(cli->roots, cli->prefix, false);
@@ -38,16 +35,6 @@ int policy_read(Policy *policy, const Cli *cli) {
         if (r < 0)
                 return r;
 
-        if (policy->kernel_unknown)
-                report_error("vfiopt.mode=%s on the kernel's command line is not known, and taken for "
-                             "off; it is host, passthrough or off",
-                                report_quote(policy->kernel_unknown, quote));
-        for (size_t i = 0; i < policy->config.n_complaints; ++i)
-                report_complaint(&policy->config.complaints[i]);
-        if (policy->state_problem == STATE_E_INVALID)
-                report_error("the state file cannot be understood: nothing is remembered");
-        else if (policy->state_problem < 0)
-                report_error("the state file cannot be read (%s): nothing is remembered",
-                                strerror(-policy->state_problem));
+        policy_complain(policy, report_complaint, NULL);
         return 0;
 }

@@ -103,22 +103,14 @@ void tell_stranger(const AuditSource *source, const Gpu *gpu, const State *state
                 tell(source, gpu, EVENT_WARNING, WISH_UNSET, reason);
 }
 
+static void tell_complaint(void *userdata _unused_, bool is_warning, const char *complaint) {
+        if (is_warning)
+                log_warning("%s", complaint);
+        else
+                log_error("%s", complaint);
+}
+
 /* What is wrong in the files. */
 void tell_policy(const Policy *policy) {
-        if (policy->kernel_unknown)
-                log_error("vfiopt.mode= on the kernel's command line is not known, and taken for off");
-        for (size_t i = 0; i < policy->config.n_complaints; ++i) {
-                const ConfigComplaint *complaint = &policy->config.complaints[i];
-                _cleanup_(freep) char *text = config_complaint_format(complaint);
-
-                if (complaint->is_warning)
-                        log_warning("%s", text ?: complaint->text);
-                else
-                        log_error("%s", text ?: complaint->text);
-        }
-        if (policy->state_problem == STATE_E_INVALID)
-                log_error("the state file cannot be understood: nothing is remembered");
-        else if (policy->state_problem < 0)
-                log_error("the state file cannot be read (%s): nothing is remembered",
-                                strerror(-policy->state_problem));
+        policy_complain(policy, tell_complaint, NULL);
 }

@@ -11,6 +11,9 @@
  * remembered, and a command line that is not understood means that nothing is touched.
  */
 
+#include <string.h>
+
+#include "base/text.h"
 #include "switch/policy.h"
 
 /**
@@ -49,6 +52,43 @@ void policy_deinit(Policy *policy) {
         config_deinit(&policy->config);
         state_deinit(&policy->state);
         *policy = (Policy) POLICY_NULL;
+}
+
+static void complain_of_config(const Config *config, PolicyComplaintFn fn, void *userdata) {
+        for (size_t i = 0; i < config->n_complaints; ++i) {
+                const ConfigComplaint *complaint = &config->complaints[i];
+                _cleanup_(freep) char *text = config_complaint_format(complaint);
+
+                fn(userdata, complaint->is_warning, text ?: complaint->text);
+        }
+}
+
+/**
+ * policy_complain() - say what is wrong in the files
+ * @policy:     policy
+ * @fn:         told of each complaint
+ * @userdata:   for it
+ */
+void policy_complain(const Policy *policy, PolicyComplaintFn fn, void *userdata) {
+        char text[256];
+
+        if (policy->kernel_unknown) {
+                snprintf(text, sizeof(text),
+                                "vfiopt.mode=%.64s on the kernel's command line is not known, and "
+                                "taken for off; it is host, passthrough or off",
+                                text_is_printable(policy->kernel_unknown) ? policy->kernel_unknown
+                                                                          : "");
+                fn(userdata, false, text);
+        }
+        complain_of_config(&policy->config, fn, userdata);
+        if (policy->state_problem == STATE_E_INVALID) {
+                fn(userdata, false, "the state file cannot be understood: nothing is remembered");
+        } else if (policy->state_problem < 0) {
+                snprintf(text, sizeof(text),
+                                "the state file cannot be read (%s): nothing is remembered",
+                                strerror(-policy->state_problem));
+                fn(userdata, false, text);
+        }
 }
 
 /* Whether a GPU is meant where none is named. */

@@ -40,8 +40,12 @@ typedef struct Verdict {
         PolicySource source;
 } Verdict;
 
+/* Called for each complaint, in words and without a full stop. */
+typedef void (*PolicyComplaintFn)(void *userdata, bool is_warning, const char *complaint);
+
 int policy_load(Policy *policy, const Roots *roots) _warn_unused_result_;
 void policy_deinit(Policy *policy);
+void policy_complain(const Policy *policy, PolicyComplaintFn fn, void *userdata);
 bool policy_manages(const Policy *policy, const Gpu *gpu);
 bool policy_allows_recovery(const Verdict *verdict);
 Verdict policy_judge(const Policy *policy, const Gpu *gpu, bool at_boot);

@@ -8,6 +8,7 @@
 
 #include "lib/test.h"
 
+#include "base/text.h"
 #include "switch/policy.h"
 
 #define STATE(mode)                                                                    \
@@ -122,8 +123,13 @@ static void the_first_who_speaks_is_heard(void **state _unused_) {
         }
 }
 
+static void gather(void *userdata, bool is_warning, const char *complaint) {
+        assert_int_equal(text_append(userdata, "%s %s\n", is_warning ? "W" : "E", complaint), 0);
+}
+
 static void what_is_wrong_is_kept_to_be_told(void **state _unused_) {
         FakeTree *tree = fake_tree_new();
+        Text complaints = TEXT_NULL;
         Policy policy = POLICY_NULL;
 
         fake_write(tree->root, "proc/cmdline", "vfiopt.mode=hots\n");
@@ -133,6 +139,11 @@ static void what_is_wrong_is_kept_to_be_told(void **state _unused_) {
         assert_string_equal(policy.kernel_unknown, "hots");
         assert_int_equal(policy.config.n_complaints, 1);
         assert_int_equal(policy.state_problem, STATE_E_INVALID);
+        policy_complain(&policy, gather, &complaints);
+        assert_non_null(strstr(text(&complaints), "E vfiopt.mode="));
+        assert_non_null(strstr(text(&complaints), "E the state file cannot be understood"));
+        assert_null(strstr(text(&complaints), "W "));
+        text_deinit(&complaints);
         policy_deinit(&policy);
         fake_tree_free(tree);
 }
