@@ -33,6 +33,7 @@ class Outcome:
     reason: str = ""
     details: str = ""
     phases: dict = field(default_factory=dict)
+    notes: list = field(default_factory=list)  # what the scenario has to report
 
 
 class TimeUp(Exception):
@@ -119,6 +120,7 @@ def run_case(artefacts, case, directory):
         if vm:
             vm.stop()
     outcome.phases = {**(vm.phases if vm else {}), "scenario": outcome.seconds}
+    outcome.notes = vm.notes if vm else []
     outcome.seconds = time.monotonic() - start
     return outcome
 
@@ -185,7 +187,7 @@ def _report(case, outcome, width, verbose, logs):
         line += "  (" + ", ".join(f"{k} {v:.2f}" for k, v in outcome.phases.items()) + ")"
     if outcome.verdict == "SKIP":
         line = f"SKIP   {_name(case, width)} {outcome.reason}"
-    print(line, flush=True)
+    print("\n".join([line, *(f"       {note}" for note in outcome.notes)]), flush=True)
     if outcome.verdict == "not ok":
         print(f"  {case.description}")
         text = f"{outcome.reason}\n{outcome.details}".rstrip()

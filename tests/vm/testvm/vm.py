@@ -135,6 +135,7 @@ class Vm:
         self._machine = Machine(artefacts, case.shape, directory, self.log)
         self._servers = {}
         self.phases = {}
+        self.notes = []
         self.boots = 0
 
     # --- start and end --------------------------------------------------------
@@ -472,6 +473,13 @@ class Vm:
 
     def settle(self):
         self.sh("udevadm settle", quiet=True)
+
+    # --- report ---------------------------------------------------------------
+
+    def report(self, text):
+        """Have it printed below the line that says how the scenario has ended."""
+        self.log(f"--- {text}")
+        self.notes += text.splitlines()
 
     # --- judgement ------------------------------------------------------------
 
