@@ -1,53 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The agent: the wish holds, whatever is plugged in, loaded, bound or killed."""
 
-import json
-
 from testvm import Gpu, scenario
-from testvm.product import STUCK, VFIO, clean, intruder, on_vfio, records, results, state
+from testvm.product import DRIVERS, STUCK, VFIO, clean, intruder, jobs, on, on_vfio, records, remember
+from testvm.product import rest, results, state, until
 
 GPU = Gpu("rp1")
-SECOND = Gpu("rp2")
 OTHER = Gpu("rp1", id="10de:1e04")
 AUTO = f"vfiopt@auto:{GPU.address}.service"
-DRIVERS = "/sys/bus/pci/drivers"
-
-
-def rest(vm):
-    """Wait until udev and the agent have nothing more to do.
-
-    What the agent has asked for is a job of the manager's before it looks at anything else.
-    """
-    vm.sh("udevadm settle; busctl call --quiet org.freedesktop.systemd1 /org/freedesktop/systemd1 "
-          "org.freedesktop.DBus.Peer Ping; while systemctl list-jobs 'vfiopt*' | grep -q vfiopt; do "
-          "systemctl list-jobs --after >/dev/null; done", quiet=True)
-
-
-def until(vm, condition, what, timeout=30):
-    """Ask a shell condition again and again until it holds."""
-    r = vm.sh(f"i=0; until {condition}; do i=$((i+1)); test $i -lt {timeout * 10} || exit 9; "
-              "sleep 0.1; done", ok=None, timeout=timeout * 4, quiet=True)
-    vm.check(r.code == 0, f"{what}: not within {timeout} s\n{r.err}")
-
-
-def on(vm, card, driver):
-    """Wait until all functions of a card are on a driver, and nobody works on it."""
-    links = " && ".join(f"[ /sys/bus/pci/devices/{a}/driver -ef {DRIVERS}/{driver} ]"
-                        for a in card.addresses)
-    until(vm, f"{{ {links}; }}", f"all of {card.address} on {driver}")
-    rest(vm)
-
-
-def remember(vm, *cards, mode="passthrough"):
-    """A state file, as somebody writes it by hand."""
-    entries = [{"address": c.address, "id": c.id, "subsystem": c.subsystem, "mode": mode}
-               for c in cards]
-    vm.write("/etc/vfiopt/state", json.dumps({"version": 1, "gpus": entries}) + "\n")
-
-
-def jobs(vm, since):
-    """How many jobs the agent has asked for."""
-    return len([r for r in records(vm, since) if r["VFIOPT_RESULT"] == "asked"])
 
 
 @scenario(gpus=[GPU])
@@ -91,26 +51,6 @@ def agent_comes_and_goes_with_the_gpu(vm):
     vm.equal(vm.sh("systemctl show -P Result vfioptd").out.strip(), "success", "how it has ended")
     vm.plug(GPU)
     until(vm, "systemctl -q is-active vfioptd", "the agent runs again")
-
-
-@scenario(gpus=[GPU], timeout=400)
-def agent_wins_the_race(vm):
-    """Wish passthrough, nvidia loaded: plugged 10 times, all functions end on vfio-pci."""
-    vm.sh("systemctl start vfiopt@passthrough; modprobe nvidia || true; modprobe snd_hda_intel")
-    vm.plug(SECOND)
-    times = []
-    for _ in range(10):
-        vm.unplug(GPU)
-        cursor = vm.journal_cursor()
-        vm.plug(GPU)
-        on(vm, GPU, VFIO)
-        on_vfio(vm, GPU)
-        vm.check(jobs(vm, cursor) <= 2, f"{jobs(vm, cursor)} jobs for one card")
-        moves = [int(r["VFIOPT_DURATION_USEC"]) for r in records(vm, cursor)
-                 if r["VFIOPT_RESULT"] == "done" and r["VFIOPT_PHASE"] == "end"]
-        times.append(sum(moves) / 1000)
-    vm.log(f"moves took, in ms: {times}")
-    vm.equal(vm.driver(SECOND.address), "nvidia", "driver of another card")
 
 
 @scenario(gpus=[GPU])
