@@ -13,7 +13,9 @@
 #include "cli/automatic.h"
 #include "cli/report.h"
 #include "cli/switch-ways.h"
+#include "kernel/modules-load.h"
 #include "record/audit.h"
+#include "record/leave-out.h"
 #include "switch/check.h"
 
 typedef struct Audience {
@@ -100,6 +102,45 @@ static int run_all(Cli *cli, const Selection *selection, Audience *audience) {
         return r < 0 ? r : exit_code;
 }
 
+/*
+ * Whether NVIDIA's driver would refuse to load: no GPU is left that it could have. Once it is
+ * loaded it has no need of one, and neither have the modules that go with it.
+ */
+static int look_if_it_would_refuse(Sysfs *sysfs, bool *ret) {
+        Inventory inventory;
+        bool all;
+        int r;
+
+        r = inventory_init(&inventory, sysfs);
+        if (r < 0)
+                return r;
+        all = inventory.n_gpus > 0 && !sysfs_exists(sysfs, "module/nvidia");
+        for (size_t i = 0; i < inventory.n_gpus; ++i)
+                all = all && driver_is_vfio(sysfs, inventory.gpus[i].functions[0].driver);
+        inventory_deinit(&inventory);
+
+        *ret = all;
+        return 0;
+}
+
+/*
+ * What a boot has left out is loaded with the first GPU that comes home. That is a help, and no
+ * condition.
+ */
+static void follow_up(const Cli *cli) {
+        bool refuses;
+        int r;
+
+        r = look_if_it_would_refuse(cli->roots->sysfs, &refuses);
+        if (r >= 0)
+                r = leave_out_set(cli->roots->run_fd, refuses);
+        if (r == 0 && !refuses && !cli->prefix[0])
+                r = modules_load_again();
+        if (r < 0)
+                report_error("cannot see to the modules that systemd-modules-load.service loads: %s, ignoring",
+                                strerror(-r));
+}
+
 /* Another card than the one that is remembered: left alone, and the journal says so. */
 static int tell_of_stranger(
                 const Cli *cli, const State *state, const Gpu *gpu, Audience *audience) {
@@ -180,6 +221,8 @@ int switch_direct(Cli *cli, const Selection *selection, Outcomes *outcomes) {
                                 cli, &selection->policy.state, selection->strangers[i], &audience);
         if (r >= 0)
                 r = run_all(cli, selection, &audience);
+        if (r >= 0)
+                follow_up(cli);
         audit_source_deinit(&audience.source);
         return r;
 }

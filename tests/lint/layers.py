@@ -30,7 +30,7 @@ LIBRARIES = {
     "pci/pci.h": {"kernel/ids.c"},
     "systemd/sd-login.h": {"kernel/process.c"},
     "systemd/sd-journal.h": {"record/audit.c", "cli/follow.c", "cli/record-read.c", "cli/tail.c"},
-    "systemd/sd-bus.h": {"kernel/inhibit.c", "kernel/manager-bus.h"},
+    "systemd/sd-bus.h": {"kernel/inhibit.c", "kernel/manager-bus.h", "kernel/modules-load.c"},
     "systemd/sd-daemon.h": {"daemon/agent.c", "daemon/main.c", "daemon/tell.c"},
     "systemd/sd-event.h": {"cli/follow.c", "cli/job.c", "cli/monitor.c", "cli/tail.c", "daemon/agent.c",
                            "daemon/main.c", "daemon/vigil.c", "daemon/watch.c", "kernel/manager.c"},

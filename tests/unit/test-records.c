@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "record/intent.h"
+#include "record/leave-out.h"
 #include "record/origin.h"
 #include "record/pin.h"
 #include "record/state.h"
@@ -196,6 +197,19 @@ static void a_pin_is_for_one_card_at_one_address(void **state) {
         assert_int_equal(pin_clear(tree->roots.run_fd, &gpu.functions[0]), 0);
         assert_false(fake_exists(tree->root, name));
         gpu_deinit(&gpu);
+}
+
+static void modules_are_left_out_or_not(void **state) {
+        const char *name = "run/vfiopt/modprobe.conf";
+        FakeTree *tree = *state;
+        int run_fd = tree->roots.run_fd;
+
+        assert_int_equal(leave_out_set(run_fd, false), LEAVE_OUT_E_SAME);
+        assert_int_equal(leave_out_set(run_fd, true), 0);
+        assert_true(fake_exists(tree->root, name));
+        assert_int_equal(leave_out_set(run_fd, true), LEAVE_OUT_E_SAME);
+        assert_int_equal(leave_out_set(run_fd, false), 0);
+        assert_false(fake_exists(tree->root, name));
 }
 
 /* Two cards of one family may differ in nothing but their function 0. */
@@ -383,6 +397,7 @@ int main(void) {
                 tree_test(a_function_on_vfio_has_no_origin_there),
                 tree_test(who_had_no_driver_at_boot_is_forgotten),
                 tree_test(a_pin_is_for_one_card_at_one_address),
+                tree_test(modules_are_left_out_or_not),
                 tree_test(a_pin_of_a_sibling_is_for_one_gpu),
                 tree_test(a_state_comes_back_sorted_out_by_address),
                 tree_test(a_state_that_is_not_understood_is_left_alone),

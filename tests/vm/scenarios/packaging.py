@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Boots of machines that a distribution has prepared: modules by other names, loaded early, or bound."""
+
+import json
+
+from testvm import Gpu, scenario
+from testvm.debian import BOOT as DEBIAN
+from testvm.product import VFIO, on_vfio, records, rest, until
+
+GPU = Gpu("rp1")
+SECOND = Gpu("rp2")
+HOME = ["nvidia", "snd_hda_intel", "xhci_hcd", None]
+BOTH = ("standin", "nvidia")
+STATE = "/etc/vfiopt/state"
+
+# Starts as early as anything can, and writes down which drivers the card has then.
+DISPLAY = {
+    "/etc/systemd/system/display-manager.service":
+        "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
+        f"ExecStart=/bin/sh -c 'for f in /sys/bus/pci/devices/{GPU.slot}.*; do "
+        "readlink -f $f/driver; done >/run/seen'\n",
+    "/etc/systemd/system/sysinit.target.d/display.conf": "[Unit]\nWants=display-manager.service\n",
+}
+EARLY = "vm.early=nvidia,snd_hda_codec_hdmi,snd_hda_intel"
+
+
+def wish(mode):
+    entry = {"address": GPU.address, "id": GPU.id, "subsystem": GPU.subsystem, "mode": mode}
+    return {STATE: json.dumps({"version": 1, "gpus": [entry]})}
+
+
+def runs(vm):
+    """The machine is up, and no unit has failed."""
+    vm.sh("systemctl is-system-running --wait || { systemctl list-units --failed; exit 1; }", timeout=90)
+
+
+def moves(vm):
+    """(from, to, trigger) of each move that was completed."""
+    return [(r["VFIOPT_FROM"], r["VFIOPT_TO"], r["VFIOPT_TRIGGER"]) for r in records(vm)
+            if r["VFIOPT_RESULT"] == "done" and r["VFIOPT_PHASE"] == "end"]
+
+
+def seen_by_display(vm):
+    return [path.rpartition("/")[2] for path in vm.read("/run/seen").split()]
+
+
+@scenario(gpus=[GPU], boot="cold", driver=BOTH, files={**DEBIAN, **wish("passthrough")}, timeout=240)
+def debian_boots_without_its_gpu(vm):
+    """Debian's packaging loads nvidia-drm at boot, with its only GPU in passthrough: no unit fails."""
+    vm.match("nvidia-current.ko", vm.sh("modprobe --show-depends -i nvidia-current").out, "Debian's names")
+    runs(vm)
+    on_vfio(vm, GPU)
+    vm.equal([m for m in vm.ls("/sys/module") if m.startswith("nvidia")], [], "modules")
+    vm.check("NVRM" not in vm.sh("dmesg", quiet=True).out, "it was loaded in vain")
+    vm.sh("systemctl restart systemd-modules-load")
+
+    # It comes home to all that a boot at the host has.
+    vm.sh("systemctl start vfiopt@host")
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
+    until(vm, "[ -e /sys/module/nvidia_drm ]", "what was left out is loaded")
+    runs(vm)
+
+    # By name and by alias, everybody else loads what he wants.
+    vm.sh("systemctl start vfiopt@passthrough; modprobe -r nvidia; ! test -e /sys/module/nvidia")
+    vm.match("nvidia-current.ko", vm.sh("modprobe --show-depends -i nvidia-current").out, "by name")
+    vm.plug(SECOND)
+    vm.sh(f"udevadm trigger --settle --action=add /sys/bus/pci/devices/{SECOND.address}")
+    vm.equal(vm.driver(SECOND.address), "nvidia", "driver of a card that was plugged in")
+    on_vfio(vm, GPU)
+
+
+@scenario(gpus=[GPU], boot="cold", driver=BOTH, cmdline=EARLY, files={**DISPLAY, **wish("passthrough")})
+def taken_by_the_initramfs(vm):
+    """Wish passthrough, and nvidia has it since the initramfs: switched before the display manager starts."""
+    runs(vm)
+    log = vm.sh("dmesg", quiet=True).out
+    vm.check(f"nvidia {GPU.address}" in log, "nvidia has had it")
+    vm.equal(seen_by_display(vm), [VFIO] * 4, "drivers when the display manager started")
+    on_vfio(vm, GPU)
+    vm.equal(moves(vm), [("host", "passthrough", "boot")], "moves")
+    vm.sh("systemctl start vfiopt@host")
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
+    vm.equal(vm.overrides(GPU), [None] * 4, "overrides")
+
+
+@scenario(gpus=[GPU], boot="cold", cmdline="vm.early=vfio-pci", options={"vfio-pci": f"ids={GPU.id}"},
+          files={**DISPLAY, **wish("host")})
+def taken_for_vfio_by_the_initramfs(vm):
+    """Wish host, and an old `ids=` has it on vfio-pci: switched before the display manager starts."""
+    runs(vm)
+    vm.equal(seen_by_display(vm)[0], "nvidia", "driver when the display manager started")
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
+    vm.equal(vm.overrides(GPU), [None] * 4, "overrides")
+    vm.equal(moves(vm), [("mixed", "host", "boot")], "moves")
+
+
+@scenario(gpus=[GPU], boot="cold", cmdline="vm.early=vfio-pci", options={"vfio-pci": f"ids={GPU.id}"})
+def left_to_vfio_where_nobody_has_a_wish(vm):
+    """An `ids=` of the administrator's, and nobody has said anything to us: it is left as it is."""
+    runs(vm)
+    rest(vm)
+    vm.equal(vm.drivers(GPU), [VFIO, *HOME[1:]], "drivers")
+    vm.equal(records(vm), [], "records")
