@@ -190,6 +190,20 @@ static int plan_restore(Plan *plan, const PlanInput *input) {
         return r;
 }
 
+/*
+ * What else the machine would have loaded for it: nvidia-drm has the same aliases. Where the
+ * driver was not there, as after a boot in passthrough, nothing of that was either. Last,
+ * for it may hold the GPU from then on, and there is no way back any more.
+ */
+static int plan_load_company(Plan *plan, const PlanInput *input) {
+        const Device *function = &input->gpu->functions[0];
+        Home home = home_of(input, 0);
+
+        if (!home.away || home.origin || !home.driver || driver_is_registered(input, home.driver))
+                return 0;
+        return plan_push_optional(plan, STEP_LOAD, function->address, function->modalias);
+}
+
 /* Bring it home, wherever it is. */
 int plan_host(Plan *plan, const PlanInput *input) {
         size_t n_held;
@@ -209,5 +223,7 @@ int plan_host(Plan *plan, const PlanInput *input) {
                 r = plan_restore(plan, input);
         if (r >= 0 && n_held > 0)
                 r = plan_push(plan, STEP_RELEASE_GROUP, input->gpu->address, NULL, NULL);
+        if (r >= 0)
+                r = plan_load_company(plan, input);
         return r;
 }

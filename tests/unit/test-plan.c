@@ -243,6 +243,30 @@ static void without_memory_siblings_are_left_to_the_kernel(void **state) {
         assert_null(strstr(lines, "power"));
 }
 
+static int stranded_setup(void **state) {
+        FakeTree *tree = fake_tree_new();
+
+        fake_standard_drivers(tree);
+        fake_gpu_add(tree, GPU, .functions = 1, .group = 12, .driver = "vfio-pci");
+        *state = tree;
+        return 0;
+}
+
+/* As after a boot in passthrough. nvidia-drm has the aliases of nvidia. */
+static void a_driver_that_was_not_there_comes_with_its_company(void **state) {
+        assert_plan(*state, MODE_HOST,
+                        "hold-group .0 -\n"
+                        "override .0 nvidia\n"
+                        "check .0 -\n"
+                        "unbind .0 vfio-pci\n"
+                        "load .0 nvidia\n"
+                        "bind .0 nvidia\n"
+                        "verify .0 nvidia\n"
+                        "override .0 -\n"
+                        "release-group .0 -\n"
+                        "load? .0 pci:v000010DEd00002D04sv00001043sd00005678bc03sc00i00\n");
+}
+
 static void a_switch_cut_off_after_the_fence_is_undone_without_an_unbind(void **state) {
         FakeTree *tree = *state;
 
@@ -310,6 +334,8 @@ int main(void) {
                 card_test(a_missing_fence_is_put_up_without_moving_anything),
                 card_test(the_way_home_is_aimed_at_what_is_remembered),
                 card_test(without_memory_siblings_are_left_to_the_kernel),
+                cmocka_unit_test_setup_teardown(a_driver_that_was_not_there_comes_with_its_company,
+                                stranded_setup, tree_teardown),
                 card_test(a_switch_cut_off_after_the_fence_is_undone_without_an_unbind),
                 card_test(a_variant_driver_wins_where_one_matches),
                 cmocka_unit_test(every_kind_of_step_has_a_name_and_a_description),
