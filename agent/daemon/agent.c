@@ -66,16 +66,22 @@ static void on_answer(
                 memory_untry(&ward->memory);
 }
 
-static void on_over(
-                void *userdata, uint32_t job_id, const char *unit, const char *result _unused_) {
+static void on_over(void *userdata, uint32_t job_id, const char *unit, const char *result) {
         Agent *agent = userdata;
         Ward *ward;
+        int status;
 
         if (!text_starts_with(unit, "vfiopt", NULL))
                 return;
         ward = wards_find_unit(agent->wards, unit);
-        if (ward && ward->job_id == job_id)
+        if (ward && ward->job_id == job_id) {
                 memory_end(&ward->memory);
+                /* What was killed has not tried all that it can. */
+                if (!strcmp(result, "failed") &&
+                                manager_exit_status(agent->manager, unit, &status) ==
+                                                MANAGER_E_NONE)
+                        memory_untry(&ward->memory);
+        }
         wake(agent);
 }
 

@@ -40,6 +40,8 @@ static const struct {
         { UNIT_RUNNING, NULL, 0, 0 },
         { UNIT_VANISH, NULL, 0, 0 },
         { UNIT_AUTO, "done", CLD_EXITED, 0 },
+        { UNIT_AUTO_BUSY, "failed", CLD_EXITED, 3 },
+        { UNIT_AUTO_KILLED, "failed", CLD_KILLED, SIGKILL },
 };
 
 #define N_UNITS (sizeof(units) / sizeof(units[0]))

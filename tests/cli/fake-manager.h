@@ -22,9 +22,11 @@
 #define UNIT_RUNNING "running.service" /* never ends; the caller gets ^C */
 #define UNIT_VANISH  "vanish.service"  /* the manager itself dies */
 
-/* what the agent asks for: one that is done, and moves nothing; and one that it may not */
-#define UNIT_AUTO        "vfiopt@auto:0000:01:00.0.service"
-#define UNIT_AUTO_DENIED "vfiopt@auto:0000:02:00.0.service"
+/* what the agent asks for: none of them moves anything */
+#define UNIT_AUTO        "vfiopt@auto:0000:01:00.0.service" /* it is done */
+#define UNIT_AUTO_DENIED "vfiopt@auto:0000:02:00.0.service" /* it may not */
+#define UNIT_AUTO_BUSY   "vfiopt@auto:0000:03:00.0.service" /* its process exits with 3 */
+#define UNIT_AUTO_KILLED "vfiopt@auto:0000:04:00.0.service" /* by a signal */
 
 pid_t fake_manager_start(void);
 void fake_manager_stop(pid_t pid);

@@ -16,6 +16,7 @@
 #include "lib/test.h"
 
 #include "daemon/agent.h"
+#include "daemon/reconcile.h"
 #include "fake-manager.h"
 #include "record/stuck.h"
 
@@ -153,6 +154,28 @@ static void what_is_denied_is_not_asked_again(void **state) {
         assert_int_equal(rest(fixture), 1);
 }
 
+static void what_is_refused_is_not_asked_again(void **state) {
+        Fixture *fixture = *state;
+
+        fake_standard_drivers(fixture->tree);
+        fake_gpu_add(fixture->tree, "0000:03:00.0", .group = 14, .driver = "nvidia");
+        fake_write(fixture->tree->root, "etc/vfiopt/vfiopt.conf",
+                        "[vfiopt]\nDefaultMode=passthrough\n");
+        start(fixture);
+        assert_int_equal(rest(fixture), 1);
+}
+
+static void what_is_killed_is_asked_again_but_not_for_ever(void **state) {
+        Fixture *fixture = *state;
+
+        fake_standard_drivers(fixture->tree);
+        fake_gpu_add(fixture->tree, "0000:04:00.0", .group = 15, .driver = "nvidia");
+        fake_write(fixture->tree->root, "etc/vfiopt/vfiopt.conf",
+                        "[vfiopt]\nDefaultMode=passthrough\n");
+        start(fixture);
+        assert_int_equal(rest(fixture), RECONCILE_JOBS_MAX);
+}
+
 static void without_a_gpu_it_ends(void **state) {
         Fixture *fixture = *state;
         int exit_code = -1;
@@ -224,6 +247,8 @@ int main(void) {
                 test(what_is_as_wished_is_left_alone),
                 test(another_card_is_left_alone),
                 test(what_is_denied_is_not_asked_again),
+                test(what_is_refused_is_not_asked_again),
+                test(what_is_killed_is_asked_again_but_not_for_ever),
                 test(without_a_gpu_it_ends),
                 test(the_end_of_a_stuck_writer_is_a_job),
 #undef test
