@@ -25,6 +25,7 @@
 #include "model/inventory.h"
 
 #define LIMIT_BARRIER_USEC (5 * USEC_PER_SEC)
+#define UDEV_UNIT          "systemd-udevd.service"
 
 struct Agent {
         sd_event *event;
@@ -71,7 +72,8 @@ static void on_over(void *userdata, uint32_t job_id, const char *unit, const cha
         Ward *ward;
         int status;
 
-        if (!text_starts_with(unit, "vfiopt", NULL))
+        /* What udev had in hand when it was started again, it tells nobody of. */
+        if (!text_starts_with(unit, "vfiopt", NULL) && strcmp(unit, UDEV_UNIT))
                 return;
         ward = wards_find_unit(agent->wards, unit);
         if (ward && ward->job_id == job_id) {
