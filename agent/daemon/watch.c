@@ -26,6 +26,9 @@
 #define LOCK_FOLDER   "lock"
 #define STUCK_FOLDER  "stuck"
 
+/* Longer than udev takes to load a driver. */
+#define LIMIT_QUEUE_USEC (20 * USEC_PER_SEC)
+
 #define MASK_GONE (IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 #define MASK_FILES                                                                          \
         (IN_ATTRIB | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | \
@@ -38,6 +41,8 @@ struct Watch {
         UdevQueue *queue; /* while it is waited for */
         sd_event_source *devices;
         sd_event_source *settled;
+        sd_event_source *limit;
+        bool overdue; /* it was waited for long enough */
         sd_event_source *etc;
         sd_event_source *config;
         sd_event_source *lock;
@@ -89,6 +94,8 @@ int watch_new(sd_event *event, const Watcher *watcher, Watch **ret) {
 
 static void drop_queue(Watch *watch) {
         watch->settled = sd_event_source_disable_unref(watch->settled);
+        watch->limit = sd_event_source_disable_unref(watch->limit);
+        watch->overdue = false;
         watch->queue = udev_queue_close(watch->queue);
 }
 
@@ -200,6 +207,14 @@ static int on_queue(sd_event_source *source _unused_,
         return 0;
 }
 
+static int on_limit(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata) {
+        Watch *watch = userdata;
+
+        watch->overdue = true;
+        watch->watcher.changed(watch->watcher.userdata);
+        return 0;
+}
+
 static int wait_for_queue(Watch *watch) {
         int fd, r;
 
@@ -209,6 +224,9 @@ static int wait_for_queue(Watch *watch) {
         if (fd < 0)
                 return fd;
         r = sd_event_add_io(watch->event, &watch->settled, fd, EPOLLIN, on_queue, watch);
+        if (r >= 0)
+                r = sd_event_add_time_relative(watch->event, &watch->limit, CLOCK_MONOTONIC,
+                                LIMIT_QUEUE_USEC, 0, on_limit, watch);
         return r < 0 ? r : 0;
 }
 
@@ -218,7 +236,8 @@ static int wait_for_queue(Watch *watch) {
  * @ret_settled: whether it has; if not, changed() is called when it may have
  *
  * A card is several functions with several events each, and comes and goes one by one: in
- * the middle of it there is nothing to be seen that lasts.
+ * the middle of it there is nothing to be seen that lasts. But udev that is killed, or
+ * stopped, leaves the file behind that says it is busy, so the wait has a limit.
  *
  * Return: 0 on success, negative error code on failure.
  */
@@ -231,7 +250,7 @@ int watch_settle(Watch *watch, bool *ret_settled) {
         if (r < 0)
                 return r;
 
-        settled = udev_queue_is_idle(watch->queue);
+        settled = watch->overdue || udev_queue_is_idle(watch->queue);
         if (!settled) {
                 r = wait_for_queue(watch);
                 settled = udev_queue_is_idle(watch->queue);
