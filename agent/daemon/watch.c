@@ -7,7 +7,7 @@
  * first job at the latest, and vfiopt.conf.d is an entry of one that is watched.
  *
  * The end of a job is told by the manager. But a GPU may be switched without one, in a
- * rescue shell; then it is the lock file that goes.
+ * rescue shell; then it is the lock file that goes. Who is killed leaves it, but closed.
  */
 
 #include <fcntl.h>
@@ -33,6 +33,8 @@
 #define MASK_FILES                                                                          \
         (IN_ATTRIB | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | \
                         MASK_GONE)
+/* What is closed after it was removed was told of already. */
+#define MASK_LOCKS (IN_CLOSE_WRITE | IN_DELETE | IN_EXCL_UNLINK | MASK_GONE)
 
 struct Watch {
         sd_event *event;
@@ -188,8 +190,7 @@ int watch_update(Watch *watch, const Roots *roots) {
         if (r >= 0)
                 r = add(watch, &watch->config, roots->etc_fd, CONFIG_FOLDER, MASK_FILES, on_config);
         if (r >= 0)
-                r = add(watch, &watch->lock, roots->run_fd, LOCK_FOLDER, IN_DELETE | MASK_GONE,
-                                on_run);
+                r = add(watch, &watch->lock, roots->run_fd, LOCK_FOLDER, MASK_LOCKS, on_run);
         if (r >= 0)
                 r = add(watch, &watch->stuck, roots->run_fd, STUCK_FOLDER,
                                 IN_DELETE | IN_MOVED_TO | MASK_GONE, on_run);
