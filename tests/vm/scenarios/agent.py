@@ -2,8 +2,8 @@
 """The agent: the wish holds, whatever is plugged in, loaded, bound or killed."""
 
 from testvm import Gpu, scenario
-from testvm.product import DRIVERS, STUCK, VFIO, clean, intruder, jobs, on, on_vfio, records, remember
-from testvm.product import rest, results, state, until
+from testvm.agent import DRIVERS, jobs, on, remember, rest, until
+from testvm.product import STUCK, VFIO, clean, intruder, on_vfio, records, results, state
 
 GPU = Gpu("rp1")
 OTHER = Gpu("rp1", id="10de:1e04")
@@ -107,17 +107,6 @@ def agent_gives_unknown_cards_the_default(vm):
     vm.equal(len(told), 1, "records of the other card")
 
 
-@scenario(gpus=[GPU])
-def agent_is_killed(vm):
-    """Killed, it is there again, and does what was to be done meanwhile."""
-    vm.sh("systemctl start vfiopt@passthrough")
-    until(vm, "systemctl -q is-active vfioptd", "the agent runs")
-    vm.sh(f"pid=$(systemctl show -P MainPID vfioptd); kill -STOP $pid; "
-          f"echo {GPU.addresses[2]} >{DRIVERS}/vfio-pci/unbind; kill -KILL $pid")
-    on(vm, GPU, VFIO)
-    vm.sh("systemctl is-active vfioptd")
-
-
 @scenario(gpus=[GPU], timeout=300)
 def agent_sees_a_stuck_gpu_through(vm):
     """While a write is stuck the machine does not sleep; when it comes back, all is cleared."""
@@ -140,24 +129,6 @@ def agent_sees_a_stuck_gpu_through(vm):
     clean(vm, GPU, before=before)
     vm.match(r"unstuck|recover", str(results(vm, cursor)), "records")
     vm.equal(jobs(vm, cursor), 1, "jobs of the agent")
-
-
-@scenario(gpus=[GPU], timeout=400)
-def agent_does_not_storm(vm):
-    """30 rounds of adding and removing: the wish holds, and jobs are bounded."""
-    vm.sh("systemctl start vfiopt@passthrough; modprobe nvidia || true")
-    cursor = vm.journal_cursor()
-    vm.sh(f"for i in $(seq 30); do for a in {' '.join(GPU.addresses)}; do "
-          "echo 1 >/sys/bus/pci/devices/$a/remove; done; echo 1 >/sys/bus/pci/rescan; done", timeout=200)
-    on(vm, GPU, VFIO)
-    n = jobs(vm, cursor)
-    vm.log(f"{n} jobs in 30 rounds")
-    vm.check(n <= 30, f"{n} jobs in 30 rounds")
-    cursor = vm.journal_cursor()
-    vm.sh("for i in $(seq 100); do udevadm trigger -s pci; done; udevadm settle", timeout=200)
-    rest(vm)
-    vm.equal(jobs(vm, cursor), 0, "jobs for replayed events")
-    on_vfio(vm, GPU)
 
 
 @scenario(gpus=[GPU])

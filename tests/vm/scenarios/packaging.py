@@ -4,8 +4,9 @@
 import json
 
 from testvm import Gpu, scenario
+from testvm.agent import rest, until
 from testvm.debian import BOOT as DEBIAN
-from testvm.product import VFIO, on_vfio, records, rest, until
+from testvm.product import VFIO, on_vfio, records
 
 GPU = Gpu("rp1")
 SECOND = Gpu("rp2")

@@ -5,8 +5,9 @@ import re
 from statistics import median
 
 from testvm import Gpu, scenario
+from testvm.agent import DRIVERS, jobs, on, remember, rest, until
 from testvm.debian import MODPROBE, become_debian
-from testvm.product import BUSY, DRIVERS, VFIO, jobs, on, on_vfio, records, remember, rest, until
+from testvm.product import BUSY, VFIO, on_vfio, records
 
 GPU = Gpu("rp1")
 SECOND = Gpu("rp2")

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The agent, when much happens at once and whoever has a part in it is killed."""
+
+import random
+
+from testvm import Gpu, scenario
+from testvm.agent import DRIVERS, jobs, on, rest, state_mode, until
+from testvm.product import VFIO, on_vfio, unfinished
+
+GPU = Gpu("rp1")
+HOME = ["nvidia", "snd_hda_intel", "xhci_hcd", None]
+
+AGENT = "kill -KILL $(systemctl show -P MainPID vfioptd)"
+# The main processes of all jobs that run; never their children, which must not get a signal.
+JOB = ("for i in $(seq 20); do pids=$(systemctl show -P MainPID 'vfiopt@*' | grep -vx '0\\?'); "
+       '[ -z "$pids" ] || break; done; sleep {delay}; kill -KILL $pids')
+
+
+def settled(vm, card, timeout=40):
+    """Wait until a card is where the state file wants it, and nobody works on it; returns where."""
+    until(vm, "systemctl -q is-active vfioptd", "the agent runs")
+    rest(vm)
+    mode = state_mode(vm, card)
+    where = [VFIO] * 4 if mode == "passthrough" else HOME
+    test = " && ".join(
+        f"[ {d}/driver -ef {DRIVERS}/{driver} ]" if driver else f"[ ! -e {d}/driver ]"
+        for d, driver in zip((f"/sys/bus/pci/devices/{a}" for a in card.addresses), where))
+    until(vm, f"{{ {test}; }}", f"{card.address} in {mode}", timeout)
+    # What the last event was may have had a job for it.
+    rest(vm)
+    vm.equal(vm.drivers(card), where, f"drivers in {mode}")
+    # Whoever was killed before he wrote anything leaves the file of a lock that nobody holds.
+    left = [f for f in unfinished(vm) if "/lock/" not in f]
+    vm.equal(left, [], "files in /run/vfiopt")
+    if mode == "passthrough":
+        on_vfio(vm, card)
+    else:
+        vm.equal(vm.overrides(card), [None] * 4, "overrides")
+    return mode
+
+
+def remove_and_rescan(card):
+    return (f"for a in {' '.join(card.addresses)}; do echo 1 >/sys/bus/pci/devices/$a/remove; done; "
+            "echo 1 >/sys/bus/pci/rescan")
+
+
+@scenario(gpus=[GPU])
+def agent_is_killed(vm):
+    """Killed, it is there again, and does what was to be done meanwhile."""
+    vm.sh("systemctl start vfiopt@passthrough")
+    until(vm, "systemctl -q is-active vfioptd", "the agent runs")
+    vm.sh(f"pid=$(systemctl show -P MainPID vfioptd); kill -STOP $pid; "
+          f"echo {GPU.addresses[2]} >{DRIVERS}/vfio-pci/unbind; kill -KILL $pid")
+    on(vm, GPU, VFIO)
+    vm.sh("systemctl is-active vfioptd")
+
+
+@scenario(gpus=[GPU], timeout=400, rounds=(20, 200))
+def agent_and_jobs_are_killed(vm):
+    """Plugs, unplugs and switches, and agent or job is killed at any moment: the wish holds."""
+    seed = random.randrange(1 << 32)
+    vm.log(f"seed {seed}")
+    dice = random.Random(seed)
+    start = vm.journal_cursor()
+    plugged, hits = True, 0
+    for n in range(vm.rounds):
+        delay = f"{dice.random() * 0.7:.3f}"
+        victim = f"sleep {delay}; {AGENT}" if dice.random() < 0.4 else JOB.format(delay=delay)
+        action = dice.choice(("unplug", "job", "job", "direct", "rescan")) if plugged else "plug"
+        mode = dice.choice(("passthrough", "host"))
+        vm.log(f"--- action {n + 1}: {action} {mode}")
+        killer = vm.spawn(victim)
+        if action == "plug":
+            vm.plug(GPU)
+            plugged = True
+        elif action == "unplug":
+            vm.unplug(GPU)
+            plugged = False
+        elif action == "job":
+            vm.sh(f"systemctl start vfiopt@{mode}", ok=None)
+        elif action == "direct":
+            vm.sh(f"vfioptctl switch --direct {mode}", ok=None)
+        else:
+            vm.sh(remove_and_rescan(GPU), ok=None)
+        hits += killer.wait(60).code == 0
+        if plugged and n % 4 == 3:
+            settled(vm, GPU)
+    if not plugged:
+        vm.plug(GPU)
+    settled(vm, GPU)
+    vm.sh("systemctl start vfiopt@passthrough; systemctl start vfiopt@host")
+    settled(vm, GPU)
+    vm.equal(unfinished(vm), [], "files in /run/vfiopt")
+    asked = jobs(vm, start)
+    vm.log(f"{vm.rounds} actions, {hits} killed, {asked} jobs of the agent")
+    vm.check(asked <= 2 * vm.rounds, f"{asked} jobs for {vm.rounds} actions")
+
+
+@scenario(gpus=[GPU], timeout=400)
+def agent_does_not_storm(vm):
+    """30 rounds of adding and removing: the wish holds, and jobs are bounded."""
+    vm.sh("systemctl start vfiopt@passthrough; modprobe nvidia || true")
+    cursor = vm.journal_cursor()
+    vm.sh(f"for i in $(seq 30); do for a in {' '.join(GPU.addresses)}; do "
+          "echo 1 >/sys/bus/pci/devices/$a/remove; done; echo 1 >/sys/bus/pci/rescan; done", timeout=200)
+    on(vm, GPU, VFIO)
+    n = jobs(vm, cursor)
+    vm.log(f"{n} jobs in 30 rounds")
+    vm.check(n <= 30, f"{n} jobs in 30 rounds")
+    cursor = vm.journal_cursor()
+    vm.sh("for i in $(seq 100); do udevadm trigger -s pci; done; udevadm settle", timeout=200)
+    rest(vm)
+    vm.equal(jobs(vm, cursor), 0, "jobs for replayed events")
+    on_vfio(vm, GPU)
