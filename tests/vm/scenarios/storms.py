@@ -4,10 +4,11 @@
 import random
 
 from testvm import Gpu, scenario
-from testvm.agent import DRIVERS, jobs, on, rest, state_mode, until
+from testvm.agent import DRIVERS, jobs, on, remember, rest, state_mode, until
 from testvm.product import VFIO, on_vfio, unfinished
 
 GPU = Gpu("rp1")
+SECOND = Gpu("rp2")
 HOME = ["nvidia", "snd_hda_intel", "xhci_hcd", None]
 
 AGENT = "kill -KILL $(systemctl show -P MainPID vfioptd)"
@@ -94,6 +95,46 @@ def agent_and_jobs_are_killed(vm):
     asked = jobs(vm, start)
     vm.log(f"{vm.rounds} actions, {hits} killed, {asked} jobs of the agent")
     vm.check(asked <= 2 * vm.rounds, f"{asked} jobs for {vm.rounds} actions")
+
+
+# What may happen to those whom the agent listens to.
+UPHEAVALS = (
+    "systemctl restart systemd-udevd",
+    "systemctl daemon-reexec",
+    "systemctl daemon-reload",
+    # With events in its hand: they are lost, and the file that says so stays.
+    "udevadm trigger -s tty; kill -KILL $(systemctl show -P MainPID systemd-udevd)",
+)
+
+
+@scenario(gpus=[GPU, SECOND], timeout=400, rounds=(1, 10))
+def udev_and_manager_start_again(vm):
+    """udev and the manager start anew during plugs and switches: no wish is lost."""
+    seed = random.randrange(1 << 32)
+    vm.log(f"seed {seed}")
+    dice = random.Random(seed)
+    vm.sh("systemctl start vfiopt@passthrough")
+    for _ in range(vm.rounds):
+        for upheaval in UPHEAVALS:
+            vm.log(f"--- {upheaval}")
+            vm.unplug(GPU)
+            trouble = vm.spawn(f"sleep {dice.random():.3f}; {upheaval}")
+            vm.plug(GPU, wait=False)
+            until(vm, " && ".join(f"[ -e /sys/bus/pci/devices/{a} ]" for a in GPU.addresses), "plugged")
+            trouble.wait(60, ok=0)
+            on(vm, GPU, VFIO)
+            settled(vm, GPU)
+            for mode in ("host", "passthrough"):
+                switch = vm.spawn(f"systemctl start vfiopt@{mode}:{GPU.address}")
+                vm.sh(f"sleep {dice.random():.3f}; {upheaval}")
+                # Who waits for the manager may lose it; the job goes on.
+                switch.wait(60)
+                vm.equal(settled(vm, GPU), mode, "the wish")
+            # udev hears of nothing here, so nobody tells that its queue is empty.
+            vm.sh(upheaval)
+            remember(vm, GPU, SECOND)
+            vm.sh(f"echo {GPU.addresses[2]} >{DRIVERS}/vfio-pci/unbind")
+            on(vm, GPU, VFIO)
 
 
 @scenario(gpus=[GPU], timeout=400)
