@@ -16,7 +16,7 @@
 #include "kernel/modules-load.h"
 #include "record/audit.h"
 #include "record/leave-out.h"
-#include "switch/check.h"
+#include "switch/stranger.h"
 
 typedef struct Audience {
         AuditSource source;
@@ -156,7 +156,7 @@ static int tell_of_stranger(
         };
         int r;
 
-        r = check_tell_stranger(state, gpu, &reason);
+        r = stranger_tell(state, gpu, &reason);
         if (r < 0)
                 return r;
 

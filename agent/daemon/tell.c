@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "daemon/reconcile.h"
 #include "daemon/tell.h"
-#include "switch/check.h"
+#include "switch/stranger.h"
 
 static const char *const sources[_POLICY_MAX] = {
         [POLICY_NOBODY] = "a switch of it was cut off",
@@ -96,7 +96,7 @@ void tell_stranger(const AuditSource *source, const Gpu *gpu, const State *state
         _cleanup_(freep) char *reason = NULL;
         int r;
 
-        r = check_tell_stranger(state, gpu, &reason);
+        r = stranger_tell(state, gpu, &reason);
         if (r < 0)
                 log_error("cannot tell of another card: %s, ignoring", strerror(-r));
         else

@@ -13,61 +13,8 @@
 #include "record/state.h"
 #include "record/stuck.h"
 #include "switch/check.h"
-#include "switch/explain.h"
 #include "switch/facts.h"
-
-/**
- * check_stranger() - is this another card than the one that is remembered?
- * @state:      what is remembered
- * @gpu:        which
- * @findings:   gets FINDING_OTHER_CARD, if so
- *
- * Return: 0 on success, whatever was found; negative error code on failure.
- */
-int check_stranger(const State *state, const Gpu *gpu, Findings *findings) {
-        const StateEntry *entry = state_find(state, gpu->address);
-        Identity identity = gpu->functions[0].identity;
-        char id[IDENTITY_STRING_MAX];
-        Finding *finding;
-        int r;
-
-        if (!entry || identity_equal(entry->identity, identity))
-                return 0;
-
-        r = findings_push(findings, FINDING_OTHER_CARD, gpu->address, &finding);
-        if (r < 0)
-                return r;
-        identity_format_id(entry->identity, id);
-        /* The same model of another maker differs in the subsystem only. */
-        if (entry->identity.device == identity.device)
-                identity_format_subsystem(entry->identity, id);
-        finding->detail = strdup(id);
-        return finding->detail ? 0 : -ENOMEM;
-}
-
-/**
- * check_tell_stranger() - say that this is another card than the one that is remembered
- * @state:      what is remembered
- * @gpu:        which
- * @ret_reason: in a sentence, or NULL if it is the same; free() it
- *
- * Return: 0 on success, negative error code on failure.
- */
-int check_tell_stranger(const State *state, const Gpu *gpu, char **ret_reason) {
-        _cleanup_(freep) char *reason = NULL, *holders = NULL;
-        Findings findings = FINDINGS_NULL;
-        int r;
-
-        r = check_stranger(state, gpu, &findings);
-        if (r >= 0 && findings.n > 0)
-                r = explain_findings(&findings, gpu, gpu->mode, &reason, &holders);
-        findings_deinit(&findings);
-        if (r < 0)
-                return r;
-
-        *ret_reason = TAKE_PTR(reason);
-        return 0;
-}
+#include "switch/stranger.h"
 
 /* Is this the card that we know? Of what cannot be read, nothing is remembered. */
 static int check_identity(SwitchContext *context, const Gpu *gpu, Findings *findings) {
@@ -77,7 +24,7 @@ static int check_identity(SwitchContext *context, const Gpu *gpu, Findings *find
         r = state_load(&state, context->roots->etc_fd);
         if (r == -ENOMEM)
                 return r;
-        r = check_stranger(&state, gpu, findings);
+        r = stranger_find(&state, gpu, findings);
         state_deinit(&state);
         return r;
 }

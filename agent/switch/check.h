@@ -9,13 +9,10 @@
  */
 
 #include "probe/preflight.h"
-#include "record/state.h"
 #include "switch/switch.h"
 
 int check(SwitchContext *context, const PreflightInput *input, Findings *findings)
                 _warn_unused_result_;
-int check_stranger(const State *state, const Gpu *gpu, Findings *findings) _warn_unused_result_;
-int check_tell_stranger(const State *state, const Gpu *gpu, char **ret_reason) _warn_unused_result_;
 int check_stuck(SwitchContext *context, const Gpu *gpu, Findings *findings) _warn_unused_result_;
 SwitchResult check_result(const Findings *findings);
 
