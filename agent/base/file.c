@@ -16,6 +16,30 @@
 #include "base/file.h"
 #include "base/text.h"
 
+/* More than an attribute of sysfs has: those must come with one read. */
+#define READ_SIZE_MIN 8192U
+
+/*
+ * Make room for more, but for no more than @max bytes, one beyond, and the terminator.
+ *
+ * All of that at once would cost a process that runs for long two megabytes: malloc() takes
+ * the size of what was freed for one to keep, and the kernel makes a huge page of it.
+ */
+static int file_grow(char **data, size_t *size, size_t max) {
+        size_t n = *size > 0 ? *size * 2 : READ_SIZE_MIN;
+        char *grown;
+
+        if (n > max + 2)
+                n = max + 2;
+        grown = realloc(*data, n);
+        if (!grown)
+                return -ENOMEM;
+
+        *data = grown;
+        *size = n;
+        return 0;
+}
+
 /**
  * file_read() - read a small file whole
  * @dir_fd:     directory that @path is relative to
@@ -30,19 +54,21 @@
 int file_read(int dir_fd, const char *path, size_t max, char **ret_data, size_t *ret_n) {
         _cleanup_(freep) char *data = NULL;
         _cleanup_(closep) int fd = -1;
-        size_t n = 0;
+        size_t n = 0, size = 0;
         ssize_t k;
+        int r;
 
         fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (fd < 0)
                 return errno == ENOENT || errno == ENOTDIR ? FILE_E_MISSING : -errno;
 
-        data = malloc(max + 2);
-        if (!data)
-                return -ENOMEM;
-
         do {
-                k = read(fd, data + n, max + 1 - n);
+                if (n + 1 >= size) {
+                        r = file_grow(&data, &size, max);
+                        if (r < 0)
+                                return r;
+                }
+                k = read(fd, data + n, size - 1 - n);
                 if (k < 0)
                         return -errno;
                 n += k;

@@ -56,6 +56,27 @@ static void a_file_is_read_whole(void **state) {
         assert_memory_equal(data, "one\ntwo\0three", 14); /* and a zero behind it */
 }
 
+static void a_large_file_is_read_in_pieces(void **state) {
+        static const size_t sizes[] = { 8190, 8191, 8192, 8193, 16383, 16384, 100000 };
+        Fixture *fixture = *state;
+        char written[100000];
+
+        for (size_t i = 0; i < sizeof(written); ++i)
+                written[i] = (char) (i % 251);
+        for (size_t i = 0; i < ARRAY_SIZE(sizes); ++i) {
+                _cleanup_(freep) char *data = NULL;
+                size_t n;
+
+                fake_write_bytes(fixture->tree->root, "run/vfiopt/file", written, sizes[i]);
+                assert_int_equal(file_read(fixture->dir_fd, "file", sizes[i] - 1, &data, &n),
+                                -E2BIG);
+                assert_int_equal(file_read(fixture->dir_fd, "file", sizes[i], &data, &n), 0);
+                assert_int_equal(n, sizes[i]);
+                assert_memory_equal(data, written, n);
+                assert_int_equal(data[n], 0);
+        }
+}
+
 static void an_empty_file_is_an_empty_string(void **state) {
         Fixture *fixture = *state;
         _cleanup_(freep) char *data = NULL;
@@ -175,6 +196,7 @@ static void what_is_no_directory_is_not_opened_as_one(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 file_test(a_file_is_read_whole),
+                file_test(a_large_file_is_read_in_pieces),
                 file_test(an_empty_file_is_an_empty_string),
                 file_test(reading_leaves_the_results_alone_when_it_fails),
                 file_test(replacing_makes_or_replaces_a_file_with_that_mode),
