@@ -8,11 +8,12 @@ from .machine import Shape
 from .vm import Vm
 
 
-def machine(name, function, gpus, driver="standin", boot="cold"):
+def machine(name, function, gpus, driver="standin", boot="cold", disk=False,
+            shape=Shape()):
     """A case that is in no list of scenarios."""
     return Case(
         name=name, function=function, module=name, driver=driver, gpus=gpus, devices=[], boot=boot,
-        shape=Shape(), product=True, options={}, files={}, cmdline="", timeout=3600,
+        shape=shape, product=True, disk=disk, options={}, files={}, cmdline="", timeout=3600,
     )
 
 

@@ -36,12 +36,14 @@ class Shape:
 
     iommu: with an IOMMU. igpu: with a display device of another vendor, the
     boot display. native_hotplug: slots that take five seconds to let go of a
-    card, as real ones do, in place of ACPI's.
+    card, as real ones do, in place of ACPI's. counted: its clock goes by what the
+    processor does, one nanosecond for each instruction, however busy the host is.
     """
 
     iommu: bool = True
     igpu: bool = True
     native_hotplug: bool = False
+    counted: bool = False
     cpus: int = 2
     memory: str = "1G"
 
@@ -51,6 +53,7 @@ class Shape:
             "iommu" if self.iommu else "no-iommu",
             "igpu" if self.igpu else "headless",
             *(["native"] if self.native_hotplug else []),
+            *(["counted"] if self.counted else []),
         ]
         return "-".join(words)
 
@@ -60,7 +63,7 @@ class Shape:
         arguments = [
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-machine", "q35,kernel-irqchip=split,memory-backend=ram",
-            "-accel", "tcg,thread=multi",
+            "-accel", f"tcg,thread={'single' if self.counted else 'multi'}",
             # Else 64 bit BARs land in a hole that AMD's processors have there.
             "-cpu", "max,phys-bits=39",
             "-smp", str(self.cpus), "-m", self.memory,
@@ -69,6 +72,8 @@ class Shape:
             "-global", f"ICH9-LPC.acpi-pci-hotplug-with-bridge-support={hotplug}",
             "-device", "virtio-serial-pci,bus=pcie.0,addr=03.0",
         ]
+        if self.counted:
+            arguments += ["-icount", "shift=0,sleep=off"]
         if self.iommu:
             # Without caching-mode QEMU aborts when the guest's vfio maps memory.
             arguments += ["-device", "intel-iommu,intremap=on,caching-mode=on"]
