@@ -81,7 +81,7 @@ static void on_over(void *userdata, uint32_t job_id, const char *unit, const cha
                 /* What was killed has not tried all that it can. */
                 if (!strcmp(result, "failed") &&
                                 manager_exit_status(agent->manager, unit, &status) ==
-                                                MANAGER_E_NONE)
+                                                MANAGER_E_KILLED)
                         memory_untry(&ward->memory);
         }
         wake(agent);
