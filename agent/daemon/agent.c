@@ -109,26 +109,6 @@ static void start(Agent *agent, Ward *ward, const Gpu *gpu, const Verdict *verdi
 
 /* looking */
 
-/* While a write to it is stuck, keep vigil beside the writer. */
-static int look_for_stuck(Agent *agent, Ward *ward, pid_t writer) {
-        int r;
-
-        if (writer == 0)
-                ward->vigil = vigil_free(ward->vigil);
-        if (writer == 0 || ward->vigil)
-                return 0;
-
-        r = vigil_new(agent->event, ward->address, writer, wake, agent, &ward->vigil);
-        if (r == VIGIL_E_GONE)
-                wake(agent);
-        if (r)
-                return r < 0 ? r : 0;
-        r = vigil_inhibit_error(ward->vigil);
-        if (r < 0)
-                log_error("cannot inhibit sleep, which would hang: %s", strerror(-r));
-        return 0;
-}
-
 static void look_for_stranger(Agent *agent,
                 Ward *ward,
                 const Policy *policy,
@@ -153,7 +133,7 @@ static int look_at(Agent *agent, const Policy *policy, const Gpu *gpu, bool *ret
         ward->seen = true;
         r = view_init(&view, agent->roots, policy, gpu);
         if (r >= 0)
-                r = look_for_stuck(agent, ward, view.stuck);
+                r = ward_keep_vigil(ward, agent->event, &view, wake, agent);
         if (r >= 0 && !view.sight.locked && !view.sight.fulfilled)
                 r = view_is_current(&view, agent->roots, gpu, &same);
         if (r >= 0 && !same)

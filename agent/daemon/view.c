@@ -31,6 +31,7 @@ static int look_at_locks(View *view, const Roots *roots, const Gpu *gpu) {
 
         /* The kernel knows better than the marker who it is. */
         view->stuck = marked == 0 && holders.writing ? holders.writer : 0;
+        view->owner = holders.locked ? holders.owner : 0;
         view->sight.locked = marked == 0 || holders.locked;
         return 0;
 }

@@ -18,6 +18,7 @@ typedef struct View {
         Sight sight;
         Verdict verdict;
         pid_t stuck; /* the writer that hangs in the kernel, or 0 */
+        pid_t owner; /* who switches it, or 0 */
 } View;
 
 int view_init(View *view, const Roots *roots, const Policy *policy, const Gpu *gpu)

@@ -3,9 +3,10 @@
 /*
  * Vigils
  *
- * The writer is a child of a job that has long ended, so nobody of ours will reap it. Its
- * pidfd becomes readable when it ends, and needs no right over it. By then the kernel has
- * dropped its locks, so whoever looks next sees that it is over.
+ * It is no child of ours. But its pidfd becomes readable when it ends, and needs no right
+ * over it. By then the kernel has closed its files and dropped its locks, so whoever looks
+ * next sees that it is over. (A file is told to be closed before its lock is dropped:
+ * fs/file_table.c, __fput().)
  */
 
 #include <sys/pidfd.h>
@@ -17,7 +18,6 @@
 struct Vigil {
         sd_event_source *source;
         int inhibit_fd;
-        int inhibit_error;
         VigilFn fn;
         void *userdata;
 };
@@ -32,28 +32,17 @@ on_end(sd_event_source *source, int fd _unused_, uint32_t events _unused_, void 
         return 0;
 }
 
-static void keep_awake(Vigil *vigil, Address gpu) {
-        char address[ADDRESS_STRING_MAX], why[96];
-
-        snprintf(why, sizeof(why), "GPU %s is stuck in the kernel, and sleep would hang",
-                        address_format(gpu, address));
-        vigil->inhibit_error = inhibit_sleep("vfiopt", why, &vigil->inhibit_fd);
-}
-
 /**
- * vigil_new() - wait for the end of a writer
+ * vigil_new() - wait for the end of a process
  * @event:      loop
- * @gpu:        what it writes to
- * @writer:     its pid
+ * @pid:        which
  * @fn:         called when it has ended
  * @userdata:   for it
  * @ret:        vigil; vigil_free() it, not in @fn
  *
- * That sleep could not be inhibited is no error; see vigil_inhibit_error().
- *
  * Return: 0 on success, VIGIL_E_GONE if it has ended, negative error code on failure.
  */
-int vigil_new(sd_event *event, Address gpu, pid_t writer, VigilFn fn, void *userdata, Vigil **ret) {
+int vigil_new(sd_event *event, pid_t pid, VigilFn fn, void *userdata, Vigil **ret) {
         _cleanup_(vigil_freep) Vigil *vigil = calloc(1, sizeof(*vigil));
         int fd, r;
 
@@ -61,7 +50,7 @@ int vigil_new(sd_event *event, Address gpu, pid_t writer, VigilFn fn, void *user
                 return -ENOMEM;
         *vigil = (Vigil){ .inhibit_fd = -1, .fn = fn, .userdata = userdata };
 
-        fd = pidfd_open(writer, 0);
+        fd = pidfd_open(pid, 0);
         if (fd < 0)
                 return errno == ESRCH ? VIGIL_E_GONE : -errno;
         r = sd_event_add_io(event, &vigil->source, fd, EPOLLIN, on_end, vigil);
@@ -71,7 +60,6 @@ int vigil_new(sd_event *event, Address gpu, pid_t writer, VigilFn fn, void *user
         }
         (void) sd_event_source_set_io_fd_own(vigil->source, true);
 
-        keep_awake(vigil, gpu);
         *ret = TAKE_PTR(vigil);
         return 0;
 }
@@ -87,7 +75,11 @@ Vigil *vigil_free(Vigil *vigil) {
         return NULL;
 }
 
-/* Why the machine may sleep all the same: a negative errno; or 0, as it does not. */
-int vigil_inhibit_error(const Vigil *vigil) {
-        return vigil->inhibit_error;
+/* Keep the machine from going to sleep meanwhile. Return: 0, or a negative error code. */
+int vigil_inhibit_sleep(Vigil *vigil, Address gpu) {
+        char address[ADDRESS_STRING_MAX], why[96];
+
+        snprintf(why, sizeof(why), "GPU %s is stuck in the kernel, and sleep would hang",
+                        address_format(gpu, address));
+        return inhibit_sleep("vfiopt", why, &vigil->inhibit_fd);
 }

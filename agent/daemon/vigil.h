@@ -4,8 +4,8 @@
 /*
  * Vigils
  *
- * Beside a write that hangs in the kernel: until its writer ends, the machine does not
- * sleep, which would hang as well.
+ * Beside a process that is at a GPU, until it ends. Where it hangs in the kernel, the
+ * machine is kept from going to sleep, which would hang as well.
  */
 
 #include <sys/types.h>
@@ -15,7 +15,7 @@
 typedef struct Vigil Vigil;
 struct sd_event;
 
-/* Called from the loop, once, when the writer has ended. */
+/* Called from the loop, once, when the process has ended. */
 typedef void (*VigilFn)(void *userdata);
 
 enum {
@@ -24,12 +24,8 @@ enum {
         VIGIL_E_GONE, /* there is no such process any more */
 };
 
-int vigil_new(struct sd_event *event,
-                Address gpu,
-                pid_t writer,
-                VigilFn fn,
-                void *userdata,
-                Vigil **ret) _warn_unused_result_;
+int vigil_new(struct sd_event *event, pid_t pid, VigilFn fn, void *userdata, Vigil **ret)
+                _warn_unused_result_;
 Vigil *vigil_free(Vigil *vigil);
 DEFINE_CLEANUP(Vigil, vigil_free);
-int vigil_inhibit_error(const Vigil *vigil);
+int vigil_inhibit_sleep(Vigil *vigil, Address gpu) _warn_unused_result_;

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "daemon/tell.h"
 #include "daemon/ward.h"
 
 Ward *wards_find(Ward *wards, Address address) {
@@ -44,8 +45,57 @@ int wards_get(Ward **wards, Address address, Ward **ret) {
 }
 
 static void ward_free(Ward *ward) {
-        vigil_free(ward->vigil);
+        vigil_free(ward->stuck);
+        vigil_free(ward->owner);
         free(ward);
+}
+
+static int keep_beside_stuck(
+                Ward *ward, struct sd_event *event, pid_t pid, VigilFn fn, void *userdata) {
+        int r;
+
+        if (pid == 0)
+                ward->stuck = vigil_free(ward->stuck);
+        if (pid == 0 || ward->stuck)
+                return 0;
+
+        r = vigil_new(event, pid, fn, userdata, &ward->stuck);
+        if (r == VIGIL_E_GONE)
+                fn(userdata);
+        if (r)
+                return r < 0 ? r : 0;
+        r = vigil_inhibit_sleep(ward->stuck, ward->address);
+        if (r < 0)
+                log_error("cannot inhibit sleep, which would hang: %s", strerror(-r));
+        return 0;
+}
+
+/**
+ * ward_keep_vigil() - hear of the end of whoever is at a GPU
+ * @ward:       of the GPU
+ * @event:      loop
+ * @view:       who it is
+ * @fn:         called when one has ended
+ * @userdata:   for it
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int ward_keep_vigil(
+                Ward *ward, struct sd_event *event, const View *view, VigilFn fn, void *userdata) {
+        int r;
+
+        r = keep_beside_stuck(ward, event, view->stuck, fn, userdata);
+        if (r < 0)
+                return r;
+
+        /* Once for each: of one that has ended, and whose parent does not look, it would be
+         * told without end. Where a child has its lock, the end of that closes a file. */
+        if (ward->owner && ward->owner_pid == view->owner)
+                return 0;
+        ward->owner = vigil_free(ward->owner);
+        ward->owner_pid = view->owner;
+        r = view->owner > 0 ? vigil_new(event, view->owner, fn, userdata, &ward->owner) : 0;
+        return r < 0 ? r : 0;
 }
 
 /* Forget those that were not seen. */

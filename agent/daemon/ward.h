@@ -8,6 +8,7 @@
  */
 
 #include "daemon/reconcile.h"
+#include "daemon/view.h"
 #include "daemon/vigil.h"
 
 /* "vfiopt@auto:ffffffff:ff:1f.7.service" and a zero */
@@ -19,13 +20,18 @@ typedef struct Ward {
         char unit[WARD_UNIT_MAX]; /* that moves it where it belongs */
         Memory memory;
         uint32_t job_id; /* 0: the manager has not answered yet */
-        Vigil *vigil;    /* a write to it is stuck; or NULL */
-        bool stranger;   /* it is one, and that was told */
-        bool seen;       /* by the look that goes on */
+        Vigil *stuck;    /* beside a write to it that is stuck; or NULL */
+        Vigil *owner;    /* beside who switches it; or NULL */
+        pid_t owner_pid;
+        bool stranger; /* it is one, and that was told */
+        bool seen;     /* by the look that goes on */
 } Ward;
 
 Ward *wards_find(Ward *wards, Address address);
 Ward *wards_find_unit(Ward *wards, const char *unit);
 int wards_get(Ward **wards, Address address, Ward **ret) _warn_unused_result_;
+int ward_keep_vigil(
+                Ward *ward, struct sd_event *event, const View *view, VigilFn fn, void *userdata)
+                _warn_unused_result_;
 void wards_sweep(Ward **wards);
 void wards_free(Ward *wards);
