@@ -151,6 +151,26 @@ def udev_never_ends(vm):
     on(vm, GPU, VFIO)
 
 
+@scenario(gpus=[GPU], timeout=300, rounds=(2, 20))
+def direct_switch_is_killed(vm):
+    """A switch without a job is killed: the agent finishes or undoes it unasked."""
+    vm.sh("systemctl start vfiopt@host")
+    cursor, killed = vm.journal_cursor(), 0
+    for n in range(1, vm.rounds + 1):
+        for call in ("renameat", "unlinkat", "sendto"):
+            for mode in ("passthrough", "host"):
+                vm.sh(f"systemctl start vfiopt@{'host' if mode == 'passthrough' else 'passthrough'}")
+                rest(vm)
+                r = vm.sh(f"exec strace -qq -o /dev/null -e trace={call} -e inject={call}:signal=KILL:"
+                          f"when={n * 2} vfioptctl switch --direct {mode}", ok=None)
+                killed += r.code != 0
+                settled(vm, GPU)
+    vm.sh("systemctl start vfiopt@passthrough; systemctl start vfiopt@host")
+    vm.equal(unfinished(vm), [], "files in /run/vfiopt")
+    vm.check(killed, "none was killed")
+    vm.log(f"{killed} killed, {jobs(vm, cursor)} jobs of the agent")
+
+
 def footprint(vm):
     """Memory of the agent, in KiB."""
     out = vm.sh("cat /proc/$(systemctl show -P MainPID vfioptd)/smaps_rollup", quiet=True).out
