@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The agent, when much happens at once and whoever has a part in it is killed."""
 
-import random
-
 from testvm import Gpu, scenario
 from testvm.agent import DRIVERS, jobs, on, remember, rest, state_mode, until
 from testvm.product import VFIO, on_vfio, unfinished
@@ -60,9 +58,7 @@ def agent_is_killed(vm):
 @scenario(gpus=[GPU], timeout=400, rounds=(20, 200))
 def agent_and_jobs_are_killed(vm):
     """Plugs, unplugs and switches, and agent or job is killed at any moment: the wish holds."""
-    seed = random.randrange(1 << 32)
-    vm.log(f"seed {seed}")
-    dice = random.Random(seed)
+    dice = vm.dice()
     start = vm.journal_cursor()
     plugged, hits = True, 0
     for n in range(vm.rounds):
@@ -94,7 +90,7 @@ def agent_and_jobs_are_killed(vm):
     settled(vm, GPU)
     vm.equal(unfinished(vm), [], "files in /run/vfiopt")
     asked = jobs(vm, start)
-    vm.log(f"{vm.rounds} actions, {hits} killed, {asked} jobs of the agent")
+    vm.report(f"{vm.rounds} actions, {hits} killed, {asked} jobs of the agent")
     vm.check(asked <= 2 * vm.rounds, f"{asked} jobs for {vm.rounds} actions")
 
 
@@ -111,9 +107,7 @@ UPHEAVALS = (
 @scenario(gpus=[GPU, SECOND], timeout=400, rounds=(1, 10))
 def udev_and_manager_start_again(vm):
     """udev and the manager start anew during plugs and switches: no wish is lost."""
-    seed = random.randrange(1 << 32)
-    vm.log(f"seed {seed}")
-    dice = random.Random(seed)
+    dice = vm.dice()
     vm.sh("systemctl start vfiopt@passthrough")
     for _ in range(vm.rounds):
         for upheaval in UPHEAVALS:
@@ -151,7 +145,7 @@ def udev_never_ends(vm):
     on(vm, GPU, VFIO)
 
 
-@scenario(gpus=[GPU], timeout=300, rounds=(2, 20))
+@scenario(gpus=[GPU], timeout=300, rounds=(1, 20))
 def direct_switch_is_killed(vm):
     """A switch without a job is killed: the agent finishes or undoes it unasked."""
     vm.sh("systemctl start vfiopt@host")
@@ -168,7 +162,7 @@ def direct_switch_is_killed(vm):
     vm.sh("systemctl start vfiopt@passthrough; systemctl start vfiopt@host")
     vm.equal(unfinished(vm), [], "files in /run/vfiopt")
     vm.check(killed, "none was killed")
-    vm.log(f"{killed} killed, {jobs(vm, cursor)} jobs of the agent")
+    vm.report(f"{killed} killed, {jobs(vm, cursor)} jobs of the agent")
 
 
 def footprint(vm):
@@ -178,7 +172,7 @@ def footprint(vm):
             if k in ("Rss", "Pss", "Private_Dirty")}
 
 
-@scenario(gpus=[GPU, SECOND], timeout=400, rounds=(30, 150))
+@scenario(gpus=[GPU, SECOND], timeout=240, rounds=(15, 150))
 def agent_does_not_storm(vm):
     """Added and removed again and again: the wish holds, jobs are bounded, and memory is steady."""
     # With the last GPU the agent would go; the second one keeps it.
@@ -193,7 +187,7 @@ def agent_does_not_storm(vm):
     on(vm, GPU, VFIO)
     events = int(vm.read("/sys/kernel/uevent_seqnum")) - seen
     n, after = jobs(vm, cursor), footprint(vm)
-    vm.log(f"{vm.rounds} rounds, {events} events, {n} jobs; in KiB {before} before, {after} after")
+    vm.report(f"{vm.rounds} rounds, {events} events, {n} jobs; in KiB {before} before, {after} after")
     vm.check(events >= 8 * vm.rounds, f"only {events} events")
     vm.check(n <= vm.rounds, f"{n} jobs in {vm.rounds} rounds")
     vm.equal(vm.sh("systemctl show -P MainPID vfioptd").out, pid, "the agent")

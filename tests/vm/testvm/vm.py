@@ -8,12 +8,14 @@ measured.
 
 import json
 import os
+import random
 import re
 import shlex
 import shutil
 import signal
 import tempfile
 import time
+import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -288,6 +290,14 @@ class Vm:
     def rounds(self):
         """How often to do what is to be done often; see scenario()."""
         return self._case.rounds
+
+    def dice(self):
+        """A random.Random: the same numbers in each usual run, others with each --long one."""
+        case = self._case
+        is_long = 1 < case.rounds == case.long_rounds
+        seed = random.randrange(1 << 32) if is_long else zlib.crc32(case.name.encode())
+        self.log(f"--- seed {seed}")
+        return random.Random(seed)
 
     @property
     def console(self):
