@@ -96,7 +96,7 @@ static int run_all(Cli *cli, const Selection *selection, Audience *audience) {
 
         r = modules_new(&modules);
         context.modules = modules;
-        for (Mode to = MODE_HOST; to <= MODE_PASSTHROUGH && r >= 0; ++to)
+        for (Mode to = MODE_HOST; to <= MODE_PASSTHROUGH && r >= 0 && !context.asked_to_end; ++to)
                 r = run_to(&context, cli, selection, to, &exit_code);
         error_gather(&r, audience->error);
         return r < 0 ? r : exit_code;

@@ -236,6 +236,9 @@ int follow_start(Follow *follow, uint32_t job_id, const char *invocation) {
         int fd, r;
 
         follow->job_id = job_id;
+        /* A run that is under way may have said long ago what it waits for. */
+        if (invocation)
+                follow->start_usec = 0;
         r = invocation ? read_run(follow, invocation) : read_manager(follow);
         if (r < 0)
                 return r;

@@ -188,14 +188,16 @@ static void hold_signals(sigset_t *old) {
         (void) sigprocmask(SIG_BLOCK, &set, old);
 }
 
-/* Who asked us to end meanwhile gets what he wanted: we are about to. */
-static void release_signals(const sigset_t *old) {
+/* Who asked us to end meanwhile is told of it: what has begun is over, and nothing more shall. */
+static bool release_signals(const sigset_t *old) {
         const struct timespec now = {};
         sigset_t pending = ending_signals();
+        bool asked = false;
 
         while (sigtimedwait(&pending, NULL, &now) > 0)
-                ;
+                asked = true;
         (void) sigprocmask(SIG_SETMASK, old, NULL);
+        return asked;
 }
 
 /* Wait for our turn. */
@@ -256,7 +258,8 @@ static int run_items(Item *items, const SwitchRequest *request, SwitchResult *re
  * @request:    which, and where to
  * @ret:        the worst result of all
  *
- * The observer is told of every result, refusal and failure.
+ * The observer is told of every result, refusal and failure. A request to end that came
+ * meanwhile is in @context, for who has more to do.
  *
  * Return: 0 on success, whatever the result is; negative error code on failure.
  */
@@ -274,7 +277,8 @@ int switch_run(SwitchContext *context, const SwitchRequest *request, SwitchResul
         if (r == 0) {
                 hold_signals(&old);
                 r = run_items(items, request, &result);
-                release_signals(&old);
+                if (release_signals(&old))
+                        context->asked_to_end = true;
         }
 
         items_free(items, request->n_gpus);

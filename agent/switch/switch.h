@@ -46,6 +46,7 @@ typedef struct SwitchContext {
         Modules *modules;
         EventFn observer;
         void *observer_userdata;
+        bool asked_to_end; /* by a signal during a switch, which was seen through */
 } SwitchContext;
 
 int switch_run(SwitchContext *context, const SwitchRequest *request, SwitchResult *ret)

@@ -59,6 +59,8 @@ def job_that_waits_for_the_gpu(vm):
     holder = hold_lock(vm)
     first = vm.spawn("exec vfioptctl switch passthrough 01:00 2>&1")
     first.wait_for("waiting for another switch of this GPU")
+    # Also who comes so late that it is no news any more.
+    vm.sh("until journalctl -q -o cat VFIOPT_PHASE=wait --until=-6s | grep -q .; do sleep 0.5; done")
     second = vm.spawn("exec vfioptctl switch passthrough 01:00 2>&1")
     second.wait_for("waiting for another switch of this GPU")
 
