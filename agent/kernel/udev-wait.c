@@ -3,8 +3,9 @@
 /*
  * Waiting for udev
  *
- * The monitor is opened before the first look, so whatever comes after that look wakes
- * it. Each event of the subsystem is a reason to look again, and nothing else.
+ * Monitor and queue are opened before the first look, so whatever comes after that look
+ * wakes it. As long as udev is not through with all that there is, what it knows of a
+ * device may be about the last one of that name.
  */
 
 #include <libudev.h>
@@ -17,6 +18,7 @@
 typedef struct Wait {
         struct udev *udev;
         UdevMonitor *monitor;
+        UdevQueue *queue;
         const char *subsystem;
         UdevFindFn find;
         void *userdata;
@@ -24,6 +26,7 @@ typedef struct Wait {
 
 static void wait_deinit(Wait *wait) {
         udev_monitor_close(wait->monitor);
+        udev_queue_close(wait->queue);
         udev_unref(wait->udev);
 }
 
@@ -42,7 +45,7 @@ static int wait_look(const Wait *wait) {
         int r;
 
         r = wait->find(wait->userdata, &name);
-        if (r < 0 || !name)
+        if (r < 0 || !name || !udev_queue_is_idle(wait->queue))
                 return r;
 
         device = udev_device_new_from_subsystem_sysname(wait->udev, wait->subsystem, name);
@@ -56,8 +59,14 @@ static void no_matter(
 }
 
 static int wait_loop(const Wait *wait, uint64_t deadline_usec) {
-        struct pollfd poll_fd = { .fd = udev_monitor_fd(wait->monitor), .events = POLLIN };
+        struct pollfd fds[] = {
+                { .fd = udev_monitor_fd(wait->monitor), .events = POLLIN },
+                { .fd = udev_queue_fd(wait->queue), .events = POLLIN },
+        };
         int r;
+
+        if (fds[1].fd < 0)
+                return fds[1].fd;
 
         for (;;) {
                 uint64_t now = monotonic_usec();
@@ -69,9 +78,10 @@ static int wait_loop(const Wait *wait, uint64_t deadline_usec) {
                         return UDEV_WAIT_E_LATE;
 
                 /* Rounded up: never woken just before the deadline. */
-                if (poll(&poll_fd, 1, (int) ((deadline_usec - now + 999) / 1000)) < 0 &&
+                if (poll(fds, ARRAY_SIZE(fds), (int) ((deadline_usec - now + 999) / 1000)) < 0 &&
                                 errno != EINTR)
                         return -errno;
+                udev_queue_clear(wait->queue);
                 r = udev_monitor_read(wait->monitor, no_matter, NULL);
                 if (r < 0)
                         return r;
@@ -81,7 +91,7 @@ static int wait_loop(const Wait *wait, uint64_t deadline_usec) {
 /**
  * udev_wait() - wait until udev has dealt with a device
  * @subsystem:  of the device
- * @find:       looks for it; called at the beginning, and at each event of the subsystem
+ * @find:       looks for it; called at the beginning, and at each event
  * @userdata:   for it
  * @limit_usec: how long to wait, in microseconds
  *
@@ -96,8 +106,9 @@ int udev_wait(const char *subsystem, UdevFindFn find, void *userdata, uint64_t l
         if (!wait.udev)
                 return -errno;
 
-        r = udev_is_running(wait.udev) ? udev_monitor_open(subsystem, NULL, &wait.monitor)
-                                       : UDEV_WAIT_E_NONE;
+        r = udev_is_running(wait.udev) ? udev_queue_open(&wait.queue) : UDEV_WAIT_E_NONE;
+        if (r == 0)
+                r = udev_monitor_open(subsystem, NULL, &wait.monitor);
         if (r == 0)
                 r = wait_loop(&wait, deadline_usec);
         wait_deinit(&wait);
