@@ -162,7 +162,8 @@ static bool job_cancel(Job *job) {
                 job->read = true;
                 return true;
         }
-        report_line("%s goes on; to see how it ends: journalctl -f -u '%s'", job->unit, job->unit);
+        report_line("%s %s; to see how it ends: journalctl -f -u '%s'", job->unit,
+                        job->cancelling ? "was asked to end" : "goes on", job->unit);
         return false;
 }
 
