@@ -4,14 +4,11 @@
  * Pins
  *
  * A file per function, named after its address and its identity, as udev's rule puts
- * that together from the attributes: so another card at the address has no pin. But cards
- * of one family may have the same audio function; so a sibling's pin says which GPU it is
- * for, as the modalias has it. The format is that of IMPORT{file} (udev(7)).
- * rules.d/70-vfiopt.rules is its reader.
+ * that together from the attributes: so another card at the address has no pin. The
+ * format is that of IMPORT{file} (udev(7)). rules.d/70-vfiopt.rules is its reader.
  */
 
 #include <fcntl.h>
-#include <string.h>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -35,32 +32,22 @@ static const char *pin_name(const Device *function, char buffer[static PIN_NAME_
 /**
  * pin_set() - have a function reserved as soon as it appears
  * @run_fd:     our directory in /run
- * @gpu:        whose
- * @i:          which of its functions
+ * @function:   which
  * @driver:     a vfio driver
  *
  * Return: 0 on success, negative error code on failure.
  */
-int pin_set(int run_fd, const Gpu *gpu, size_t i, const char *driver) {
-        _cleanup_(freep) char *data = NULL, *condition = NULL;
-        const Device *function = &gpu->functions[i];
+int pin_set(int run_fd, const Device *function, const char *driver) {
+        _cleanup_(freep) char *data = NULL;
         _cleanup_(closep) int dir_fd = -1;
         char name[PIN_NAME_MAX];
-        char address[ADDRESS_STRING_MAX];
         const char *rest;
         int r;
 
         /* In place of the function's own modules, the driver's (kernel.md 2.14). */
         if (!text_starts_with(function->modalias, "pci:", &rest))
                 return -EBADMSG;
-        condition = i == 0 ? strdup("")
-                           : text_format("VFIOPT_GPU=%s\nVFIOPT_GPU_MODALIAS=%s\n",
-                                             address_format(gpu->address, address),
-                                             gpu->functions[0].modalias);
-        if (!condition)
-                return -ENOMEM;
-        data = text_format("VFIOPT_DRIVER=%s\nVFIOPT_MODALIAS=vfio_pci:%s\n%s", driver, rest,
-                        condition);
+        data = text_format("VFIOPT_DRIVER=%s\nVFIOPT_MODALIAS=vfio_pci:%s\n", driver, rest);
         if (!data)
                 return -ENOMEM;
 

@@ -10,5 +10,5 @@
 
 #include "model/gpu.h"
 
-int pin_set(int run_fd, const Gpu *gpu, size_t i, const char *driver) _warn_unused_result_;
+int pin_set(int run_fd, const Device *function, const char *driver) _warn_unused_result_;
 int pin_clear(int run_fd, const Device *function) _warn_unused_result_;

@@ -47,7 +47,7 @@ static void pin(const Transaction *transaction, const Gpu *gpu, const char *vfio
 
         for (size_t i = 0; i < gpu->n_functions; ++i)
                 error_gather(&r,
-                                pin_set(run_fd, gpu, i,
+                                pin_set(run_fd, &gpu->functions[i],
                                                 i == 0 && vfio_driver ? vfio_driver : "vfio-pci"));
         if (r < 0)
                 notify(move, EVENT_WARNING, "pin", strerror(-r));

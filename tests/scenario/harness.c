@@ -303,7 +303,7 @@ static void build_born(FakeTree *tree) {
         fake_gpu_add(tree, GPU_A, .group = 12, .driver = "vfio-pci");
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
         for (size_t i = 0; i < gpu.n_functions; ++i)
-                assert_int_equal(pin_set(tree->roots.run_fd, &gpu, i, "vfio-pci"), 0);
+                assert_int_equal(pin_set(tree->roots.run_fd, &gpu.functions[i], "vfio-pci"), 0);
         gpu_deinit(&gpu);
 }
 

@@ -186,7 +186,7 @@ static void a_pin_is_for_one_card_at_one_address(void **state) {
         fake_gpu_add(tree, GPU, .group = 12);
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
         assert_int_equal(pin_clear(tree->roots.run_fd, &gpu.functions[0]), 0);
-        assert_int_equal(pin_set(tree->roots.run_fd, &gpu, 0, "vfio-pci"), 0);
+        assert_int_equal(pin_set(tree->roots.run_fd, &gpu.functions[0], "vfio-pci"), 0);
         assert_true(fake_read(tree->root, name, line, sizeof(line)));
         assert_string_equal(line, "VFIOPT_DRIVER=vfio-pci");
 
@@ -210,32 +210,6 @@ static void modules_are_left_out_or_not(void **state) {
         assert_int_equal(leave_out_set(run_fd, true), LEAVE_OUT_E_SAME);
         assert_int_equal(leave_out_set(run_fd, false), 0);
         assert_false(fake_exists(tree->root, name));
-}
-
-/* Two cards of one family may differ in nothing but their function 0. */
-static void a_pin_of_a_sibling_is_for_one_gpu(void **state) {
-        FakeTree *tree = *state;
-        char path[FAKE_PATH_MAX], *data;
-        size_t n;
-        Gpu gpu;
-
-        fake_gpu_add(tree, GPU, .functions = 2, .group = 12);
-        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
-        for (size_t i = 0; i < 2; ++i) {
-                const Identity *of = &gpu.functions[i].identity;
-
-                assert_int_equal(pin_set(tree->roots.run_fd, &gpu, i, "vfio-pci"), 0);
-                fake_path(path, "pins/0000:01:00.%zu-0x%04x-0x%04x-0x%04x-0x%04x", i, of->vendor,
-                                of->device, of->subsystem_vendor, of->subsystem_device);
-                assert_int_equal(file_read(tree->roots.run_fd, path, 4096, &data, &n), 0);
-                if (i > 0)
-                        assert_non_null(strstr(data,
-                                        "\nVFIOPT_GPU=" GPU "\nVFIOPT_GPU_MODALIAS=pci:v000010DE"));
-                else
-                        assert_null(strstr(data, "VFIOPT_GPU"));
-                free(data);
-        }
-        gpu_deinit(&gpu);
 }
 
 static void a_function_on_vfio_has_no_origin_there(void **state) {
@@ -398,7 +372,6 @@ int main(void) {
                 tree_test(who_had_no_driver_at_boot_is_forgotten),
                 tree_test(a_pin_is_for_one_card_at_one_address),
                 tree_test(modules_are_left_out_or_not),
-                tree_test(a_pin_of_a_sibling_is_for_one_gpu),
                 tree_test(a_state_comes_back_sorted_out_by_address),
                 tree_test(a_state_that_is_not_understood_is_left_alone),
                 tree_test(a_state_file_is_replaced_whole),
