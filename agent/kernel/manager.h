@@ -4,7 +4,7 @@
 /*
  * The Manager
  *
- * What this project asks of PID 1. The one place that knows sd-bus.
+ * What the programs ask of PID 1 in their loops.
  */
 
 #include "base/macro.h"
