@@ -10,6 +10,11 @@ GPU = Gpu("rp1")
 MANY = 200
 
 
+def without_agent(vm):
+    """Nobody sees to what was cut off but the next call: what the agent does is in storms.py."""
+    vm.sh("systemctl mask --quiet --runtime --now vfioptd")
+
+
 def killed_at(vm, call, n, mode):
     """Run a switch that is killed at its n-th call of a kind. False: it made fewer."""
     # Only the switching process is traced: its children live on, as they do after a real kill.
@@ -32,6 +37,7 @@ def good_again(vm, mode, before):
 
 def kill_everywhere(vm, call, mode, then, stride=1):
     """Kill a switch to `mode` at each of its calls, or every so many, then ask for `then`."""
+    without_agent(vm)
     before = state(vm, GPU)
     opposite = {"passthrough": "host", "host": "passthrough"}[mode]
     for n in range(1, MANY, stride):
@@ -72,6 +78,7 @@ def killed_during_each_step(vm):
 @scenario(gpus=[GPU], timeout=900)
 def killed_at_each_rename(vm):
     """To passthrough, killed at each rename of a file of ours, and at each removal."""
+    without_agent(vm)
     before = state(vm, GPU)
     for call in ("renameat", "unlinkat"):
         for n in range(1, MANY):
