@@ -161,6 +161,14 @@ def each_to_its_place(vm):
     on(vm, SECOND, VFIO)
     on_vfio(vm, SECOND)
 
+    # It is there to stay: all of it is the host's.
+    vm.unplug(SECOND)
+    vm.plug(OTHER)
+    rest(vm)
+    vm.sh(f"vfioptctl forget {OTHER.address} && vfioptctl switch host {OTHER.address}")
+    vm.equal(vm.drivers(OTHER)[:3], ["nvidia", "snd_hda_intel", "xhci_hcd"], "drivers of the other card")
+    vm.equal(vm.overrides(OTHER), [None] * 4, "its overrides")
+
 
 @scenario(gpus=[SECOND], timeout=240)
 def busy_when_plugged(vm):
