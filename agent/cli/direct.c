@@ -111,10 +111,14 @@ static int look_if_it_would_refuse(Sysfs *sysfs, bool *ret) {
         bool all;
         int r;
 
+        *ret = false;
+        if (sysfs_exists(sysfs, "module/nvidia"))
+                return 0;
+
         r = inventory_init(&inventory, sysfs);
         if (r < 0)
                 return r;
-        all = inventory.n_gpus > 0 && !sysfs_exists(sysfs, "module/nvidia");
+        all = inventory.n_gpus > 0;
         for (size_t i = 0; i < inventory.n_gpus; ++i)
                 all = all && driver_is_vfio(sysfs, inventory.gpus[i].functions[0].driver);
         inventory_deinit(&inventory);
