@@ -136,6 +136,11 @@ UdevQueue *udev_queue_close(UdevQueue *queue) {
         return NULL;
 }
 
+/* Is there a udev? */
+bool udev_queue_is_served(const UdevQueue *queue) {
+        return udev_queue_get_udev_is_active(queue->queue);
+}
+
 /* Has udev dealt with everything? Also where there is no udev. */
 bool udev_queue_is_idle(const UdevQueue *queue) {
         return udev_queue_get_queue_is_empty(queue->queue);

@@ -35,6 +35,7 @@ int udev_monitor_read(UdevMonitor *monitor, UdevMonitorFn fn, void *userdata) _w
 int udev_queue_open(UdevQueue **ret) _warn_unused_result_;
 UdevQueue *udev_queue_close(UdevQueue *queue);
 DEFINE_CLEANUP(UdevQueue, udev_queue_close);
+bool udev_queue_is_served(const UdevQueue *queue);
 bool udev_queue_is_idle(const UdevQueue *queue);
 int udev_queue_fd(UdevQueue *queue) _warn_unused_result_;
 void udev_queue_clear(UdevQueue *queue);

@@ -30,14 +30,6 @@ static void wait_deinit(Wait *wait) {
         udev_unref(wait->udev);
 }
 
-static bool udev_is_running(struct udev *udev) {
-        struct udev_queue *queue = udev_queue_new(udev);
-        bool running = queue && udev_queue_get_udev_is_active(queue);
-
-        udev_queue_unref(queue);
-        return running;
-}
-
 /* Return: 1 if the device is there, and udev knows it; 0 if not, or a negative error code. */
 static int wait_look(const Wait *wait) {
         _cleanup_(freep) char *name = NULL;
@@ -106,7 +98,9 @@ int udev_wait(const char *subsystem, UdevFindFn find, void *userdata, uint64_t l
         if (!wait.udev)
                 return -errno;
 
-        r = udev_is_running(wait.udev) ? udev_queue_open(&wait.queue) : UDEV_WAIT_E_NONE;
+        r = udev_queue_open(&wait.queue);
+        if (r == 0 && !udev_queue_is_served(wait.queue))
+                r = UDEV_WAIT_E_NONE;
         if (r == 0)
                 r = udev_monitor_open(subsystem, NULL, &wait.monitor);
         if (r == 0)
