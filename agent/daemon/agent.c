@@ -62,7 +62,7 @@ static void on_answer(
         log_error("%s was not started: %s", unit, why ?: strerror(-outcome));
         /* What is denied now will be denied then; but the manager may only have been busy. */
         if (outcome == MANAGER_E_DENIED)
-                memory_end(&ward->memory);
+                memory_end(&ward->memory, false);
         else
                 memory_untry(&ward->memory);
 }
@@ -77,7 +77,7 @@ static void on_over(void *userdata, uint32_t job_id, const char *unit, const cha
                 return;
         ward = wards_find_unit(agent->wards, unit);
         if (ward && ward->job_id == job_id) {
-                memory_end(&ward->memory);
+                memory_end(&ward->memory, !strcmp(result, "done"));
                 /* What was killed has not tried all that it can. */
                 if (!strcmp(result, "failed") &&
                                 manager_exit_status(agent->manager, unit, &status) ==
@@ -261,9 +261,11 @@ static void on_device(void *userdata, const char *action, const char *name) {
         Address address;
         Ward *ward = NULL;
 
-        if (!strcmp(action, "remove") && address_parse(name, &address) == 0)
-                ward = wards_find(agent->wards, address);
-        if (ward) {
+        if (address_parse(name, &address) == 0)
+                ward = wards_find_slot(agent->wards, address);
+        if (ward && (!strcmp(action, "bind") || !strcmp(action, "unbind")))
+                memory_note_move(&ward->memory);
+        if (ward && !strcmp(action, "remove") && !address_compare(ward->address, address)) {
                 memory_forgive(&ward->memory);
                 ward->stranger = false;
         }

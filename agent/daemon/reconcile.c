@@ -5,7 +5,8 @@
  *
  * Our own jobs make events, too. So a wish that is not fulfilled is no reason to act by
  * itself: it is one only if the GPU looks other than when it was last tried. What a job
- * could not change, another one would not change either.
+ * could not change, another one would not change either. But where a job says that it has
+ * done all, and drivers have moved, it was somebody else who has undone that before we looked.
  *
  * Somebody may undo what a job has done, each time anew. That is a fight, which more jobs
  * do not win: after a few of them in a minute there are no more until a person acts. The
@@ -53,9 +54,15 @@ void memory_forgive(Memory *memory) {
         memory->n_starts = 0;
 }
 
-/* Our job is over. */
-void memory_end(Memory *memory) {
+/* Our job is over; @done: it says that the GPU is where it shall be. */
+void memory_end(Memory *memory, bool done) {
         memory->busy = false;
+        memory->done = done;
+}
+
+/* A driver of the GPU has come or gone, whoever has moved it. */
+void memory_note_move(Memory *memory) {
+        memory->moved = true;
 }
 
 /* Our job has not come about, for a reason that is none of the GPU's. */
@@ -80,6 +87,13 @@ static void note_start(Memory *memory, const Fingerprint *from, uint64_t now_use
         memory->from = *from;
         memory->tried = true;
         memory->busy = true;
+        memory->done = memory->moved = false;
+}
+
+static bool was_in_vain(const Memory *memory, const Fingerprint *now) {
+        bool undone = memory->done && memory->moved;
+
+        return memory->tried && !undone && fingerprint_equal(&memory->from, now);
 }
 
 /* Another wish, or another card, is the act of a person. */
@@ -112,7 +126,7 @@ Decision reconcile(Memory *memory, const Sight *sight, uint64_t now_usec) {
                 memory->tried = false;
                 return RECONCILE_NOTHING;
         }
-        if (memory->gave_up || (memory->tried && fingerprint_equal(&memory->from, now)))
+        if (memory->gave_up || was_in_vain(memory, now))
                 return RECONCILE_NOTHING;
         if (count_recent(memory, now_usec) >= RECONCILE_JOBS_MAX) {
                 memory->gave_up = true;

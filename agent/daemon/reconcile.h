@@ -32,8 +32,10 @@ typedef struct Sight {
 /* What is remembered of a GPU. {} is nothing. */
 typedef struct Memory {
         bool busy;  /* a job of ours is under way */
-        bool tried; /* from what follows, and it is not known to have helped */
+        bool tried; /* from what follows, and it is not seen to have helped */
         Fingerprint from;
+        bool done;  /* but the job says that it has */
+        bool moved; /* and drivers have come or gone since it was asked for */
         bool known; /* what follows was seen */
         Fingerprint last;
         uint64_t starts[RECONCILE_JOBS_MAX]; /* when, the newest last */
@@ -51,7 +53,8 @@ typedef enum Decision {
 
 Decision reconcile(Memory *memory, const Sight *sight, uint64_t now_usec);
 void memory_forgive(Memory *memory);
-void memory_end(Memory *memory);
+void memory_end(Memory *memory, bool done);
+void memory_note_move(Memory *memory);
 void memory_untry(Memory *memory);
 void fingerprint_set(Fingerprint *fingerprint, const Gpu *gpu, Wish wish, bool unfinished);
 bool fingerprint_equal(const Fingerprint *a, const Fingerprint *b);

@@ -86,8 +86,10 @@ void tell_asked(const AuditSource *source,
 void tell_gave_up(const AuditSource *source, const Gpu *gpu, const Verdict *verdict) {
         _cleanup_(freep) char *reason = NULL;
 
-        reason = text_format("%u jobs within %u s have not kept it there", RECONCILE_JOBS_MAX,
-                        (unsigned int) (RECONCILE_WINDOW_USEC / USEC_PER_SEC));
+        reason = text_format(
+                        "%u jobs within %u s have not kept it there; stop what binds it elsewhere, "
+                        "then: systemctl reload vfioptd",
+                        RECONCILE_JOBS_MAX, (unsigned int) (RECONCILE_WINDOW_USEC / USEC_PER_SEC));
         tell(source, gpu, EVENT_GAVE_UP, verdict->wish, reason);
 }
 

@@ -18,6 +18,13 @@ Ward *wards_find(Ward *wards, Address address) {
         return wards;
 }
 
+/* Of which GPU's card is this a function? */
+Ward *wards_find_slot(Ward *wards, Address address) {
+        while (wards && !address_same_slot(wards->address, address))
+                wards = wards->next;
+        return wards;
+}
+
 Ward *wards_find_unit(Ward *wards, const char *unit) {
         while (wards && strcmp(wards->unit, unit))
                 wards = wards->next;

@@ -28,6 +28,7 @@ typedef struct Ward {
 } Ward;
 
 Ward *wards_find(Ward *wards, Address address);
+Ward *wards_find_slot(Ward *wards, Address address);
 Ward *wards_find_unit(Ward *wards, const char *unit);
 int wards_get(Ward **wards, Address address, Ward **ret) _warn_unused_result_;
 int ward_keep_vigil(

@@ -16,6 +16,8 @@
 typedef enum Before {
         LOOK,
         ENDED,   /* our job is over */
+        DONE,    /* and says that it has done all */
+        UNDONE,  /* and drivers have moved */
         FAILED,  /* our job has not come about */
         FORGIVE, /* somebody acts */
 } Before;
@@ -46,8 +48,10 @@ static void run(const char *name, const Line *lines, size_t n) {
                 sight.fingerprint.unfinished = line->unfinished;
                 snprintf(sight.fingerprint.drivers, sizeof(sight.fingerprint.drivers), "%s",
                                 line->drivers);
-                if (line->before == ENDED)
-                        memory_end(&memory);
+                if (line->before == UNDONE)
+                        memory_note_move(&memory);
+                if (line->before == ENDED || line->before == DONE || line->before == UNDONE)
+                        memory_end(&memory, line->before != ENDED);
                 if (line->before == FAILED)
                         memory_untry(&memory);
                 if (line->before == FORGIVE)
@@ -142,6 +146,28 @@ static void a_fight_is_given_up_once(void **state _unused_) {
                                         .decision = RECONCILE_START });
 }
 
+static void what_was_undone_unseen_is_repeated(void **state _unused_) {
+        table({ LOOK, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START },
+                        { UNDONE, HOST, WISH_PASSTHROUGH, .second = 1,
+                                        .decision = RECONCILE_START },
+                        { UNDONE, HOST, WISH_PASSTHROUGH, .second = 2,
+                                        .decision = RECONCILE_START },
+                        { UNDONE, HOST, WISH_PASSTHROUGH, .second = 3,
+                                        .decision = RECONCILE_START },
+                        { UNDONE, HOST, WISH_PASSTHROUGH, .second = 4,
+                                        .decision = RECONCILE_START },
+                        { UNDONE, HOST, WISH_PASSTHROUGH, .second = 5,
+                                        .decision = RECONCILE_GIVE_UP },
+                        { LOOK, HOST, WISH_PASSTHROUGH, .second = 6,
+                                        .decision = RECONCILE_NOTHING });
+}
+
+/* It may have thought that there was nothing to do; it would think so again. */
+static void a_job_that_moved_nothing_is_not_repeated(void **state _unused_) {
+        table({ UNDONE, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START },
+                        { DONE, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_NOTHING });
+}
+
 static void slow_trouble_is_no_fight(void **state _unused_) {
         table(LOST(0), WON(1), LOST(15), WON(16), LOST(30), WON(31), LOST(45), WON(46), LOST(59),
                         WON(59), LOST(60), WON(61), LOST(75));
@@ -187,6 +213,8 @@ int main(void) {
                 cmocka_unit_test(somebody_else_is_waited_for),
                 cmocka_unit_test(what_was_cut_off_is_finished),
                 cmocka_unit_test(a_fight_is_given_up_once),
+                cmocka_unit_test(what_was_undone_unseen_is_repeated),
+                cmocka_unit_test(a_job_that_moved_nothing_is_not_repeated),
                 cmocka_unit_test(slow_trouble_is_no_fight),
                 cmocka_unit_test(a_fingerprint_has_all_drivers),
                 cmocka_unit_test(long_names_do_no_harm),

@@ -87,6 +87,45 @@ def agent_undoes_what_others_do(vm):
     on(vm, GPU, VFIO)
 
 
+@scenario(gpus=[GPU], timeout=300)
+def agent_gives_up_a_fight(vm):
+    """Somebody undoes each job, at once and for ever: told, and left alone until a person acts."""
+    vm.sh("systemctl start vfiopt@passthrough")
+    until(vm, "systemctl -q is-active vfioptd", "the agent runs")
+    rest(vm)
+    cursor = vm.journal_cursor()
+    usb = GPU.addresses[2]
+    device = f"/sys/bus/pci/devices/{usb}"
+    # Another program that binds drivers. It lets a job end, for in the middle of one it would
+    # be refused, and only now and then would there be a fight.
+    fight = vm.spawn(
+        f"while :; do [ {device}/driver -ef {DRIVERS}/vfio-pci ] || continue; "
+        "[ -z \"$(systemctl list-jobs --no-legend 'vfiopt@*')\" ] || continue; "
+        f"echo {usb} >{DRIVERS}/vfio-pci/unbind; echo xhci_hcd >{device}/driver_override; "
+        f"echo {usb} >/sys/bus/pci/drivers_probe; done")
+    gave_up = "journalctl -q _COMM=vfioptd VFIOPT_RESULT=gave-up"
+    until(vm, f"{gave_up} | grep -q .", "the agent gives up", 60)
+    vm.equal(jobs(vm, cursor), 5, "jobs of the agent")
+    said = [r for r in records(vm, cursor) if r["VFIOPT_RESULT"] == "gave-up"]
+    vm.equal([(r["VFIOPT_GPU"], r["VFIOPT_TO"], r["PRIORITY"]) for r in said],
+             [(GPU.address, "passthrough", "3")], "records")
+    vm.match("5 jobs within 60 s.*systemctl reload vfioptd", said[0]["MESSAGE"], "the message")
+
+    # Whatever else happens to the card is no reason to begin again.
+    vm.sh(f"udevadm trigger --settle -s pci; echo {usb} >{DRIVERS}/xhci_hcd/unbind; udevadm settle; "
+          f"echo {usb} >/sys/bus/pci/drivers_probe")
+    rest(vm)
+    vm.equal(jobs(vm, cursor), 5, "jobs of the agent")
+    vm.equal(vm.driver(usb), "xhci_hcd", "who has won")
+    vm.equal(vm.sh(f"{gave_up} -o cat").out.count("\n"), 1, "records")
+
+    fight.kill()
+    vm.sh("systemctl reload vfioptd")
+    on(vm, GPU, VFIO)
+    on_vfio(vm, GPU)
+    vm.equal(jobs(vm, cursor), 6, "jobs of the agent")
+
+
 @scenario(gpus=[], files={"/etc/vfiopt/vfiopt.conf.d/a.conf": "[vfiopt]\nDefaultMode=passthrough\n"})
 def agent_gives_unknown_cards_the_default(vm):
     """A card that nobody knows gets DefaultMode=; another one at a known address is left alone."""
