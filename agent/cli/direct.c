@@ -13,6 +13,7 @@
 #include "cli/automatic.h"
 #include "cli/report.h"
 #include "cli/switch-ways.h"
+#include "kernel/manager.h"
 #include "kernel/modules-load.h"
 #include "record/audit.h"
 #include "record/leave-out.h"
@@ -67,6 +68,8 @@ run_to(SwitchContext *context, Cli *cli, const Selection *selection, Mode to, in
                 .to = to,
                 .trigger = cli->trigger,
                 .allow_display = cli_has(cli, OPTION_ALLOW_DISPLAY),
+                /* The kernel's command line is for this boot. */
+                .transient = selection->automatic && selection->policy.kernel != KERNEL_MODE_NONE,
                 .still = selection->automatic ? automatic_still : NULL,
                 .still_userdata = cli,
         };
@@ -199,6 +202,28 @@ static void find_trigger(Cli *cli, const Selection *selection, const AuditSource
                 cli->trigger = TRIGGER_AGENT;
 }
 
+/*
+ * An enabled instance is started with the machine, as if a person had asked for it. But what
+ * is on the kernel's command line is the person's word for this boot.
+ *
+ * Return: whether to leave all as it is.
+ */
+static bool is_overruled(const Selection *selection, const AuditSource *source) {
+        int r;
+
+        if (selection->automatic || !source->unit || selection->policy.kernel == KERNEL_MODE_NONE)
+                return false;
+
+        r = manager_is_starting();
+        if (r < 0)
+                report_error("cannot ask whether the machine has come up: %s, ignoring",
+                                strerror(-r));
+        if (r == 1)
+                report_warning("vfiopt.mode= on the kernel's command line counts while the machine "
+                               "starts: nothing is moved");
+        return r == 1;
+}
+
 int switch_direct(Cli *cli, const Selection *selection, Outcomes *outcomes) {
         Audience audience = {
                 .outcomes = outcomes,
@@ -223,7 +248,7 @@ int switch_direct(Cli *cli, const Selection *selection, Outcomes *outcomes) {
         for (size_t i = 0; r >= 0 && i < selection->n_strangers; ++i)
                 r = tell_of_stranger(
                                 cli, &selection->policy.state, selection->strangers[i], &audience);
-        if (r >= 0)
+        if (r >= 0 && !is_overruled(selection, &audience.source))
                 r = run_all(cli, selection, &audience);
         if (r >= 0)
                 follow_up(cli);

@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/report.h"
 #include "record/lock.h"
+#include "record/pending.h"
 #include "record/state.h"
 
 static int parse(const char *word, Address *ret) {
@@ -46,6 +47,19 @@ static int forget_in(State *state, const Cli *cli) {
         return exit_code;
 }
 
+/* Return: 0 on success, negative error code on failure. */
+static int forget_pending(const Cli *cli) {
+        Address address;
+        int r = 0;
+
+        for (size_t i = 0; i < cli->n_args && r >= 0; ++i) {
+                r = parse(cli->args[i], &address);
+                if (r == 0)
+                        r = pending_clear(cli->roots->run_fd, address);
+        }
+        return r;
+}
+
 static int forget_locked(Cli *cli) {
         State state = STATE_NULL;
         int r;
@@ -60,6 +74,8 @@ static int forget_locked(Cli *cli) {
                 r = forget_in(&state, cli);
         if (r == 0)
                 r = state_save(&state, cli->roots->etc_fd);
+        if (r == 0)
+                r = forget_pending(cli);
         state_deinit(&state);
         return r;
 }

@@ -31,6 +31,9 @@ int policy_read(Policy *policy, const Cli *cli) {
         r = roots_open_etc(cli->roots, cli->prefix, false);
         if (r < 0)
                 report_error("cannot look into our directory in /etc: %s", strerror(-r));
+        r = roots_open_run(cli->roots, cli->prefix, false);
+        if (r < 0)
+                report_error("cannot look into our directory in /run: %s", strerror(-r));
         r = policy_load(policy, cli->roots);
         if (r < 0)
                 return r;

@@ -20,6 +20,7 @@ static const char *const sources[_POLICY_MAX] = {
         [POLICY_KERNEL_LINE] = "the kernel's command line says so",
         [POLICY_CONFIG] = "vfiopt.conf says so",
         [POLICY_STATE] = "it was there last",
+        [POLICY_PENDING] = "it was moved there since the machine came up",
         [POLICY_DEFAULT] = "it is the default of vfiopt.conf",
         [POLICY_STRANGER] = "",
 };

@@ -13,6 +13,25 @@
 #include "kernel/manager-bus.h"
 
 /**
+ * manager_is_starting() - has the machine not come up yet?
+ *
+ * Return: 1 if it still starts, 0 if it has come up once, negative error code on failure.
+ */
+int manager_is_starting(void) {
+        uint64_t finished_usec;
+        sd_bus *bus = NULL;
+        int r;
+
+        r = sd_bus_open_system(&bus);
+        if (r < 0)
+                return r;
+        r = sd_bus_get_property_trivial(bus, NAME, PATH, INTERFACE, "FinishTimestampMonotonic",
+                        NULL, 't', &finished_usec);
+        sd_bus_flush_close_unref(bus);
+        return r < 0 ? r : finished_usec == 0;
+}
+
+/**
  * manager_exit_status() - how did a service's process end?
  * @manager:    connection
  * @unit:       its name

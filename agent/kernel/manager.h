@@ -43,6 +43,8 @@ Manager *manager_free(Manager *manager);
 DEFINE_CLEANUP(Manager, manager_free);
 int manager_watch(Manager *manager, ManagerBackFn fn) _warn_unused_result_;
 
+int manager_is_starting(void) _warn_unused_result_;
+
 /* jobs */
 
 int manager_start(Manager *manager, const char *unit, uint32_t *ret_job_id, char **ret_why)

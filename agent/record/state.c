@@ -132,6 +132,14 @@ int state_save(const State *state, int etc_fd) {
         return r;
 }
 
+/* Have none, durably or not. Return: 0 on success, also if there was none; or a negative error code. */
+int state_remove(int etc_fd) {
+        int r;
+
+        r = file_remove(etc_fd, STATE_NAME);
+        return r == FILE_E_MISSING ? 0 : r;
+}
+
 /*
  * Never onto an existing file. Not every file system can promise that for a rename
  * (ZFS before 2.2); for a second name all can, and a crash between the two calls

@@ -34,6 +34,7 @@ enum {
 void state_deinit(State *state);
 int state_load(State *state, int etc_fd) _warn_unused_result_;
 int state_save(const State *state, int etc_fd) _warn_unused_result_;
+int state_remove(int etc_fd) _warn_unused_result_;
 int state_set_aside(int etc_fd, char **ret_name) _warn_unused_result_;
 const StateEntry *state_find(const State *state, Address gpu);
 int state_set(State *state, Address gpu, Identity identity, Mode mode) _warn_unused_result_;

@@ -9,7 +9,6 @@
 
 #include <string.h>
 
-#include "record/lock.h"
 #include "record/state.h"
 #include "record/stuck.h"
 #include "switch/check.h"
@@ -104,59 +103,4 @@ SwitchResult check_result(const Findings *findings) {
         if (findings_are_stuck(findings))
                 return SWITCH_STUCK;
         return findings_are_busy(findings) ? SWITCH_BUSY : SWITCH_PRECONDITION;
-}
-
-/* A new state, with just this one GPU; what was there cannot be read or understood. */
-static int start_anew(int etc_fd, char **ret_aside) {
-        int r;
-
-        r = state_set_aside(etc_fd, ret_aside);
-        return r < 0 ? r : COMMIT_E_ASIDE;
-}
-
-static int change_state(State *state, int etc_fd, const Gpu *gpu, Mode mode) {
-        Identity identity = gpu->functions[0].identity;
-        const StateEntry *entry = state_find(state, gpu->address);
-        int r;
-
-        if (entry && entry->mode == mode && identity_equal(entry->identity, identity))
-                return 0;
-
-        r = state_set(state, gpu->address, identity, mode);
-        return r < 0 ? r : state_save(state, etc_fd);
-}
-
-/**
- * commit() - remember where a GPU is, across reboots
- * @context:    of the switch
- * @gpu:        which
- * @mode:       where it was verified to be
- * @ret_aside:  with COMMIT_E_ASIDE, the new name of the old state file; free() it
- *
- * Return: 0 on success, also COMMIT_E_ASIDE; negative error code on failure.
- */
-int commit(SwitchContext *context, const Gpu *gpu, Mode mode, char **ret_aside) {
-        int etc_fd = context->roots->etc_fd, r, e;
-        State state = STATE_NULL;
-        Lock lock = LOCK_NULL;
-
-        if (etc_fd < 0)
-                return 0;
-
-        r = lock_take_state(&lock, context->roots->run_fd);
-        if (r)
-                return error_fold(r);
-
-        r = state_load(&state, etc_fd);
-        if (r == STATE_E_INVALID || (r < 0 && r != -ENOMEM))
-                r = start_anew(etc_fd, ret_aside);
-        else
-                r = r < 0 ? r : 0;
-        if (r >= 0) {
-                e = change_state(&state, etc_fd, gpu, mode);
-                r = e < 0 ? e : r;
-        }
-        state_deinit(&state);
-        lock_release(&lock);
-        return r;
 }

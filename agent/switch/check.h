@@ -15,12 +15,3 @@ int check(SwitchContext *context, const PreflightInput *input, Findings *finding
                 _warn_unused_result_;
 int check_stuck(SwitchContext *context, const Gpu *gpu, Findings *findings) _warn_unused_result_;
 SwitchResult check_result(const Findings *findings);
-
-enum {
-        _COMMIT_E_SUCCESS,
-
-        COMMIT_E_ASIDE, /* the state file could not be understood, and was set aside */
-};
-
-int commit(SwitchContext *context, const Gpu *gpu, Mode mode, char **ret_aside)
-                _warn_unused_result_;

@@ -5,7 +5,9 @@
  *
  * The kernel's command line beats every file: it is for the day when the screen stays
  * black. At boot the administrator's word (BootMode=) comes before what is remembered; from
- * then on what is remembered is where somebody has moved the GPU since, and comes first.
+ * then on what is remembered is where somebody has moved the GPU since, and comes first. But
+ * a GPU that is to be left alone at boot (BootMode=unset) is left alone until it is moved. And
+ * where a person has moved it after all, that is what counts until the next boot.
  *
  * What cannot be understood never moves anything: without a readable state file nothing is
  * remembered, and a command line that is not understood means that nothing is touched.
@@ -14,12 +16,13 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "record/pending.h"
 #include "switch/policy.h"
 
 /**
  * policy_load() - gather what is said
  * @policy:     to initialise; policy_deinit() it
- * @roots:      etc_fd may be missing
+ * @roots:      our own directories may be missing
  *
  * What is wrong in a file is no error, and left for the caller to tell.
  *
@@ -38,6 +41,8 @@ int policy_load(Policy *policy, const Roots *roots) {
                         loaded.state_problem = r;
                 r = r == -ENOMEM ? r : 0;
         }
+        if (r >= 0)
+                r = pending_load(&loaded.pending, roots->run_fd);
         if (r < 0) {
                 policy_deinit(&loaded);
                 return r;
@@ -51,6 +56,7 @@ void policy_deinit(Policy *policy) {
         free(policy->kernel_unknown);
         config_deinit(&policy->config);
         state_deinit(&policy->state);
+        state_deinit(&policy->pending);
         *policy = (Policy) POLICY_NULL;
 }
 
@@ -130,6 +136,15 @@ static bool of_config(const Policy *policy, const Gpu *gpu, Verdict *ret) {
         return true;
 }
 
+static bool of_person(const Policy *policy, const Gpu *gpu, Verdict *ret) {
+        const StateEntry *entry = state_find(&policy->pending, gpu->address);
+
+        if (!entry || !identity_equal(entry->identity, gpu->functions[0].identity))
+                return false;
+        *ret = (Verdict){ .wish = wish_of_mode(entry->mode), .source = POLICY_PENDING };
+        return true;
+}
+
 /**
  * policy_judge() - where shall a GPU be?
  * @policy:     what is said
@@ -142,13 +157,15 @@ Verdict policy_judge(const Policy *policy, const Gpu *gpu, bool at_boot) {
         const StateEntry *entry = state_find(&policy->state, gpu->address);
         Verdict verdict;
 
+        if (!at_boot && of_person(policy, gpu, &verdict))
+                return verdict;
         if (policy->kernel == KERNEL_MODE_OFF)
                 return of_kernel(policy->kernel);
         if (entry && !identity_equal(entry->identity, gpu->functions[0].identity))
                 return (Verdict){ .source = POLICY_STRANGER };
         if (policy->kernel != KERNEL_MODE_NONE)
                 return of_kernel(policy->kernel);
-        if (at_boot && of_config(policy, gpu, &verdict))
+        if (of_config(policy, gpu, &verdict) && (at_boot || verdict.wish == WISH_UNSET))
                 return verdict;
         if (entry)
                 return (Verdict){ .wish = wish_of_mode(entry->mode), .source = POLICY_STATE };

@@ -18,6 +18,7 @@ typedef struct Policy {
         char *kernel_unknown; /* what was said there, if it was not understood; or NULL */
         Config config;
         State state;
+        State pending; /* what somebody has done since the machine came up, and is not in there */
         int state_problem; /* 0, STATE_E_INVALID, or the negative errno of reading it */
 } Policy;
 
@@ -30,6 +31,7 @@ typedef enum PolicySource {
         POLICY_KERNEL_LINE,
         POLICY_CONFIG,
         POLICY_STATE,
+        POLICY_PENDING,
         POLICY_DEFAULT,
         POLICY_STRANGER, /* another card is at a remembered address: nothing applies to it */
         _POLICY_MAX,

@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "kernel/child.h"
 #include "switch/check.h"
+#include "switch/commit.h"
 #include "switch/recover.h"
 
 /* One GPU of a request. */
@@ -27,6 +28,7 @@ typedef struct Item {
         PreflightInput preflight;
         Findings findings;
         bool skip; /* it shall not move any more */
+        bool transient;
 } Item;
 
 static void items_free(Item *items, size_t n) {
@@ -55,6 +57,7 @@ static Item *items_new(SwitchContext *context, const SwitchRequest *request) {
                                 .start_usec = monotonic_usec(),
                         },
                         .lock = LOCK_NULL,
+                        .transient = request->transient,
                         .preflight = {
                                 .roots = context->roots,
                                 .gpu = request->gpus[i],
@@ -125,21 +128,25 @@ static SwitchResult result_of(int transaction) {
 
 static void item_commit(Item *item) {
         _cleanup_(freep) char *name = NULL, *aside = NULL, *failure = NULL;
-        int r;
+        int r, error = 0;
 
-        r = commit(item->move.context, item->move.gpu, item->move.to, &name);
+        r = commit(item->move.context, item->move.gpu, item->move.to, item->transient, &name,
+                        &error);
         if (name) {
                 aside = text_format(
                                 "the state file could not be understood, and was set aside as %s",
                                 name);
                 notify(&item->move, EVENT_WARNING, "commit", aside);
         }
-        if (r < 0) {
+        if (r < 0)
+                failure = text_format("it will not be remembered: %s", strerror(-r));
+        else if (r == COMMIT_E_PENDING)
                 failure = text_format(
-                                "it will not be remembered, the state file cannot be written: %s",
-                                strerror(-r));
+                                "it will be remembered until the next boot only, the state file "
+                                "cannot be written: %s",
+                                strerror(-error));
+        if (failure)
                 notify(&item->move, EVENT_WARNING, "commit", failure);
-        }
 }
 
 static int item_move(Item *item, SwitchResult *result) {

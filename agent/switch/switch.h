@@ -37,6 +37,7 @@ typedef struct SwitchRequest {
         size_t n_gpus;
         Trigger trigger;
         bool allow_display;
+        bool transient;      /* nothing is remembered: this is for as long as the machine is up */
         SwitchStillFn still; /* NULL: it shall */
         void *still_userdata;
 } SwitchRequest;

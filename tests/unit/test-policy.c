@@ -62,6 +62,10 @@ static const Case cases[] = {
                         .at_boot = true,
                         .wish = WISH_PASSTHROUGH,
                         .source = POLICY_STATE },
+        { .state = STATE("passthrough"),
+                        .boot = "unset",
+                        .wish = WISH_UNSET,
+                        .source = POLICY_CONFIG },
         { .boot = "passthrough", .wish = WISH_PASSTHROUGH, .source = POLICY_CONFIG },
 
         /* the kernel's command line beats all of it */

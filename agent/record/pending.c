@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Pending Wishes
+ *
+ * A person has moved a GPU, and the root file system is full, or the kernel's command line
+ * says otherwise. For the next boot that counts; but for as long as this one lasts nobody
+ * shall undo what the person has done.
+ *
+ * Read, change and replace under lock_take_state(), as the state file.
+ */
+
+#include <fcntl.h>
+
+#include "base/file.h"
+#include "record/pending.h"
+
+#define FOLDER "pending"
+
+/* Return: a descriptor, -ENOENT if there is no such directory, or a negative error code. */
+static int open_folder(int run_fd) {
+        int fd;
+
+        if (run_fd < 0)
+                return -ENOENT;
+        fd = openat(run_fd, FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        return fd < 0 ? -errno : fd;
+}
+
+/**
+ * pending_load() - read all pending wishes
+ * @pending:    to initialise; state_deinit() it
+ * @run_fd:     our directory in /run, or -1 if there is none (yet)
+ *
+ * Return: 0 on success, also if there are none; negative error code on failure.
+ */
+int pending_load(State *pending, int run_fd) {
+        _cleanup_(closep) int dir_fd = open_folder(run_fd);
+        int r;
+
+        *pending = (State) STATE_NULL;
+        if (dir_fd < 0)
+                return dir_fd == -ENOENT ? 0 : dir_fd;
+
+        r = state_load(pending, dir_fd);
+        if (r == STATE_E_INVALID)
+                return -EBADMSG;
+        return r == STATE_E_MISSING ? 0 : r;
+}
+
+/* Have a GPU stay where it was moved. Return: 0 on success, negative error code on failure. */
+int pending_set(int run_fd, Address gpu, Identity identity, Mode mode) {
+        _cleanup_(closep) int dir_fd = -1;
+        State pending;
+        int r;
+
+        r = file_make_dir(run_fd, FOLDER, 0755, &dir_fd);
+        if (r < 0)
+                return r;
+        r = pending_load(&pending, run_fd);
+        if (r < 0)
+                return r;
+
+        r = state_set(&pending, gpu, identity, mode);
+        if (r >= 0)
+                r = state_save(&pending, dir_fd);
+        state_deinit(&pending);
+        return r;
+}
+
+/* Have other words count again. Return: 0 on success, also if there was none; or a negative error code. */
+int pending_clear(int run_fd, Address gpu) {
+        _cleanup_(closep) int dir_fd = open_folder(run_fd);
+        State pending;
+        int r;
+
+        if (dir_fd < 0)
+                return dir_fd == -ENOENT ? 0 : dir_fd;
+        r = pending_load(&pending, run_fd);
+        if (r < 0)
+                return r;
+
+        if (state_forget(&pending, gpu))
+                r = pending.n_entries > 0 ? state_save(&pending, dir_fd) : state_remove(dir_fd);
+        state_deinit(&pending);
+        return r;
+}
