@@ -123,7 +123,8 @@ Decision reconcile(Memory *memory, const Sight *sight, uint64_t now_usec) {
         if (memory->busy || sight->locked)
                 return RECONCILE_WAIT;
         if (now->wish == WISH_UNSET || (sight->fulfilled && !now->unfinished)) {
-                memory->tried = false;
+                /* Nor is it given up, if somebody else has brought it there. */
+                memory->tried = memory->gave_up = false;
                 return RECONCILE_NOTHING;
         }
         if (memory->gave_up || was_in_vain(memory, now))

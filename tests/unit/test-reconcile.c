@@ -146,6 +146,16 @@ static void a_fight_is_given_up_once(void **state _unused_) {
                                         .decision = RECONCILE_START });
 }
 
+/* Whoever brings it there ends the fight, and is helped from then on. */
+static void a_fight_that_was_given_up_may_be_won(void **state _unused_) {
+        table(LOST(0), WON(1), LOST(2), WON(3), LOST(4), WON(5), LOST(6), WON(7), LOST(8), WON(9),
+                        { LOOK, HOST, WISH_PASSTHROUGH, .second = 10,
+                                        .decision = RECONCILE_GIVE_UP },
+                        { LOOK, VFIO, WISH_PASSTHROUGH, .fulfilled = true, .second = 20,
+                                        .decision = RECONCILE_NOTHING },
+                        LOST(500));
+}
+
 static void what_was_undone_unseen_is_repeated(void **state _unused_) {
         table({ LOOK, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START },
                         { UNDONE, HOST, WISH_PASSTHROUGH, .second = 1,
@@ -213,6 +223,7 @@ int main(void) {
                 cmocka_unit_test(somebody_else_is_waited_for),
                 cmocka_unit_test(what_was_cut_off_is_finished),
                 cmocka_unit_test(a_fight_is_given_up_once),
+                cmocka_unit_test(a_fight_that_was_given_up_may_be_won),
                 cmocka_unit_test(what_was_undone_unseen_is_repeated),
                 cmocka_unit_test(a_job_that_moved_nothing_is_not_repeated),
                 cmocka_unit_test(slow_trouble_is_no_fight),
