@@ -36,7 +36,8 @@ struct Agent {
         sd_event_source *look;
         AuditSource source;
         Ward *wards;
-        bool policy_told; /* what is wrong in the files, since they were last changed */
+        bool policy_told;  /* what is wrong in the files, since they were last changed */
+        int state_problem; /* that was told */
 };
 
 static void wake(void *userdata) {
@@ -215,7 +216,10 @@ static int look(Agent *agent) {
 
         if (!agent->policy_told)
                 tell_policy(&policy);
+        else if (policy.state_problem != agent->state_problem)
+                tell_state(&policy);
         agent->policy_told = true;
+        agent->state_problem = policy.state_problem;
 
         r = inventory_init(&inventory, agent->roots->sysfs);
         if (r >= 0)
@@ -253,6 +257,15 @@ void agent_reload(Agent *agent) {
 
 static void on_reconfigured(void *userdata) {
         agent_reload(userdata);
+}
+
+/* Any card may have been another one meanwhile. */
+static void on_lost(void *userdata) {
+        Agent *agent = userdata;
+
+        for (Ward *ward = agent->wards; ward; ward = ward->next)
+                memory_forgive(&ward->memory);
+        wake(agent);
 }
 
 /* A card that is plugged in is a new one, even if it has sat there before. */
@@ -294,6 +307,7 @@ int agent_new(sd_event *event, Roots *roots, const char *prefix, Agent **ret) {
         const Watcher watcher = {
                 .changed = wake,
                 .reconfigured = on_reconfigured,
+                .lost = on_lost,
                 .device = on_device,
                 .userdata = agent,
         };

@@ -113,6 +113,11 @@ static void tell_complaint(void *userdata _unused_, bool is_warning, const char 
                 log_error("%s", complaint);
 }
 
+/* What is wrong with the state file. */
+void tell_state(const Policy *policy) {
+        policy_complain_of_state(policy, tell_complaint, NULL);
+}
+
 /* What is wrong in the files. */
 void tell_policy(const Policy *policy) {
         policy_complain(policy, tell_complaint, NULL);

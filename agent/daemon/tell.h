@@ -17,6 +17,7 @@ void tell_asked(const AuditSource *source,
                 const char *unit);
 void tell_gave_up(const AuditSource *source, const Gpu *gpu, const Verdict *verdict);
 void tell_stranger(const AuditSource *source, const Gpu *gpu, const State *state);
+void tell_state(const Policy *policy);
 void tell_policy(const Policy *policy);
 
 void log_error(const char *format, ...) _printf_(1, 2);

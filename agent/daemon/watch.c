@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <systemd/sd-event.h>
 
 #include "daemon/watch.h"
@@ -44,7 +45,9 @@ struct Watch {
         sd_event_source *devices;
         sd_event_source *settled;
         sd_event_source *limit;
-        bool overdue; /* it was waited for long enough */
+        bool overdue;        /* it was waited for long enough */
+        struct stat etc_dir; /* those that are watched */
+        struct stat run_dir;
         sd_event_source *etc;
         sd_event_source *config;
         sd_event_source *lock;
@@ -60,7 +63,7 @@ static int on_devices(sd_event_source *source _unused_,
 
         r = udev_monitor_read(watch->monitor, watch->watcher.device, watch->watcher.userdata);
         if (r == UDEV_MONITOR_E_LOST)
-                watch->watcher.changed(watch->watcher.userdata);
+                watch->watcher.lost(watch->watcher.userdata);
         return r < 0 ? r : 0;
 }
 
@@ -87,6 +90,9 @@ int watch_new(sd_event *event, const Watcher *watcher, Watch **ret) {
         if (r >= 0)
                 r = sd_event_add_io(event, &watch->devices, udev_monitor_fd(watch->monitor),
                                 EPOLLIN, on_devices, watch);
+        /* Better to be started again than to be deaf. */
+        if (r >= 0)
+                r = sd_event_source_set_exit_on_failure(watch->devices, true);
         if (r < 0)
                 return r;
 
@@ -167,11 +173,24 @@ static int add(Watch *watch,
         if (*source || dir_fd < 0)
                 return 0;
 
-        fd = openat(dir_fd, folder, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        /* A link as well: what is read by way of one is to be watched, too. */
+        fd = openat(dir_fd, folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
                 return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -errno;
         r = sd_event_add_inotify_fd(watch->event, source, fd, mask, handler, watch);
         return r < 0 ? r : 0;
+}
+
+/* Whether a directory is another one than before; of none that is there, nothing is watched. */
+static bool has_changed(int dir_fd, struct stat *known) {
+        struct stat now = {};
+        bool changed;
+
+        if (dir_fd >= 0)
+                (void) fstat(dir_fd, &now);
+        changed = now.st_dev != known->st_dev || now.st_ino != known->st_ino;
+        *known = now;
+        return changed;
 }
 
 /**
@@ -185,6 +204,15 @@ static int add(Watch *watch,
  */
 int watch_update(Watch *watch, const Roots *roots) {
         int r;
+
+        if (has_changed(roots->etc_fd, &watch->etc_dir)) {
+                watch->etc = sd_event_source_disable_unref(watch->etc);
+                watch->config = sd_event_source_disable_unref(watch->config);
+        }
+        if (has_changed(roots->run_fd, &watch->run_dir)) {
+                watch->lock = sd_event_source_disable_unref(watch->lock);
+                watch->stuck = sd_event_source_disable_unref(watch->stuck);
+        }
 
         r = add(watch, &watch->etc, roots->etc_fd, ".", MASK_FILES, on_etc);
         if (r >= 0)

@@ -16,6 +16,7 @@ struct sd_event;
 typedef struct Watcher {
         void (*changed)(void *userdata);      /* something is not as before */
         void (*reconfigured)(void *userdata); /* somebody has changed the configuration */
+        void (*lost)(void *userdata);         /* something about devices was not told */
         void (*device)(void *userdata, const char *action, const char *name);
         void *userdata;
 } Watcher;

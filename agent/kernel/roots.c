@@ -56,16 +56,27 @@ int roots_init(Roots *roots, const char *prefix) {
         return r;
 }
 
+/* Whether the directory is still the one that we have open. */
+static bool is_current(int parent_fd, int fd) {
+        struct stat here, there;
+
+        return fd >= 0 && fstat(fd, &here) == 0 &&
+                        fstatat(parent_fd, "vfiopt", &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+                        here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+}
+
 static int open_own(const char *prefix, const char *parent, bool make, int *fd) {
         _cleanup_(closep) int parent_fd = -1;
         int r;
 
-        if (*fd >= 0)
-                return 0;
-
         r = open_below(prefix, parent, &parent_fd);
         if (r < 0)
                 return r;
+        if (is_current(parent_fd, *fd))
+                return 0;
+
+        closep(fd);
+        *fd = -1;
         if (make)
                 return file_make_dir(parent_fd, "vfiopt", 0755, fd);
 
@@ -80,6 +91,8 @@ static int open_own(const char *prefix, const char *parent, bool make, int *fd) 
  * @roots:      roots
  * @prefix:     as for roots_init()
  * @make:       whether to make it if it is not there
+ *
+ * If it is open already, but was removed or replaced since, it is opened anew.
  *
  * Return: 0 on success, ROOTS_E_MISSING if there is none (never with @make),
  *         negative error code on failure.

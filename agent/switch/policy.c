@@ -69,6 +69,20 @@ static void complain_of_config(const Config *config, PolicyComplaintFn fn, void 
         }
 }
 
+/* Say what is wrong with the state file. */
+void policy_complain_of_state(const Policy *policy, PolicyComplaintFn fn, void *userdata) {
+        char text[128];
+
+        if (policy->state_problem == STATE_E_INVALID) {
+                fn(userdata, false, "the state file cannot be understood: nothing is remembered");
+        } else if (policy->state_problem < 0) {
+                snprintf(text, sizeof(text),
+                                "the state file cannot be read (%s): nothing is remembered",
+                                strerror(-policy->state_problem));
+                fn(userdata, false, text);
+        }
+}
+
 /**
  * policy_complain() - say what is wrong in the files
  * @policy:     policy
@@ -87,14 +101,7 @@ void policy_complain(const Policy *policy, PolicyComplaintFn fn, void *userdata)
                 fn(userdata, false, text);
         }
         complain_of_config(&policy->config, fn, userdata);
-        if (policy->state_problem == STATE_E_INVALID) {
-                fn(userdata, false, "the state file cannot be understood: nothing is remembered");
-        } else if (policy->state_problem < 0) {
-                snprintf(text, sizeof(text),
-                                "the state file cannot be read (%s): nothing is remembered",
-                                strerror(-policy->state_problem));
-                fn(userdata, false, text);
-        }
+        policy_complain_of_state(policy, fn, userdata);
 }
 
 /* Whether a GPU is meant where none is named. */

@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <systemd/sd-event.h>
 
@@ -117,6 +118,65 @@ static void a_person_gets_another_job(void **state) {
         assert_int_equal(rest(fixture), 4);
         agent_reload(fixture->agent);
         assert_int_equal(rest(fixture), 5);
+}
+
+/* Our directory is another one of the same name; whoever looks into the old one sees nothing. */
+static void a_directory_that_was_replaced_is_watched(void **state) {
+        Fixture *fixture = *state;
+        const char *root = fixture->tree->root;
+        char from[256], to[256];
+
+        fake_standard_drivers(fixture->tree);
+        fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
+        start(fixture);
+        assert_int_equal(rest(fixture), 0);
+
+        snprintf(from, sizeof(from), "%s/etc/vfiopt", root);
+        snprintf(to, sizeof(to), "%s/etc/old", root);
+        assert_int_equal(rename(from, to), 0);
+        assert_int_equal(mkdir(from, 0755), 0);
+        assert_int_equal(rest(fixture), 0);
+        fake_write(root, "etc/vfiopt/state", STATE("passthrough"));
+        assert_int_equal(rest(fixture), 1);
+        fake_write(root, "etc/old/vfiopt.conf", "[vfiopt]\n");
+        assert_int_equal(rest(fixture), 1);
+
+        assert_int_equal(unlinkat(fixture->tree->roots.etc_fd, "state", 0), 0);
+        assert_int_equal(rmdir(from), 0);
+        assert_int_equal(rest(fixture), 1);
+        assert_int_equal(mkdir(from, 0755), 0);
+        fake_write(root, "etc/vfiopt/state", STATE("passthrough"));
+        agent_reload(fixture->agent);
+        assert_int_equal(rest(fixture), 2);
+}
+
+static void a_folder_behind_a_link_is_watched(void **state) {
+        Fixture *fixture = *state;
+        const char *root = fixture->tree->root;
+
+        fake_standard_drivers(fixture->tree);
+        fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
+        fake_write(root, "etc/real/empty.conf", "[vfiopt]\n");
+        assert_int_equal(symlinkat("../real", fixture->tree->roots.etc_fd, "vfiopt.conf.d"), 0);
+        start(fixture);
+        assert_int_equal(rest(fixture), 0);
+        fake_write(root, "etc/real/a.conf", "[vfiopt]\nDefaultMode=passthrough\n");
+        assert_int_equal(rest(fixture), 1);
+}
+
+static void what_is_left_alone_at_boot_is_left_alone_after_it(void **state) {
+        Fixture *fixture = *state;
+        const char *root = fixture->tree->root;
+
+        fake_standard_drivers(fixture->tree);
+        fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
+        fake_write(root, "etc/vfiopt/state", STATE("passthrough"));
+        fake_write(root, "etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nBootMode=unset\n");
+        start(fixture);
+        assert_int_equal(rest(fixture), 0);
+        fake_write(root, "run/vfiopt/pending/state", STATE("passthrough"));
+        agent_reload(fixture->agent);
+        assert_int_equal(rest(fixture), 1);
 }
 
 static void what_is_as_wished_is_left_alone(void **state) {
@@ -244,6 +304,9 @@ int main(void) {
                 test(without_a_wish_nothing_is_done),
                 test(a_wish_is_a_job_and_one_only),
                 test(a_person_gets_another_job),
+                test(a_directory_that_was_replaced_is_watched),
+                test(a_folder_behind_a_link_is_watched),
+                test(what_is_left_alone_at_boot_is_left_alone_after_it),
                 test(what_is_as_wished_is_left_alone),
                 test(another_card_is_left_alone),
                 test(what_is_denied_is_not_asked_again),
