@@ -20,7 +20,9 @@ static void status_read_wish(Status *status, const Policy *policy) {
 
         status->other_card = verdict.source == POLICY_STRANGER;
         status->wish = wish_to_string(verdict.wish);
-        status->pending = !wish_is_fulfilled(verdict.wish, status->gpu->mode);
+        /* Of one that is not managed nobody makes it come true. */
+        status->pending = policy_manages(policy, status->gpu) &&
+                        !wish_is_fulfilled(verdict.wish, status->gpu->mode);
 }
 
 static int status_read_job(Status *status, const Roots *roots) {

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The kernel's command line, for the day when the screen stays black."""
+
+import json
+
+from testvm import Gpu, scenario
+from testvm.agent import remember, rest
+from testvm.product import on_vfio
+
+GPU = Gpu("rp1")
+HOME = ["nvidia", "snd_hda_intel", "xhci_hcd", None]
+UNIT = "vfiopt@passthrough.service"
+
+
+def remembered(vm):
+    return [g["mode"] for g in json.loads(vm.read("/etc/vfiopt/state"))["gpus"]]
+
+
+def comes_up_at_home(vm):
+    vm.sh("systemctl is-system-running --wait", timeout=90)
+    rest(vm)
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
+    said = vm.sh(f"journalctl -b -u {UNIT} -o cat", quiet=True).out
+    vm.match(r"vfiopt\.mode=.*nothing is moved", said, "the journal of the instance")
+    vm.equal(remembered(vm), ["passthrough"], "what is remembered")
+
+
+def moves_for_a_person(vm):
+    """A person is obeyed, and the agent does not undo it: not even when it starts anew."""
+    vm.sh(f"systemctl start {UNIT}")
+    rest(vm)
+    on_vfio(vm, GPU)
+    vm.sh("systemctl restart vfioptd; udevadm trigger --settle -s pci")
+    rest(vm)
+    on_vfio(vm, GPU)
+    vm.equal(remembered(vm), ["passthrough"], "what is remembered")
+
+
+@scenario(gpus=[GPU], boot="cold", disk=True, cmdline="vfiopt.mode=host", timeout=240)
+def host_beats_an_enabled_instance(vm):
+    """vfiopt.mode=host: neither state file nor enabled instance moves the GPU at boot."""
+    remember(vm, GPU)
+    vm.sh(f"systemctl enable {UNIT}")
+    vm.reboot()
+    comes_up_at_home(vm)
+    moves_for_a_person(vm)
+    vm.sh("systemctl start vfiopt@host")
+    rest(vm)
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
+    # That is what the kernel's command line says, too.
+    vm.check(not vm.exists("/run/vfiopt/pending/state"), "nothing is pending")
+
+
+@scenario(gpus=[GPU], boot="cold", disk=True, cmdline="vfiopt.mode=off", timeout=240)
+def off_beats_an_enabled_instance(vm):
+    """vfiopt.mode=off: nothing is touched at boot, and a person may still move the GPU."""
+    remember(vm, GPU)
+    vm.sh(f"systemctl enable {UNIT}")
+    vm.reboot()
+    comes_up_at_home(vm)
+    moves_for_a_person(vm)
+    vm.reboot()
+    comes_up_at_home(vm)
