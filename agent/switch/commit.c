@@ -44,6 +44,22 @@ static int remember(int etc_fd, const Gpu *gpu, Mode mode, char **ret_aside) {
         return r;
 }
 
+/* Who is killed before all is written must not leave an earlier wish behind that is heard first. */
+static int outdate(const Roots *roots, const Gpu *gpu, Mode mode) {
+        State pending;
+        bool known;
+        int r;
+
+        r = pending_load(&pending, roots->run_fd);
+        if (r < 0)
+                return r;
+        known = state_find(&pending, gpu->address);
+        state_deinit(&pending);
+        if (!known)
+                return 0;
+        return pending_set(roots->run_fd, gpu->address, gpu->functions[0].identity, mode);
+}
+
 /* See to it that the policy wants it there, for as long as this boot lasts. */
 static int keep(const Roots *roots, const Gpu *gpu, Mode mode) {
         Policy policy = POLICY_NULL;
@@ -87,9 +103,11 @@ int commit(SwitchContext *context,
         r = lock_take_state(&lock, roots->run_fd);
         if (r)
                 return error_fold(r);
+        r = outdate(roots, gpu, mode);
         if (!transient && roots->etc_fd >= 0)
                 written = remember(roots->etc_fd, gpu, mode, ret_aside);
-        r = keep(roots, gpu, mode);
+        if (r >= 0)
+                r = keep(roots, gpu, mode);
         lock_release(&lock);
         if (r < 0 || written >= 0)
                 return r;
