@@ -29,16 +29,34 @@ void state_deinit(State *state) {
         *state = (State) STATE_NULL;
 }
 
+/* In place of what is remembered of the same address. */
+static int state_put(State *state, const StateEntry *entry) {
+        StateEntry *place = (StateEntry *) state_find(state, entry->address), *more;
+
+        if (!place) {
+                more = realloc(state->entries, (state->n_entries + 1) * sizeof(*more));
+                if (!more)
+                        return -ENOMEM;
+                state->entries = more;
+                place = &more[state->n_entries++];
+        }
+
+        *place = *entry;
+        return 0;
+}
+
 static int state_parse_entry(State *state, const Json *object) {
         StateEntry entry = {};
         const char *mode;
 
         if (store_get_card(object, &entry.address, &entry.identity) ||
                         json_get_string(object, "mode", &mode) ||
-                        mode_from_string(mode, &entry.mode) < 0 || state_find(state, entry.address))
+                        mode_from_string(mode, &entry.mode) < 0 ||
+                        card_get(object, entry.identity, &entry.card) ||
+                        state_find(state, entry.address))
                 return STATE_E_INVALID;
 
-        return state_set(state, entry.address, entry.identity, entry.mode);
+        return state_put(state, &entry);
 }
 
 static int state_parse(State *state, const char *data) {
@@ -116,6 +134,8 @@ int state_save(const State *state, int etc_fd) {
                 r = store_add_card(object, entry->address, entry->identity);
                 if (r >= 0)
                         r = json_add_string(object, "mode", mode_to_string(entry->mode));
+                if (r >= 0)
+                        r = card_add(object, &entry->card);
                 if (r >= 0)
                         r = json_push(gpus, TAKE_PTR(object));
                 if (r < 0)
@@ -198,18 +218,19 @@ const StateEntry *state_find(const State *state, Address gpu) {
 
 /* Remember where a GPU is. Return: 0 on success, negative error code on failure. */
 int state_set(State *state, Address gpu, Identity identity, Mode mode) {
-        StateEntry *entry = (StateEntry *) state_find(state, gpu), *more;
+        return state_put(
+                        state, &(StateEntry){ .address = gpu, .identity = identity, .mode = mode });
+}
 
-        if (!entry) {
-                more = realloc(state->entries, (state->n_entries + 1) * sizeof(*more));
-                if (!more)
-                        return -ENOMEM;
-                state->entries = more;
-                entry = &more[state->n_entries++];
-        }
-
-        *entry = (StateEntry){ .address = gpu, .identity = identity, .mode = mode };
-        return 0;
+/* Likewise, and what it is made of. */
+int state_set_gpu(State *state, const Gpu *gpu, Mode mode) {
+        return state_put(state,
+                        &(StateEntry){
+                                        .address = gpu->address,
+                                        .identity = gpu->functions[0].identity,
+                                        .mode = mode,
+                                        .card = card_of_gpu(gpu),
+                        });
 }
 
 /* Forget a GPU. Return: whether it was remembered. */

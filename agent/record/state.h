@@ -8,12 +8,13 @@
  * wish for the next boot, and the memory of which card sits at which address.
  */
 
-#include "model/gpu.h"
+#include "record/card.h"
 
 typedef struct StateEntry {
         Address address;
         Identity identity;
         Mode mode;
+        Card card; /* not known where an older version has written it */
 } StateEntry;
 
 typedef struct State {
@@ -38,4 +39,5 @@ int state_remove(int etc_fd) _warn_unused_result_;
 int state_set_aside(int etc_fd, char **ret_name) _warn_unused_result_;
 const StateEntry *state_find(const State *state, Address gpu);
 int state_set(State *state, Address gpu, Identity identity, Mode mode) _warn_unused_result_;
+int state_set_gpu(State *state, const Gpu *gpu, Mode mode) _warn_unused_result_;
 bool state_forget(State *state, Address gpu);
