@@ -18,16 +18,22 @@ static bool is_ours(int error) {
         return error == -ENOMEM || error == -EMFILE || error == -ENFILE || error == -EINTR;
 }
 
+/* Where nothing is new but the functions, the mode is remembered whether they are or not. */
 static int change_state(State *state, int etc_fd, const Gpu *gpu, Mode mode) {
-        Identity identity = gpu->functions[0].identity;
         const StateEntry *entry = state_find(state, gpu->address);
+        const Card card = card_of_gpu(gpu);
+        bool is_known;
         int r;
 
-        if (entry && entry->mode == mode && identity_equal(entry->identity, identity))
+        is_known = entry && entry->mode == mode &&
+                        identity_equal(entry->identity, gpu->functions[0].identity);
+        if (is_known && card_equal(&entry->card, &card))
                 return 0;
 
-        r = state_set(state, gpu->address, identity, mode);
-        return r < 0 ? r : state_save(state, etc_fd);
+        r = state_set_gpu(state, gpu, mode);
+        if (r >= 0)
+                r = state_save(state, etc_fd);
+        return is_known ? 0 : r;
 }
 
 /* One that cannot be read or understood makes way for a new one, with just this GPU. */

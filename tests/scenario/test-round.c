@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "lib/pci-model.h"
+#include "record/state.h"
 
 static void switch_to(FakeTree *tree, const Machinery *machinery, Mode to) {
         Outcome outcome = scenario_switch(tree, to, machinery->gpu);
@@ -184,6 +185,37 @@ static void a_variant_driver_wins_over_vfio_pci(void **state _unused_) {
         fake_tree_free(tree);
 }
 
+static size_t count_remembered_functions(FakeTree *tree) {
+        State now = STATE_NULL;
+        size_t n;
+
+        assert_int_equal(state_load(&now, tree->roots.etc_fd), 0);
+        assert_int_equal(now.n_entries, 1);
+        n = now.entries[0].card.n_functions;
+        state_deinit(&now);
+        return n;
+}
+
+static void what_a_card_is_made_of_is_remembered_with_its_mode(void **state _unused_) {
+        FakeTree *tree = scenario_machine(&machineries[0], MODE_PASSTHROUGH);
+        Outcome outcome;
+
+        /* An older version has written this. */
+        fake_write(tree->root, "etc/vfiopt/state",
+                        "{\"version\":1,\"gpus\":[{\"address\":\"" GPU_A "\",\"id\":\"10de:2d04\","
+                        "\"subsystem\":\"1043:5678\",\"mode\":\"host\"}]}\n");
+        assert_int_equal(count_remembered_functions(tree), 0);
+        outcome = scenario_switch(tree, MODE_HOST, GPU_A);
+        assert_true(scenario_was_told(&outcome, EVENT_NOTHING));
+        assert_int_equal(count_remembered_functions(tree), 4);
+
+        assert_int_equal(scenario_switch(tree, MODE_PASSTHROUGH, GPU_A).result, SWITCH_DONE);
+        fake_device_remove(tree, "0000:01:00.3");
+        assert_int_equal(scenario_switch(tree, MODE_PASSTHROUGH, GPU_A).result, SWITCH_DONE);
+        assert_int_equal(count_remembered_functions(tree), 3);
+        fake_tree_free(tree);
+}
+
 static void a_look_at_what_would_be_done_does_nothing(void **state _unused_) {
         FakeTree *tree = scenario_machine(&machineries[0], MODE_PASSTHROUGH);
         _cleanup_(freep) char *before = fake_snapshot(tree), *after = NULL;
@@ -206,6 +238,7 @@ int main(void) {
                 cmocka_unit_test(half_a_card_on_vfio_is_completed_or_taken_back),
                 cmocka_unit_test(no_file_is_left_open_and_no_child_behind),
                 cmocka_unit_test(a_variant_driver_wins_over_vfio_pci),
+                cmocka_unit_test(what_a_card_is_made_of_is_remembered_with_its_mode),
                 cmocka_unit_test(a_look_at_what_would_be_done_does_nothing),
         };
 
