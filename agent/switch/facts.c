@@ -3,10 +3,8 @@
 /*
  * Facts for a Plan
  *
- * The best vfio driver is found as libvirt and the kernel's own documentation
- * have it: the modalias of the function with "vfio_pci:" for "pci:" names all
- * modules that could hand it out. vfio_pci itself matches everything, so any other
- * one is a variant made for this very device, and better.
+ * What is remembered of a GPU on the host goes before what can be guessed; what is
+ * there goes before both, where nothing is under way.
  */
 
 #include <string.h>
@@ -15,6 +13,7 @@
 #include "model/override.h"
 #include "record/intent.h"
 #include "switch/facts.h"
+#include "switch/vfio-driver.h"
 
 #define LIMIT_OVERRIDES_USEC (10 * USEC_PER_SEC)
 
@@ -33,84 +32,6 @@ static int copy_to(char **destination, const char *s) {
         return *destination ? 0 : -ENOMEM;
 }
 
-static bool is_registered(Sysfs *sysfs, const char *driver) {
-        char path[DEVICE_PATH_MAX];
-
-        return sysfs_exists(sysfs, driver_path(driver, "bind", path));
-}
-
-/* The driver that a module brought, from sysfs; a variant may call it as it likes. */
-static int driver_of_module(Sysfs *sysfs, const char *module, char **ret) {
-        _cleanup_(sysfs_list_freep) char **names = NULL;
-        _cleanup_(freep) char *path = NULL;
-        const char *driver;
-        size_t n;
-        int r;
-
-        path = text_format("module/%s/drivers", module);
-        if (!path)
-                return -ENOMEM;
-
-        r = sysfs_list(sysfs, path, &names, &n);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; r == 0 && i < n; ++i)
-                if (text_starts_with(names[i], "pci:", &driver))
-                        return copy_to(ret, driver);
-
-        /* Not loaded yet. */
-        return copy_to(ret, !strcmp(module, "vfio_pci") ? "vfio-pci" : module);
-}
-
-static int add_module(Facts *facts, const char *module) {
-        size_t n = 0;
-        char **more;
-
-        while (facts->vfio_modules && facts->vfio_modules[n])
-                ++n;
-        more = realloc(facts->vfio_modules, (n + 2) * sizeof(*more));
-        if (!more)
-                return -ENOMEM;
-
-        facts->vfio_modules = more;
-        more[n] = strdup(module);
-        more[n + 1] = NULL;
-        return more[n] ? 0 : -ENOMEM;
-}
-
-static int find_vfio_driver(Facts *facts, Sysfs *sysfs, Modules *modules, const Gpu *gpu) {
-        _cleanup_(sysfs_list_freep) char **names = NULL;
-        _cleanup_(freep) char *alias = NULL;
-        const char *rest, *module = NULL;
-        size_t n = 0;
-        int r;
-
-        if (!text_starts_with(gpu->functions[0].modalias, "pci:", &rest))
-                return -EBADMSG;
-        alias = text_format("vfio_pci:%s", rest);
-        if (!alias)
-                return -ENOMEM;
-
-        r = modules_resolve(modules, alias, &names, &n);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; r == 0 && i < n; ++i)
-                if (!module || strcmp(names[i], "vfio_pci"))
-                        module = names[i];
-
-        /* A kernel that has it built in may know no alias for it. */
-        if (!module && !is_registered(sysfs, "vfio-pci"))
-                return 0;
-
-        r = driver_of_module(sysfs, module ?: "vfio_pci", &facts->vfio_driver);
-        if (r >= 0 && !is_registered(sysfs, "vfio-pci"))
-                r = add_module(facts, "vfio_pci");
-        if (r >= 0 && strcmp(facts->vfio_driver, "vfio-pci") &&
-                        !is_registered(sysfs, facts->vfio_driver))
-                r = add_module(facts, module);
-        return r;
-}
-
 /* The host driver for a GPU of which nothing is remembered, as after booting in passthrough. */
 static int find_host_driver(Facts *facts, Sysfs *sysfs, Modules *modules, const Gpu *gpu) {
         static const struct {
@@ -121,11 +42,12 @@ static int find_host_driver(Facts *facts, Sysfs *sysfs, Modules *modules, const 
                 { "nouveau", "nouveau" },
         };
         _cleanup_(sysfs_list_freep) char **names = NULL;
+        char path[DEVICE_PATH_MAX];
         size_t n;
         int r;
 
         for (size_t i = 0; i < ARRAY_SIZE(known); ++i)
-                if (is_registered(sysfs, known[i].driver))
+                if (sysfs_exists(sysfs, driver_path(known[i].driver, "bind", path)))
                         return copy_to(&facts->host_driver, known[i].driver);
 
         r = modules_resolve(modules, gpu->functions[0].modalias, &names, &n);
@@ -198,7 +120,8 @@ int facts_init(Facts *facts, Roots *roots, Modules *modules, const Gpu *gpu, Mod
         if (r == 0)
                 r = find_origin(facts, roots, gpu, to);
         if (r == 0 && to == MODE_PASSTHROUGH)
-                r = find_vfio_driver(facts, roots->sysfs, modules, gpu);
+                r = vfio_driver_find(roots->sysfs, modules, gpu->functions[0].modalias,
+                                &facts->vfio_driver, &facts->vfio_modules);
         if (r == 0 && to == MODE_HOST &&
                         !(facts->has_origin && origin_find(&facts->origin, gpu->address)))
                 r = find_host_driver(facts, roots->sysfs, modules, gpu);
