@@ -9,6 +9,7 @@
  */
 
 #include <fcntl.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -57,16 +58,75 @@ int pin_set(int run_fd, const Device *function, const char *driver) {
         return file_replace(dir_fd, pin_name(function, name), 0644, data, false);
 }
 
+static int open_folder(int run_fd) {
+        return openat(run_fd, FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
 /* Leave it to the kernel again. Return: 0 on success, also if it was; or a negative error code. */
 int pin_clear(int run_fd, const Device *function) {
-        _cleanup_(closep) int dir_fd = -1;
+        _cleanup_(closep) int dir_fd = open_folder(run_fd);
         char name[PIN_NAME_MAX];
         int r;
 
-        dir_fd = openat(run_fd, FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (dir_fd < 0)
                 return errno == ENOENT ? 0 : -errno;
 
         r = file_remove(dir_fd, pin_name(function, name));
         return r == FILE_E_MISSING ? 0 : r;
+}
+
+/**
+ * pins_set() - have all functions of a card reserved
+ * @run_fd:     our directory in /run
+ * @gpu:        which
+ * @vfio_driver: the best one for function 0, or NULL for vfio-pci; the others have that
+ *
+ * Return: 0 on success, or the first error, negative; the other functions are dealt with.
+ */
+int pins_set(int run_fd, const Gpu *gpu, const char *vfio_driver) {
+        int r = 0;
+
+        for (size_t i = 0; i < gpu->n_functions; ++i)
+                error_gather(&r,
+                                pin_set(run_fd, &gpu->functions[i],
+                                                i == 0 && vfio_driver ? vfio_driver : "vfio-pci"));
+        return r;
+}
+
+/* Leave all of them to the kernel. Return: as pins_set(). */
+int pins_clear(int run_fd, const Gpu *gpu) {
+        int r = 0;
+
+        for (size_t i = 0; i < gpu->n_functions; ++i)
+                error_gather(&r, pin_clear(run_fd, &gpu->functions[i]));
+        return r;
+}
+
+/* Likewise all that was ever in the slot of an address, whatever it was. Return: as pins_set(). */
+int pins_clear_slot(int run_fd, Address address) {
+        _cleanup_(closep) int dir_fd = open_folder(run_fd);
+        _cleanup_(closedirp) DIR *dir = NULL;
+        char slot[ADDRESS_STRING_MAX];
+        const struct dirent *entry;
+        int r = 0, e;
+
+        if (dir_fd < 0)
+                return errno == ENOENT ? 0 : -errno;
+
+        /* All but the number of the function. */
+        address_format(address, slot);
+        slot[strlen(slot) - 1] = 0;
+
+        dir = fdopendir(dir_fd);
+        if (!dir)
+                return -errno;
+        (void) TAKE_FD(dir_fd);
+
+        for (errno = 0; (entry = readdir(dir)); errno = 0)
+                if (text_starts_with(entry->d_name, slot, NULL)) {
+                        e = file_remove(dirfd(dir), entry->d_name);
+                        error_gather(&r, e);
+                }
+        error_gather(&r, -errno);
+        return r;
 }

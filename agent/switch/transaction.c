@@ -43,22 +43,18 @@ static int forget(const Transaction *transaction, Mode where) {
  */
 static void pin(const Transaction *transaction, const Gpu *gpu, const char *vfio_driver) {
         Move *move = transaction->move;
-        int run_fd = move->context->roots->run_fd, r = 0;
+        int r;
 
-        for (size_t i = 0; i < gpu->n_functions; ++i)
-                error_gather(&r,
-                                pin_set(run_fd, &gpu->functions[i],
-                                                i == 0 && vfio_driver ? vfio_driver : "vfio-pci"));
+        r = pins_set(move->context->roots->run_fd, gpu, vfio_driver);
         if (r < 0)
                 notify(move, EVENT_WARNING, "pin", strerror(-r));
 }
 
 static void unpin(const Transaction *transaction, const Gpu *gpu) {
         Move *move = transaction->move;
-        int r = 0;
+        int r;
 
-        for (size_t i = 0; i < gpu->n_functions; ++i)
-                error_gather(&r, pin_clear(move->context->roots->run_fd, &gpu->functions[i]));
+        r = pins_clear(move->context->roots->run_fd, gpu);
         if (r < 0)
                 notify(move, EVENT_WARNING, "pin", strerror(-r));
 }

@@ -199,6 +199,61 @@ static void a_pin_is_for_one_card_at_one_address(void **state) {
         gpu_deinit(&gpu);
 }
 
+static unsigned int count_pins(FakeTree *tree) {
+        unsigned int n = 0;
+        int fd;
+        DIR *dir;
+
+        fd = openat(tree->roots.run_fd, "pins", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        dir = fdopendir(fd);
+        assert_non_null(dir);
+        for (const struct dirent *entry; (entry = readdir(dir));)
+                n += entry->d_name[0] != '.';
+        closedir(dir);
+        return n;
+}
+
+static void all_functions_of_a_card_have_pins(void **state) {
+        const char *name = "run/vfiopt/pins/" GPU "-0x10de-0x2d04-0x1043-0x5678";
+        const char *audio = "run/vfiopt/pins/0000:01:00.1-0x10de-0x22eb-0x1043-0x5678";
+        FakeTree *tree = *state;
+        int run_fd = tree->roots.run_fd;
+        char line[128];
+        Gpu gpu, other;
+
+        fake_gpu_add(tree, GPU, .group = 12);
+        fake_gpu_add(tree, "0000:11:00.0", .group = 13);
+        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
+        assert_int_equal(gpu_init(&other, fake_sysfs(tree), (Address){ .bus = 0x11 }), 0);
+        assert_int_equal(pins_clear(run_fd, &gpu), 0);
+        assert_int_equal(pins_clear_slot(run_fd, address), 0);
+
+        assert_int_equal(pins_set(run_fd, &gpu, NULL), 0);
+        assert_int_equal(pins_set(run_fd, &other, "a-variant"), 0);
+        assert_int_equal(count_pins(tree), 8);
+        assert_true(fake_read(tree->root, name, line, sizeof(line)));
+        assert_string_equal(line, "VFIOPT_DRIVER=vfio-pci");
+        assert_int_equal(pins_set(run_fd, &gpu, "a-variant"), 0);
+        assert_true(fake_read(tree->root, name, line, sizeof(line)));
+        assert_string_equal(line, "VFIOPT_DRIVER=a-variant");
+        assert_true(fake_read(tree->root, audio, line, sizeof(line)));
+        assert_string_equal(line, "VFIOPT_DRIVER=vfio-pci");
+
+        assert_int_equal(pins_clear(run_fd, &gpu), 0);
+        assert_int_equal(count_pins(tree), 4);
+
+        /* With those of another card that was in the slot. */
+        assert_int_equal(pins_set(run_fd, &gpu, NULL), 0);
+        gpu.functions[0].identity.device ^= 1;
+        assert_int_equal(pins_set(run_fd, &gpu, NULL), 0);
+        assert_int_equal(count_pins(tree), 9);
+        assert_int_equal(pins_clear_slot(run_fd, address), 0);
+        assert_int_equal(count_pins(tree), 4);
+        gpu_deinit(&gpu);
+        gpu_deinit(&other);
+}
+
 static void modules_are_left_out_or_not(void **state) {
         const char *name = "run/vfiopt/modprobe.conf";
         FakeTree *tree = *state;
@@ -371,6 +426,7 @@ int main(void) {
                 tree_test(a_function_on_vfio_has_no_origin_there),
                 tree_test(who_had_no_driver_at_boot_is_forgotten),
                 tree_test(a_pin_is_for_one_card_at_one_address),
+                tree_test(all_functions_of_a_card_have_pins),
                 tree_test(modules_are_left_out_or_not),
                 tree_test(a_state_comes_back_sorted_out_by_address),
                 tree_test(a_state_that_is_not_understood_is_left_alone),
