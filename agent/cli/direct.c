@@ -17,6 +17,7 @@
 #include "kernel/modules-load.h"
 #include "record/audit.h"
 #include "record/leave-out.h"
+#include "switch/absent.h"
 #include "switch/stranger.h"
 
 typedef struct Audience {
@@ -88,6 +89,16 @@ run_to(SwitchContext *context, Cli *cli, const Selection *selection, Mode to, in
         return r;
 }
 
+/* What is not there cannot be moved, but reserved. That is a help, and no condition. */
+static void pin_absent(const Cli *cli, const Selection *selection, Modules *modules) {
+        int r;
+
+        r = absent_pin(cli->roots, modules, &selection->inventory, &selection->policy.state);
+        if (r < 0)
+                report_error("cannot reserve GPUs that may be plugged in later: %s, ignoring",
+                                strerror(-r));
+}
+
 static int run_all(Cli *cli, const Selection *selection, Audience *audience) {
         _cleanup_(modules_freep) Modules *modules = NULL;
         SwitchContext context = {
@@ -99,6 +110,8 @@ static int run_all(Cli *cli, const Selection *selection, Audience *audience) {
 
         r = modules_new(&modules);
         context.modules = modules;
+        if (r >= 0 && selection->automatic && selection->all)
+                pin_absent(cli, selection, modules);
         for (Mode to = MODE_HOST; to <= MODE_PASSTHROUGH && r >= 0 && !context.asked_to_end; ++to)
                 r = run_to(&context, cli, selection, to, &exit_code);
         error_gather(&r, audience->error);

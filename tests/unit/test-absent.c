@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Test Absent Cards
+ *
+ * Reserved are those that the agent would move to vfio when they come, and no others; and
+ * what is there is left alone.
+ */
+
+#include "lib/test.h"
+
+#include "base/text.h"
+#include "record/lock.h"
+#include "record/pin.h"
+#include "switch/absent.h"
+
+#define GPU "0000:01:00.0"
+#define PIN "run/vfiopt/pins/" GPU "-0x10de-0x2d04-0x1043-0x5678"
+#define ALL 4
+
+static const Address address = { .bus = 1 };
+
+static const unsigned int identities[ALL] = { 0x2d04, 0x22eb, 0x1ad8, 0x1ad9 };
+
+/* How many functions of the card have pins. */
+static unsigned int count_pins(FakeTree *tree) {
+        unsigned int n = 0;
+
+        for (unsigned int i = 0; i < ALL; ++i) {
+                _cleanup_(freep) char *name = text_format(
+                                "run/vfiopt/pins/0000:01:00.%u-0x10de-0x%04x-0x1043-0x5678", i,
+                                identities[i]);
+
+                assert_non_null(name);
+                n += fake_exists(tree->root, name);
+        }
+        return n;
+}
+
+/* The card was there, and is remembered as a switch does it. */
+static FakeTree *machine_without(Mode mode) {
+        FakeTree *tree = fake_tree_new();
+        State state = STATE_NULL;
+        Gpu gpu;
+
+        fake_standard_drivers(tree);
+        fake_write(tree->root, "proc/cmdline", "quiet\n");
+        fake_gpu_add(tree, GPU, .group = 12);
+        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
+        assert_int_equal(state_set_gpu(&state, &gpu, mode), 0);
+        assert_int_equal(state_save(&state, tree->roots.etc_fd), 0);
+        state_deinit(&state);
+        gpu_deinit(&gpu);
+        fake_slot_remove(tree, GPU);
+        return tree;
+}
+
+static void pin_them_all(FakeTree *tree) {
+        Gpu gpu;
+        State state;
+
+        assert_int_equal(state_load(&state, tree->roots.etc_fd), 0);
+        assert_int_equal(card_to_gpu(&state.entries[0].card, address, &gpu), 0);
+        assert_int_equal(pins_set(tree->roots.run_fd, &gpu, NULL), 0);
+        assert_int_equal(count_pins(tree), ALL);
+        gpu_deinit(&gpu);
+        state_deinit(&state);
+}
+
+static int run(FakeTree *tree) {
+        _cleanup_(modules_freep) Modules *modules = NULL;
+        Inventory inventory;
+        State state;
+        int r;
+
+        assert_int_equal(modules_new(&modules), 0);
+        assert_int_equal(inventory_init(&inventory, fake_sysfs(tree)), 0);
+        assert_int_equal(state_load(&state, tree->roots.etc_fd), 0);
+        r = absent_pin(&tree->roots, modules, &inventory, &state);
+        assert_int_equal(writes_count(tree->machine, ACT_ANY), 0);
+        state_deinit(&state);
+        inventory_deinit(&inventory);
+        return r;
+}
+
+typedef struct Case {
+        const char *line; /* of the kernel */
+        const char *gpu;  /* of its section */
+        Mode mode;
+        bool pinned;
+} Case;
+
+static const Case cases[] = {
+        { .mode = MODE_PASSTHROUGH, .pinned = true },
+        { .mode = MODE_HOST },
+
+        { .line = "vfiopt.mode=host", .mode = MODE_PASSTHROUGH },
+        { .line = "vfiopt.mode=off", .mode = MODE_PASSTHROUGH },
+        { .line = "vfiopt.mode=hots", .mode = MODE_PASSTHROUGH },
+        { .line = "vfiopt.mode=passthrough", .mode = MODE_HOST, .pinned = true },
+
+        { .gpu = "Managed=no", .mode = MODE_PASSTHROUGH },
+        { .gpu = "Managed=no", .line = "vfiopt.mode=passthrough", .mode = MODE_PASSTHROUGH },
+        { .gpu = "Managed=yes", .mode = MODE_PASSTHROUGH, .pinned = true },
+
+        /* When it comes, the boot is over: the agent has it where it was last. */
+        { .gpu = "BootMode=host", .mode = MODE_PASSTHROUGH, .pinned = true },
+        { .gpu = "BootMode=passthrough", .mode = MODE_HOST },
+};
+
+static void the_wish_is_that_of_the_agent(void **state _unused_) {
+        for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); ++i) {
+                const Case *c = &cases[i / 2];
+                FakeTree *tree = machine_without(c->mode);
+                unsigned int n;
+
+                fake_write(tree->root, "proc/cmdline", "%s\n", c->line ?: "quiet");
+                fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[GPU 10de:2d04]\n%s\n",
+                                c->gpu ?: "");
+                /* What there was before is set right. */
+                if (i % 2)
+                        pin_them_all(tree);
+                assert_int_equal(run(tree), 0);
+                n = count_pins(tree);
+                if (n != (c->pinned ? ALL : 0))
+                        fail_msg("case %zu: %u pins", i / 2, n);
+                fake_tree_free(tree);
+        }
+}
+
+static void udev_gets_what_it_needs(void **state _unused_) {
+        FakeTree *tree = machine_without(MODE_PASSTHROUGH);
+        char line[128];
+
+        assert_int_equal(run(tree), 0);
+        assert_true(fake_read(tree->root, PIN, line, sizeof(line)));
+        assert_string_equal(line, "VFIOPT_DRIVER=vfio-pci");
+        assert_false(fake_exists(tree->root, "run/vfiopt/lock/" GPU));
+        assert_false(fake_exists(tree->root, "run/vfiopt/lock/state"));
+        fake_tree_free(tree);
+}
+
+static void a_variant_driver_is_found_for_what_is_not_there(void **state _unused_) {
+        FakeTree *tree = machine_without(MODE_PASSTHROUGH);
+        char line[128];
+
+        fake_module_add(tree, .name = "a_variant_vfio_pci",
+                        .aliases = { "vfio_pci:v000010DEd00002D04sv*" },
+                        .driver = { .name = "a_variant_vfio_pci", .is_vfio = true });
+        assert_int_equal(run(tree), 0);
+        assert_int_equal(count_pins(tree), ALL);
+        assert_true(fake_read(tree->root, PIN, line, sizeof(line)));
+        assert_string_equal(line, "VFIOPT_DRIVER=a_variant_vfio_pci");
+        assert_true(fake_read(tree->root,
+                        "run/vfiopt/pins/0000:01:00.1-0x10de-0x22eb-0x1043-0x5678", line,
+                        sizeof(line)));
+        assert_string_equal(line, "VFIOPT_DRIVER=vfio-pci");
+        fake_tree_free(tree);
+}
+
+static void without_vfio_nothing_is_reserved(void **state _unused_) {
+        FakeTree *tree = fake_tree_new();
+
+        fake_write(tree->root, "proc/cmdline", "quiet\n");
+        fake_write(tree->root, "etc/vfiopt/state",
+                        "{\"version\":1,\"gpus\":[{\"address\":\"" GPU "\",\"id\":\"10de:2d04\","
+                        "\"subsystem\":\"1043:5678\",\"mode\":\"passthrough\",\"functions\":["
+                        "{\"function\":0,\"id\":\"10de:2d04\",\"subsystem\":\"1043:5678\","
+                        "\"class\":\"030000\"}]}]}\n");
+        assert_int_equal(run(tree), 0);
+        assert_int_equal(count_pins(tree), 0);
+        fake_tree_free(tree);
+}
+
+static void who_is_not_known_well_enough_is_left_alone(void **state _unused_) {
+        FakeTree *tree = machine_without(MODE_HOST);
+
+        pin_them_all(tree);
+        fake_write(tree->root, "etc/vfiopt/state",
+                        "{\"version\":1,\"gpus\":[{\"address\":\"" GPU "\",\"id\":\"10de:2d04\","
+                        "\"subsystem\":\"1043:5678\",\"mode\":\"passthrough\"}]}\n");
+        assert_int_equal(run(tree), 0);
+        assert_int_equal(count_pins(tree), ALL);
+        fake_tree_free(tree);
+}
+
+static void who_is_there_is_left_alone(void **state _unused_) {
+        FakeTree *tree = machine_without(MODE_PASSTHROUGH);
+
+        /* the card itself, */
+        fake_gpu_add(tree, GPU, .group = 12);
+        assert_int_equal(run(tree), 0);
+        assert_int_equal(count_pins(tree), 0);
+
+        /* another one, whose other functions are the same, */
+        fake_slot_remove(tree, GPU);
+        fake_gpu_add(tree, GPU, .device = 0x2684, .group = 12);
+        assert_int_equal(run(tree), 0);
+        assert_int_equal(count_pins(tree), 0);
+
+        /* or something else. */
+        fake_slot_remove(tree, GPU);
+        fake_device_add(tree, "0000:01:00.2", .vendor = 0x8086, .class = 0x020000, .group = 12);
+        assert_int_equal(run(tree), 0);
+        assert_int_equal(count_pins(tree), 0);
+
+        fake_slot_remove(tree, GPU);
+        assert_int_equal(run(tree), 0);
+        assert_int_equal(count_pins(tree), ALL);
+        fake_tree_free(tree);
+}
+
+static void who_is_being_moved_is_left_alone(void **state _unused_) {
+        FakeTree *tree = machine_without(MODE_PASSTHROUGH);
+        Lock lock;
+
+        assert_int_equal(lock_take(&lock, tree->roots.run_fd, address, false), 0);
+        assert_int_equal(run(tree), 0);
+        assert_int_equal(count_pins(tree), 0);
+        lock_release(&lock);
+        assert_int_equal(run(tree), 0);
+        assert_int_equal(count_pins(tree), ALL);
+        fake_tree_free(tree);
+}
+
+static void an_error_with_one_is_no_reason_to_leave_others(void **state _unused_) {
+        FakeTree *tree = machine_without(MODE_PASSTHROUGH);
+        State remembered;
+        StateEntry other;
+
+        /* The first one's lock cannot be had. */
+        assert_int_equal(state_load(&remembered, tree->roots.etc_fd), 0);
+        other = remembered.entries[0];
+        other.address.bus = 0;
+        other.address.slot = 1;
+        remembered.entries[0] = other;
+        assert_int_equal(state_set(&remembered, address, other.identity, MODE_PASSTHROUGH), 0);
+        remembered.entries[1].card = other.card;
+        assert_int_equal(state_save(&remembered, tree->roots.etc_fd), 0);
+        state_deinit(&remembered);
+        fake_write(tree->root, "run/vfiopt/lock/0000:00:01.0/x", "in the way");
+
+        assert_true(run(tree) < 0);
+        assert_int_equal(count_pins(tree), ALL);
+        fake_tree_free(tree);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(the_wish_is_that_of_the_agent),
+                cmocka_unit_test(udev_gets_what_it_needs),
+                cmocka_unit_test(a_variant_driver_is_found_for_what_is_not_there),
+                cmocka_unit_test(without_vfio_nothing_is_reserved),
+                cmocka_unit_test(who_is_not_known_well_enough_is_left_alone),
+                cmocka_unit_test(who_is_there_is_left_alone),
+                cmocka_unit_test(who_is_being_moved_is_left_alone),
+                cmocka_unit_test(an_error_with_one_is_no_reason_to_leave_others),
+        };
+
+        return cmocka_run_group_tests_name("switch/absent", tests, NULL, NULL);
+}
