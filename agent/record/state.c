@@ -10,7 +10,9 @@
  * Read, change and replace under lock_take_state().
  */
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -116,7 +118,24 @@ int state_load(State *state, int etc_fd) {
         return 0;
 }
 
-/* Replace the state file, durably. Return: 0 on success, negative error code on failure. */
+/*
+ * Whoever has put a link there wants the state elsewhere. That is outside of our directory,
+ * where we write nothing; but in its place a file of ours would be forgotten with the next boot.
+ */
+static bool is_link(int etc_fd) {
+        struct stat st;
+
+        return fstatat(etc_fd, STATE_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
+}
+
+/**
+ * state_save() - replace the state file, durably
+ * @state:      what to remember
+ * @etc_fd:     our directory in /etc
+ *
+ * Return: 0 on success, -ELOOP if it is a link, negative error code on failure; the old one is
+ *         then unchanged.
+ */
 int state_save(const State *state, int etc_fd) {
         _cleanup_(json_freep) Json *json = json_new_object(), *gpus = json_new_array();
         _cleanup_(freep) char *data = NULL;
@@ -124,6 +143,8 @@ int state_save(const State *state, int etc_fd) {
 
         if (!json || !gpus)
                 return -ENOMEM;
+        if (is_link(etc_fd))
+                return -ELOOP;
 
         for (size_t i = 0; i < state->n_entries; ++i) {
                 const StateEntry *entry = &state->entries[i];

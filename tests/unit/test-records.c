@@ -353,6 +353,29 @@ static void a_state_file_is_replaced_whole(void **state) {
         state_deinit(&before);
 }
 
+static void a_state_file_that_is_a_link_is_left_alone(void **state) {
+        FakeTree *tree = *state;
+        int etc_fd = tree->roots.etc_fd;
+        State loaded = STATE_NULL;
+        struct stat st;
+
+        assert_int_equal(state_set(&loaded, address, identity, MODE_HOST), 0);
+        assert_int_equal(state_save(&loaded, etc_fd), 0);
+        state_deinit(&loaded);
+        assert_int_equal(renameat(etc_fd, "state", etc_fd, "elsewhere"), 0);
+        assert_int_equal(symlinkat("elsewhere", etc_fd, "state"), 0);
+
+        assert_int_equal(state_load(&loaded, etc_fd), 0);
+        assert_int_equal(state_set(&loaded, address, identity, MODE_PASSTHROUGH), 0);
+        assert_int_equal(state_save(&loaded, etc_fd), -ELOOP);
+        state_deinit(&loaded);
+        assert_int_equal(fstatat(etc_fd, "state", &st, AT_SYMLINK_NOFOLLOW), 0);
+        assert_true(S_ISLNK(st.st_mode));
+        assert_int_equal(state_load(&loaded, etc_fd), 0);
+        assert_int_equal(state_find(&loaded, address)->mode, MODE_HOST);
+        state_deinit(&loaded);
+}
+
 static void assert_content(FakeTree *tree, const char *name, const char *expected) {
         _cleanup_(freep) char *data = NULL;
 
@@ -431,6 +454,7 @@ int main(void) {
                 tree_test(a_state_comes_back_sorted_out_by_address),
                 tree_test(a_state_that_is_not_understood_is_left_alone),
                 tree_test(a_state_file_is_replaced_whole),
+                tree_test(a_state_file_that_is_a_link_is_left_alone),
                 tree_test(a_state_file_is_set_aside_under_a_free_name),
                 tree_test(nothing_is_overwritten_where_a_rename_cannot_promise_it),
                 tree_test(a_state_file_that_cannot_be_set_aside_stays),
