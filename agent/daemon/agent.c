@@ -180,19 +180,18 @@ static int look_with(Agent *agent, const Policy *policy, const Inventory *invent
         size_t n_elsewhere = 0;
         int r = 0;
 
-        for (size_t i = 0; i < inventory->n_gpus && r >= 0; ++i) {
-                bool fulfilled = true;
+        /* One that cannot be looked at is no reason to leave the others where they are. */
+        for (size_t i = 0; i < inventory->n_gpus; ++i) {
+                bool fulfilled = false;
 
-                r = look_at(agent, policy, &inventory->gpus[i], &fulfilled);
+                error_gather(&r, look_at(agent, policy, &inventory->gpus[i], &fulfilled));
                 n_elsewhere += !fulfilled;
         }
-        if (r < 0)
-                return r;
 
         wards_sweep(&agent->wards);
         (void) sd_notifyf(0, "STATUS=%zu of %zu GPUs where they belong",
                         inventory->n_gpus - n_elsewhere, inventory->n_gpus);
-        return inventory->n_gpus > 0 ? 0 : retire(agent);
+        return inventory->n_gpus > 0 ? r : retire(agent);
 }
 
 static int look(Agent *agent) {
