@@ -5,7 +5,8 @@
  *
  * Removes GPUs from the state file: for when another card sits at an address that
  * we remember, which nothing but a person can know to be intended. The GPU need not
- * be there any more, so it is named by its address only. No driver is touched.
+ * be there any more, so it is named by its address only. No driver is touched, but udev
+ * reserves it no more when it is plugged in.
  */
 
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "cli/report.h"
 #include "record/lock.h"
 #include "record/pending.h"
+#include "record/pin.h"
 #include "record/state.h"
 
 static int parse(const char *word, Address *ret) {
@@ -60,6 +62,18 @@ static int forget_pending(const Cli *cli) {
         return r;
 }
 
+/* Whatever is plugged in there is nothing to udev any more. That is a help, and no condition. */
+static void unpin(const Cli *cli) {
+        Address address;
+        int r = 0;
+
+        for (size_t i = 0; i < cli->n_args; ++i)
+                if (parse(cli->args[i], &address) == 0)
+                        error_gather(&r, pins_clear_slot(cli->roots->run_fd, address));
+        if (r < 0)
+                report_error("cannot have udev forget them: %s, ignoring", strerror(-r));
+}
+
 static int forget_locked(Cli *cli) {
         State state = STATE_NULL;
         int r;
@@ -76,6 +90,8 @@ static int forget_locked(Cli *cli) {
                 r = state_save(&state, cli->roots->etc_fd);
         if (r == 0)
                 r = forget_pending(cli);
+        if (r == 0)
+                unpin(cli);
         state_deinit(&state);
         return r;
 }
