@@ -63,8 +63,12 @@ static void on_event(void *userdata, const Event *event) {
         error_gather(&audience->error, outcomes_note(audience->outcomes, &tale));
 }
 
-static int
-run_to(SwitchContext *context, Cli *cli, const Selection *selection, Mode to, int *exit_code) {
+static int run_set(SwitchContext *context,
+                Cli *cli,
+                const Selection *selection,
+                size_t set,
+                Mode to,
+                int *exit_code) {
         SwitchRequest request = {
                 .to = to,
                 .trigger = cli->trigger,
@@ -77,7 +81,7 @@ run_to(SwitchContext *context, Cli *cli, const Selection *selection, Mode to, in
         SwitchResult result;
         int n, r;
 
-        n = selection_gpus_to(selection, to, &request.gpus);
+        n = selection_gpus_to(selection, set, to, &request.gpus);
         if (n < 0)
                 return n;
         request.n_gpus = (size_t) n;
@@ -99,6 +103,16 @@ static void pin_absent(const Cli *cli, const Selection *selection, Modules *modu
                                 strerror(-r));
 }
 
+/* A set that fails is no reason to leave the next one out. */
+static int
+run_to(SwitchContext *context, Cli *cli, const Selection *selection, Mode to, int *exit_code) {
+        int error = 0;
+
+        for (size_t set = 0; set < selection->n_targets && !context->asked_to_end; ++set)
+                error_gather(&error, run_set(context, cli, selection, set, to, exit_code));
+        return error;
+}
+
 static int run_all(Cli *cli, const Selection *selection, Audience *audience) {
         _cleanup_(modules_freep) Modules *modules = NULL;
         SwitchContext context = {
@@ -109,11 +123,13 @@ static int run_all(Cli *cli, const Selection *selection, Audience *audience) {
         int exit_code = VFIOPT_EXIT_DONE, r;
 
         r = modules_new(&modules);
+        if (r < 0)
+                return r;
         context.modules = modules;
-        if (r >= 0 && selection->automatic && selection->all)
+        if (selection->automatic && selection->all)
                 pin_absent(cli, selection, modules);
-        for (Mode to = MODE_HOST; to <= MODE_PASSTHROUGH && r >= 0 && !context.asked_to_end; ++to)
-                r = run_to(&context, cli, selection, to, &exit_code);
+        for (Mode to = MODE_HOST; to <= MODE_PASSTHROUGH && (r >= 0 || selection->automatic); ++to)
+                error_gather(&r, run_to(&context, cli, selection, to, &exit_code));
         error_gather(&r, audience->error);
         return r < 0 ? r : exit_code;
 }

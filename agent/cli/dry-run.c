@@ -109,9 +109,10 @@ static int push_plan(Json *array, const Gpu *gpu, const Preview *preview) {
         return r < 0 ? r : json_push(array, TAKE_PTR(object));
 }
 
-static int preview_to(SwitchContext *context,
+static int preview_set(SwitchContext *context,
                 const Cli *cli,
                 const Selection *selection,
+                size_t set,
                 Mode to,
                 Json *plans) {
         SwitchRequest request = {
@@ -123,7 +124,7 @@ static int preview_to(SwitchContext *context,
         Preview *previews = NULL;
         int n, r;
 
-        n = selection_gpus_to(selection, to, &request.gpus);
+        n = selection_gpus_to(selection, set, to, &request.gpus);
         if (n < 0)
                 return n;
         request.n_gpus = (size_t) n;
@@ -136,6 +137,23 @@ static int preview_to(SwitchContext *context,
         previews_free(previews, request.n_gpus);
         free(request.gpus);
         return r < 0 ? r : exit_of_result(result);
+}
+
+/* As many requests as it would be for real. */
+static int preview_to(SwitchContext *context,
+                const Cli *cli,
+                const Selection *selection,
+                Mode to,
+                Json *plans) {
+        int exit_code = VFIOPT_EXIT_DONE, r;
+
+        for (size_t set = 0; set < selection->n_targets; ++set) {
+                r = preview_set(context, cli, selection, set, to, plans);
+                if (r < 0)
+                        return r;
+                exit_code = exit_worse(exit_code, r);
+        }
+        return exit_code;
 }
 
 static int print_json(Json *plans) {

@@ -149,6 +149,28 @@ static int add_managed(Selection *selection, const Cli *cli) {
         return VFIOPT_EXIT_PRECONDITION;
 }
 
+static void unite(Selection *selection, size_t from, size_t into) {
+        for (size_t i = 0; i < selection->n_targets; ++i)
+                if (selection->targets[i].set == from)
+                        selection->targets[i].set = into;
+}
+
+/*
+ * What a person asks for happens as a whole, or not at all. Of what nobody has asked for, as
+ * much as can be: one GPU that somebody uses does not keep the others from where they belong.
+ * Only those that share an IOMMU group depend on each other.
+ */
+static void find_sets(Selection *selection) {
+        Target *targets = selection->targets;
+
+        for (size_t i = 0; selection->automatic && i < selection->n_targets; ++i) {
+                targets[i].set = i;
+                for (size_t k = 0; k < i; ++k)
+                        if (gpu_shares_group(targets[i].gpu, targets[k].gpu))
+                                unite(selection, targets[i].set, targets[k].set);
+        }
+}
+
 static int compare_targets(const void *a, const void *b) {
         return address_compare(
                         ((const Target *) a)->gpu->address, ((const Target *) b)->gpu->address);
@@ -199,6 +221,8 @@ int selection_init(Selection *selection, const Cli *cli) {
                 selection->strangers = calloc(n, sizeof(Gpu *));
                 r = selection->targets && selection->strangers ? add_targets(selection, cli, first)
                                                                : -ENOMEM;
+                if (r == 0)
+                        find_sets(selection);
         }
         if (r)
                 selection_deinit(selection);
@@ -211,4 +235,20 @@ void selection_deinit(Selection *selection) {
         free(selection->strangers);
         free(selection->targets);
         *selection = (Selection){};
+}
+
+int selection_gpus_to(const Selection *selection, size_t set, Mode to, Gpu ***ret) {
+        Gpu **gpus;
+        int n = 0;
+
+        gpus = calloc(selection->n_targets ?: 1, sizeof(*gpus));
+        if (!gpus)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < selection->n_targets; ++i)
+                if (selection->targets[i].set == set && selection->targets[i].to == to)
+                        gpus[n++] = selection->targets[i].gpu;
+
+        *ret = gpus;
+        return n;
 }

@@ -14,6 +14,7 @@
 typedef struct Target {
         Gpu *gpu;
         Mode to;
+        size_t set; /* less than .n_targets; those with the same number are one request */
 } Target;
 
 typedef struct Selection {
@@ -33,3 +34,6 @@ typedef struct Selection {
 int selection_init(Selection *selection, const Cli *cli) _warn_unused_result_;
 void selection_deinit(Selection *selection);
 int selection_refuse_gpu(int why, const char *word);
+
+/* Those of a set that go to one mode, in their order; free() it. Return: how many, or -ENOMEM. */
+int selection_gpus_to(const Selection *selection, size_t set, Mode to, Gpu ***ret);

@@ -14,6 +14,3 @@
 int switch_direct(Cli *cli, const Selection *selection, Outcomes *outcomes);
 int switch_dry_run(Cli *cli, const Selection *selection);
 int switch_by_job(Cli *cli, const Selection *selection, Outcomes *outcomes);
-
-/* Those that go to one mode, in their order; free() it. Return: how many, or -ENOMEM. */
-int selection_gpus_to(const Selection *selection, Mode to, Gpu ***ret);

@@ -29,22 +29,6 @@ static int check_options(const Cli *cli) {
         return 0;
 }
 
-int selection_gpus_to(const Selection *selection, Mode to, Gpu ***ret) {
-        Gpu **gpus;
-        int n = 0;
-
-        gpus = calloc(selection->n_targets ?: 1, sizeof(*gpus));
-        if (!gpus)
-                return -ENOMEM;
-
-        for (size_t i = 0; i < selection->n_targets; ++i)
-                if (selection->targets[i].to == to)
-                        gpus[n++] = selection->targets[i].gpu;
-
-        *ret = gpus;
-        return n;
-}
-
 static int switch_for_real(Cli *cli, const Selection *selection) {
         Outcomes outcomes;
         int r, e;

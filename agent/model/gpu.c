@@ -120,3 +120,13 @@ const Device *gpu_find_function(const Gpu *gpu, Address address) {
                         return &gpu->functions[i];
         return NULL;
 }
+
+/* Whether some function of one is in an IOMMU group with some function of the other. */
+bool gpu_shares_group(const Gpu *a, const Gpu *b) {
+        for (size_t i = 0; i < a->n_functions; ++i)
+                for (size_t k = 0; k < b->n_functions; ++k)
+                        if (a->functions[i].iommu_group >= 0 &&
+                                        a->functions[i].iommu_group == b->functions[k].iommu_group)
+                                return true;
+        return false;
+}

@@ -35,6 +35,7 @@ enum {
 int gpu_init(Gpu *gpu, Sysfs *sysfs, Address address) _warn_unused_result_;
 void gpu_deinit(Gpu *gpu);
 const Device *gpu_find_function(const Gpu *gpu, Address address);
+bool gpu_shares_group(const Gpu *a, const Gpu *b);
 bool device_is_gpu(const Device *device);
 
 /* modes */

@@ -6,6 +6,7 @@
 
 #include "lib/test.h"
 
+#include "model/gpu.h"
 #include "model/group.h"
 
 static void a_group_has_its_members_with_their_drivers(void **state) {
@@ -78,6 +79,32 @@ static void a_member_that_is_no_pci_device_is_not_understood(void **state) {
         assert_int_equal(group.n_members, 0);
 }
 
+static void gpus_of_one_group_share_it(void **state) {
+        FakeTree *tree = *state;
+        Gpu gpus[4];
+
+        fake_gpu_add(tree, "0000:01:00.0", .functions = 2, .group = 1);
+        fake_gpu_add(tree, "0000:02:00.0", .functions = 2, .group = 2);
+        fake_gpu_add(tree, "0000:03:00.0", .functions = 1, .group = 3);
+        fake_device_add(tree, "0000:03:00.1", .vendor = 0x10de, .class = 0x040300, .group = 1);
+        fake_gpu_add(tree, "0000:04:00.0", .functions = 1);
+        for (size_t i = 0; i < ARRAY_SIZE(gpus); ++i)
+                assert_int_equal(gpu_init(&gpus[i], fake_sysfs(tree),
+                                                 (Address){ .bus = (uint8_t) (i + 1) }),
+                                0);
+
+        assert_true(gpu_shares_group(&gpus[0], &gpus[0]));
+        assert_false(gpu_shares_group(&gpus[0], &gpus[1]));
+        assert_true(gpu_shares_group(&gpus[0], &gpus[2]));
+        assert_true(gpu_shares_group(&gpus[2], &gpus[0]));
+        assert_false(gpu_shares_group(&gpus[1], &gpus[2]));
+        /* No group is none that is shared. */
+        assert_false(gpu_shares_group(&gpus[3], &gpus[3]));
+
+        for (size_t i = 0; i < ARRAY_SIZE(gpus); ++i)
+                gpu_deinit(&gpus[i]);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 tree_test(a_group_has_its_members_with_their_drivers),
@@ -85,6 +112,7 @@ int main(void) {
                 tree_test(a_group_that_is_not_there_is_missing),
                 tree_test(a_member_that_goes_meanwhile_is_not_there),
                 tree_test(a_member_that_is_no_pci_device_is_not_understood),
+                tree_test(gpus_of_one_group_share_it),
         };
 
         return cmocka_run_group_tests_name("model/group", tests, NULL, NULL);

@@ -6,7 +6,7 @@ import time
 
 from testvm import Gpu, scenario
 from testvm.agent import on
-from testvm.product import VFIO, leftovers, on_vfio, records
+from testvm.product import BUSY, VFIO, leftovers, on_vfio, records
 
 GPU = Gpu("rp1")
 SECOND = Gpu("rp2")
@@ -60,6 +60,20 @@ def one_of_two_at_boot(vm):
     bound_first(vm)
     on_vfio(vm, GPU)
     vm.equal(vm.drivers(SECOND), HOME, "drivers of the other")
+
+
+@scenario(gpus=[GPU, SECOND])
+def one_of_two_is_refused_at_boot(vm):
+    """What the boot runs, where one GPU is in use: it is told, and the other is moved all the same."""
+    vm.sh("systemctl mask --now vfioptd; nvidia-nodes")
+    holder = vm.spawn("exec hold /dev/nvidia0")
+    holder.wait_for("held")
+    vm.write(FILE, remembered(GPU, SECOND))
+    r = vm.sh("vfioptctl switch --direct --trigger=boot auto", ok=BUSY)
+    vm.match(rf"{GPU.address}: refused", r.err, "what it says")
+    vm.equal(vm.drivers(GPU), HOME, "drivers of the one in use")
+    on_vfio(vm, SECOND)
+    holder.stop()
 
 
 @scenario(gpus=[GPU], boot="cold", files={FILE: remembered(GPU, mode="host")})
