@@ -62,8 +62,6 @@ static Item *items_new(SwitchContext *context, const SwitchRequest *request) {
                                 .roots = context->roots,
                                 .gpu = request->gpus[i],
                                 .to = request->to,
-                                .moving = (const Gpu *const *) request->gpus,
-                                .n_moving = request->n_gpus,
                                 .allow_display = request->allow_display,
                         },
                 };
@@ -242,10 +240,31 @@ static int enter_items(Item *items, const SwitchRequest *request, SwitchResult *
         return r;
 }
 
+/* Who is left alone after all is in the way of the others like any stranger. */
+static int note_moving(Item *items, size_t n, const Gpu ***ret) {
+        const Gpu **moving = calloc(n ?: 1, sizeof(*moving));
+        size_t n_moving = 0;
+
+        if (!moving)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; ++i)
+                if (!items[i].skip)
+                        moving[n_moving++] = items[i].move.gpu;
+        for (size_t i = 0; i < n; ++i) {
+                items[i].preflight.moving = moving;
+                items[i].preflight.n_moving = n_moving;
+        }
+        *ret = moving;
+        return 0;
+}
+
 static int run_items(Item *items, const SwitchRequest *request, SwitchResult *result) {
+        _cleanup_(freep) const Gpu **moving = NULL;
         int r;
 
         r = enter_items(items, request, result);
+        if (r == 0)
+                r = note_moving(items, request->n_gpus, &moving);
         /* One finding is enough to stop, but all of them are to be told. */
         if (*result == SWITCH_DONE)
                 for (size_t i = 0; r == 0 && i < request->n_gpus; ++i)

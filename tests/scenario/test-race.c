@@ -124,12 +124,34 @@ static void who_came_late_undoes_nothing(void **state _unused_) {
         fake_tree_free(tree);
 }
 
+static int all_but_the_first(void *userdata _unused_, const Gpu *gpu, Mode to _unused_) {
+        return gpu->address.bus != 1;
+}
+
+/* It would have been no stranger, had it moved along. */
+static void who_stays_after_all_is_in_the_way(void **state _unused_) {
+        FakeTree *tree = fake_tree_new();
+        Outcome outcome;
+
+        fake_standard_drivers(tree);
+        fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "nvidia");
+        fake_gpu_add(tree, GPU_B, .functions = 2, .group = 12, .driver = "nvidia");
+        scenario_still = all_but_the_first;
+        outcome = scenario_switch(tree, MODE_PASSTHROUGH, NULL);
+        scenario_still = NULL;
+        assert_int_equal(outcome.result, SWITCH_PRECONDITION);
+        assert_driver(tree, GPU_A, "nvidia");
+        assert_driver(tree, GPU_B, "nvidia");
+        fake_tree_free(tree);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(opposite_directions_do_not_interleave),
                 cmocka_unit_test(two_cards_move_at_the_same_time),
                 cmocka_unit_test(both_are_remembered),
                 cmocka_unit_test(who_came_late_undoes_nothing),
+                cmocka_unit_test(who_stays_after_all_is_in_the_way),
         };
 
         return cmocka_run_group_tests_name("scenario/race", tests, NULL, NULL);
