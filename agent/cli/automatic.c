@@ -29,30 +29,27 @@ static int judge_rest(const Cli *cli, const Gpu *gpu, Wish *wish) {
 
 /**
  * automatic_judge() - where does the policy want a GPU?
- * @selection:  the policy; gets strangers
+ * @policy:     what is said
  * @cli:        where, and whether this is for the boot
  * @gpu:        which
- * @ret:        where it shall go
+ * @ret:        the wish, which is WISH_UNSET where it is left alone; and whose it is
  *
- * Return: 1 if it wants it somewhere, 0 if not, negative error code on failure.
+ * Return: 0 on success, negative error code on failure.
  */
-int automatic_judge(Selection *selection, const Cli *cli, Gpu *gpu, Mode *ret) {
-        Verdict verdict;
+int automatic_judge(const Policy *policy, const Cli *cli, const Gpu *gpu, Verdict *ret) {
+        Verdict verdict = {};
         int r = 0;
 
-        if (!policy_manages(&selection->policy, gpu))
-                return 0;
-
-        verdict = policy_judge(&selection->policy, gpu, cli->trigger == TRIGGER_BOOT);
-        if (verdict.source == POLICY_STRANGER)
-                selection->strangers[selection->n_strangers++] = gpu;
-        if (policy_allows_recovery(&verdict))
-                r = judge_rest(cli, gpu, &verdict.wish);
-        if (r < 0 || verdict.wish == WISH_UNSET)
+        if (policy_manages(policy, gpu)) {
+                verdict = policy_judge(policy, gpu, cli->trigger == TRIGGER_BOOT);
+                if (policy_allows_recovery(&verdict))
+                        r = judge_rest(cli, gpu, &verdict.wish);
+        }
+        if (r < 0)
                 return r;
 
-        *ret = verdict.wish == WISH_HOST ? MODE_HOST : MODE_PASSTHROUGH;
-        return 1;
+        *ret = verdict;
+        return 0;
 }
 
 /**

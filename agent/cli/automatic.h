@@ -7,7 +7,9 @@
  * Where the policy wants a GPU: asked before it is locked, and again behind that.
  */
 
-#include "cli/select.h"
+#include "cli/cli.h"
+#include "switch/policy.h"
 
-int automatic_judge(Selection *selection, const Cli *cli, Gpu *gpu, Mode *ret) _warn_unused_result_;
+int automatic_judge(const Policy *policy, const Cli *cli, const Gpu *gpu, Verdict *ret)
+                _warn_unused_result_;
 int automatic_still(void *cli, const Gpu *gpu, Mode to) _warn_unused_result_;

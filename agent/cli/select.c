@@ -13,6 +13,7 @@
 #include "cli/automatic.h"
 #include "cli/policy-read.h"
 #include "cli/report.h"
+#include "cli/select.h"
 
 #define AUTOMATIC "auto"
 #define TOGGLE    "toggle"
@@ -81,18 +82,84 @@ int selection_refuse_gpu(int why, const char *word) {
         }
 }
 
+static bool has_target(const Selection *selection, const Gpu *gpu) {
+        for (size_t i = 0; i < selection->n_targets; ++i)
+                if (selection->targets[i].gpu == gpu)
+                        return true;
+        return false;
+}
+
+static void push_target(Selection *selection, Gpu *gpu, Mode to) {
+        selection->targets[selection->n_targets++] = (Target){ .gpu = gpu, .to = to };
+}
+
+static void push_stranger(Selection *selection, Gpu *gpu) {
+        for (size_t i = 0; i < selection->n_strangers; ++i)
+                if (selection->strangers[i] == gpu)
+                        return;
+        selection->strangers[selection->n_strangers++] = gpu;
+}
+
+static Mode mode_of_wish(Wish wish) {
+        return wish == WISH_HOST ? MODE_HOST : MODE_PASSTHROUGH;
+}
+
+static int add_companion(Selection *selection, const Cli *cli, Gpu *gpu, Wish wish) {
+        Verdict verdict;
+        int r;
+
+        r = automatic_judge(&selection->policy, cli, gpu, &verdict);
+        if (r < 0)
+                return r;
+        if (verdict.wish == wish && !wish_is_fulfilled(wish, gpu->mode))
+                push_target(selection, gpu, mode_of_wish(wish));
+        return 0;
+}
+
+/*
+ * GPUs that share an IOMMU group only get to passthrough together, and whoever sees to it that
+ * one of them is where it belongs asks for that one alone. So whoever belongs there, too, and
+ * is not there yet, comes along with the last target; and whoever depends on that one.
+ */
+static int add_companions(Selection *selection, const Cli *cli, Wish wish) {
+        Inventory *inventory = &selection->inventory;
+        int r = 0;
+
+        for (size_t i = selection->n_targets - 1; i < selection->n_targets; ++i)
+                for (size_t k = 0; r == 0 && k < inventory->n_gpus; ++k) {
+                        Gpu *gpu = &inventory->gpus[k];
+
+                        if (gpu_shares_group(selection->targets[i].gpu, gpu) &&
+                                        !has_target(selection, gpu))
+                                r = add_companion(selection, cli, gpu, wish);
+                }
+        return r;
+}
+
+static int add_automatic(Selection *selection, const Cli *cli, Gpu *gpu) {
+        Verdict verdict;
+        int r;
+
+        r = automatic_judge(&selection->policy, cli, gpu, &verdict);
+        if (r < 0)
+                return r;
+        if (verdict.source == POLICY_STRANGER)
+                push_stranger(selection, gpu);
+        if (verdict.wish == WISH_UNSET)
+                return 0;
+
+        push_target(selection, gpu, mode_of_wish(verdict.wish));
+        return selection->all ? 0 : add_companions(selection, cli, verdict.wish);
+}
+
 static int add_target(Selection *selection, const Cli *cli, Gpu *gpu) {
         char address[ADDRESS_STRING_MAX];
         Mode to = selection->to;
-        int r = 1;
 
-        for (size_t i = 0; i < selection->n_targets; ++i)
-                if (selection->targets[i].gpu == gpu)
-                        return 0;
+        if (has_target(selection, gpu))
+                return 0;
         if (selection->automatic)
-                r = automatic_judge(selection, cli, gpu, &to);
-        if (r <= 0)
-                return r;
+                return add_automatic(selection, cli, gpu);
         if (selection->toggle && gpu->mode == MODE_MIXED) {
                 report_error("%s is in neither mode: name the one that you want",
                                 address_format(gpu->address, address));
@@ -101,7 +168,7 @@ static int add_target(Selection *selection, const Cli *cli, Gpu *gpu) {
         if (selection->toggle)
                 to = gpu->mode == MODE_HOST ? MODE_PASSTHROUGH : MODE_HOST;
 
-        selection->targets[selection->n_targets++] = (Target){ .gpu = gpu, .to = to };
+        push_target(selection, gpu, to);
         return 0;
 }
 

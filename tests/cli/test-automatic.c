@@ -50,10 +50,9 @@ static void remember(FakeTree *tree, const char *addresses, const char *mode) {
         fake_write(tree->root, "etc/vfiopt/state", "%s]}\n", data);
 }
 
-/* As `vfioptctl switch --direct WORD`. Return: its exit code. */
-static int switch_to(FakeTree *tree, const char *word) {
-        char *args[] = { (char *) word, NULL };
-        Cli cli = {
+/* As in `vfioptctl switch --direct WORD`. */
+static Cli cli_of(FakeTree *tree, char *args[static 2]) {
+        return (Cli){
                 .roots = &tree->roots,
                 .prefix = tree->root,
                 .trigger = TRIGGER_BOOT,
@@ -61,6 +60,12 @@ static int switch_to(FakeTree *tree, const char *word) {
                 .args = args,
                 .n_args = 1,
         };
+}
+
+/* Return: the exit code. */
+static int switch_to(FakeTree *tree, const char *word) {
+        char *args[] = { (char *) word, NULL };
+        Cli cli = cli_of(tree, args);
         Selection selection;
         Outcomes outcomes;
         int exit_code;
@@ -108,10 +113,84 @@ static void what_a_person_asks_for_is_all_or_nothing(void **state) {
         }
 }
 
+static void add_two_in_one_group(FakeTree *tree) {
+        fake_standard_drivers(tree);
+        fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "nvidia");
+        fake_gpu_add(tree, GPU_B, .functions = 2, .group = 12, .driver = "nvidia");
+        fake_gpu_add(tree, GPU_C, .functions = 2, .group = 13, .driver = "nvidia");
+}
+
+static void who_shares_the_group_and_the_wish_comes_along(void **state) {
+        static const char *const words[] = { "auto:" GPU_A, "auto:" GPU_B };
+        FakeTree *tree = *state;
+
+        add_two_in_one_group(tree);
+        remember(tree, GPU_A " " GPU_B " " GPU_C, "passthrough");
+        for (size_t i = 0; i < ARRAY_SIZE(words); ++i) {
+                assert_int_equal(switch_to(tree, words[i]), VFIOPT_EXIT_DONE);
+                assert_driver(tree, GPU_A, "vfio-pci");
+                assert_driver(tree, GPU_B, "vfio-pci");
+                assert_driver(tree, GPU_C, "nvidia");
+                /* Whose job comes second finds nothing to do. */
+                assert_int_equal(switch_to(tree, words[1 - i]), VFIOPT_EXIT_DONE);
+                assert_int_equal(switch_to(tree, "host"), VFIOPT_EXIT_DONE);
+                remember(tree, GPU_A " " GPU_B " " GPU_C, "passthrough");
+        }
+}
+
+/* Locks are taken in the order of the targets. */
+static void companions_are_in_order(void **state) {
+        char *args[] = { (char *) "auto:" GPU_B, NULL };
+        FakeTree *tree = *state;
+        Cli cli = cli_of(tree, args);
+        Selection selection;
+
+        add_two_in_one_group(tree);
+        remember(tree, GPU_A " " GPU_B, "passthrough");
+        assert_int_equal(selection_init(&selection, &cli), 0);
+        assert_int_equal(selection.n_targets, 2);
+        assert_int_equal(selection.targets[0].gpu->address.bus, 1);
+        assert_int_equal(selection.targets[1].gpu->address.bus, 2);
+        assert_int_equal(selection.targets[0].set, selection.targets[1].set);
+        selection_deinit(&selection);
+}
+
+static void who_is_not_managed_or_wishes_for_something_else_does_not_come_along(void **state) {
+        FakeTree *tree = *state;
+
+        add_two_in_one_group(tree);
+        remember(tree, GPU_A, "passthrough");
+        assert_int_equal(switch_to(tree, "auto:" GPU_A), VFIOPT_EXIT_PRECONDITION);
+        remember(tree, GPU_A " " GPU_B, "passthrough");
+        fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[GPU 02:00]\nManaged=no\n");
+        assert_int_equal(switch_to(tree, "auto:" GPU_A), VFIOPT_EXIT_PRECONDITION);
+        assert_driver(tree, GPU_A, "nvidia");
+        assert_driver(tree, GPU_B, "nvidia");
+}
+
+static void another_card_is_told_of_once_however_often_it_is_named(void **state) {
+        char *args[] = { (char *) "auto:" GPU_A "_" GPU_A "_" GPU_A, NULL };
+        FakeTree *tree = *state;
+        Cli cli = cli_of(tree, args);
+        Selection selection;
+
+        fake_standard_drivers(tree);
+        fake_gpu_add(tree, GPU_A, .device = 0x1e04, .functions = 2, .group = 12);
+        remember(tree, GPU_A, "passthrough");
+        assert_int_equal(selection_init(&selection, &cli), 0);
+        assert_int_equal(selection.n_targets, 0);
+        assert_int_equal(selection.n_strangers, 1);
+        selection_deinit(&selection);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 tree_test(who_is_refused_keeps_nobody_else_from_where_it_belongs),
                 tree_test(what_a_person_asks_for_is_all_or_nothing),
+                tree_test(who_shares_the_group_and_the_wish_comes_along),
+                tree_test(companions_are_in_order),
+                tree_test(who_is_not_managed_or_wishes_for_something_else_does_not_come_along),
+                tree_test(another_card_is_told_of_once_however_often_it_is_named),
         };
 
         return cmocka_run_group_tests_name("cli/automatic", tests, NULL, NULL);

@@ -87,6 +87,37 @@ def agent_undoes_what_others_do(vm):
     on(vm, GPU, VFIO)
 
 
+@scenario(gpus=[Gpu("sp1"), Gpu("sp2")], timeout=240)
+def agent_restores_two_gpus_in_one_group(vm):
+    """Both have left passthrough, and neither gets back there alone: one job takes the other along."""
+    one, two = Gpu("sp1"), Gpu("sp2")
+    vm.sh("systemctl start vfiopt@passthrough")
+    vm.sh("systemctl stop vfioptd")
+    for address in (one.addresses[1], two.addresses[1]):
+        device = f"/sys/bus/pci/devices/{address}"
+        vm.sh(f"echo {address} >{DRIVERS}/vfio-pci/unbind; echo snd_hda_intel >{device}/driver_override; "
+              f"echo {address} >/sys/bus/pci/drivers_probe")
+        vm.equal(vm.driver(address), "snd_hda_intel", "whom somebody has bound it to")
+    cursor = vm.journal_cursor()
+    vm.sh("systemctl start vfioptd")
+    for card in (one, two):
+        on(vm, card, VFIO)
+        on_vfio(vm, card)
+    vm.check(jobs(vm, cursor) <= 2, "more than a job for each")
+
+    vm.unplug(one)
+    vm.unplug(two)
+    until(vm, "! systemctl -q is-active vfioptd", "the agent has ended")
+    # The kernel has a driver for each function, and is faster than a pin.
+    vm.sh("modprobe -a nvidia snd_hda_intel || true")
+    vm.plug(one, wait=False)
+    vm.plug(two)
+    for card in (one, two):
+        on(vm, card, VFIO)
+        on_vfio(vm, card)
+    vm.equal([r for r in records(vm, cursor) if r["VFIOPT_RESULT"] == "gave-up"], [], "gave up")
+
+
 @scenario(gpus=[GPU], timeout=300)
 def agent_gives_up_a_fight(vm):
     """Somebody undoes each job, at once and for ever: told, and left alone until a person acts."""
