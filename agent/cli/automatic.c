@@ -52,6 +52,29 @@ int automatic_judge(const Policy *policy, const Cli *cli, const Gpu *gpu, Verdic
         return 0;
 }
 
+/* The same for a GPU whose lock is ours. */
+static int judge_again(const Policy *policy, const Cli *cli, const Gpu *gpu, Wish *ret) {
+        Verdict verdict;
+        bool unfinished;
+        Wish back;
+        int r;
+
+        *ret = WISH_UNSET;
+        if (!policy_manages(policy, gpu))
+                return 0;
+
+        verdict = policy_judge(policy, gpu, cli->trigger == TRIGGER_BOOT);
+        if (policy_allows_recovery(&verdict)) {
+                r = unfinished_rest(cli->roots, gpu, &unfinished, &back);
+                if (r < 0)
+                        return r;
+                if (unfinished)
+                        verdict.wish = back;
+        }
+        *ret = verdict.wish;
+        return 0;
+}
+
 /**
  * automatic_still() - does the policy still want a GPU there?
  * @userdata:   Cli
@@ -63,20 +86,13 @@ int automatic_judge(const Policy *policy, const Cli *cli, const Gpu *gpu, Verdic
 int automatic_still(void *userdata, const Gpu *gpu, Mode to) {
         const Cli *cli = userdata;
         Policy policy = POLICY_NULL;
-        bool unfinished = false;
-        Verdict verdict;
+        Wish wish;
         int r;
 
         r = policy_load(&policy, cli->roots);
         if (r < 0)
                 return r;
-        verdict = policy_judge(&policy, gpu, cli->trigger == TRIGGER_BOOT);
+        r = judge_again(&policy, cli, gpu, &wish);
         policy_deinit(&policy);
-
-        if (policy_allows_recovery(&verdict)) {
-                r = unfinished_rest(cli->roots, gpu, &unfinished, &verdict.wish);
-                if (r < 0 || !unfinished)
-                        return r;
-        }
-        return verdict.wish == wish_of_mode(to);
+        return r < 0 ? r : wish == wish_of_mode(to);
 }

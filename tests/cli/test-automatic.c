@@ -11,6 +11,7 @@
 
 #include "lib/test.h"
 
+#include "cli/automatic.h"
 #include "cli/switch-ways.h"
 #include "record/audit.h"
 
@@ -168,6 +169,28 @@ static void who_is_not_managed_or_wishes_for_something_else_does_not_come_along(
         assert_driver(tree, GPU_B, "nvidia");
 }
 
+static void who_is_not_managed_any_more_is_left_alone(void **state) {
+        char *args[] = { (char *) "auto", NULL };
+        FakeTree *tree = *state;
+        Cli cli = cli_of(tree, args);
+        Gpu gpu;
+
+        fake_standard_drivers(tree);
+        fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "nvidia");
+        remember(tree, GPU_A, "passthrough");
+        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
+        gpu.managed = true;
+        assert_int_equal(automatic_still(&cli, &gpu, MODE_PASSTHROUGH), 1);
+        assert_int_equal(automatic_still(&cli, &gpu, MODE_HOST), 0);
+
+        fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nManaged=no\n");
+        assert_int_equal(automatic_still(&cli, &gpu, MODE_PASSTHROUGH), 0);
+        fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nManaged=auto\n");
+        gpu.managed = false;
+        assert_int_equal(automatic_still(&cli, &gpu, MODE_PASSTHROUGH), 0);
+        gpu_deinit(&gpu);
+}
+
 static void another_card_is_told_of_once_however_often_it_is_named(void **state) {
         char *args[] = { (char *) "auto:" GPU_A "_" GPU_A "_" GPU_A, NULL };
         FakeTree *tree = *state;
@@ -190,6 +213,7 @@ int main(void) {
                 tree_test(who_shares_the_group_and_the_wish_comes_along),
                 tree_test(companions_are_in_order),
                 tree_test(who_is_not_managed_or_wishes_for_something_else_does_not_come_along),
+                tree_test(who_is_not_managed_any_more_is_left_alone),
                 tree_test(another_card_is_told_of_once_however_often_it_is_named),
         };
 
