@@ -22,6 +22,11 @@ for unit in "$switch" "$boot"; do
         grep -q '^SystemCallFilter=@system-service @module$' "$folder/$name"
 done
 
+# Which word on the kernel's command line is the last one, the program knows.
+if grep '^ConditionKernelCommandLine=!' "$boot"; then
+        exit 1
+fi
+
 agent_program=$(realpath "$agent_program")
 sed "s|$libexecdir/vfioptd|$agent_program|" "$agent" >"$folder/vfioptd.service"
 grep -q "^ExecStart=$agent_program$" "$folder/vfioptd.service"

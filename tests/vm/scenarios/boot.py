@@ -99,6 +99,13 @@ def kernel_line_says_passthrough(vm):
     on_vfio(vm, GPU)
 
 
+@scenario(gpus=[GPU], boot="cold", cmdline="vfiopt.mode=off vfiopt.mode=passthrough")
+def kernel_line_says_both(vm):
+    """vfiopt.mode= twice: the last word counts, though the first one is off."""
+    bound_first(vm)
+    on_vfio(vm, GPU)
+
+
 @scenario(gpus=[GPU], boot="cold", cmdline="vfiopt.mode=off", files={FILE: remembered(GPU)})
 def kernel_line_says_off(vm):
     """vfiopt.mode=off: nothing is touched."""
