@@ -15,6 +15,12 @@
 
 #define NAME "org.freedesktop.login1"
 
+/*
+ * By default a lid that is closed sends the machine to sleep whatever inhibits that, and only
+ * heeds what is said of itself (LidSwitchIgnoreInhibited= in logind.conf).
+ */
+#define WHAT "sleep:handle-lid-switch"
+
 /* logind answers at once, unless it has to be started first. */
 #define LIMIT_USEC (5 * USEC_PER_SEC)
 
@@ -25,7 +31,7 @@ static int call(sd_bus *bus, const char *who, const char *why, int *ret_fd) {
         r = sd_bus_message_new_method_call(
                         bus, &request, NAME, "/org/freedesktop/login1", NAME ".Manager", "Inhibit");
         if (r >= 0)
-                r = sd_bus_message_append(request, "ssss", "sleep", who, why, "block");
+                r = sd_bus_message_append(request, "ssss", WHAT, who, why, "block");
         if (r >= 0)
                 r = sd_bus_call(bus, request, LIMIT_USEC, NULL, &reply);
         if (r >= 0)
@@ -45,7 +51,7 @@ static int call(sd_bus *bus, const char *who, const char *why, int *ret_fd) {
 }
 
 /**
- * inhibit_sleep() - do not let the machine sleep
+ * inhibit_sleep() - do not let the machine sleep, also when its lid is closed
  * @who:        us, in a word
  * @why:        in a sentence
  * @ret_fd:     close it to let it sleep again
