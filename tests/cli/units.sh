@@ -32,6 +32,16 @@ sed "s|$libexecdir/vfioptd|$agent_program|" "$agent" >"$folder/vfioptd.service"
 grep -q "^ExecStart=$agent_program$" "$folder/vfioptd.service"
 grep -q '^CapabilityBoundingSet=$' "$folder/vfioptd.service"
 
+# Whoever fails within a second is given up: so many starts take less than the interval.
+value() {
+        sed -n "s/^$1=\([0-9]*\)$2\$/\1/p" "$agent"
+}
+interval=$(value StartLimitIntervalSec min) burst=$(value StartLimitBurst '') pause=$(value RestartSec s)
+if ! [ "$((burst * (pause + 1)))" -le "$((interval * 60))" ]; then
+        echo "it would be started for ever"
+        exit 1
+fi
+
 failed=0
 # Not one with a GPU: here a colon means an alias.
 for name in vfiopt@.service vfiopt@passthrough.service vfiopt-boot.service vfioptd.service; do
