@@ -26,10 +26,12 @@ static void report_complaint(void *userdata _unused_, bool is_warning, const cha
  * Return: 0 on success, whatever was wrong with its files; negative error code on failure.
  */
 int policy_read(Policy *policy, const Cli *cli) {
+        bool unreadable;
         int r;
 
         r = roots_open_etc(cli->roots, cli->prefix, false);
-        if (r < 0)
+        unreadable = r < 0;
+        if (unreadable)
                 report_error("cannot look into our directory in /etc: %s", strerror(-r));
         r = roots_open_run(cli->roots, cli->prefix, false);
         if (r < 0)
@@ -37,6 +39,7 @@ int policy_read(Policy *policy, const Cli *cli) {
         r = policy_load(policy, cli->roots);
         if (r < 0)
                 return r;
+        policy->config.incomplete |= unreadable;
 
         policy_complain(policy, report_complaint, NULL);
         return 0;

@@ -23,6 +23,7 @@ static const char *const sources[_POLICY_MAX] = {
         [POLICY_PENDING] = "it was moved there since the machine came up",
         [POLICY_DEFAULT] = "it is the default of vfiopt.conf",
         [POLICY_STRANGER] = "",
+        [POLICY_UNREADABLE] = "",
 };
 
 static _printf_(2, 0) void log_line(const char *level, const char *format, va_list arguments) {

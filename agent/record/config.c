@@ -8,7 +8,8 @@
  *
  * Whatever an administrator got wrong must not keep the machine from booting, nor
  * make us forget what is right in the same file. So nothing here fails but for want
- * of memory and the like, and what is wrong is kept for the program to tell.
+ * of memory and the like, and what is wrong is kept for the program to tell. Of a
+ * file that does not count as a whole nobody knows what it says: that is kept, too.
  */
 
 #include <fcntl.h>
@@ -141,6 +142,7 @@ char *config_complaint_format(const ConfigComplaint *complaint) {
 static int unreadable(Config *config, const char *file, int error) {
         if (error == -ENOMEM || error == -EMFILE || error == -ENFILE)
                 return error;
+        config->incomplete = true;
         return config_error(config, (ConfigPlace){ .file = file }, "cannot be read: %s",
                         strerror(-error));
 }
@@ -154,16 +156,18 @@ static int load_file(Config *config, int etc_fd, const char *file) {
         r = file_read(etc_fd, file, CONFIG_SIZE_MAX, &data, &n);
         if (r == FILE_E_MISSING)
                 return 0;
+        if (r < 0 && r != -E2BIG)
+                return unreadable(config, file, r);
+        if (r == 0 && strlen(data) == n)
+                return config_read_ini(config, file, data);
+
+        config->incomplete = true;
         if (r == -E2BIG)
                 return config_error(config, whole,
                                 "is larger than %u KiB, so that none of it counts",
                                 CONFIG_SIZE_MAX / 1024);
-        if (r < 0)
-                return unreadable(config, file, r);
-        if (strlen(data) != n)
-                return config_error(config, whole,
-                                "holds zero bytes, as no text does, so that none of it counts");
-        return config_read_ini(config, file, data);
+        return config_error(config, whole,
+                        "holds zero bytes, as no text does, so that none of it counts");
 }
 
 static int load_drop_in(Config *config, int etc_fd, const char *name) {

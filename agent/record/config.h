@@ -47,7 +47,8 @@ typedef struct ConfigComplaint {
 } ConfigComplaint;
 
 typedef struct Config {
-        Wish wish; /* for what is not remembered */
+        Wish wish;       /* for what is not remembered */
+        bool incomplete; /* a file does not count as a whole, which may have said anything */
         ConfigGpu *gpus;
         size_t n_gpus;
         ConfigComplaint *complaints; /* in the order of reading */

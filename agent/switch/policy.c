@@ -9,8 +9,10 @@
  * a GPU that is to be left alone at boot (BootMode=unset) is left alone until it is moved. And
  * where a person has moved it after all, that is what counts until the next boot.
  *
- * What cannot be understood never moves anything: without a readable state file nothing is
- * remembered, and a command line that is not understood means that nothing is touched.
+ * What cannot be understood never moves anything. Without a readable state file nothing is
+ * remembered. A file of the configuration that cannot be read may have said that a GPU is to be
+ * left alone: so each of them is. A command line that is not understood means that nothing is
+ * touched.
  */
 
 #include <string.h>
@@ -101,6 +103,10 @@ void policy_complain(const Policy *policy, PolicyComplaintFn fn, void *userdata)
                 fn(userdata, false, text);
         }
         complain_of_config(&policy->config, fn, userdata);
+        if (policy->config.incomplete)
+                fn(userdata, false,
+                                "not all of the configuration counts: until it does, no GPU is moved "
+                                "on its own");
         policy_complain_of_state(policy, fn, userdata);
 }
 
@@ -172,6 +178,8 @@ Verdict policy_judge(const Policy *policy, const Gpu *gpu, bool at_boot) {
                 return (Verdict){ .source = POLICY_STRANGER };
         if (policy->kernel != KERNEL_MODE_NONE)
                 return of_kernel(policy->kernel);
+        if (policy->config.incomplete)
+                return (Verdict){ .source = POLICY_UNREADABLE };
         if (of_config(policy, gpu, &verdict) && (at_boot || verdict.wish == WISH_UNSET))
                 return verdict;
         if (entry)
@@ -187,5 +195,5 @@ Verdict policy_judge(const Policy *policy, const Gpu *gpu, bool at_boot) {
 /* No wish, but no ban either: what was cut off may be finished or undone. */
 bool policy_allows_recovery(const Verdict *verdict) {
         return verdict->wish == WISH_UNSET && verdict->source != POLICY_KERNEL_LINE &&
-                        verdict->source != POLICY_STRANGER;
+                        verdict->source != POLICY_STRANGER && verdict->source != POLICY_UNREADABLE;
 }

@@ -33,7 +33,8 @@ typedef enum PolicySource {
         POLICY_STATE,
         POLICY_PENDING,
         POLICY_DEFAULT,
-        POLICY_STRANGER, /* another card is at a remembered address: nothing applies to it */
+        POLICY_STRANGER,   /* another card is at a remembered address: nothing applies to it */
+        POLICY_UNREADABLE, /* nobody knows what the configuration says */
         _POLICY_MAX,
 } PolicySource;
 

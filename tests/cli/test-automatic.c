@@ -191,6 +191,20 @@ static void who_is_not_managed_any_more_is_left_alone(void **state) {
         gpu_deinit(&gpu);
 }
 
+static void a_configuration_that_does_not_count_moves_nothing(void **state) {
+        FakeTree *tree = *state;
+
+        fake_standard_drivers(tree);
+        fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "nvidia");
+        remember(tree, GPU_A, "passthrough");
+        fake_make_dir(tree->root, "etc/vfiopt/vfiopt.conf");
+        assert_int_equal(switch_to(tree, "auto"), VFIOPT_EXIT_DONE);
+        assert_driver(tree, GPU_A, "nvidia");
+        /* A person may, all the same. */
+        assert_int_equal(switch_to(tree, "passthrough"), VFIOPT_EXIT_DONE);
+        assert_driver(tree, GPU_A, "vfio-pci");
+}
+
 static void another_card_is_told_of_once_however_often_it_is_named(void **state) {
         char *args[] = { (char *) "auto:" GPU_A "_" GPU_A "_" GPU_A, NULL };
         FakeTree *tree = *state;
@@ -214,6 +228,7 @@ int main(void) {
                 tree_test(companions_are_in_order),
                 tree_test(who_is_not_managed_or_wishes_for_something_else_does_not_come_along),
                 tree_test(who_is_not_managed_any_more_is_left_alone),
+                tree_test(a_configuration_that_does_not_count_moves_nothing),
                 tree_test(another_card_is_told_of_once_however_often_it_is_named),
         };
 

@@ -464,6 +464,7 @@ static void a_file_that_is_no_text_does_not_count(void **state) {
         assert_int_equal(config.n_complaints, 2);
         assert_complaint(&config, 0, "vfiopt.conf", 0, false, "holds zero bytes");
         assert_complaint(&config, 1, "vfiopt.conf.d/2.conf", 0, false, "holds zero bytes");
+        assert_true(config.incomplete);
         assert_int_equal(config_default(&config), WISH_UNSET);
         assert_int_equal(config_boot(&config, &first), CONFIG_BOOT_HOST);
         config_deinit(&config);
@@ -474,11 +475,13 @@ static void a_file_that_is_no_text_does_not_count(void **state) {
         fake_write_bytes(tree->root, MAIN, large, 65536);
         load(tree, &config);
         assert_no_complaint(&config);
+        assert_false(config.incomplete);
         config_deinit(&config);
         fake_write_bytes(tree->root, MAIN, large, 65537);
         load(tree, &config);
         assert_int_equal(config.n_complaints, 1);
         assert_complaint(&config, 0, "vfiopt.conf", 0, false, "is larger than 64 KiB");
+        assert_true(config.incomplete);
         config_deinit(&config);
 }
 
@@ -493,11 +496,18 @@ static void a_file_that_cannot_be_read_is_told_of(void **state) {
         assert_int_equal(config.n_complaints, 2);
         assert_complaint(&config, 0, "vfiopt.conf", 0, false, "cannot be read: Is a directory");
         assert_complaint(&config, 1, "vfiopt.conf.d/loop?.conf", 0, false, "cannot be read: ");
+        assert_true(config.incomplete);
         assert_int_equal(config_default(&config), WISH_HOST);
         config_deinit(&config);
 
         fake_remove(tree->root, "etc/vfiopt/vfiopt.conf.d");
         fake_write(tree->root, "etc/vfiopt/vfiopt.conf.d", "[vfiopt]\nDefaultMode=host\n");
+        fake_remove(tree->root, MAIN);
+        load(tree, &config);
+        assert_true(config.incomplete);
+        assert_int_equal(config.n_complaints, 1);
+        config_deinit(&config);
+        fake_make_dir(tree->root, MAIN);
         load(tree, &config);
         assert_int_equal(config.n_complaints, 2);
         assert_complaint(&config, 1, "vfiopt.conf.d", 0, false, "Not a directory");

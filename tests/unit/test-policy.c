@@ -152,6 +152,43 @@ static void what_is_wrong_is_kept_to_be_told(void **state _unused_) {
         fake_tree_free(tree);
 }
 
+/* It may have said Managed=no of any GPU. */
+static void a_file_that_does_not_count_keeps_all_from_being_moved(void **state) {
+        FakeTree *tree = *state;
+        Text complaints = TEXT_NULL;
+        Policy policy = POLICY_NULL;
+        Verdict verdict;
+        Gpu gpu;
+
+        fake_gpu_add(tree, "0000:01:00.0", .group = 12);
+        fake_write(tree->root, "proc/cmdline", "quiet\n");
+        fake_write(tree->root, "etc/vfiopt/state", "%s", STATE("passthrough"));
+        fake_write(tree->root, "etc/vfiopt/vfiopt.conf.d/a.conf",
+                        "[GPU 01:00]\nBootMode=passthrough\n");
+        fake_make_dir(tree->root, "etc/vfiopt/vfiopt.conf");
+        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
+        assert_int_equal(policy_load(&policy, &tree->roots), 0);
+        for (int at_boot = 0; at_boot <= 1; ++at_boot) {
+                verdict = policy_judge(&policy, &gpu, at_boot);
+                assert_int_equal(verdict.wish, WISH_UNSET);
+                assert_int_equal(verdict.source, POLICY_UNREADABLE);
+                assert_false(policy_allows_recovery(&verdict));
+        }
+        policy_complain(&policy, gather, &complaints);
+        assert_non_null(strstr(text(&complaints), "E not all of the configuration counts"));
+        text_deinit(&complaints);
+        policy_deinit(&policy);
+
+        /* Who edits the kernel's command line knows what he wants. */
+        fake_write(tree->root, "proc/cmdline", "vfiopt.mode=host\n");
+        assert_int_equal(policy_load(&policy, &tree->roots), 0);
+        verdict = policy_judge(&policy, &gpu, true);
+        assert_int_equal(verdict.wish, WISH_HOST);
+        assert_int_equal(verdict.source, POLICY_KERNEL_LINE);
+        policy_deinit(&policy);
+        gpu_deinit(&gpu);
+}
+
 static void who_is_managed_is_said_or_guessed(void **state _unused_) {
         static const struct {
                 const char *said;
@@ -182,6 +219,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_first_who_speaks_is_heard),
                 cmocka_unit_test(what_is_wrong_is_kept_to_be_told),
+                tree_test(a_file_that_does_not_count_keeps_all_from_being_moved),
                 cmocka_unit_test(who_is_managed_is_said_or_guessed),
         };
 
