@@ -74,10 +74,20 @@ static const char *find_fault(const char *line, size_t max) {
         return NULL;
 }
 
+static int refuse_line(Reader *reader, const char *line, const char *fault) {
+        char quoted[CONFIG_QUOTE_MAX];
+        bool taken;
+
+        if (*line == '[')
+                reader->section = (ConfigSection){ .kind = CONFIG_SECTION_IGNORED };
+        taken = config_doubt_line(reader->config, &reader->section, line);
+        return config_error(reader->config, reader->place, "\"%s\" %s%s",
+                        config_quote(line, quoted), fault, taken ? "; taken for Managed=no" : "");
+}
+
 /* Return: 1 if it is a line for inih, 0 if not, negative error code on failure. */
 static int read_line(Reader *reader, char *line, size_t max) {
         const char *start = line + strspn(line, BLANKS), *fault;
-        char quoted[CONFIG_QUOTE_MAX];
         size_t n = strlen(line);
 
         while (n > 0 && strchr(BLANKS, line[n - 1]))
@@ -86,12 +96,8 @@ static int read_line(Reader *reader, char *line, size_t max) {
                 return 0;
 
         fault = find_fault(line, max);
-        if (fault) {
-                if (*start == '[')
-                        reader->section = (ConfigSection){ .kind = CONFIG_SECTION_IGNORED };
-                return config_error(reader->config, reader->place, "\"%s\" %s",
-                                config_quote(start, quoted), fault);
-        }
+        if (fault)
+                return refuse_line(reader, start, fault);
         return *line == '[' ? read_section(reader, line) : 1;
 }
 

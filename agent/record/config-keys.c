@@ -5,13 +5,17 @@
  *
  * An empty value takes back what the same section said before, in whichever file. A
  * value that is not understood takes back nothing: the line is as if it were not
- * there.
+ * there. But who says anything at all of whether a GPU is managed most likely wants
+ * it left alone, so Managed= that is not understood is Managed=no.
  */
 
+#include <ctype.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "record/config-parts.h"
+
+#define MANAGED "Managed"
 
 static const char *const managed_names[_CONFIG_MANAGED_MAX] = {
         [CONFIG_MANAGED_AUTO] = "auto",
@@ -152,10 +156,8 @@ static int set_managed(Config *config, const ConfigSection *section, const char 
         }
 
         r = parse_boolean(s, &yes);
-        if (r < 0)
-                return r;
-        *managed = yes ? CONFIG_MANAGED_YES : CONFIG_MANAGED_NO;
-        return 0;
+        *managed = r == 0 && yes ? CONFIG_MANAGED_YES : CONFIG_MANAGED_NO;
+        return r;
 }
 
 static int set_boot_mode(Config *config, const ConfigSection *section, const char *s) {
@@ -176,13 +178,35 @@ static int set_boot_mode(Config *config, const ConfigSection *section, const cha
 static const struct {
         ConfigSectionKind section;
         const char *name;
+        const char *refusal; /* what its set() makes of a value that is not understood */
         const char *allowed;
         int (*set)(Config *config, const ConfigSection *section, const char *value);
 } keys[] = {
-        { CONFIG_SECTION_GENERAL, "DefaultMode", "unset, host or passthrough", set_default_mode },
-        { CONFIG_SECTION_GPU, "Managed", "yes, no or auto", set_managed },
-        { CONFIG_SECTION_GPU, "BootMode", "remembered, host, passthrough or unset", set_boot_mode },
+        { CONFIG_SECTION_GENERAL, "DefaultMode", "", "unset, host or passthrough",
+                        set_default_mode },
+        { CONFIG_SECTION_GPU, MANAGED, ", and taken for no", "yes, no or auto", set_managed },
+        { CONFIG_SECTION_GPU, "BootMode", "", "remembered, host, passthrough or unset",
+                        set_boot_mode },
 };
+
+/**
+ * config_doubt_line() - what may a line have been that is wrong in its form?
+ * @config:     to change
+ * @section:    the section that it is in
+ * @line:       its text, without blanks before it
+ *
+ * Return: whether it was to be Managed=, and was taken for no.
+ */
+bool config_doubt_line(Config *config, const ConfigSection *section, const char *line) {
+        const char *rest;
+
+        if (section->kind != CONFIG_SECTION_GPU || !text_starts_with(line, MANAGED, &rest) ||
+                        isalnum((unsigned char) *rest))
+                return false;
+
+        config->gpus[section->gpu].managed = CONFIG_MANAGED_NO;
+        return true;
+}
 
 /**
  * config_set_key() - one line of a section
@@ -215,8 +239,9 @@ int config_set_key(Config *config,
                         continue;
                 if (keys[i].set(config, section, value) == 0)
                         return 0;
-                return config_error(config, place, "%s=%s is not understood; it can be %s",
-                                quoted_key, config_quote(value, quoted_value), keys[i].allowed);
+                return config_error(config, place, "%s=%s is not understood%s; it can be %s",
+                                quoted_key, config_quote(value, quoted_value), keys[i].refusal,
+                                keys[i].allowed);
         }
 
         return config_warning(config, place, "unknown key %s= in %s", quoted_key,

@@ -44,6 +44,7 @@ const char *config_quote(const char *s, char buffer[static CONFIG_QUOTE_MAX]);
 int config_read_ini(Config *config, const char *file, char *data) _warn_unused_result_;
 int config_open_section(Config *config, ConfigPlace place, const char *name, ConfigSection *ret)
                 _warn_unused_result_;
+bool config_doubt_line(Config *config, const ConfigSection *section, const char *line);
 int config_set_key(Config *config,
                 ConfigPlace place,
                 const ConfigSection *section,

@@ -315,6 +315,46 @@ static void a_bad_value_is_told_of_and_the_rest_counts(void **state) {
         config_deinit(&config);
 }
 
+/* Hands off: who says anything of it hardly wants it to be moved. */
+static void whether_to_manage_is_no_where_it_is_not_understood(void **state) {
+        static const struct {
+                const char *line, *text;
+        } bad[] = {
+                { "Managed=maybe", "Managed=maybe is not understood, and taken for no; it can be" },
+                { "Managed=nö", "is not understood, and taken for no" },
+                { "Managed=no # not mine", "is not understood, and taken for no" },
+                { "Managed=no ; not mine", "has a comment in it; comments" },
+                { " Managed=no", "is indented; everything begins in the first column; taken for" },
+                { "Managed: no", "is neither [SECTION] nor KEY=VALUE; taken for Managed=no" },
+                { "Managed no", "; taken for Managed=no" },
+        };
+        FakeTree *tree = *state;
+        Config config;
+
+        for (size_t i = 0; i < ARRAY_SIZE(bad); ++i) {
+                fake_write(tree->root, MAIN, "[GPU 01:00]\n%s\n[GPU 10de:2d04]\nManaged=yes\n",
+                                bad[i].line);
+                load(tree, &config);
+                assert_int_equal(config.n_complaints, 1);
+                assert_complaint(&config, 0, "vfiopt.conf", 2, false, bad[i].text);
+                assert_int_equal(config_managed(&config, &first), CONFIG_MANAGED_NO);
+                assert_int_equal(config_managed(&config, &second), CONFIG_MANAGED_AUTO);
+                assert_int_equal(config_managed(&config, &other), CONFIG_MANAGED_YES);
+                assert_false(config.incomplete);
+                config_deinit(&config);
+        }
+
+        /* What is said later goes before it; and another key is not this one. */
+        load_text(tree, &config, "[GPU 01:00]\nManaged=maybe\nManaged=yes\nManagedBy me\n");
+        assert_int_equal(config.n_complaints, 2);
+        assert_int_equal(config_managed(&config, &first), CONFIG_MANAGED_YES);
+        config_deinit(&config);
+        load_text(tree, &config, "[vfiopt]\nManaged no\n[GPU]\nManaged no\n");
+        assert_int_equal(config.n_complaints, 3);
+        assert_int_equal(config_managed(&config, &first), CONFIG_MANAGED_AUTO);
+        config_deinit(&config);
+}
+
 /* Whatever is wrong with a section, what is in it is not taken for the one before. */
 static void what_is_in_a_bad_section_is_in_no_other(void **state) {
         static const char *const bad[] = {
@@ -629,6 +669,7 @@ int main(void) {
                 tree_test(only_a_regular_file_of_that_name_is_a_drop_in),
                 tree_test(what_is_unknown_is_warned_of_and_ignored),
                 tree_test(a_bad_value_is_told_of_and_the_rest_counts),
+                tree_test(whether_to_manage_is_no_where_it_is_not_understood),
                 tree_test(what_is_in_a_bad_section_is_in_no_other),
                 tree_test(a_line_is_understood_whole_or_not_at_all),
                 tree_test(a_key_needs_a_section),

@@ -194,7 +194,7 @@ static void who_is_managed_is_said_or_guessed(void **state _unused_) {
                 const char *said;
                 bool guess, expected;
         } all[] = { { "auto", true, true }, { "auto", false, false }, { "yes", false, true },
-                { "no", true, false } };
+                { "no", true, false }, { "nope", true, false } };
 
         for (size_t i = 0; i < ARRAY_SIZE(all); ++i) {
                 FakeTree *tree = fake_tree_new();
