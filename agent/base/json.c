@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 
 Json *json_new_object(void) {
         return json_object_new_object();
@@ -40,10 +41,19 @@ int json_add_null(Json *object, const char *key) {
         return json_object_object_add(object, key, NULL) < 0 ? -ENOMEM : 0;
 }
 
-/* A string, or null where @value is NULL. */
+/* json-c passes every byte on, and what is no UTF-8 is no JSON. NULL for want of memory. */
+static Json *new_string(const char *value) {
+        _cleanup_(freep) char *copy = strdup(value);
+
+        if (!copy)
+                return NULL;
+        text_repair(copy);
+        return json_object_new_string(copy);
+}
+
+/* A string, with question marks for what is no text; or null where @value is NULL. */
 int json_add_string(Json *object, const char *key, const char *value) {
-        return value ? json_add(object, key, json_object_new_string(value))
-                     : json_add_null(object, key);
+        return value ? json_add(object, key, new_string(value)) : json_add_null(object, key);
 }
 
 int json_add_uint(Json *object, const char *key, uint64_t value) {
@@ -65,7 +75,7 @@ int json_push(Json *array, Json *value) {
 }
 
 int json_push_string(Json *array, const char *value) {
-        return json_push(array, json_object_new_string(value));
+        return json_push(array, new_string(value));
 }
 
 /**

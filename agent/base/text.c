@@ -154,3 +154,43 @@ bool text_is_printable(const char *s) {
                         return false;
         return true;
 }
+
+/* How many bytes the character at @s has, in UTF-8 (RFC 3629); 0 if there is none. */
+static size_t character_length(const char *s) {
+        const unsigned char *u = (const unsigned char *) s;
+        unsigned char low = 0x80, high = 0xbf;
+        size_t n;
+
+        if (u[0] < 0x80)
+                return 1;
+        if (u[0] < 0xc2 || u[0] > 0xf4)
+                return 0;
+        n = u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : 4;
+
+        /* Nothing in more bytes than it needs, no surrogate, and nothing beyond U+10FFFF. */
+        if (u[0] == 0xe0)
+                low = 0xa0;
+        else if (u[0] == 0xed)
+                high = 0x9f;
+        else if (u[0] == 0xf0)
+                low = 0x90;
+        else if (u[0] == 0xf4)
+                high = 0x8f;
+        if (u[1] < low || u[1] > high)
+                return 0;
+        for (size_t i = 2; i < n; ++i)
+                if (u[i] < 0x80 || u[i] > 0xbf)
+                        return 0;
+        return n;
+}
+
+/* Make text of any bytes: those that are no UTF-8 become question marks. */
+void text_repair(char *s) {
+        while (*s) {
+                size_t n = character_length(s);
+
+                if (n == 0)
+                        *s = '?';
+                s += n ?: 1;
+        }
+}

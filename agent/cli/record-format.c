@@ -43,6 +43,17 @@ static int format_time(uint64_t usec, char buffer[static TIME_STRING_MAX]) {
         return 0;
 }
 
+/* Take out what would speak to a terminal: U+0000 to U+001F, and U+007F to U+009F. */
+static void silence(char *line) {
+        text_repair(line);
+        for (char *c = line; *c; ++c) {
+                if ((unsigned char) *c < 0x20 || *c == 0x7f)
+                        *c = '?';
+                else if ((unsigned char) c[0] == 0xc2 && (unsigned char) c[1] < 0xa0)
+                        c[0] = c[1] = '?';
+        }
+}
+
 /**
  * record_format_line() - a record for people
  * @record:     record
@@ -63,9 +74,7 @@ int record_format_line(const Record *record, char **ret) {
         line = text_format("%s %s", time, record->tale.message);
         if (!line)
                 return -ENOMEM;
-        for (char *c = line; *c; ++c)
-                if ((unsigned char) *c < 0x20 || *c == 0x7f)
-                        *c = '?';
+        silence(line);
 
         *ret = line;
         return 0;

@@ -13,19 +13,19 @@ static void what_is_built_prints_in_order(void **state _unused_) {
         _cleanup_(freep) char *s = NULL;
         Json *array = json_new_array(), *inner = json_new_object();
 
-        assert_int_equal(json_add_string(json, "name", "a \"b\" /c\n\xc3\xa4"), 0);
+        assert_int_equal(json_add_string(json, "name", "a \"b\" /c\n\xc3\xa4\xff"), 0);
         assert_int_equal(json_add_string(json, "none", NULL), 0);
         assert_int_equal(json_add_null(json, "null"), 0);
         assert_int_equal(json_add_uint(json, "big", UINT64_MAX), 0);
         assert_int_equal(json_add_bool(json, "yes", true), 0);
-        assert_int_equal(json_push_string(array, "x"), 0);
+        assert_int_equal(json_push_string(array, "x\x9f"), 0);
         assert_int_equal(json_push(array, inner), 0);
         assert_int_equal(json_add(json, "list", array), 0);
 
         assert_int_equal(json_format(json, false, &s), 0);
         assert_string_equal(s,
-                        "{\"name\":\"a \\\"b\\\" /c\\n\xc3\xa4\",\"none\":null,\"null\":null,"
-                        "\"big\":18446744073709551615,\"yes\":true,\"list\":[\"x\",{}]}");
+                        "{\"name\":\"a \\\"b\\\" /c\\n\xc3\xa4?\",\"none\":null,\"null\":null,"
+                        "\"big\":18446744073709551615,\"yes\":true,\"list\":[\"x?\",{}]}");
 }
 
 static void pretty_text_has_several_lines(void **state _unused_) {

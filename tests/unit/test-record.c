@@ -177,6 +177,9 @@ static void the_time_is_the_journals_where_the_sender_is_not_known(void **state 
 static void a_line_is_one_line_of_text(void **state _unused_) {
         change("MESSAGE", "MESSAGE=a\nb\033[2J\177\tc");
         assert_line("2025-11-25 19:28:14.123 a?b?[2J??c");
+        /* Control characters again, in a byte of Latin-1 and in two of UTF-8. */
+        change("MESSAGE", "MESSAGE=\303\244\2332J\302\2332J\302\240\377");
+        assert_line("2025-11-25 19:28:14.123 \303\244?2J??2J\302\240?");
 }
 
 /* JSON */
@@ -212,6 +215,21 @@ static void what_is_not_said_is_null(void **state _unused_) {
                     "\"result\":null,\"reason\":null,\"holders\":null,\"duration_usec\":null,"
                     "\"loginuid\":null,\"uid\":null,\"pid\":null,\"unit\":null,"
                     "\"message\":\"a\\n\\\"b\\\"\"}");
+}
+
+static void what_is_no_text_is_json_all_the_same(void **state _unused_) {
+        _cleanup_(json_freep) Json *json = NULL;
+        _cleanup_(freep) char *text = NULL;
+        const char *holders;
+        Record record;
+
+        change("VFIOPT_HOLDERS", "VFIOPT_HOLDERS=7 (\303\244\303\377) /dev/nvidia0");
+        assert_true(record_read(&record, NULL));
+        assert_int_equal(record_format_json(&record, &text), 0);
+        assert_int_equal(json_parse(text, &json), 0);
+        assert_int_equal(json_get_string(json, "holders", &holders), 0);
+        assert_string_equal(holders, "7 (\303\244?\?) /dev/nvidia0");
+        record_deinit(&record);
 }
 
 static void a_number(const char *key, uint64_t expected) {
@@ -259,6 +277,7 @@ int main(void) {
                 test(a_line_is_one_line_of_text),
                 test(every_field_has_its_key),
                 test(what_is_not_said_is_null),
+                test(what_is_no_text_is_json_all_the_same),
                 test(a_duration_is_a_number),
                 test(a_job_says_itself_which_unit_it_is),
 #undef test

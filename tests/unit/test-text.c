@@ -141,6 +141,44 @@ static void only_plain_ascii_is_printable(void **state _unused_) {
                 assert_int_equal(text_is_printable(cases[i].s), cases[i].printable);
 }
 
+static void what_is_no_text_is_replaced(void **state _unused_) {
+        static const struct {
+                const char *s, *expected;
+        } cases[] = {
+                { "", "" },
+                { "a\x1b\x7f~", "a\x1b\x7f~" },
+                { "\xc3\xa4\xe2\x80\xa6\xf0\x9f\x98\x80", "\xc3\xa4\xe2\x80\xa6\xf0\x9f\x98\x80" },
+                { "\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf",
+                                "\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf" },
+                { "\xee\x80\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf",
+                                "\xee\x80\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf" },
+                { "a\x9b"
+                  "31m",
+                                "a?31m" },
+                { "\xff\xfe", "??" },
+                /* cut off, by the end or by another character */
+                { "\xc3", "?" },
+                { "\xe2\x80", "??" },
+                { "\xf0\x9f\x98", "???" },
+                { "\xe2\x80\xc3\xa4", "??\xc3\xa4" },
+                /* too long, a surrogate, beyond the last one */
+                { "\xc0\xaf", "??" },
+                { "\xc1\xbf", "??" },
+                { "\xe0\x9f\xbf", "???" },
+                { "\xed\xa0\x80", "???" },
+                { "\xf0\x8f\xbf\xbf", "????" },
+                { "\xf4\x90\x80\x80", "????" },
+                { "\xf5\x80\x80\x80", "????" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                _cleanup_(freep) char *s = strdup(cases[i].s);
+
+                text_repair(s);
+                assert_string_equal(s, cases[i].expected);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_text_that_nothing_was_appended_to_is_empty),
@@ -152,6 +190,7 @@ int main(void) {
                 cmocka_unit_test(a_prefix_leaves_the_rest),
                 cmocka_unit_test(a_format_makes_a_string),
                 cmocka_unit_test(only_plain_ascii_is_printable),
+                cmocka_unit_test(what_is_no_text_is_replaced),
         };
 
         return cmocka_run_group_tests_name("base/text", tests, NULL, NULL);
