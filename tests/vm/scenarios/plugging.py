@@ -7,7 +7,7 @@ from statistics import median
 from testvm import Gpu, scenario
 from testvm.agent import DRIVERS, jobs, on, remember, rest, until
 from testvm.debian import MODPROBE, become_debian
-from testvm.product import BUSY, VFIO, on_vfio, records
+from testvm.product import BUSY, VFIO, leftovers, on_vfio, records
 
 GPU = Gpu("rp1")
 SECOND = Gpu("rp2")
@@ -51,10 +51,24 @@ def unload(vm):
           "! test -e /sys/module/$m || modprobe -r -i $m; done; ! ls -d /sys/module/nvidia* 2>/dev/null")
 
 
+def loaded_vfio(vm):
+    return [m for m in vm.ls("/sys/module") if m.startswith("vfio")]
+
+
+def pinned(vm):
+    """Addresses of the functions that udev would reserve."""
+    return sorted(f.rpartition("/")[2][:12] for f in leftovers(vm) if "/pins/" in f)
+
+
 def plug_without_nvidia(vm):
     """One round of never_loaded_for_it, with whatever names the modules have."""
     vm.unplug(GPU)
     unload(vm)
+    comes_without_nvidia(vm)
+
+
+def comes_without_nvidia(vm):
+    """Plug it into a machine that has NVIDIA's modules not loaded: it is on vfio-pci, and they still are not."""
     vm.sh("dmesg -C")
     uevents = Uevents(vm)
     vm.plug(GPU)
@@ -87,6 +101,43 @@ def never_loaded_for_it(vm):
     plug_without_nvidia(vm)
     become_debian(vm)
     plug_without_nvidia(vm)
+
+
+def comes_to_the_host(vm):
+    """Plug it in where nobody wishes it to be anywhere else: it is left to the kernel."""
+    vm.plug(GPU)
+    rest(vm)
+    # As above: the driver may have been asked too early.
+    vm.sh("test -e /sys/module/nvidia || modprobe nvidia")
+    vm.equal(vm.drivers(GPU)[:3], ["nvidia", "snd_hda_intel", "xhci_hcd"], "drivers of the host's")
+    vm.equal(vm.overrides(GPU), [None] * 4, "overrides of the host's")
+
+
+@scenario(gpus=[GPU], boot="cold", disk=True, driver=BOTH, timeout=400)
+def plugged_after_a_reboot(vm):
+    """Put in passthrough, and not there when the machine comes up again: reserved when it is plugged."""
+    vm.sh("systemctl start vfiopt@passthrough")
+    vm.unplug(GPU)
+    vm.reboot()
+    vm.sh("systemctl is-system-running --wait", timeout=90)
+    vm.equal(loaded_vfio(vm), [], "vfio's modules")
+    vm.equal(pinned(vm), GPU.addresses, "functions with pins")
+    comes_without_nvidia(vm)
+
+    vm.sh("systemctl start vfiopt@host")
+    vm.equal(pinned(vm), [], "functions with pins on the host")
+    vm.unplug(GPU)
+    vm.reboot()
+    vm.equal(pinned(vm), [], "functions with pins after a boot that remembers the host")
+    comes_to_the_host(vm)
+
+    # While it is away, a word is enough to have it back on the host.
+    vm.sh("systemctl start vfiopt@passthrough")
+    vm.unplug(GPU)
+    vm.equal(pinned(vm), GPU.addresses, "functions with pins")
+    vm.sh(f"vfioptctl forget {GPU.address}")
+    vm.equal(pinned(vm), [], "functions with pins when it is forgotten")
+    comes_to_the_host(vm)
 
 
 @scenario(gpus=[GPU], timeout=300, rounds=(10, 50))
