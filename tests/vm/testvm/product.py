@@ -58,7 +58,7 @@ def refused(vm, command, code, *patterns, cards, limit=1.0):
     result = vm.sh(command, ok=code)
     for pattern in patterns:
         vm.match(pattern, result.err, f"what `{command}` says")
-    vm.check(result.seconds < limit, f"{command}: took {result.seconds:.2f} s to refuse")
+    vm.check(result.seconds < limit, f"{command}: took {result.seconds:.2f} s to refuse, not {limit:.2f}")
     vm.equal(state(vm, *cards), before, "functions after a refusal")
     vm.equal(leftovers(vm), files, "files in /run/vfiopt after a refusal")
     return result
