@@ -427,12 +427,14 @@ class Vm:
         words += ["-u", unit] if unit else []
         words += ["--after-cursor", since] if since else []
         words += match
-        out = self.sh(" ".join(shlex.quote(w) for w in words), quiet=True).out
+        # What was sent to the journal is in its file then.
+        line = "journalctl --sync; " + " ".join(shlex.quote(w) for w in words)
+        out = self.sh(line, quiet=True).out
         return [json.loads(line) for line in out.splitlines()]
 
     def journal_cursor(self):
         """The end of the journal, for journal(since=...)."""
-        records = self.sh("journalctl -n 1 -o json --no-pager", quiet=True).out
+        records = self.sh("journalctl --sync; journalctl -n 1 -o json --no-pager", quiet=True).out
         return json.loads(records)["__CURSOR"]
 
     def monotonic(self):
