@@ -6,14 +6,59 @@ import json
 DRIVERS = "/sys/bus/pci/drivers"
 
 
-def rest(vm):
-    """Wait until udev and the agent have nothing more to do.
+# Whoever is denied something by polkit is answered after all who have asked before: so the answer
+# to what the agent has asked for has waked it by then.
+CALM = r"""
+    manager="org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager"
 
-    What the agent has asked for is a job of the manager's before it looks at anything else.
+    quiet() {
+            why="udev is busy"
+            udevadm settle --timeout=30 && [ ! -e /run/udev/queue ] || return
+            why="there are jobs"
+            units=$(systemctl show -p Id,ActiveState,Job,MainPID 'vfiopt*') || return
+            ! grep -qE '^(Job=[1-9]|ActiveState=(activating|deactivating|reloading))' <<<"$units"
+    }
+
+    slept() {
+            why="the agent is at work"
+            now=none
+            [[ $units =~ MainPID=([1-9][0-9]*) ]] || return 0
+            now=$(grep -E '^(Pid|State|voluntary)' /proc/${BASH_REMATCH[1]}/task/*/status)
+            [[ $now != *State:?[RD]* ]]
+    }
+
+    answered() {
+            [ "$now" != none ] || return 0
+            why="the manager does not answer"
+            denied=$(setpriv --reuid nobody --regid nogroup --clear-groups \
+                    busctl --allow-interactive-authorization=no \
+                    call $manager StartUnit ss sysinit.target fail 2>&1)
+            [[ $denied =~ denied|authentication ]]
+    }
+
+    before=
+    for ((i = 0; i < 400; ++i)); do
+            now=
+            if quiet && slept && [ "$now" = "$before" ] && answered && slept &&
+               [ "$now" = "$before" ]; then
+                    exit
+            fi
+            before=$now
+            sleep 0.1
+    done
+    echo "$why: $units $denied $now" >&2
+    exit 1"""
+
+
+def rest(vm):
+    """Wait until udev, the manager and the agent have nothing more to do.
+
+    That is so when the agent has slept from one look to the next, and nothing that was under way
+    at the first one has waked it. Events of devices have reached it when udev is through with
+    them. A request of its own is no job while polkit thinks about it; hence the question.
     """
-    vm.sh("udevadm settle; busctl call --quiet org.freedesktop.systemd1 /org/freedesktop/systemd1 "
-          "org.freedesktop.DBus.Peer Ping; while systemctl list-jobs 'vfiopt*' | grep -q vfiopt; do "
-          "systemctl list-jobs --after >/dev/null; done", quiet=True)
+    r = vm.sh(CALM, ok=None, timeout=180, quiet=True)
+    vm.check(r.code == 0, f"there is no rest: {r.err}")
 
 
 def until(vm, condition, what, timeout=30):
