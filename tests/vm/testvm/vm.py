@@ -19,7 +19,7 @@ import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from . import layer
+from . import layer, plugged
 from .gpu import Gpu, GpuServer
 from .machine import Machine
 from .snapshot import installed
@@ -311,9 +311,10 @@ class Vm:
             argv = ["runuser", "-u", user, "--", *argv]
         return argv
 
-    def spawn(self, script, user=None):
+    def spawn(self, script, user=None, quiet=False):
         """Start a script and go on; returns a Process."""
-        self.log(f"$ {script}" + (f"   (as {user})" if user else "") + " &")
+        if not quiet:
+            self.log(f"$ {script}" + (f"   (as {user})" if user else "") + " &")
         return Process(self, self._machine.channel.run(self._argv(script, user)), script)
 
     def sh(self, script, user=None, ok=0, timeout=60, input=None, quiet=False):
@@ -450,8 +451,7 @@ class Vm:
     def plug(self, *cards, wait=True):
         """Hot-plug cards one after the other; wait until the guest has dealt with them."""
         for card in cards:
-            paths = " ".join(f"/sys/bus/pci/devices/{a}" for a in card.addresses)
-            waiter = self.spawn(f"udevadm wait --timeout=60 --settle {paths}") if wait else None
+            waiter = self.spawn(plugged.script(card), quiet=True) if wait else None
             self._serve(card)
             for device in card.devices(self._directory):
                 self.qmp("device_add", **device)
