@@ -81,6 +81,7 @@ def one_of_two_is_refused_at_boot(vm):
 def wish_for_host_at_boot(vm):
     """Remembered at the host: udev binds it as ever, and nothing is written by us."""
     came_up_well(vm)
+    rest(vm)
     vm.equal(vm.drivers(GPU), HOME, "drivers")
     vm.equal(leftovers(vm), [], "files in /run/vfiopt")
 
@@ -90,13 +91,16 @@ def wish_for_host_at_boot(vm):
 def kernel_line_says_host(vm):
     """vfiopt.mode=host beats state and configuration."""
     came_up_well(vm)
+    rest(vm)
     vm.equal(vm.drivers(GPU), HOME, "drivers")
 
 
-@scenario(gpus=[GPU], boot="cold", cmdline="vfiopt.mode=passthrough")
+@scenario(gpus=[GPU], boot="cold", cmdline="vfiopt.mode=passthrough", files={
+    FILE: remembered(GPU, mode="host")})
 def kernel_line_says_passthrough(vm):
-    """vfiopt.mode=passthrough without any file: all managed GPUs."""
+    """vfiopt.mode=passthrough beats the state: all managed GPUs."""
     bound_first(vm)
+    rest(vm)
     on_vfio(vm, GPU)
 
 
@@ -111,6 +115,7 @@ def kernel_line_says_both(vm):
 def kernel_line_says_off(vm):
     """vfiopt.mode=off: nothing is touched."""
     came_up_well(vm)
+    rest(vm)
     vm.equal(vm.drivers(GPU), HOME, "drivers")
     vm.equal(records(vm), [], "records")
 
