@@ -211,6 +211,7 @@ def pinned_when_plugged(vm):
     vm.equal(leftovers(vm), [], "files in /run/vfiopt")
     vm.unplug(GPU)
     vm.plug(GPU)
+    rest(vm)
     vm.equal(vm.drivers(GPU), HOME, "drivers when plugged at the host")
 
 
