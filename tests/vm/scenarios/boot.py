@@ -247,22 +247,35 @@ def triggers_during_switches(vm):
     vm.equal(leftovers(vm), [], "files in /run/vfiopt")
 
 
-@scenario(gpus=[GPU], boot="cold", disk=True, timeout=240)
-def full_and_read_only_root_at_boot(vm):
-    """Nothing can be written to the root: the wish holds all the same, and is not lost."""
+def boot_with_root(vm, file):
+    """Remembered in passthrough, and booted with a root as a file of that name makes it."""
     vm.sh("systemctl start vfiopt@passthrough")
     wish = vm.read(FILE)
-    vm.sh("touch /etc/vm-full /etc/vm-read-only; sync")
+    vm.sh(f"touch {file}; sync")
     vm.reboot()
     bound_first(vm)
+    rest(vm)
     on_vfio(vm, GPU)
     vm.equal(vm.read(FILE), wish, "the state file")
-    # A mode that cannot be remembered is said to be so; the GPU moves.
+    return wish
+
+
+@scenario(gpus=[GPU], boot="cold", disk=True, timeout=240)
+def read_only_root_at_boot(vm):
+    """The root is read-only: the wish holds all the same, and is not lost."""
+    wish = boot_with_root(vm, "/etc/vm-read-only")
+    # A mode that cannot be remembered is said to be so.
     result = vm.sh("vfioptctl switch host")
     vm.match("Read-only file system", result.err, "what it says")
-    vm.equal(vm.drivers(GPU), HOME, "drivers")
-    vm.sh("mount -o remount,rw overlay /")
-    result = vm.sh("vfioptctl switch passthrough; vfioptctl switch host")
+    vm.equal(vm.read(FILE), wish, "the state file")
+
+
+@scenario(gpus=[GPU], boot="cold", disk=True, timeout=240)
+def full_root_at_boot(vm):
+    """The root is full: the wish holds all the same, and is not lost."""
+    wish = boot_with_root(vm, "/etc/vm-full")
+    vm.sh("echo x >/etc/vfiopt/x", ok=1)
+    result = vm.sh("vfioptctl switch host")
     vm.match("No space left", result.err, "what it says")
     vm.equal(vm.read(FILE), wish, "the state file")
 
