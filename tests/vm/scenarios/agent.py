@@ -82,8 +82,15 @@ def agent_undoes_what_others_do(vm):
           f"modprobe nvidia; echo {GPU.address} >/sys/bus/pci/drivers_probe")
     on(vm, GPU, VFIO)
     on_vfio(vm, GPU)
-    vm.sh("modprobe nvidia 2>/dev/null || true")
-    on(vm, GPU, VFIO)
+
+    # Loaded when there is no GPU for it, it looks at none and goes again.
+    vm.sh("modprobe -r nvidia_drm nvidia_uvm nvidia_modeset nvidia; ! test -e /sys/module/nvidia && dmesg -C")
+    vm.match("No such device", vm.sh("modprobe nvidia", ok=1).err, "why nvidia is not loaded")
+    rest(vm)
+    on_vfio(vm, GPU)
+    log = vm.sh("dmesg", quiet=True).out
+    vm.match("probe routine was not called for 1 device", log, "the kernel's log")
+    vm.check(f"nvidia {GPU.address}" not in log, "nvidia has probed the GPU")
 
 
 @scenario(gpus=[Gpu("sp1"), Gpu("sp2")], timeout=240)
