@@ -89,10 +89,11 @@ def wish_for_host_at_boot(vm):
 @scenario(gpus=[GPU], boot="cold", cmdline="vfiopt.mode=host", files={
     FILE: remembered(GPU), "/etc/vfiopt/vfiopt.conf.d/x.conf": "[GPU 01:00]\nBootMode=passthrough\n"})
 def kernel_line_says_host(vm):
-    """vfiopt.mode=host beats state and configuration."""
+    """vfiopt.mode=host beats state and configuration, and lasts no longer than this boot."""
     came_up_well(vm)
     rest(vm)
     vm.equal(vm.drivers(GPU), HOME, "drivers")
+    vm.equal(vm.read(FILE), remembered(GPU), "the state file")
 
 
 @scenario(gpus=[GPU], boot="cold", cmdline="vfiopt.mode=passthrough", files={
