@@ -62,7 +62,8 @@ def agent_and_jobs_are_killed(vm):
     """Plugs, unplugs and switches, and agent or job is killed at any moment: the wish holds."""
     dice = vm.dice()
     start = vm.journal_cursor()
-    plugged, hits = True, 0
+    # What was asked for last; unknown when whoever was asked did not say that it was done.
+    plugged, hits, wish = True, 0, None
     for n in range(vm.rounds):
         delay = f"{dice.random() * 0.7:.3f}"
         victim = f"sleep {delay}; {AGENT}" if dice.random() < 0.4 else JOB.format(delay=delay)
@@ -76,18 +77,20 @@ def agent_and_jobs_are_killed(vm):
         elif action == "unplug":
             vm.unplug(GPU)
             plugged = False
-        elif action == "job":
-            vm.sh(f"systemctl start vfiopt@{mode}", ok=None)
-        elif action == "direct":
-            vm.sh(f"vfioptctl switch --direct {mode}", ok=None)
-        else:
+        elif action == "rescan":
             vm.sh(remove_and_rescan(GPU), ok=None)
+        else:
+            command = "systemctl start vfiopt@" if action == "job" else "vfioptctl switch --direct "
+            wish = mode if vm.sh(f"{command}{mode}", ok=None).code == 0 else None
         hits += killer.wait(60).code == 0
+        if wish:
+            vm.equal(state_mode(vm, GPU), wish, "what is remembered of what was done")
         if plugged and n % 4 == 3:
-            settled(vm, GPU)
+            vm.equal(settled(vm, GPU), wish or state_mode(vm, GPU), "the wish")
     if not plugged:
         vm.plug(GPU)
-    settled(vm, GPU)
+    vm.equal(settled(vm, GPU), wish or state_mode(vm, GPU), "the wish")
+    vm.check(hits, "none was killed")
     vm.sh("systemctl start vfiopt@passthrough; systemctl start vfiopt@host")
     settled(vm, GPU)
     vm.equal(unfinished(vm), [], "files in /run/vfiopt")
