@@ -258,27 +258,31 @@ def boot_with_root(vm, file):
     rest(vm)
     on_vfio(vm, GPU)
     vm.equal(vm.read(FILE), wish, "the state file")
-    return wish
+
+
+def goes_home_unremembered(vm, why):
+    """A mode that cannot be remembered is said to be so; the GPU moves, and stays there."""
+    wish = vm.read(FILE)
+    result = vm.sh("vfioptctl switch host")
+    vm.match(why, result.err, "what it says")
+    rest(vm)
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
+    vm.equal(vm.read(FILE), wish, "the state file")
 
 
 @scenario(gpus=[GPU], boot="cold", disk=True, timeout=240)
 def read_only_root_at_boot(vm):
     """The root is read-only: the wish holds all the same, and is not lost."""
-    wish = boot_with_root(vm, "/etc/vm-read-only")
-    # A mode that cannot be remembered is said to be so.
-    result = vm.sh("vfioptctl switch host")
-    vm.match("Read-only file system", result.err, "what it says")
-    vm.equal(vm.read(FILE), wish, "the state file")
+    boot_with_root(vm, "/etc/vm-read-only")
+    goes_home_unremembered(vm, "Read-only file system")
 
 
 @scenario(gpus=[GPU], boot="cold", disk=True, timeout=240)
 def full_root_at_boot(vm):
     """The root is full: the wish holds all the same, and is not lost."""
-    wish = boot_with_root(vm, "/etc/vm-full")
+    boot_with_root(vm, "/etc/vm-full")
     vm.sh("echo x >/etc/vfiopt/x", ok=1)
-    result = vm.sh("vfioptctl switch host")
-    vm.match("No space left", result.err, "what it says")
-    vm.equal(vm.read(FILE), wish, "the state file")
+    goes_home_unremembered(vm, "No space left")
 
 
 @scenario(gpus=[GPU], boot="cold", disk=True, timeout=300, rounds=(3, 100))
