@@ -127,8 +127,12 @@ def udev_and_manager_start_again(vm):
             for mode in ("host", "passthrough"):
                 switch = vm.spawn(f"systemctl start vfiopt@{mode}:{GPU.address}")
                 vm.sh(f"sleep {dice.random():.3f}; {upheaval}")
-                # Who waits for the manager may lose it; the job goes on.
-                switch.wait(60)
+                # Who waits for the manager may lose it, and the job goes on; or he lost it
+                # before he was heard. Then he has to say it again.
+                told = switch.wait(60).code == 0
+                if settled(vm, GPU) != mode and not told:
+                    vm.report(f"{mode} was not heard: {upheaval}")
+                    vm.sh(f"systemctl start vfiopt@{mode}:{GPU.address}")
                 vm.equal(settled(vm, GPU), mode, "the wish")
             # udev hears of nothing here, so nobody tells that its queue is empty.
             vm.sh(upheaval)
