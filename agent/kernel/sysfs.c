@@ -123,7 +123,7 @@ int sysfs_read_bytes(Sysfs *sysfs, const char *path, void *buffer, size_t n, siz
 int sysfs_read(Sysfs *sysfs, const char *path, char **ret_value) {
         char buffer[SYSFS_VALUE_MAX + 1];
         char *value;
-        size_t n;
+        size_t n = 0;
         int r;
 
         r = sysfs_read_bytes(sysfs, path, buffer, sizeof(buffer), &n);
