@@ -113,7 +113,7 @@ def comes_to_the_host(vm):
     vm.equal(vm.overrides(GPU), [None] * 4, "overrides of the host's")
 
 
-@scenario(gpus=[GPU], boot="cold", disk=True, driver=BOTH, timeout=400)
+@scenario(gpus=[GPU], boot="cold", disk=True, timeout=400)
 def plugged_after_a_reboot(vm):
     """Put in passthrough, and not there when the machine comes up again: reserved when it is plugged."""
     vm.sh("systemctl start vfiopt@passthrough")

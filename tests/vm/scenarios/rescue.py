@@ -5,17 +5,19 @@ import json
 
 from testvm import Gpu, scenario
 from testvm.agent import rest
-from testvm.product import on_vfio
+from testvm.product import on_vfio, records
 
 GPU = Gpu("rp1")
 HOME = ["nvidia", "snd_hda_intel", "xhci_hcd", None]
 UNIT = "vfiopt@passthrough.service"
 FILE = "/etc/vfiopt/state"
 
-# All that wants the GPU away at boot: it was there last, and an instance is enabled.
+# All that wants the GPU away at boot: it was there last, the configuration says so, and an
+# instance is enabled.
 FILES = {
     FILE: json.dumps({"version": 1, "gpus": [{
         "address": GPU.address, "id": GPU.id, "subsystem": GPU.subsystem, "mode": "passthrough"}]}),
+    "/etc/vfiopt/vfiopt.conf.d/x.conf": "[GPU 01:00]\nBootMode=passthrough\n",
     "/etc/systemd/system/multi-user.target.d/vm.conf": f"[Unit]\nWants={UNIT}\n",
 }
 
@@ -30,7 +32,7 @@ def comes_up_at_home(vm):
     vm.equal(vm.drivers(GPU), HOME, "drivers")
     said = vm.sh(f"journalctl -b -u {UNIT} -o cat", quiet=True).out
     vm.match(r"vfiopt\.mode=.*nothing is moved", said, "the journal of the instance")
-    vm.equal(remembered(vm), ["passthrough"], "what is remembered")
+    vm.equal(vm.read(FILE), FILES[FILE], "the state file")
 
 
 def moves_for_a_person(vm):
@@ -46,7 +48,7 @@ def moves_for_a_person(vm):
 
 @scenario(gpus=[GPU], boot="cold", cmdline="vfiopt.mode=host", files=FILES)
 def host_beats_an_enabled_instance(vm):
-    """vfiopt.mode=host: neither state file nor enabled instance moves the GPU at boot."""
+    """vfiopt.mode=host beats state, configuration and enabled instance, and lasts for a boot."""
     comes_up_at_home(vm)
     moves_for_a_person(vm)
     vm.sh("systemctl start vfiopt@host")
@@ -60,4 +62,5 @@ def host_beats_an_enabled_instance(vm):
 def off_beats_an_enabled_instance(vm):
     """vfiopt.mode=off: nothing is touched at boot, and a person may still move the GPU."""
     comes_up_at_home(vm)
+    vm.equal(records(vm), [], "records")
     moves_for_a_person(vm)
