@@ -181,6 +181,25 @@ int file_remove(int dir_fd, const char *name) {
 }
 
 /**
+ * file_open_dir() - open a directory
+ * @dir_fd:     parent directory
+ * @name:       name in it; a link is none
+ * @ret_fd:     the directory, opened for reading; close() it
+ *
+ * Return: 0 on success, FILE_E_MISSING if it is not there, negative error code on failure.
+ */
+int file_open_dir(int dir_fd, const char *name, int *ret_fd) {
+        int fd;
+
+        fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return errno == ENOENT ? FILE_E_MISSING : -errno;
+
+        *ret_fd = fd;
+        return 0;
+}
+
+/**
  * file_make_dir() - open a directory, making it if it is not there
  * @dir_fd:     parent directory
  * @name:       name in it

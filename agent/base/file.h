@@ -23,4 +23,5 @@ int file_read(int dir_fd, const char *path, size_t max, char **ret_data, size_t 
 int file_replace(int dir_fd, const char *name, mode_t mode, const char *data, bool durable)
                 _warn_unused_result_;
 int file_remove(int dir_fd, const char *name) _warn_unused_result_;
+int file_open_dir(int dir_fd, const char *name, int *ret_fd) _warn_unused_result_;
 int file_make_dir(int dir_fd, const char *name, mode_t mode, int *ret_fd) _warn_unused_result_;

@@ -10,22 +10,10 @@
  * Read, change and replace under lock_take_state(), as the state file.
  */
 
-#include <fcntl.h>
-
-#include "base/file.h"
 #include "record/pending.h"
+#include "base/file.h"
 
 #define FOLDER "pending"
-
-/* Return: a descriptor, -ENOENT if there is no such directory, or a negative error code. */
-static int open_folder(int run_fd) {
-        int fd;
-
-        if (run_fd < 0)
-                return -ENOENT;
-        fd = openat(run_fd, FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        return fd < 0 ? -errno : fd;
-}
 
 /**
  * pending_load() - read all pending wishes
@@ -35,12 +23,13 @@ static int open_folder(int run_fd) {
  * Return: 0 on success, also if there are none; negative error code on failure.
  */
 int pending_load(State *pending, int run_fd) {
-        _cleanup_(closep) int dir_fd = open_folder(run_fd);
+        _cleanup_(closep) int dir_fd = -1;
         int r;
 
         *pending = (State) STATE_NULL;
-        if (dir_fd < 0)
-                return dir_fd == -ENOENT ? 0 : dir_fd;
+        r = run_fd < 0 ? FILE_E_MISSING : file_open_dir(run_fd, FOLDER, &dir_fd);
+        if (r)
+                return r == FILE_E_MISSING ? 0 : r;
 
         r = state_load(pending, dir_fd);
         if (r == STATE_E_INVALID)
@@ -70,12 +59,13 @@ int pending_set(int run_fd, Address gpu, Identity identity, Mode mode) {
 
 /* Have other words count again. Return: 0 on success, also if there was none; or a negative error code. */
 int pending_clear(int run_fd, Address gpu) {
-        _cleanup_(closep) int dir_fd = open_folder(run_fd);
+        _cleanup_(closep) int dir_fd = -1;
         State pending;
         int r;
 
-        if (dir_fd < 0)
-                return dir_fd == -ENOENT ? 0 : dir_fd;
+        r = file_open_dir(run_fd, FOLDER, &dir_fd);
+        if (r)
+                return r == FILE_E_MISSING ? 0 : r;
         r = pending_load(&pending, run_fd);
         if (r < 0)
                 return r;

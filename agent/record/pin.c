@@ -8,7 +8,6 @@
  * format is that of IMPORT{file} (udev(7)). rules.d/70-vfiopt.rules is its reader.
  */
 
-#include <fcntl.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -58,18 +57,15 @@ int pin_set(int run_fd, const Device *function, const char *driver) {
         return file_replace(dir_fd, pin_name(function, name), 0644, data, false);
 }
 
-static int open_folder(int run_fd) {
-        return openat(run_fd, FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-}
-
 /* Leave it to the kernel again. Return: 0 on success, also if it was; or a negative error code. */
 int pin_clear(int run_fd, const Device *function) {
-        _cleanup_(closep) int dir_fd = open_folder(run_fd);
+        _cleanup_(closep) int dir_fd = -1;
         char name[PIN_NAME_MAX];
         int r;
 
-        if (dir_fd < 0)
-                return errno == ENOENT ? 0 : -errno;
+        r = file_open_dir(run_fd, FOLDER, &dir_fd);
+        if (r)
+                return r == FILE_E_MISSING ? 0 : r;
 
         r = file_remove(dir_fd, pin_name(function, name));
         return r == FILE_E_MISSING ? 0 : r;
@@ -104,14 +100,15 @@ int pins_clear(int run_fd, const Gpu *gpu) {
 
 /* Likewise all that was ever in the slot of an address, whatever it was. Return: as pins_set(). */
 int pins_clear_slot(int run_fd, Address address) {
-        _cleanup_(closep) int dir_fd = open_folder(run_fd);
+        _cleanup_(closep) int dir_fd = -1;
         _cleanup_(closedirp) DIR *dir = NULL;
         char slot[ADDRESS_STRING_MAX];
         const struct dirent *entry;
-        int r = 0, e;
+        int r, e;
 
-        if (dir_fd < 0)
-                return errno == ENOENT ? 0 : -errno;
+        r = file_open_dir(run_fd, FOLDER, &dir_fd);
+        if (r)
+                return r == FILE_E_MISSING ? 0 : r;
 
         /* All but the number of the function. */
         address_format(address, slot);

@@ -8,7 +8,6 @@
  * or absent; nothing of them outlives the boot, so nothing is synced.
  */
 
-#include <fcntl.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -101,9 +100,9 @@ int store_remove(int run_fd, const char *folder, Address gpu) {
         char name[STORE_NAME_MAX];
         int r;
 
-        dir_fd = openat(run_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        if (dir_fd < 0)
-                return errno == ENOENT ? STORE_E_MISSING : -errno;
+        r = file_open_dir(run_fd, folder, &dir_fd);
+        if (r)
+                return r == FILE_E_MISSING ? STORE_E_MISSING : r;
 
         r = file_remove(dir_fd, store_name(gpu, name));
         return r == FILE_E_MISSING ? STORE_E_MISSING : r;

@@ -70,17 +70,18 @@ static int outdate(const Roots *roots, const Gpu *gpu, Mode mode) {
 static int keep(const Roots *roots, const Gpu *gpu, Mode mode) {
         Policy policy = POLICY_NULL;
         Verdict verdict;
+        bool known;
         int r;
 
         r = policy_load(&policy, roots);
         if (r < 0)
                 return r;
-        (void) state_forget(&policy.pending, gpu->address);
+        known = state_forget(&policy.pending, gpu->address);
         verdict = policy_judge(&policy, gpu, false);
         policy_deinit(&policy);
 
         if (verdict.wish == wish_of_mode(mode))
-                return pending_clear(roots->run_fd, gpu->address);
+                return known ? pending_clear(roots->run_fd, gpu->address) : 0;
         return pending_set(roots->run_fd, gpu->address, gpu->functions[0].identity, mode);
 }
 
