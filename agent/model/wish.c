@@ -56,6 +56,24 @@ Wish wish_of_mode(Mode mode) {
 }
 
 /**
+ * wish_mode() - where a wish wants a GPU to be
+ * @wish:       wish
+ * @unset:      where it is
+ *
+ * Return: the mode, which is @unset for WISH_UNSET.
+ */
+Mode wish_mode(Wish wish, Mode unset) {
+        switch (wish) {
+        case WISH_HOST:
+                return MODE_HOST;
+        case WISH_PASSTHROUGH:
+                return MODE_PASSTHROUGH;
+        default:
+                return unset;
+        }
+}
+
+/**
  * wish_is_fulfilled() - is a GPU where it is wished to be?
  * @wish:       wish
  * @mode:       where it is

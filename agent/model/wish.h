@@ -22,4 +22,5 @@ int wish_from_string(const char *s, Wish *ret) _warn_unused_result_;
 /* wishes and modes */
 
 Wish wish_of_mode(Mode mode);
+Mode wish_mode(Wish wish, Mode unset);
 bool wish_is_fulfilled(Wish wish, Mode mode);

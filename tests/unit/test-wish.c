@@ -51,6 +51,14 @@ static void what_is_mixed_was_wished_by_nobody(void **state _unused_) {
         assert_int_equal(wish_of_mode(_MODE_MAX), WISH_UNSET);
 }
 
+static void a_wish_has_one_mode_or_leaves_it_there(void **state _unused_) {
+        for (Mode mode = 0; mode < _MODE_MAX; ++mode) {
+                assert_int_equal(wish_mode(WISH_HOST, mode), MODE_HOST);
+                assert_int_equal(wish_mode(WISH_PASSTHROUGH, mode), MODE_PASSTHROUGH);
+                assert_int_equal(wish_mode(WISH_UNSET, mode), mode);
+        }
+}
+
 static void a_wish_is_fulfilled_by_its_mode_alone(void **state _unused_) {
         static const bool expected[_WISH_MAX][_MODE_MAX] = {
                 [WISH_UNSET] = { true, true, true },
@@ -68,6 +76,7 @@ int main(void) {
                 cmocka_unit_test(a_wish_comes_back_from_its_name),
                 cmocka_unit_test(nothing_else_is_a_wish),
                 cmocka_unit_test(what_is_mixed_was_wished_by_nobody),
+                cmocka_unit_test(a_wish_has_one_mode_or_leaves_it_there),
                 cmocka_unit_test(a_wish_is_fulfilled_by_its_mode_alone),
         };
 
