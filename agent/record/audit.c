@@ -72,8 +72,12 @@ static int append_what(Text *message, const Event *event) {
 
         switch (event->kind) {
         case EVENT_STARTED:
+                if (event->from == event->to)
+                        return text_append(message, "putting it in order in %s", to);
                 return text_append(message, "moving from %s to %s", from, to);
         case EVENT_DONE:
+                if (event->from == event->to)
+                        return text_append(message, "put in order in %s", to);
                 return text_append(message, "moved from %s to %s", from, to);
         case EVENT_NOTHING:
                 return text_append(message, "is in %s already", to);
@@ -96,6 +100,8 @@ static int append_what(Text *message, const Event *event) {
         case EVENT_WARNING:
                 return text_append(message, "warning");
         case EVENT_ASKED:
+                if (event->from == event->to)
+                        return text_append(message, "is in %s, and not in order", to);
                 return text_append(message, "is in %s, and belongs in %s", from, to);
         case EVENT_GAVE_UP:
                 return text_append(message, "is not moved to %s any more", to);

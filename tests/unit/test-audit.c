@@ -70,6 +70,24 @@ static void every_kind_has_a_sentence_of_its_own(void **state _unused_) {
         }
 }
 
+static void what_is_not_moved_is_put_in_order(void **state _unused_) {
+        static const struct {
+                EventKind kind;
+                const char *message;
+        } cases[] = {
+                { EVENT_STARTED, "0000:01:00.0: putting it in order in host" },
+                { EVENT_DONE, "0000:01:00.0: put in order in host in 0.0 ms" },
+                { EVENT_ASKED, "0000:01:00.0: is in host, and not in order" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                Event e = event(cases[i].kind);
+
+                e.to = MODE_HOST;
+                assert_message(&e, cases[i].message);
+        }
+}
+
 static void the_reason_comes_last(void **state _unused_) {
         Event e = event(EVENT_BUSY);
 
@@ -314,6 +332,7 @@ static void a_kernel_without_audit_and_cgroups_is_no_error(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(every_kind_has_a_sentence_of_its_own),
+                cmocka_unit_test(what_is_not_moved_is_put_in_order),
                 cmocka_unit_test(the_reason_comes_last),
                 cmocka_unit_test(a_step_is_told_in_its_own_words),
                 cmocka_unit_test(a_duration_has_a_fitting_unit),
