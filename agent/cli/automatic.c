@@ -9,74 +9,31 @@
  */
 
 #include "cli/automatic.h"
-#include "switch/unfinished.h"
 
-/* What was cut off is finished or undone, though nobody has a wish. */
-static int judge_rest(const Cli *cli, const Gpu *gpu, Wish *wish) {
-        bool unfinished;
-        Wish back;
-        int r;
-
-        r = roots_open_run(cli->roots, cli->prefix, false);
-        if (r >= 0)
-                r = unfinished_look(cli->roots, gpu, &unfinished, &back);
-        if (r < 0)
-                return r;
-        if (unfinished)
-                *wish = back;
-        return 0;
+static unsigned int flags_of(const Cli *cli) {
+        return cli->trigger == TRIGGER_BOOT ? JUDGE_AT_BOOT : 0;
 }
 
 /**
- * automatic_judge() - where does the policy want a GPU?
+ * automatic_judge() - where does a GPU belong?
  * @policy:     what is said
  * @cli:        where, and whether this is for the boot
  * @gpu:        which
- * @ret:        the wish, which is WISH_UNSET where it is left alone; and whose it is
+ * @ret:        the judgement
  *
  * Return: 0 on success, negative error code on failure.
  */
-int automatic_judge(const Policy *policy, const Cli *cli, const Gpu *gpu, Verdict *ret) {
-        Verdict verdict = {};
-        int r = 0;
-
-        if (policy_manages(policy, gpu)) {
-                verdict = policy_judge(policy, gpu, cli->trigger == TRIGGER_BOOT);
-                if (policy_allows_recovery(&verdict))
-                        r = judge_rest(cli, gpu, &verdict.wish);
-        }
-        if (r < 0)
-                return r;
-
-        *ret = verdict;
-        return 0;
-}
-
-/* The same for a GPU whose lock is ours. */
-static int judge_again(const Policy *policy, const Cli *cli, const Gpu *gpu, Wish *ret) {
-        Verdict verdict;
-        bool unfinished;
-        Wish back;
+int automatic_judge(const Policy *policy, const Cli *cli, const Gpu *gpu, Judgement *ret) {
         int r;
 
-        *ret = WISH_UNSET;
-        if (!policy_manages(policy, gpu))
-                return 0;
-
-        verdict = policy_judge(policy, gpu, cli->trigger == TRIGGER_BOOT);
-        if (policy_allows_recovery(&verdict)) {
-                r = unfinished_rest(cli->roots, gpu, &unfinished, &back);
-                if (r < 0)
-                        return r;
-                if (unfinished)
-                        verdict.wish = back;
-        }
-        *ret = verdict.wish;
-        return 0;
+        r = roots_open_run(cli->roots, cli->prefix, false);
+        if (r < 0)
+                return r;
+        return judge(policy, cli->roots, gpu, flags_of(cli), ret);
 }
 
 /**
- * automatic_still() - does the policy still want a GPU there?
+ * automatic_still() - does a GPU still belong there?
  * @userdata:   Cli
  * @gpu:        which; its lock is ours
  * @to:         where it was to go
@@ -86,13 +43,13 @@ static int judge_again(const Policy *policy, const Cli *cli, const Gpu *gpu, Wis
 int automatic_still(void *userdata, const Gpu *gpu, Mode to) {
         const Cli *cli = userdata;
         Policy policy = POLICY_NULL;
-        Wish wish;
+        Judgement judgement;
         int r;
 
         r = policy_load(&policy, cli->roots);
         if (r < 0)
                 return r;
-        r = judge_again(&policy, cli, gpu, &wish);
+        r = judge(&policy, cli->roots, gpu, flags_of(cli) | JUDGE_LOCKED, &judgement);
         policy_deinit(&policy);
-        return r < 0 ? r : wish == wish_of_mode(to);
+        return r < 0 ? r : judgement.verdict.wish == wish_of_mode(to);
 }

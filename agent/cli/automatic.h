@@ -8,8 +8,8 @@
  */
 
 #include "cli/cli.h"
-#include "switch/policy.h"
+#include "switch/judge.h"
 
-int automatic_judge(const Policy *policy, const Cli *cli, const Gpu *gpu, Verdict *ret)
+int automatic_judge(const Policy *policy, const Cli *cli, const Gpu *gpu, Judgement *ret)
                 _warn_unused_result_;
 int automatic_still(void *cli, const Gpu *gpu, Mode to) _warn_unused_result_;

@@ -70,7 +70,6 @@ static int run_set(SwitchContext *context,
                 Mode to,
                 int *exit_code) {
         SwitchRequest request = {
-                .to = to,
                 .trigger = cli->trigger,
                 .allow_display = cli_has(cli, OPTION_ALLOW_DISPLAY),
                 /* The kernel's command line is for this boot. */
@@ -79,15 +78,14 @@ static int run_set(SwitchContext *context,
                 .still_userdata = cli,
         };
         SwitchResult result;
-        int n, r;
+        int r;
 
-        n = selection_gpus_to(selection, set, to, &request.gpus);
-        if (n < 0)
-                return n;
-        request.n_gpus = (size_t) n;
-
-        r = n > 0 ? switch_run(context, &request, &result) : 0;
-        if (r >= 0 && n > 0)
+        r = selection_ask(selection, set, to, &request);
+        if (r < 0)
+                return r;
+        if (request.n_gpus > 0)
+                r = switch_run(context, &request, &result);
+        if (r >= 0 && request.n_gpus > 0)
                 *exit_code = exit_worse(*exit_code, exit_of_result(result));
         free(request.gpus);
         return r;

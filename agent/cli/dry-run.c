@@ -116,20 +116,18 @@ static int preview_set(SwitchContext *context,
                 Mode to,
                 Json *plans) {
         SwitchRequest request = {
-                .to = to,
                 .trigger = TRIGGER_COMMAND,
                 .allow_display = cli_has(cli, OPTION_ALLOW_DISPLAY),
         };
         SwitchResult result = SWITCH_DONE;
         Preview *previews = NULL;
-        int n, r;
+        int r;
 
-        n = selection_gpus_to(selection, set, to, &request.gpus);
-        if (n < 0)
-                return n;
-        request.n_gpus = (size_t) n;
-
-        r = n > 0 ? switch_preview(context, &request, &previews, &result) : 0;
+        r = selection_ask(selection, set, to, &request);
+        if (r < 0)
+                return r;
+        if (request.n_gpus > 0)
+                r = switch_preview(context, &request, &previews, &result);
         for (size_t i = 0; plans && i < request.n_gpus && r >= 0; ++i)
                 r = push_plan(plans, request.gpus[i], &previews[i]);
         if (!plans && r >= 0)

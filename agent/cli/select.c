@@ -100,19 +100,16 @@ static void push_stranger(Selection *selection, Gpu *gpu) {
         selection->strangers[selection->n_strangers++] = gpu;
 }
 
-static Mode mode_of_wish(Wish wish) {
-        return wish == WISH_HOST ? MODE_HOST : MODE_PASSTHROUGH;
-}
-
 static int add_companion(Selection *selection, const Cli *cli, Gpu *gpu, Wish wish) {
-        Verdict verdict;
+        Judgement judgement;
         int r;
 
-        r = automatic_judge(&selection->policy, cli, gpu, &verdict);
+        r = automatic_judge(&selection->policy, cli, gpu, &judgement);
         if (r < 0)
                 return r;
-        if (verdict.wish == wish && !wish_is_fulfilled(wish, gpu->mode))
-                push_target(selection, gpu, mode_of_wish(wish));
+        if (judgement.verdict.wish == wish && !judgement.reserved &&
+                        !wish_is_fulfilled(wish, gpu->mode))
+                push_target(selection, gpu, wish_mode(wish, gpu->mode));
         return 0;
 }
 
@@ -137,19 +134,22 @@ static int add_companions(Selection *selection, const Cli *cli, Wish wish) {
 }
 
 static int add_automatic(Selection *selection, const Cli *cli, Gpu *gpu) {
-        Verdict verdict;
+        Judgement judgement;
+        Wish wish;
         int r;
 
-        r = automatic_judge(&selection->policy, cli, gpu, &verdict);
+        r = automatic_judge(&selection->policy, cli, gpu, &judgement);
         if (r < 0)
                 return r;
-        if (verdict.source == POLICY_STRANGER)
+        wish = judgement.verdict.wish;
+        if (wish == WISH_UNSET && judgement.verdict.source == POLICY_STRANGER)
                 push_stranger(selection, gpu);
-        if (verdict.wish == WISH_UNSET)
+        if (wish == WISH_UNSET)
                 return 0;
 
-        push_target(selection, gpu, mode_of_wish(verdict.wish));
-        return selection->all ? 0 : add_companions(selection, cli, verdict.wish);
+        push_target(selection, gpu, wish_mode(wish, gpu->mode));
+        selection->targets[selection->n_targets - 1].give_back = judgement.reserved;
+        return selection->all || judgement.reserved ? 0 : add_companions(selection, cli, wish);
 }
 
 static int add_target(Selection *selection, const Cli *cli, Gpu *gpu) {
@@ -225,7 +225,7 @@ static void unite(Selection *selection, size_t from, size_t into) {
 /*
  * What a person asks for happens as a whole, or not at all. Of what nobody has asked for, as
  * much as can be: one GPU that somebody uses does not keep the others from where they belong.
- * Only those that share an IOMMU group depend on each other.
+ * Only those that share an IOMMU group depend on each other, where they go as a whole.
  */
 static void find_sets(Selection *selection) {
         Target *targets = selection->targets;
@@ -233,7 +233,8 @@ static void find_sets(Selection *selection) {
         for (size_t i = 0; selection->automatic && i < selection->n_targets; ++i) {
                 targets[i].set = i;
                 for (size_t k = 0; k < i; ++k)
-                        if (gpu_shares_group(targets[i].gpu, targets[k].gpu))
+                        if (!targets[i].give_back && !targets[k].give_back &&
+                                        gpu_shares_group(targets[i].gpu, targets[k].gpu))
                                 unite(selection, targets[i].set, targets[k].set);
         }
 }
@@ -304,18 +305,35 @@ void selection_deinit(Selection *selection) {
         *selection = (Selection){};
 }
 
-int selection_gpus_to(const Selection *selection, size_t set, Mode to, Gpu ***ret) {
+/**
+ * selection_ask() - what does a set ask for?
+ * @selection:  selection
+ * @set:        which
+ * @to:         as far as it goes there
+ * @request:    gets .to, .gpus (free() it), .n_gpus, which may be 0, and .give_back
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int selection_ask(const Selection *selection, size_t set, Mode to, SwitchRequest *request) {
         Gpu **gpus;
-        int n = 0;
+        size_t n = 0;
 
         gpus = calloc(selection->n_targets ?: 1, sizeof(*gpus));
         if (!gpus)
                 return -ENOMEM;
 
-        for (size_t i = 0; i < selection->n_targets; ++i)
-                if (selection->targets[i].set == set && selection->targets[i].to == to)
-                        gpus[n++] = selection->targets[i].gpu;
+        request->give_back = false;
+        for (size_t i = 0; i < selection->n_targets; ++i) {
+                const Target *target = &selection->targets[i];
 
-        *ret = gpus;
-        return n;
+                if (target->set != set || target->to != to)
+                        continue;
+                gpus[n++] = target->gpu;
+                request->give_back = target->give_back;
+        }
+
+        request->to = to;
+        request->gpus = gpus;
+        request->n_gpus = n;
+        return 0;
 }

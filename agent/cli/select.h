@@ -10,11 +10,13 @@
 #include "cli/cli.h"
 #include "model/inventory.h"
 #include "switch/policy.h"
+#include "switch/switch.h"
 
 typedef struct Target {
         Gpu *gpu;
         Mode to;
-        size_t set; /* less than .n_targets; those with the same number are one request */
+        bool give_back; /* see SwitchRequest; then it has a set of its own */
+        size_t set;     /* less than .n_targets; those with the same number are one request */
 } Target;
 
 typedef struct Selection {
@@ -22,7 +24,7 @@ typedef struct Selection {
         Policy policy;
         Target *targets; /* by address, ascending; each GPU once; at least one, unless .automatic */
         size_t n_targets;
-        Gpu **strangers; /* with .automatic: other cards than those that are remembered */
+        Gpu **strangers; /* with .automatic: other cards than those that are remembered, left alone */
         size_t n_strangers;
         bool all; /* no GPU was named: these are the managed ones */
         bool toggle;
@@ -34,6 +36,5 @@ typedef struct Selection {
 int selection_init(Selection *selection, const Cli *cli) _warn_unused_result_;
 void selection_deinit(Selection *selection);
 int selection_refuse_gpu(int why, const char *word);
-
-/* Those of a set that go to one mode, in their order; free() it. Return: how many, or -ENOMEM. */
-int selection_gpus_to(const Selection *selection, size_t set, Mode to, Gpu ***ret);
+int selection_ask(const Selection *selection, size_t set, Mode to, SwitchRequest *request)
+                _warn_unused_result_;

@@ -98,10 +98,10 @@ static void on_back(void *userdata) {
         wake(agent);
 }
 
-static void start(Agent *agent, Ward *ward, const Gpu *gpu, const Verdict *verdict) {
+static void start(Agent *agent, Ward *ward, const Gpu *gpu, const Judgement *judgement) {
         int r;
 
-        tell_asked(&agent->source, gpu, verdict, ward->unit);
+        tell_asked(&agent->source, gpu, judgement, ward->unit);
         ward->job_id = 0;
         r = manager_ask(agent->manager, ward->unit, on_answer, agent);
         if (r < 0)
@@ -142,13 +142,13 @@ static int look_at(Agent *agent, const Policy *policy, const Gpu *gpu, bool *ret
         if (r < 0 || !same)
                 return r;
 
-        look_for_stranger(agent, ward, policy, gpu, &view.verdict);
+        look_for_stranger(agent, ward, policy, gpu, &view.judgement.verdict);
         switch (reconcile(&ward->memory, &view.sight, monotonic_usec())) {
         case RECONCILE_START:
-                start(agent, ward, gpu, &view.verdict);
+                start(agent, ward, gpu, &view.judgement);
                 break;
         case RECONCILE_GIVE_UP:
-                tell_gave_up(&agent->source, gpu, &view.verdict);
+                tell_gave_up(&agent->source, gpu, view.judgement.verdict.wish);
                 break;
         default:
                 break;

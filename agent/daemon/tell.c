@@ -15,14 +15,16 @@
 #include "daemon/tell.h"
 #include "switch/stranger.h"
 
+#define CUT_OFF "a switch of it was cut off"
+
 static const char *const sources[_POLICY_MAX] = {
-        [POLICY_NOBODY] = "a switch of it was cut off",
+        [POLICY_NOBODY] = CUT_OFF,
         [POLICY_KERNEL_LINE] = "the kernel's command line says so",
         [POLICY_CONFIG] = "vfiopt.conf says so",
         [POLICY_STATE] = "it was there last",
         [POLICY_PENDING] = "it was moved there since the machine came up",
         [POLICY_DEFAULT] = "it is the default of vfiopt.conf",
-        [POLICY_STRANGER] = "",
+        [POLICY_STRANGER] = "functions of it are reserved for the card that was here before",
         [POLICY_UNREADABLE] = "",
 };
 
@@ -55,9 +57,7 @@ tell(const AuditSource *source, const Gpu *gpu, EventKind kind, Wish wish, const
                 .kind = kind,
                 .gpu = gpu,
                 .from = gpu->mode,
-                .to = wish == WISH_UNSET            ? gpu->mode
-                                : wish == WISH_HOST ? MODE_HOST
-                                                    : MODE_PASSTHROUGH,
+                .to = wish_mode(wish, gpu->mode),
                 .trigger = TRIGGER_AGENT,
                 .phase = "policy",
                 .result = event_kind_to_string(kind),
@@ -73,26 +73,27 @@ tell(const AuditSource *source, const Gpu *gpu, EventKind kind, Wish wish, const
 /* A GPU is not where it belongs, and a job was asked for. */
 void tell_asked(const AuditSource *source,
                 const Gpu *gpu,
-                const Verdict *verdict,
+                const Judgement *judgement,
                 const char *unit) {
+        const Verdict *verdict = &judgement->verdict;
         const char *why = sources[verdict->source];
         _cleanup_(freep) char *reason = NULL;
 
-        if (wish_is_fulfilled(verdict->wish, gpu->mode))
-                why = sources[POLICY_NOBODY];
+        if (!judgement->reserved && wish_is_fulfilled(verdict->wish, gpu->mode))
+                why = CUT_OFF;
         reason = text_format("%s; asking for %s", why, unit);
         tell(source, gpu, EVENT_ASKED, verdict->wish, reason);
 }
 
 /* A GPU is where it does not belong, and stays there. */
-void tell_gave_up(const AuditSource *source, const Gpu *gpu, const Verdict *verdict) {
+void tell_gave_up(const AuditSource *source, const Gpu *gpu, Wish wish) {
         _cleanup_(freep) char *reason = NULL;
 
         reason = text_format(
                         "%u jobs within %u s have not kept it there; stop what binds it elsewhere, "
                         "then: systemctl reload vfioptd",
                         RECONCILE_JOBS_MAX, (unsigned int) (RECONCILE_WINDOW_USEC / USEC_PER_SEC));
-        tell(source, gpu, EVENT_GAVE_UP, verdict->wish, reason);
+        tell(source, gpu, EVENT_GAVE_UP, wish, reason);
 }
 
 /* Another card is at a remembered address. */

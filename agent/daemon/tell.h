@@ -9,13 +9,13 @@
  */
 
 #include "record/audit.h"
-#include "switch/policy.h"
+#include "switch/judge.h"
 
 void tell_asked(const AuditSource *source,
                 const Gpu *gpu,
-                const Verdict *verdict,
+                const Judgement *judgement,
                 const char *unit);
-void tell_gave_up(const AuditSource *source, const Gpu *gpu, const Verdict *verdict);
+void tell_gave_up(const AuditSource *source, const Gpu *gpu, Wish wish);
 void tell_stranger(const AuditSource *source, const Gpu *gpu, const State *state);
 void tell_state(const Policy *policy);
 void tell_policy(const Policy *policy);

@@ -10,7 +10,6 @@
 #include "daemon/view.h"
 #include "record/lock.h"
 #include "record/stuck.h"
-#include "switch/unfinished.h"
 
 static int look_at_locks(View *view, const Roots *roots, const Gpu *gpu) {
         LockHolders holders;
@@ -47,23 +46,19 @@ static int look_at_locks(View *view, const Roots *roots, const Gpu *gpu) {
  */
 int view_init(View *view, const Roots *roots, const Policy *policy, const Gpu *gpu) {
         View seen = {};
-        bool unfinished;
-        Wish back;
+        Wish wish;
         int r;
 
         r = look_at_locks(&seen, roots, gpu);
         if (r >= 0)
-                r = unfinished_look(roots, gpu, &unfinished, &back);
+                r = judge(policy, roots, gpu, 0, &seen.judgement);
         if (r < 0)
                 return r;
 
-        if (policy_manages(policy, gpu)) {
-                seen.verdict = policy_judge(policy, gpu, false);
-                if (unfinished && policy_allows_recovery(&seen.verdict))
-                        seen.verdict.wish = back;
-        }
-        fingerprint_set(&seen.sight.fingerprint, gpu, seen.verdict.wish, unfinished);
-        seen.sight.fulfilled = wish_is_fulfilled(seen.verdict.wish, gpu->mode);
+        wish = seen.judgement.verdict.wish;
+        fingerprint_set(&seen.sight.fingerprint, gpu, wish, seen.judgement.unfinished);
+        /* An override is no driver yet, and not looked at here: to read one may take long. */
+        seen.sight.fulfilled = wish_is_fulfilled(wish, gpu->mode) && !seen.judgement.reserved;
         *view = seen;
         return 0;
 }
@@ -93,6 +88,6 @@ int view_is_current(const View *view, const Roots *roots, const Gpu *gpu, bool *
         if (r < 0)
                 return r;
 
-        *ret = now.verdict.wish == view->verdict.wish;
+        *ret = now.judgement.verdict.wish == view->judgement.verdict.wish;
         return 0;
 }

@@ -11,12 +11,12 @@
 #include <sys/types.h>
 
 #include "daemon/reconcile.h"
-#include "switch/policy.h"
+#include "switch/judge.h"
 
-/* A GPU, with whose wish it is. */
+/* A GPU, with where it belongs and why. */
 typedef struct View {
         Sight sight;
-        Verdict verdict;
+        Judgement judgement;
         pid_t stuck; /* the writer that hangs in the kernel, or 0 */
         pid_t owner; /* who switches it, or 0 */
 } View;

@@ -8,7 +8,9 @@
  * format is that of IMPORT{file} (udev(7)). rules.d/70-vfiopt.rules is its reader.
  */
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -55,6 +57,25 @@ int pin_set(int run_fd, const Device *function, const char *driver) {
         if (r < 0)
                 return r;
         return file_replace(dir_fd, pin_name(function, name), 0644, data, false);
+}
+
+/* Is it reserved? Return: 0 on success, with the answer in @ret; or a negative error code. */
+int pin_test(int run_fd, const Device *function, bool *ret) {
+        _cleanup_(closep) int dir_fd = -1;
+        char name[PIN_NAME_MAX];
+        struct stat st;
+        int r;
+
+        *ret = false;
+        r = file_open_dir(run_fd, FOLDER, &dir_fd);
+        if (r)
+                return r == FILE_E_MISSING ? 0 : r;
+
+        r = fstatat(dir_fd, pin_name(function, name), &st, AT_SYMLINK_NOFOLLOW);
+        if (r < 0)
+                return errno == ENOENT ? 0 : -errno;
+        *ret = true;
+        return 0;
 }
 
 /* Leave it to the kernel again. Return: 0 on success, also if it was; or a negative error code. */

@@ -11,6 +11,7 @@
 #include "model/gpu.h"
 
 int pin_set(int run_fd, const Device *function, const char *driver) _warn_unused_result_;
+int pin_test(int run_fd, const Device *function, bool *ret) _warn_unused_result_;
 int pin_clear(int run_fd, const Device *function) _warn_unused_result_;
 
 /* all functions of a card: 0 on success, or the first error; the others are dealt with */

@@ -75,16 +75,18 @@ int check_stuck(SwitchContext *context, const Gpu *gpu, Findings *findings) {
  * check() - may this GPU move?
  * @context:    of the switch
  * @input:      which GPU, where to, and what moves along
+ * @any_card:   it need not be the one that is remembered
  * @findings:   gets everything that is in the way
  *
  * A GPU that is there already needs no permission, unless it is another card.
  *
  * Return: 0 on success, whatever was found; negative error code on failure.
  */
-int check(SwitchContext *context, const PreflightInput *input, Findings *findings) {
-        int r;
+int check(SwitchContext *context, const PreflightInput *input, bool any_card, Findings *findings) {
+        int r = 0;
 
-        r = check_identity(context, input->gpu, findings);
+        if (!any_card)
+                r = check_identity(context, input->gpu, findings);
         if (r < 0 || input->gpu->mode == input->to)
                 return r;
 

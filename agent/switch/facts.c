@@ -74,6 +74,7 @@ static int find_origin(Facts *facts, Roots *roots, const Gpu *gpu, Mode to) {
         if (r == 0) {
                 unfinished = identity_equal(intent.identity, gpu->functions[0].identity);
                 facts->came_from_vfio = unfinished && intent.from == MODE_PASSTHROUGH;
+                facts->came_from_mixed = unfinished && intent.from == MODE_MIXED;
         }
 
         /* At home with nothing going on, what there is counts, and not what was once. */
@@ -130,6 +131,12 @@ int facts_init(Facts *facts, Roots *roots, Modules *modules, const Gpu *gpu, Mod
         return r;
 }
 
+/* Whether the GPU itself, which is function 0, is on vfio or fenced for it. */
+bool facts_is_away(const Facts *facts, Sysfs *sysfs, const Gpu *gpu) {
+        return driver_is_vfio(sysfs, gpu->functions[0].driver) ||
+                        driver_is_vfio(sysfs, facts->overrides[0]);
+}
+
 /* Make the plan. Return: 0 on success, negative error code on failure. */
 int facts_plan(const Facts *facts, Sysfs *sysfs, const Gpu *gpu, Mode to, Plan *ret_plan) {
         PlanInput input = {
@@ -140,6 +147,7 @@ int facts_plan(const Facts *facts, Sysfs *sysfs, const Gpu *gpu, Mode to, Plan *
                 .vfio_modules = facts->vfio_modules,
                 .origin = facts->has_origin ? &facts->origin : NULL,
                 .came_from_vfio = facts->came_from_vfio,
+                .came_from_mixed = facts->came_from_mixed,
                 .host_driver = facts->host_driver,
                 .to = to,
         };

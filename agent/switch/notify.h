@@ -17,6 +17,7 @@ typedef struct Move {
         Mode from;
         Mode to;
         Trigger trigger;
+        bool give_back; /* see SwitchRequest */
         uint64_t start_usec;
 } Move;
 

@@ -51,7 +51,9 @@ static Home home_of(const PlanInput *input, size_t i) {
                                                         !same(input->overrides[i],
                                                                         home.origin->override))) ||
                         /* likewise, and nothing is remembered: it was on vfio, as all were */
-                        (!home.origin && input->came_from_vfio &&
+                        (!home.origin &&
+                                        (input->came_from_vfio ||
+                                                        (input->came_from_mixed && i > 0)) &&
                                         (!function->driver || input->overrides[i]));
         return home;
 }

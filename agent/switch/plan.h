@@ -59,6 +59,7 @@ typedef struct PlanInput {
         char *const *vfio_modules; /* to be loaded for them first, NULL-terminated, or NULL */
         const Origin *origin;      /* what it was like on the host, or NULL: not known */
         bool came_from_vfio;       /* and is half-way home, perhaps */
+        bool came_from_mixed;      /* likewise, but that is not known of the GPU itself */
         const char *host_driver;   /* for function 0 where the origin does not say, or NULL */
         Mode to;
 } PlanInput;

@@ -23,15 +23,21 @@ Preview *previews_free(Preview *previews, size_t n) {
         return NULL;
 }
 
-static int preview_plan(Preview *preview, SwitchContext *context, const Gpu *gpu, Mode to) {
+static int preview_plan(Preview *preview,
+                SwitchContext *context,
+                const Gpu *gpu,
+                const SwitchRequest *request) {
         Facts facts = FACTS_NULL;
+        Mode to = request->to;
         int r;
 
         r = facts_init(&facts, context->roots, context->modules, gpu, to);
         if (r)
                 return r < 0 ? r
                              : findings_push(&preview->findings, FINDING_STUCK, gpu->address, NULL);
-        if (to == MODE_HOST || facts.vfio_driver)
+        if (request->give_back && facts_is_away(&facts, context->roots->sysfs, gpu))
+                r = 0;
+        else if (to == MODE_HOST || facts.vfio_driver)
                 r = facts_plan(&facts, context->roots->sysfs, gpu, to, &preview->plan);
         facts_deinit(&facts);
         return r;
@@ -58,8 +64,8 @@ static int preview_gpu(Preview *preview,
         if (r < 0 || preview->findings.n > 0)
                 return r;
 
-        r = check(context, &input, &preview->findings);
-        return r < 0 ? r : preview_plan(preview, context, gpu, request->to);
+        r = check(context, &input, request->give_back, &preview->findings);
+        return r < 0 ? r : preview_plan(preview, context, gpu, request);
 }
 
 /**

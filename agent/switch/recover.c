@@ -119,24 +119,25 @@ static int finish(Move *move, const Lock *lock) {
 
 /**
  * recover() - finish or undo what was cut off
- * @context:    of the switch
+ * @next:       what comes next
  * @lock:       the GPU's lock, held
  * @gpu:        which; read anew if anything was done
- * @wanted:     where it shall go next
  * @findings:   gets what is stuck, with RECOVER_E_STUCK
  *
  * Return: 0 if there is nothing (left) to recover, one of RECOVER_E_*, negative
  *         error code on failure.
  */
-int recover(SwitchContext *context, const Lock *lock, Gpu *gpu, Mode wanted, Findings *findings) {
+int recover(const Move *next, const Lock *lock, Gpu *gpu, Findings *findings) {
+        SwitchContext *context = next->context;
         const char *driver;
         Intent intent = {};
         Move move = {
                 .context = context,
                 .gpu = gpu,
                 .from = gpu->mode,
-                .to = wanted,
+                .to = next->to,
                 .trigger = TRIGGER_RECOVERY,
+                .give_back = next->give_back,
                 .start_usec = monotonic_usec(),
         };
         int r, found;

@@ -18,5 +18,4 @@ enum {
         RECOVER_E_FAILED, /* it could be neither finished nor undone */
 };
 
-int recover(SwitchContext *context, const Lock *lock, Gpu *gpu, Mode wanted, Findings *findings)
-                _warn_unused_result_;
+int recover(const Move *next, const Lock *lock, Gpu *gpu, Findings *findings) _warn_unused_result_;

@@ -54,6 +54,7 @@ static Item *items_new(SwitchContext *context, const SwitchRequest *request) {
                                 .from = request->gpus[i]->mode,
                                 .to = request->to,
                                 .trigger = request->trigger,
+                                .give_back = request->give_back,
                                 .start_usec = monotonic_usec(),
                         },
                         .lock = LOCK_NULL,
@@ -87,7 +88,7 @@ static int item_enter(Item *item, Gpu *gpu, SwitchResult *result) {
         gpu_deinit(gpu);
         *gpu = fresh;
 
-        r = recover(context, &item->lock, gpu, item->move.to, &item->findings);
+        r = recover(&item->move, &item->lock, gpu, &item->findings);
         item->move.from = gpu->mode;
         if (r == RECOVER_E_STUCK)
                 worsen(result, SWITCH_STUCK);
@@ -101,7 +102,7 @@ static int item_enter(Item *item, Gpu *gpu, SwitchResult *result) {
 static int item_check(Item *item, SwitchResult *result) {
         int r;
 
-        r = check(item->move.context, &item->preflight, &item->findings);
+        r = check(item->move.context, &item->preflight, item->move.give_back, &item->findings);
         if (r < 0)
                 return r;
         worsen(result, check_result(&item->findings));
@@ -161,7 +162,8 @@ static int item_move(Item *item, SwitchResult *result) {
 
         worsen(result, result_of(r));
         if (r == 0 || r == TRANSACTION_E_NOTHING) {
-                item_commit(item);
+                if (!item->move.give_back)
+                        item_commit(item);
                 notify(&item->move, r == 0 ? EVENT_DONE : EVENT_NOTHING, "end", NULL);
         }
         return 0;

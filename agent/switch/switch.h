@@ -38,6 +38,8 @@ typedef struct SwitchRequest {
         Trigger trigger;
         bool allow_display;
         bool transient;      /* nothing is remembered: this is for as long as the machine is up */
+        bool give_back;      /* MODE_HOST, for another card than the remembered one: what is beside
+                              * its GPU, if that is at the host; nothing is remembered or forgotten */
         SwitchStillFn still; /* NULL: it shall */
         void *still_userdata;
 } SwitchRequest;

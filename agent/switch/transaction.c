@@ -31,7 +31,8 @@ static int forget(const Transaction *transaction, Mode where) {
         Address gpu = transaction->move->gpu->address;
 
         r = intent_remove(run_fd, gpu);
-        if (r >= 0 && where == MODE_HOST)
+        /* That of the card which is remembered, if this is another one. */
+        if (r >= 0 && where == MODE_HOST && !transaction->move->give_back)
                 r = origin_forget(run_fd, gpu);
         return r < 0 ? r : 0;
 }
@@ -218,6 +219,8 @@ static int run_noted(const Transaction *transaction, Facts *facts, const Plan *p
         r = write_down(transaction, facts);
         if (r < 0)
                 return r;
+        if (move->to == MODE_HOST)
+                unpin(transaction, move->gpu);
 
         notify(move, EVENT_STARTED, "start", NULL);
         r = run_plan(transaction, move->gpu, plan, &trouble);
@@ -258,10 +261,15 @@ int transaction_run(const Transaction *transaction) {
         if (r < 0)
                 return r;
 
+        if (transaction->move->give_back && facts_is_away(&facts, context->roots->sysfs, gpu)) {
+                facts_deinit(&facts);
+                return TRANSACTION_E_NOTHING;
+        }
+
         r = facts_plan(&facts, context->roots->sysfs, gpu, to, &plan);
-        if (r == 0 && to == MODE_HOST)
-                unpin(transaction, gpu);
         if (r == 0 && plan.n_steps == 0) {
+                if (to == MODE_HOST)
+                        unpin(transaction, gpu);
                 r = forget(transaction, to);
                 if (r == 0)
                         r = TRANSACTION_E_NOTHING;

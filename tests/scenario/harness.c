@@ -131,6 +131,7 @@ static void observe(void *userdata, const Event *event) {
 }
 
 SwitchStillFn scenario_still;
+bool scenario_give_back;
 
 /* What a request is made of, for as long as it takes. */
 typedef struct Order {
@@ -148,7 +149,10 @@ static void order_init(Order *order, FakeTree *tree, Mode to, const char *name, 
                 .context = { .roots = &tree->roots,
                                 .observer = observe,
                                 .observer_userdata = outcome },
-                .request = { .to = to, .trigger = TRIGGER_COMMAND, .still = scenario_still },
+                .request = { .to = to,
+                                .trigger = TRIGGER_COMMAND,
+                                .give_back = scenario_give_back,
+                                .still = scenario_still },
         };
         order->request.gpus = order->gpus;
         assert_int_equal(modules_new(&order->modules), 0);

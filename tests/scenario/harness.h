@@ -45,6 +45,9 @@ Outcome scenario_switch_here(FakeTree *tree, Mode to, const char *gpu);
 /* What a switch is asked under the lock, if anything. */
 extern SwitchStillFn scenario_still;
 
+/* Whether it is to give back what is reserved for another card. */
+extern bool scenario_give_back;
+
 /* Number of steps that a switch would take; none is taken. */
 size_t scenario_preview(FakeTree *tree, Mode to, const char *gpu);
 

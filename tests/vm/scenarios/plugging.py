@@ -169,6 +169,13 @@ def agent_wins_the_race(vm):
     vm.equal(vm.driver(SECOND.address), "nvidia", "driver of another card")
 
 
+def left_to_the_host(vm, card):
+    """All of it is as if we were not there."""
+    rest(vm)
+    vm.equal(vm.drivers(card)[:3], ["nvidia", "snd_hda_intel", "xhci_hcd"], "drivers of the other card")
+    vm.equal(vm.overrides(card), [None] * 4, "its overrides")
+
+
 @scenario(gpus=[], files=DEFAULT, timeout=240)
 def each_to_its_place(vm):
     """Two identical GPUs with opposite wishes, in both orders; an unknown one; another at a known address."""
@@ -197,10 +204,12 @@ def each_to_its_place(vm):
     vm.plug(OTHER)
     until(vm, f"journalctl -q _COMM=vfioptd VFIOPT_RESULT=warning VFIOPT_GPU={OTHER.address} | grep -q .",
           "the agent tells of another card")
-    rest(vm)
-    vm.equal(vm.driver(OTHER.address), "nvidia", "driver of the other card")
-    # Its siblings are those of the one that was here, by all that udev can see of them.
-    vm.equal(vm.overrides(OTHER)[0], None, "its override")
+    left_to_the_host(vm, OTHER)
+    moved = [r["VFIOPT_FUNCTION"] for r in records(vm, cursor) if r["VFIOPT_PHASE"] in ("unbind", "bind", "probe")]
+    vm.check(OTHER.address not in moved, "the GPU itself is not touched")
+    # To udev its siblings are those of the one that was here, but nobody reserves them any more.
+    vm.sh("udevadm trigger --action=add --settle -s pci")
+    left_to_the_host(vm, OTHER)
     told = [r["MESSAGE"] for r in records(vm, cursor)
             if r["VFIOPT_GPU"] == OTHER.address and r["_COMM"] == "vfioptd" and r["VFIOPT_RESULT"] == "warning"]
     vm.equal(len(told), 1, "warnings of the other card")
@@ -212,13 +221,22 @@ def each_to_its_place(vm):
     on(vm, SECOND, VFIO)
     on_vfio(vm, SECOND)
 
-    # It is there to stay: all of it is the host's.
+    # Nor does it matter who uses its GPU, which stays where it is.
     vm.unplug(SECOND)
+    agent = vm.sh("systemctl show -P MainPID vfioptd").out.strip()
+    vm.sh(f"kill -STOP {agent}")
     vm.plug(OTHER)
-    rest(vm)
-    vm.sh(f"vfioptctl forget {OTHER.address} && vfioptctl switch host {OTHER.address}")
-    vm.equal(vm.drivers(OTHER)[:3], ["nvidia", "snd_hda_intel", "xhci_hcd"], "drivers of the other card")
-    vm.equal(vm.overrides(OTHER), [None] * 4, "its overrides")
+    vm.check("vfio-pci" in vm.overrides(OTHER)[1:], "its siblings are reserved while the agent does not look")
+    vm.sh("nvidia-nodes")
+    holder = vm.spawn("exec hold /dev/nvidia1")
+    holder.wait_for("held")
+    vm.sh(f"kill -CONT {agent}")
+    left_to_the_host(vm, OTHER)
+    holder.stop()
+
+    # It is there to stay, and moved like any other.
+    vm.sh(f"vfioptctl forget {OTHER.address} && vfioptctl switch passthrough {OTHER.address}")
+    on_vfio(vm, OTHER)
 
 
 @scenario(gpus=[SECOND], timeout=240)
