@@ -119,9 +119,10 @@ static void note_change(Memory *memory, const Fingerprint *now) {
 Decision reconcile(Memory *memory, const Sight *sight, uint64_t now_usec) {
         const Fingerprint *now = &sight->fingerprint;
 
-        note_change(memory, now);
+        /* Who is at it changes what is wished on its way, too: that is no person's act. */
         if (memory->busy || sight->locked)
                 return RECONCILE_WAIT;
+        note_change(memory, now);
         if (now->wish == WISH_UNSET || (sight->fulfilled && !now->unfinished)) {
                 /* Nor is it given up, if somebody else has brought it there. */
                 memory->tried = memory->gave_up = false;

@@ -126,6 +126,16 @@ static void what_was_cut_off_is_finished(void **state _unused_) {
                                         .decision = RECONCILE_NOTHING });
 }
 
+/* While it is locked, where it belongs is no matter of who wishes what. */
+static void what_changes_on_the_way_is_no_person(void **state _unused_) {
+        table({ LOOK, VFIO, WISH_HOST, .decision = RECONCILE_START },
+                        { LOOK, VFIO, WISH_UNSET, .locked = true, .decision = RECONCILE_WAIT },
+                        { ENDED, VFIO, WISH_HOST, .unfinished = true, .decision = RECONCILE_START },
+                        { LOOK, VFIO, WISH_UNSET, .locked = true, .decision = RECONCILE_WAIT },
+                        { ENDED, VFIO, WISH_HOST, .unfinished = true,
+                                        .decision = RECONCILE_NOTHING });
+}
+
 #define LOST(s) \
         { LOOK, HOST, WISH_PASSTHROUGH, .second = s, .decision = RECONCILE_START }
 #define WON(s)                                                                 \
@@ -222,6 +232,7 @@ int main(void) {
                 cmocka_unit_test(a_job_that_never_ran_was_no_try),
                 cmocka_unit_test(somebody_else_is_waited_for),
                 cmocka_unit_test(what_was_cut_off_is_finished),
+                cmocka_unit_test(what_changes_on_the_way_is_no_person),
                 cmocka_unit_test(a_fight_is_given_up_once),
                 cmocka_unit_test(a_fight_that_was_given_up_may_be_won),
                 cmocka_unit_test(what_was_undone_unseen_is_repeated),
