@@ -149,7 +149,8 @@ void lock_release(Lock *lock) {
 }
 
 /* "1: FLOCK  ADVISORY  WRITE 708 00:1a:1234 0 EOF"; a waiter has "->" behind the number. */
-static bool parse_lock_line(const char *line, struct stat *file, const char *type, pid_t *ret_pid) {
+static bool parse_lock_line(
+                const char *line, const struct stat *file, const char *type, pid_t *ret_pid) {
         unsigned int major_, minor_;
         unsigned long inode;
         char kind[16];
@@ -166,29 +167,23 @@ static bool parse_lock_line(const char *line, struct stat *file, const char *typ
         return true;
 }
 
-static int find_holder(int run_fd,
-                const char *path,
-                const char *locks,
-                const char *type,
-                bool *ret_held,
-                pid_t *ret_pid) {
-        struct stat file;
-
-        *ret_held = false;
-        *ret_pid = 0;
-        if (fstatat(run_fd, path, &file, AT_SYMLINK_NOFOLLOW) < 0)
-                return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
-
+static bool find_holder(
+                const char *locks, const struct stat *file, const char *type, pid_t *ret_pid) {
         for (const char *line = locks; line && *line;) {
                 const char *end = strchr(line, '\n');
 
-                if (parse_lock_line(line, &file, type, ret_pid)) {
-                        *ret_held = true;
-                        return 0;
-                }
+                if (parse_lock_line(line, file, type, ret_pid))
+                        return true;
                 line = end ? end + 1 : NULL;
         }
-        return 0;
+        return false;
+}
+
+/* Return: 1 if the file is there, 0 if not, negative error code on failure. */
+static int stat_file(int run_fd, const char *path, struct stat *file) {
+        if (fstatat(run_fd, path, file, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+        return 1;
 }
 
 /**
@@ -198,29 +193,37 @@ static int find_holder(int run_fd,
  * @gpu:        which
  * @ret:        who
  *
- * Needs no privilege and disturbs nobody.
+ * Needs no privilege and disturbs nobody. Where there are no files nobody is at it, and the list
+ * of all locks of the machine is not read.
  *
  * Return: 0 on success, negative error code on failure.
  */
 int lock_test(int run_fd, int proc_fd, Address gpu, LockHolders *ret) {
         _cleanup_(freep) char *locks = NULL;
         char name[ADDRESS_STRING_MAX], path[64];
+        struct stat lock, guard;
         LockHolders holders = {};
-        int r;
-
-        r = file_read(proc_fd, "locks", LOCKS_SIZE_MAX, &locks, NULL);
-        if (r)
-                return r < 0 ? r : -ENOENT;
+        int has_lock, has_guard, r;
 
         address_format(address_of_function(gpu, 0), name);
         snprintf(path, sizeof(path), FOLDER "/%s", name);
-        r = find_holder(run_fd, path, locks, "FLOCK", &holders.locked, &holders.owner);
-        if (r < 0)
-                return r;
+        has_lock = stat_file(run_fd, path, &lock);
+        if (has_lock < 0)
+                return has_lock;
         snprintf(path, sizeof(path), FOLDER "/%s" GUARD_SUFFIX, name);
-        r = find_holder(run_fd, path, locks, "POSIX", &holders.writing, &holders.writer);
-        if (r < 0)
-                return r;
+        has_guard = stat_file(run_fd, path, &guard);
+        if (has_guard < 0)
+                return has_guard;
+
+        if (has_lock || has_guard) {
+                r = file_read(proc_fd, "locks", LOCKS_SIZE_MAX, &locks, NULL);
+                if (r)
+                        return r < 0 ? r : -ENOENT;
+        }
+        if (has_lock)
+                holders.locked = find_holder(locks, &lock, "FLOCK", &holders.owner);
+        if (has_guard)
+                holders.writing = find_holder(locks, &guard, "POSIX", &holders.writer);
 
         *ret = holders;
         return 0;
