@@ -33,14 +33,14 @@ int automatic_judge(const Policy *policy, const Cli *cli, const Gpu *gpu, Judgem
 }
 
 /**
- * automatic_still() - does a GPU still belong there?
+ * automatic_still() - is a GPU still to move so?
  * @userdata:   Cli
+ * @request:    how it was to
  * @gpu:        which; its lock is ours
- * @to:         where it was to go
  *
- * Return: 1 if it does, 0 if not, negative error code on failure.
+ * Return: 1 if it is, 0 if not, negative error code on failure.
  */
-int automatic_still(void *userdata, const Gpu *gpu, Mode to) {
+int automatic_still(void *userdata, const SwitchRequest *request, const Gpu *gpu) {
         const Cli *cli = userdata;
         Policy policy = POLICY_NULL;
         Judgement judgement;
@@ -51,5 +51,8 @@ int automatic_still(void *userdata, const Gpu *gpu, Mode to) {
                 return r;
         r = judge(&policy, cli->roots, gpu, flags_of(cli) | JUDGE_LOCKED, &judgement);
         policy_deinit(&policy);
-        return r < 0 ? r : judgement.verdict.wish == wish_of_mode(to);
+        if (r < 0)
+                return r;
+        return judgement.verdict.wish == wish_of_mode(request->to) &&
+                        judgement.reserved == request->give_back;
 }

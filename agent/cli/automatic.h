@@ -9,7 +9,8 @@
 
 #include "cli/cli.h"
 #include "switch/judge.h"
+#include "switch/switch.h"
 
 int automatic_judge(const Policy *policy, const Cli *cli, const Gpu *gpu, Judgement *ret)
                 _warn_unused_result_;
-int automatic_still(void *cli, const Gpu *gpu, Mode to) _warn_unused_result_;
+int automatic_still(void *cli, const SwitchRequest *request, const Gpu *gpu) _warn_unused_result_;

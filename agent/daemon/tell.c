@@ -15,16 +15,14 @@
 #include "daemon/tell.h"
 #include "switch/stranger.h"
 
-#define CUT_OFF "a switch of it was cut off"
-
 static const char *const sources[_POLICY_MAX] = {
-        [POLICY_NOBODY] = CUT_OFF,
+        [POLICY_NOBODY] = "a switch of it was cut off",
         [POLICY_KERNEL_LINE] = "the kernel's command line says so",
         [POLICY_CONFIG] = "vfiopt.conf says so",
         [POLICY_STATE] = "it was there last",
         [POLICY_PENDING] = "it was moved there since the machine came up",
         [POLICY_DEFAULT] = "it is the default of vfiopt.conf",
-        [POLICY_STRANGER] = "functions of it are reserved for the card that was here before",
+        [POLICY_STRANGER] = "",
         [POLICY_UNREADABLE] = "",
 };
 
@@ -79,8 +77,10 @@ void tell_asked(const AuditSource *source,
         const char *why = sources[verdict->source];
         _cleanup_(freep) char *reason = NULL;
 
-        if (!judgement->reserved && wish_is_fulfilled(verdict->wish, gpu->mode))
-                why = CUT_OFF;
+        if (judgement->reserved)
+                why = "functions of it were taken for those of the card that was here before";
+        else if (wish_is_fulfilled(verdict->wish, gpu->mode))
+                why = sources[POLICY_NOBODY];
         reason = text_format("%s; asking for %s", why, unit);
         tell(source, gpu, EVENT_ASKED, verdict->wish, reason);
 }

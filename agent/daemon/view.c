@@ -57,7 +57,7 @@ int view_init(View *view, const Roots *roots, const Policy *policy, const Gpu *g
 
         wish = seen.judgement.verdict.wish;
         fingerprint_set(&seen.sight.fingerprint, gpu, wish, seen.judgement.unfinished);
-        /* An override is no driver yet, and not looked at here: to read one may take long. */
+        /* Where only overrides are left, which are not read here as that may take long. */
         seen.sight.fulfilled = wish_is_fulfilled(wish, gpu->mode) && !seen.judgement.reserved;
         *view = seen;
         return 0;

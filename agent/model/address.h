@@ -9,6 +9,11 @@
 
 #include "base/macro.h"
 
+/* Functions of one slot, a bit for each number. */
+typedef uint8_t FunctionSet;
+
+#define FUNCTION_SET_ALL 0xffU
+
 typedef struct Address {
         uint32_t domain;
         uint8_t bus;

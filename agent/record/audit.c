@@ -85,6 +85,8 @@ static int append_what(Text *message, const Event *event) {
         case EVENT_PRECONDITION:
                 return text_append(message, "refused");
         case EVENT_ROLLED_BACK:
+                if (event->from == event->to)
+                        return text_append(message, "could not be put in order in %s", to);
                 if (event->from == MODE_MIXED)
                         return text_append(message, "could not be moved to %s, and is in host", to);
                 return text_append(message, "could not be moved to %s, and is in %s as before", to,

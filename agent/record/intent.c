@@ -37,6 +37,7 @@ int trigger_from_string(const char *s, Trigger *ret) {
 
 static int intent_parse(Intent *intent, const Json *record) {
         const char *from, *to, *trigger;
+        uint64_t functions;
 
         if (store_get_card(record, &intent->address, &intent->identity) ||
                         json_get_string(record, "from", &from) ||
@@ -49,6 +50,13 @@ static int intent_parse(Intent *intent, const Json *record) {
         /* A switch may start from a mixed state, which cannot be asked for. */
         if (mode_from_string(from, &intent->from) < 0)
                 intent->from = MODE_MIXED;
+
+        /* Earlier versions did not write these. */
+        if (json_get_uint(record, "functions", FUNCTION_SET_ALL, &functions))
+                functions = intent->from == MODE_PASSTHROUGH ? FUNCTION_SET_ALL : 0;
+        intent->functions = (FunctionSet) functions;
+        if (json_get_bool(record, "give_back", &intent->give_back))
+                intent->give_back = false;
         return 0;
 }
 
@@ -93,6 +101,10 @@ int intent_save(const Intent *intent, int run_fd) {
                 r = json_add_string(record, "to", mode_to_string(intent->to));
         if (r >= 0)
                 r = json_add_string(record, "trigger", trigger_to_string(intent->trigger));
+        if (r >= 0)
+                r = json_add_uint(record, "functions", intent->functions);
+        if (r >= 0)
+                r = json_add_bool(record, "give_back", intent->give_back);
         if (r >= 0)
                 r = store_save(run_fd, FOLDER, intent->address, record);
         return r;

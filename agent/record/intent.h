@@ -24,6 +24,8 @@ typedef struct Intent {
         Mode from;
         Mode to;
         Trigger trigger;
+        FunctionSet functions; /* which it was about */
+        bool give_back;        /* only what was reserved for another card, and not the GPU itself */
 } Intent;
 
 enum {

@@ -59,25 +59,6 @@ int pin_set(int run_fd, const Device *function, const char *driver) {
         return file_replace(dir_fd, pin_name(function, name), 0644, data, false);
 }
 
-/* Is it reserved? Return: 0 on success, with the answer in @ret; or a negative error code. */
-int pin_test(int run_fd, const Device *function, bool *ret) {
-        _cleanup_(closep) int dir_fd = -1;
-        char name[PIN_NAME_MAX];
-        struct stat st;
-        int r;
-
-        *ret = false;
-        r = file_open_dir(run_fd, FOLDER, &dir_fd);
-        if (r)
-                return r == FILE_E_MISSING ? 0 : r;
-
-        r = fstatat(dir_fd, pin_name(function, name), &st, AT_SYMLINK_NOFOLLOW);
-        if (r < 0)
-                return errno == ENOENT ? 0 : -errno;
-        *ret = true;
-        return 0;
-}
-
 /* Leave it to the kernel again. Return: 0 on success, also if it was; or a negative error code. */
 int pin_clear(int run_fd, const Device *function) {
         _cleanup_(closep) int dir_fd = -1;
@@ -117,6 +98,37 @@ int pins_clear(int run_fd, const Gpu *gpu) {
         for (size_t i = 0; i < gpu->n_functions; ++i)
                 error_gather(&r, pin_clear(run_fd, &gpu->functions[i]));
         return r;
+}
+
+/**
+ * pins_test() - which functions of a card are reserved?
+ * @run_fd:     our directory in /run
+ * @gpu:        which
+ * @ret:        the functions
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int pins_test(int run_fd, const Gpu *gpu, FunctionSet *ret) {
+        _cleanup_(closep) int dir_fd = -1;
+        FunctionSet functions = 0;
+        char name[PIN_NAME_MAX];
+        struct stat st;
+        int r;
+
+        r = file_open_dir(run_fd, FOLDER, &dir_fd);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; r == 0 && i < gpu->n_functions; ++i) {
+                const Device *function = &gpu->functions[i];
+
+                if (fstatat(dir_fd, pin_name(function, name), &st, AT_SYMLINK_NOFOLLOW) == 0)
+                        functions |= (FunctionSet) (1U << function->address.function);
+                else if (errno != ENOENT)
+                        return -errno;
+        }
+
+        *ret = functions;
+        return 0;
 }
 
 /* Likewise all that was ever in the slot of an address, whatever it was. Return: as pins_set(). */

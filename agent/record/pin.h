@@ -11,11 +11,11 @@
 #include "model/gpu.h"
 
 int pin_set(int run_fd, const Device *function, const char *driver) _warn_unused_result_;
-int pin_test(int run_fd, const Device *function, bool *ret) _warn_unused_result_;
 int pin_clear(int run_fd, const Device *function) _warn_unused_result_;
 
 /* all functions of a card: 0 on success, or the first error; the others are dealt with */
 
 int pins_set(int run_fd, const Gpu *gpu, const char *vfio_driver) _warn_unused_result_;
 int pins_clear(int run_fd, const Gpu *gpu) _warn_unused_result_;
+int pins_test(int run_fd, const Gpu *gpu, FunctionSet *ret) _warn_unused_result_;
 int pins_clear_slot(int run_fd, Address address) _warn_unused_result_;

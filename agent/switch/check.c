@@ -75,22 +75,23 @@ int check_stuck(SwitchContext *context, const Gpu *gpu, Findings *findings) {
  * check() - may this GPU move?
  * @context:    of the switch
  * @input:      which GPU, where to, and what moves along
- * @any_card:   it need not be the one that is remembered
+ * @give_back:  whether the GPU itself does not move, and so needs no permission
  * @findings:   gets everything that is in the way
  *
- * A GPU that is there already needs no permission, unless it is another card.
+ * Nor does one that is there already, unless it is another card.
  *
  * Return: 0 on success, whatever was found; negative error code on failure.
  */
-int check(SwitchContext *context, const PreflightInput *input, bool any_card, Findings *findings) {
+int check(SwitchContext *context, const PreflightInput *input, bool give_back, Findings *findings) {
         int r = 0;
 
-        if (!any_card)
+        if (!give_back)
                 r = check_identity(context, input->gpu, findings);
         if (r < 0 || input->gpu->mode == input->to)
                 return r;
 
-        r = preflight_preconditions(input, findings);
+        if (!give_back)
+                r = preflight_preconditions(input, findings);
         if (r >= 0)
                 r = check_driver(context, input, findings);
         if (r >= 0 && findings->n == 0)

@@ -11,7 +11,7 @@
 #include "probe/preflight.h"
 #include "switch/switch.h"
 
-int check(SwitchContext *context, const PreflightInput *input, bool any_card, Findings *findings)
+int check(SwitchContext *context, const PreflightInput *input, bool give_back, Findings *findings)
                 _warn_unused_result_;
 int check_stuck(SwitchContext *context, const Gpu *gpu, Findings *findings) _warn_unused_result_;
 SwitchResult check_result(const Findings *findings);

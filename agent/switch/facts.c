@@ -64,7 +64,7 @@ static int find_host_driver(Facts *facts, Sysfs *sysfs, Modules *modules, const 
 
 static int find_origin(Facts *facts, Roots *roots, const Gpu *gpu, Mode to) {
         Intent intent;
-        bool unfinished;
+        bool unfinished, came_from_vfio = false;
         int r;
 
         r = intent_load(&intent, roots->run_fd, gpu->address);
@@ -73,8 +73,8 @@ static int find_origin(Facts *facts, Roots *roots, const Gpu *gpu, Mode to) {
         unfinished = r != INTENT_E_MISSING;
         if (r == 0) {
                 unfinished = identity_equal(intent.identity, gpu->functions[0].identity);
-                facts->came_from_vfio = unfinished && intent.from == MODE_PASSTHROUGH;
-                facts->came_from_mixed = unfinished && intent.from == MODE_MIXED;
+                came_from_vfio = unfinished && intent.from == MODE_PASSTHROUGH;
+                facts->unfinished = unfinished ? intent.functions : 0;
         }
 
         /* At home with nothing going on, what there is counts, and not what was once. */
@@ -88,7 +88,7 @@ static int find_origin(Facts *facts, Roots *roots, const Gpu *gpu, Mode to) {
                 }
         }
         /* What a function is like half-way home is nothing to be remembered. */
-        if (to != MODE_PASSTHROUGH || gpu->mode == MODE_PASSTHROUGH || facts->came_from_vfio)
+        if (to != MODE_PASSTHROUGH || gpu->mode == MODE_PASSTHROUGH || came_from_vfio)
                 return 0;
 
         r = origin_init(&facts->origin, roots->sysfs, gpu, facts->overrides);
@@ -131,12 +131,6 @@ int facts_init(Facts *facts, Roots *roots, Modules *modules, const Gpu *gpu, Mod
         return r;
 }
 
-/* Whether the GPU itself, which is function 0, is on vfio or fenced for it. */
-bool facts_is_away(const Facts *facts, Sysfs *sysfs, const Gpu *gpu) {
-        return driver_is_vfio(sysfs, gpu->functions[0].driver) ||
-                        driver_is_vfio(sysfs, facts->overrides[0]);
-}
-
 /* Make the plan. Return: 0 on success, negative error code on failure. */
 int facts_plan(const Facts *facts, Sysfs *sysfs, const Gpu *gpu, Mode to, Plan *ret_plan) {
         PlanInput input = {
@@ -146,8 +140,7 @@ int facts_plan(const Facts *facts, Sysfs *sysfs, const Gpu *gpu, Mode to, Plan *
                 .vfio_driver = facts->vfio_driver,
                 .vfio_modules = facts->vfio_modules,
                 .origin = facts->has_origin ? &facts->origin : NULL,
-                .came_from_vfio = facts->came_from_vfio,
-                .came_from_mixed = facts->came_from_mixed,
+                .unfinished = facts->unfinished,
                 .host_driver = facts->host_driver,
                 .to = to,
         };

@@ -19,10 +19,9 @@ typedef struct Facts {
         char **vfio_modules; /* still to be loaded for it, NULL-terminated */
         Origin origin;
         bool has_origin;
-        bool fresh_origin;    /* read from sysfs just now, not from the record */
-        bool came_from_vfio;  /* a switch away from vfio is not finished yet, or was cut off */
-        bool came_from_mixed; /* likewise of one that was half there */
-        char *host_driver;    /* for function 0, where it is not remembered; or NULL */
+        bool fresh_origin;      /* read from sysfs just now, not from the record */
+        FunctionSet unfinished; /* which a switch is about that is not finished, or was cut off */
+        char *host_driver;      /* for function 0, where it is not remembered; or NULL */
 } Facts;
 
 #define FACTS_NULL \
@@ -37,6 +36,5 @@ enum {
 int facts_init(Facts *facts, Roots *roots, Modules *modules, const Gpu *gpu, Mode to)
                 _warn_unused_result_;
 void facts_deinit(Facts *facts);
-bool facts_is_away(const Facts *facts, Sysfs *sysfs, const Gpu *gpu);
 int facts_plan(const Facts *facts, Sysfs *sysfs, const Gpu *gpu, Mode to, Plan *ret_plan)
                 _warn_unused_result_;

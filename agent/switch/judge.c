@@ -6,36 +6,45 @@
  * A card has a pin for each of its functions, which udev's rule finds by address and ids
  * (record/pin.h). Cards of one family have the same audio, USB and UCSI functions; and as
  * the rule sees one function at a time, those of another card in the slot are reserved, too.
- * Function 0 tells who it is: so this is where it is known, and where the rest of a stranger
- * is given back to the host.
+ * Function 0 tells who it is: where that has no pin and the others have, they are not meant.
+ *
+ * That undoes what our own rule has done, and so is no matter of who manages the card.
  */
 
 #include "switch/judge.h"
+#include "record/intent.h"
 #include "record/pin.h"
 #include "switch/unfinished.h"
 
-/*
- * With the display function on vfio somebody has put it there by hand, who may want the rest
- * there as well. What was begun here and cut off counts like a pin, which it may have removed.
- */
-static int judge_stranger(
-                const Policy *policy, const Roots *roots, const Gpu *gpu, Judgement *judgement) {
-        bool reserved = judgement->unfinished;
+/* Whether somebody was about to give it back already, and the pins are gone with that. */
+static int look_if_begun(int run_fd, const Gpu *gpu, bool *ret) {
+        Intent intent = {};
         int r;
 
-        if (policy->config.incomplete || roots->run_fd < 0 ||
+        r = intent_load(&intent, run_fd, gpu->address);
+        if (r < 0)
+                return r;
+        *ret = r == 0 && intent.give_back &&
+                        identity_equal(intent.identity, gpu->functions[0].identity);
+        return 0;
+}
+
+/* With the GPU itself on vfio somebody has put it there by hand, who may want the rest there, too. */
+static int look_for_reserved(const Policy *policy, const Roots *roots, const Gpu *gpu, bool *ret) {
+        const FunctionSet display = 1U << gpu->functions[0].address.function;
+        FunctionSet pinned;
+        int r;
+
+        *ret = false;
+        if (policy->kernel == KERNEL_MODE_OFF || policy->config.incomplete || roots->run_fd < 0 ||
                         driver_is_vfio(roots->sysfs, gpu->functions[0].driver))
                 return 0;
 
-        for (size_t i = 1; i < gpu->n_functions && !reserved; ++i) {
-                r = pin_test(roots->run_fd, &gpu->functions[i], &reserved);
-                if (r < 0)
-                        return r;
-        }
-        if (reserved)
-                judgement->verdict.wish = WISH_HOST;
-        judgement->reserved = reserved;
-        return 0;
+        r = pins_test(roots->run_fd, gpu, &pinned);
+        if (r < 0)
+                return r;
+        *ret = pinned && !(pinned & display);
+        return *ret ? 0 : look_if_begun(roots->run_fd, gpu, ret);
 }
 
 /**
@@ -62,15 +71,18 @@ int judge(const Policy *policy,
         if (r < 0)
                 return r;
 
-        if (policy_manages(policy, gpu)) {
+        if (policy_manages(policy, gpu))
                 judgement.verdict = policy_judge(policy, gpu, flags & JUDGE_AT_BOOT);
-                if (judgement.verdict.source == POLICY_STRANGER)
-                        r = judge_stranger(policy, roots, gpu, &judgement);
-                else if (judgement.unfinished && policy_allows_recovery(&judgement.verdict))
-                        judgement.verdict.wish = back;
+        if (judgement.verdict.wish != WISH_PASSTHROUGH) {
+                r = look_for_reserved(policy, roots, gpu, &judgement.reserved);
+                if (r < 0)
+                        return r;
         }
-        if (r < 0)
-                return r;
+        if (judgement.reserved)
+                judgement.verdict.wish = WISH_HOST;
+        else if (judgement.unfinished && policy_manages(policy, gpu) &&
+                        policy_allows_recovery(&judgement.verdict))
+                judgement.verdict.wish = back;
 
         *ret = judgement;
         return 0;

@@ -13,8 +13,8 @@
 
 typedef struct Judgement {
         Verdict verdict; /* WISH_UNSET: it is left alone */
-        bool unfinished; /* a switch of it was cut off */
-        bool reserved;   /* POLICY_STRANGER: what is beside its GPU waits for the other card */
+        bool unfinished; /* something is left of a switch of it, or of the card before it */
+        bool reserved;   /* WISH_HOST, as what is beside the GPU was taken for another card's */
 } Judgement;
 
 typedef enum JudgeFlags {

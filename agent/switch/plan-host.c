@@ -50,10 +50,8 @@ static Home home_of(const PlanInput *input, size_t i) {
                                         (!same(function->driver, home.driver) ||
                                                         !same(input->overrides[i],
                                                                         home.origin->override))) ||
-                        /* likewise, and nothing is remembered: it was on vfio, as all were */
-                        (!home.origin &&
-                                        (input->came_from_vfio ||
-                                                        (input->came_from_mixed && i > 0)) &&
+                        /* likewise, and nothing is remembered but that it was on its way */
+                        (!home.origin && (input->unfinished & 1U << function->address.function) &&
                                         (!function->driver || input->overrides[i]));
         return home;
 }

@@ -108,6 +108,16 @@ void plan_deinit(Plan *plan) {
         *plan = (Plan) PLAN_NULL;
 }
 
+/* Which functions it moves: it makes sure of each in the end. */
+FunctionSet plan_functions(const Plan *plan) {
+        FunctionSet functions = 0;
+
+        for (size_t i = 0; i < plan->n_steps; ++i)
+                if (plan->steps[i].kind == STEP_VERIFY)
+                        functions |= (FunctionSet) (1U << plan->steps[i].function.function);
+        return functions;
+}
+
 /* Whether a host driver loses a function, and so users of it have to be looked for. */
 bool plan_unbinds_host(const Plan *plan, Sysfs *sysfs) {
         for (size_t i = 0; i < plan->n_steps; ++i)

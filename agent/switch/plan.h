@@ -58,8 +58,7 @@ typedef struct PlanInput {
         const char *vfio_driver;   /* the one for function 0; "vfio-pci" for its siblings */
         char *const *vfio_modules; /* to be loaded for them first, NULL-terminated, or NULL */
         const Origin *origin;      /* what it was like on the host, or NULL: not known */
-        bool came_from_vfio;       /* and is half-way home, perhaps */
-        bool came_from_mixed;      /* likewise, but that is not known of the GPU itself */
+        FunctionSet unfinished;    /* which a switch was about that was cut off */
         const char *host_driver;   /* for function 0 where the origin does not say, or NULL */
         Mode to;
 } PlanInput;
@@ -68,6 +67,7 @@ typedef struct PlanInput {
 
 int plan_init(Plan *plan, const PlanInput *input) _warn_unused_result_;
 void plan_deinit(Plan *plan);
+FunctionSet plan_functions(const Plan *plan);
 bool plan_unbinds_host(const Plan *plan, Sysfs *sysfs);
 
 /* words */

@@ -35,9 +35,7 @@ static int preview_plan(Preview *preview,
         if (r)
                 return r < 0 ? r
                              : findings_push(&preview->findings, FINDING_STUCK, gpu->address, NULL);
-        if (request->give_back && facts_is_away(&facts, context->roots->sysfs, gpu))
-                r = 0;
-        else if (to == MODE_HOST || facts.vfio_driver)
+        if (to == MODE_HOST || facts.vfio_driver)
                 r = facts_plan(&facts, context->roots->sysfs, gpu, to, &preview->plan);
         facts_deinit(&facts);
         return r;

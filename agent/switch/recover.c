@@ -5,7 +5,8 @@
  *
  * As long as function 0 is on its host driver, nothing irrevocable has happened,
  * and the switch is undone: that needs no unbind of anything that may be in use.
- * Afterwards both ways are open, and the one is taken that is wanted now.
+ * Afterwards both ways are open, and the one is taken that is wanted now. What is given back
+ * (give-back.h) has one way only.
  */
 
 #include <string.h>
@@ -137,7 +138,6 @@ int recover(const Move *next, const Lock *lock, Gpu *gpu, Findings *findings) {
                 .from = gpu->mode,
                 .to = next->to,
                 .trigger = TRIGGER_RECOVERY,
-                .give_back = next->give_back,
                 .start_usec = monotonic_usec(),
         };
         int r, found;
@@ -163,8 +163,9 @@ int recover(const Move *next, const Lock *lock, Gpu *gpu, Findings *findings) {
                 return r < 0 ? r : 0;
         }
 
+        move.give_back = found == 0 && intent.give_back;
         driver = gpu->functions[0].driver;
-        if (driver && !driver_is_vfio(context->roots->sysfs, driver))
+        if (move.give_back || (driver && !driver_is_vfio(context->roots->sysfs, driver)))
                 move.to = MODE_HOST;
         /* From where it started, not from half-way: should this be cut off as well. */
         move.from = found == 0 ? intent.from : gpu->mode;

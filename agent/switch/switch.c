@@ -19,6 +19,7 @@
 #include "kernel/child.h"
 #include "switch/check.h"
 #include "switch/commit.h"
+#include "switch/give-back.h"
 #include "switch/recover.h"
 
 /* One GPU of a request. */
@@ -74,19 +75,38 @@ static void worsen(SwitchResult *result, SwitchResult other) {
                 *result = other;
 }
 
-/* Clean up behind whoever did not come to an end. */
-static int item_enter(Item *item, Gpu *gpu, SwitchResult *result) {
-        SwitchContext *context = item->move.context;
+/* It may have moved while we waited for its lock. */
+static int item_reread(const Item *item, Gpu *gpu) {
         Gpu fresh;
         int r;
 
-        /* It may have moved while we waited for its lock. */
-        r = gpu_init(&fresh, context->roots->sysfs, gpu->address);
+        r = gpu_init(&fresh, item->move.context->roots->sysfs, gpu->address);
         if (r)
                 return r < 0 ? r : -ENODEV;
         fresh.managed = gpu->managed;
         gpu_deinit(gpu);
         *gpu = fresh;
+        return 0;
+}
+
+/* Is it still to move, now that nobody else moves it? */
+static int item_ask(Item *item, const SwitchRequest *request) {
+        bool due = true;
+        int r = 0;
+
+        if (request->still) {
+                r = request->still(request->still_userdata, request, item->move.gpu);
+                due = r > 0;
+        }
+        if (r >= 0 && due && request->give_back)
+                r = give_back_is_due(&item->move, &due);
+        item->skip = !due;
+        return r < 0 ? r : 0;
+}
+
+/* Clean up behind whoever did not come to an end. */
+static int item_recover(Item *item, Gpu *gpu, SwitchResult *result) {
+        int r;
 
         r = recover(&item->move, &item->lock, gpu, &item->findings);
         item->move.from = gpu->mode;
@@ -224,20 +244,16 @@ static int lock_items(Item *items, const SwitchRequest *request) {
         return error_fold(r);
 }
 
-/* With the lock, ask again and clean up. */
+/* With the lock, look and ask again, and clean up. */
 static int enter_items(Item *items, const SwitchRequest *request, SwitchResult *result) {
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < request->n_gpus; ++i) {
-                if (request->still) {
-                        r = request->still(request->still_userdata, request->gpus[i], request->to);
-                        if (r < 0)
-                                return r;
-                        items[i].skip = r == 0;
-                        r = 0;
-                }
-                if (!items[i].skip)
-                        r = item_enter(&items[i], request->gpus[i], result);
+                r = item_reread(&items[i], request->gpus[i]);
+                if (r == 0)
+                        r = item_ask(&items[i], request);
+                if (r == 0 && !items[i].skip)
+                        r = item_recover(&items[i], request->gpus[i], result);
         }
         return r;
 }

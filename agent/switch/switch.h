@@ -24,25 +24,27 @@ typedef enum SwitchResult {
         SWITCH_STUCK,        /* a write did not come back */
 } SwitchResult;
 
-/*
- * Asked under the GPU's lock: shall it still go there? It may have moved, and somebody may
- * have wished for something else, while we waited. Return: 1 if so, 0 if it is to be left
- * alone, negative error code on failure.
- */
-typedef int (*SwitchStillFn)(void *userdata, const Gpu *gpu, Mode to);
+typedef struct SwitchRequest SwitchRequest;
 
-typedef struct SwitchRequest {
+/*
+ * Asked under the GPU's lock: shall it still move so? It may have moved or be another one, and
+ * somebody may have wished for something else, while we waited. Return: 1 if so, 0 if it is to
+ * be left alone, negative error code on failure.
+ */
+typedef int (*SwitchStillFn)(void *userdata, const SwitchRequest *request, const Gpu *gpu);
+
+struct SwitchRequest {
         Mode to;
         Gpu **gpus; /* by address, ascending; all are checked before any is touched */
         size_t n_gpus;
         Trigger trigger;
         bool allow_display;
         bool transient;      /* nothing is remembered: this is for as long as the machine is up */
-        bool give_back;      /* MODE_HOST, for another card than the remembered one: what is beside
-                              * its GPU, if that is at the host; nothing is remembered or forgotten */
+        bool give_back;      /* to MODE_HOST, and only what is beside the GPU (give-back.h); of any
+                              * card, and nothing is remembered or forgotten */
         SwitchStillFn still; /* NULL: it shall */
         void *still_userdata;
-} SwitchRequest;
+};
 
 typedef struct SwitchContext {
         Roots *roots; /* with run_fd, and with etc_fd if the state shall be kept */

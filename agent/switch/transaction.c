@@ -195,7 +195,7 @@ static int give_up(const Transaction *transaction, int why, Trouble *trouble) {
         return r == STEP_E_LATE ? TRANSACTION_E_STUCK : TRANSACTION_E_BROKEN;
 }
 
-static int write_down(const Transaction *transaction, const Facts *facts) {
+static int write_down(const Transaction *transaction, const Facts *facts, const Plan *plan) {
         Move *move = transaction->move;
         Intent intent = {
                 .address = move->gpu->address,
@@ -203,6 +203,8 @@ static int write_down(const Transaction *transaction, const Facts *facts) {
                 .from = move->from,
                 .to = move->to,
                 .trigger = move->trigger,
+                .functions = plan_functions(plan),
+                .give_back = move->give_back,
         };
         int run_fd = move->context->roots->run_fd, r = 0;
 
@@ -216,7 +218,7 @@ static int run_noted(const Transaction *transaction, Facts *facts, const Plan *p
         Trouble trouble = {};
         int r;
 
-        r = write_down(transaction, facts);
+        r = write_down(transaction, facts, plan);
         if (r < 0)
                 return r;
         if (move->to == MODE_HOST)
@@ -260,11 +262,6 @@ int transaction_run(const Transaction *transaction) {
         }
         if (r < 0)
                 return r;
-
-        if (transaction->move->give_back && facts_is_away(&facts, context->roots->sysfs, gpu)) {
-                facts_deinit(&facts);
-                return TRANSACTION_E_NOTHING;
-        }
 
         r = facts_plan(&facts, context->roots->sysfs, gpu, to, &plan);
         if (r == 0 && plan.n_steps == 0) {

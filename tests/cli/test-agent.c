@@ -19,6 +19,7 @@
 #include "daemon/agent.h"
 #include "daemon/reconcile.h"
 #include "fake-manager.h"
+#include "record/pin.h"
 #include "record/stuck.h"
 
 /* Nothing has come for so long: nothing will. */
@@ -201,6 +202,28 @@ static void another_card_is_left_alone(void **state) {
         assert_int_equal(rest(fixture), 0);
 }
 
+/* But for what udev has taken for that card's. */
+static void what_is_reserved_of_another_card_is_a_job(void **state) {
+        Fixture *fixture = *state;
+        Gpu gpu;
+
+        fake_standard_drivers(fixture->tree);
+        fake_gpu_add(fixture->tree, "0000:01:00.0", .device = 0x1e04, .group = 12,
+                        .driver = "nvidia");
+        assert_int_equal(gpu_init(&gpu, fake_sysfs(fixture->tree), (Address){ .bus = 1 }), 0);
+        assert_int_equal(pin_set(fixture->tree->roots.run_fd, &gpu.functions[1], "vfio-pci"), 0);
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        start(fixture);
+        assert_int_equal(rest(fixture), 1);
+        /* That job has moved nothing. */
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        assert_int_equal(rest(fixture), 1);
+        assert_int_equal(pins_clear(fixture->tree->roots.run_fd, &gpu), 0);
+        agent_reload(fixture->agent);
+        assert_int_equal(rest(fixture), 1);
+        gpu_deinit(&gpu);
+}
+
 static void what_is_denied_is_not_asked_again(void **state) {
         Fixture *fixture = *state;
 
@@ -309,6 +332,7 @@ int main(void) {
                 test(what_is_left_alone_at_boot_is_left_alone_after_it),
                 test(what_is_as_wished_is_left_alone),
                 test(another_card_is_left_alone),
+                test(what_is_reserved_of_another_card_is_a_job),
                 test(what_is_denied_is_not_asked_again),
                 test(what_is_refused_is_not_asked_again),
                 test(what_is_killed_is_asked_again_but_not_for_ever),

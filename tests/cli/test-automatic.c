@@ -14,6 +14,7 @@
 #include "cli/automatic.h"
 #include "cli/switch-ways.h"
 #include "record/audit.h"
+#include "record/pin.h"
 
 #define GPU_A "0000:01:00.0"
 #define GPU_B "0000:02:00.0"
@@ -169,6 +170,13 @@ static void who_is_not_managed_or_wishes_for_something_else_does_not_come_along(
         assert_driver(tree, GPU_B, "nvidia");
 }
 
+/* Return: what automatic_still() says. */
+static int still(Cli *cli, const Gpu *gpu, Mode to, bool give_back) {
+        const SwitchRequest request = { .to = to, .give_back = give_back };
+
+        return automatic_still(cli, &request, gpu);
+}
+
 static void who_is_not_managed_any_more_is_left_alone(void **state) {
         char *args[] = { (char *) "auto", NULL };
         FakeTree *tree = *state;
@@ -180,14 +188,21 @@ static void who_is_not_managed_any_more_is_left_alone(void **state) {
         remember(tree, GPU_A, "passthrough");
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
         gpu.managed = true;
-        assert_int_equal(automatic_still(&cli, &gpu, MODE_PASSTHROUGH), 1);
-        assert_int_equal(automatic_still(&cli, &gpu, MODE_HOST), 0);
+        assert_int_equal(still(&cli, &gpu, MODE_PASSTHROUGH, false), 1);
+        assert_int_equal(still(&cli, &gpu, MODE_HOST, false), 0);
 
         fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nManaged=no\n");
-        assert_int_equal(automatic_still(&cli, &gpu, MODE_PASSTHROUGH), 0);
+        assert_int_equal(still(&cli, &gpu, MODE_PASSTHROUGH, false), 0);
         fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nManaged=auto\n");
         gpu.managed = false;
-        assert_int_equal(automatic_still(&cli, &gpu, MODE_PASSTHROUGH), 0);
+        assert_int_equal(still(&cli, &gpu, MODE_PASSTHROUGH, false), 0);
+
+        /* What was taken for another card's is given back all the same, and nothing else moves. */
+        assert_int_equal(pin_set(tree->roots.run_fd, &gpu.functions[1], "vfio-pci"), 0);
+        assert_int_equal(still(&cli, &gpu, MODE_HOST, true), 1);
+        assert_int_equal(still(&cli, &gpu, MODE_HOST, false), 0);
+        assert_int_equal(pins_set(tree->roots.run_fd, &gpu, NULL), 0);
+        assert_int_equal(still(&cli, &gpu, MODE_HOST, true), 0);
         gpu_deinit(&gpu);
 }
 

@@ -94,13 +94,14 @@ static void both_are_remembered(void **state _unused_) {
         }
 }
 
-static int not_any_more(void *userdata _unused_, const Gpu *gpu, Mode to) {
+static int not_any_more(void *userdata _unused_, const SwitchRequest *request, const Gpu *gpu) {
         assert_int_equal(gpu->address.bus, 1);
-        assert_int_equal(to, MODE_PASSTHROUGH);
+        assert_int_equal(request->to, MODE_PASSTHROUGH);
         return 0;
 }
 
-static int as_before(void *userdata _unused_, const Gpu *gpu _unused_, Mode to _unused_) {
+static int
+as_before(void *userdata _unused_, const SwitchRequest *request _unused_, const Gpu *gpu _unused_) {
         return 1;
 }
 
@@ -124,7 +125,8 @@ static void who_came_late_undoes_nothing(void **state _unused_) {
         fake_tree_free(tree);
 }
 
-static int all_but_the_first(void *userdata _unused_, const Gpu *gpu, Mode to _unused_) {
+static int all_but_the_first(
+                void *userdata _unused_, const SwitchRequest *request _unused_, const Gpu *gpu) {
         return gpu->address.bus != 1;
 }
 

@@ -18,7 +18,31 @@
 
 #define REMEMBERED 0x1e04
 
+/* The drivers of its functions; NULL: none. */
+typedef struct Drivers {
+        const char *gpu;
+        const char *audio;
+        const char *ucsi;
+} Drivers;
+
+static const Drivers both_reserved = { "nvidia", "vfio-pci", "vfio-pci" };
+
+static const Drivers cards[] = {
+        { "nvidia", "vfio-pci", "vfio-pci" },
+        /* The kernel was faster than udev: */
+        { "nvidia", "snd_hda_intel", "vfio-pci" },
+        { "nvidia", "snd_hda_intel", "nvidia-gpu" },
+        /* No driver was there, or is there: */
+        { "nvidia", "snd_hda_intel", NULL },
+        { NULL, "vfio-pci", "vfio-pci" },
+        { NULL, "vfio-pci", NULL },
+};
+
 static const Address slot = { .bus = 1 };
+
+static const char *override_of(const char *driver) {
+        return driver && !strcmp(driver, "vfio-pci") ? driver : NULL;
+}
 
 static void pin_siblings(FakeTree *tree, const Gpu *gpu) {
         for (size_t i = 1; i < gpu->n_functions; ++i)
@@ -39,20 +63,20 @@ static void remember(FakeTree *tree, const Gpu *gpu) {
         state_deinit(&state);
 }
 
-/* @driver: of its audio function; with "vfio-pci" udev was faster than the kernel. */
-static FakeTree *machine_with(const char *gpu_driver, const char *driver) {
-        const char *override = strcmp(driver, "vfio-pci") ? NULL : driver;
+static FakeTree *machine_with(const Drivers *card) {
         FakeTree *tree = fake_tree_new();
         Gpu gpu;
 
         fake_standard_drivers(tree);
-        fake_gpu_add(tree, GPU_A, .functions = 1, .group = 12, .driver = gpu_driver);
+        fake_gpu_add(tree, GPU_A, .functions = 1, .group = 12, .driver = card->gpu);
         fake_device_add(tree, "0000:01:00.1", .vendor = 0x10de, .device = 0x22eb, .class = 0x040300,
-                        .group = 12, .driver = driver, .override = override, .power = "auto");
+                        .group = 12, .driver = card->audio, .override = override_of(card->audio),
+                        .power = "auto");
         fake_device_add(tree, "0000:01:00.3", .vendor = 0x10de, .device = 0x1ad9, .class = 0x0c8000,
-                        .group = 12, .driver = "vfio-pci", .override = "vfio-pci");
+                        .group = 12, .driver = card->ucsi, .override = override_of(card->ucsi));
         pci_model_catch_up(tree);
         fake_device_write(tree, "0000:01:00.1", "driver_override", "vfio-pci");
+        fake_device_write(tree, "0000:01:00.3", "driver_override", "vfio-pci");
 
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), slot), 0);
         pin_siblings(tree, &gpu);
@@ -62,14 +86,14 @@ static FakeTree *machine_with(const char *gpu_driver, const char *driver) {
         return tree;
 }
 
-static Judgement judge_now(FakeTree *tree) {
+static Judgement judge_now(FakeTree *tree, bool managed) {
         Policy policy = POLICY_NULL;
         Judgement judgement;
         Gpu gpu;
 
         assert_int_equal(policy_load(&policy, &tree->roots), 0);
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), slot), 0);
-        gpu.managed = true;
+        gpu.managed = managed;
         assert_int_equal(judge(&policy, &tree->roots, &gpu, 0, &judgement), 0);
         gpu_deinit(&gpu);
         policy_deinit(&policy);
@@ -77,16 +101,16 @@ static Judgement judge_now(FakeTree *tree) {
 }
 
 static void assert_reserved(FakeTree *tree, bool reserved) {
-        Judgement judgement = judge_now(tree);
+        Judgement judgement = judge_now(tree, true);
 
         assert_int_equal(judgement.verdict.source, POLICY_STRANGER);
         assert_int_equal(judgement.verdict.wish, reserved ? WISH_HOST : WISH_UNSET);
         assert_int_equal(judgement.reserved, reserved);
 }
 
-static void assert_left_alone(FakeTree *tree, const char *path) {
+static void assert_gpu_untouched(FakeTree *tree) {
         for (unsigned int i = 0; i < writes_count(tree->machine, ACT_ANY); ++i)
-                assert_null(strstr(tree->machine->writes[i].path, path));
+                assert_null(strstr(tree->machine->writes[i].path, GPU_A));
 }
 
 static Outcome give_back(FakeTree *tree) {
@@ -99,43 +123,55 @@ static Outcome give_back(FakeTree *tree) {
         return outcome;
 }
 
-/* What the machine is like when it is done, for any way there. */
-static char *done_with(const char *gpu_driver, const char *driver, Outcome *ret) {
-        FakeTree *tree = machine_with(gpu_driver, driver);
+/* What the machine is like when it is done, and how much is written until then. */
+static char *done_with(
+                const Drivers *card, unsigned int *ret_n_writes, unsigned int *ret_n_changes) {
+        FakeTree *tree = machine_with(card);
+        Outcome outcome;
         char *snapshot;
 
         assert_reserved(tree, true);
-        *ret = give_back(tree);
-        assert_int_equal(ret->r, 0);
-        assert_int_equal(ret->result, SWITCH_DONE);
-        assert_true(scenario_was_told(ret, EVENT_DONE));
+        outcome = give_back(tree);
+        assert_int_equal(outcome.r, 0);
+        assert_int_equal(outcome.result, SWITCH_DONE);
+        assert_true(scenario_was_told(&outcome, EVENT_DONE));
 
         assert_reserved(tree, false);
-        assert_driver(tree, GPU_A, gpu_driver ?: "-");
+        assert_driver(tree, GPU_A, card->gpu ?: "-");
         assert_driver(tree, "0000:01:00.1", "snd_hda_intel");
         assert_driver(tree, "0000:01:00.3", "nvidia-gpu");
-        assert_left_alone(tree, GPU_A);
+        assert_gpu_untouched(tree);
         assert_true(fake_exists(tree->root, "run/vfiopt/origin/" GPU_A ".json"));
         assert_false(fake_exists(tree->root, "run/vfiopt/pending/state"));
         assert_false(fake_exists(tree->root, "run/vfiopt/intent/" GPU_A ".json"));
+        *ret_n_writes = writes_count(tree->machine, ACT_ANY);
+        *ret_n_changes = outcome.n_changes;
         snapshot = fake_snapshot(tree);
         fake_tree_free(tree);
         return snapshot;
 }
 
 static void what_was_reserved_goes_back(void **state _unused_) {
-        Outcome outcome;
+        unsigned int n_writes, n_changes;
 
-        free(done_with("nvidia", "vfio-pci", &outcome));
-        /* The kernel was faster: only overrides are left. */
-        free(done_with("nvidia", "snd_hda_intel", &outcome));
-        /* Nobody has the GPU, and nobody is made to. */
-        free(done_with(NULL, "vfio-pci", &outcome));
+        for (size_t i = 0; i < ARRAY_SIZE(cards); ++i)
+                free(done_with(&cards[i], &n_writes, &n_changes));
 }
 
-static void kill_at_write(const char *driver, const char *done, unsigned int k) {
-        FakeTree *tree = machine_with("nvidia", driver);
-        _cleanup_(freep) char *now = NULL;
+static unsigned int
+compare(FakeTree *tree, const char *done, const Drivers *card, const char *what, unsigned int k) {
+        _cleanup_(freep) char *now = fake_snapshot(tree);
+
+        if (fake_snapshot_equal(done, now))
+                return 0;
+        print_error("%s, %s, %s: killed before %s %u\n", card->gpu ?: "-", card->audio ?: "-",
+                        card->ucsi ?: "-", what, k);
+        return 1;
+}
+
+static unsigned int kill_at_write(const Drivers *card, const char *done, unsigned int k) {
+        FakeTree *tree = machine_with(card);
+        unsigned int n_wrong;
 
         faults_add(tree->machine, .kind = FAULT_KILL_BEFORE, .at = k);
         assert_true(give_back(tree).killed);
@@ -143,74 +179,114 @@ static void kill_at_write(const char *driver, const char *done, unsigned int k) 
         assert_reserved(tree, true);
         assert_int_equal(give_back(tree).result, SWITCH_DONE);
         assert_reserved(tree, false);
-        assert_left_alone(tree, GPU_A);
-        now = fake_snapshot(tree);
-        assert_true(fake_snapshot_equal(done, now));
+        assert_gpu_untouched(tree);
+        n_wrong = compare(tree, done, card, "write", k);
         fake_tree_free(tree);
+        return n_wrong;
 }
 
-static void kill_at_change(const char *driver, const char *done, unsigned int n) {
-        FakeTree *tree = machine_with("nvidia", driver);
-        _cleanup_(freep) char *now = NULL;
+static unsigned int kill_at_change(const Drivers *card, const char *done, unsigned int k) {
+        FakeTree *tree = machine_with(card);
+        unsigned int n_wrong;
 
-        changes_kill_at(n);
+        changes_kill_at(k);
         assert_true(give_back(tree).killed);
         changes_kill_at(0);
         /* Where nobody knows of it any more, all is done but for the files of the lock. */
-        if (judge_now(tree).reserved)
+        if (judge_now(tree, true).reserved)
                 assert_int_equal(give_back(tree).result, SWITCH_DONE);
         fake_remove(tree->root, "run/vfiopt/lock/" GPU_A);
         fake_remove(tree->root, "run/vfiopt/lock/" GPU_A ".writer");
         assert_reserved(tree, false);
-        assert_left_alone(tree, GPU_A);
-        now = fake_snapshot(tree);
-        assert_true(fake_snapshot_equal(done, now));
+        assert_gpu_untouched(tree);
+        n_wrong = compare(tree, done, card, "change", k);
         fake_tree_free(tree);
+        return n_wrong;
 }
 
 static void who_is_killed_is_followed_by_another_who_ends_it(void **state _unused_) {
-        static const char *const drivers[] = { "vfio-pci", "snd_hda_intel" };
+        unsigned int n_wrong = 0;
 
-        for (size_t i = 0; i < ARRAY_SIZE(drivers); ++i) {
+        for (size_t i = 0; i < ARRAY_SIZE(cards); ++i) {
                 _cleanup_(freep) char *done = NULL;
-                unsigned int n_writes = 0;
-                FakeTree *tree;
-                Outcome outcome;
+                unsigned int n_writes, n_changes;
 
-                done = done_with("nvidia", drivers[i], &outcome);
-                tree = machine_with("nvidia", drivers[i]);
-                (void) give_back(tree);
-                n_writes = writes_count(tree->machine, ACT_ANY);
-                fake_tree_free(tree);
-
+                done = done_with(&cards[i], &n_writes, &n_changes);
                 assert_true(n_writes >= 3);
                 for (unsigned int k = 1; k <= n_writes; ++k)
-                        kill_at_write(drivers[i], done, k);
-                assert_true(outcome.n_changes > 4);
-                for (unsigned int n = 1; n <= outcome.n_changes; ++n)
-                        kill_at_change(drivers[i], done, n);
+                        n_wrong += kill_at_write(&cards[i], done, k);
+                assert_true(n_changes > 4);
+                for (unsigned int k = 1; k <= n_changes; ++k)
+                        n_wrong += kill_at_change(&cards[i], done, k);
         }
+        assert_int_equal(n_wrong, 0);
+}
+
+/* Somebody asks for that other card as if there was nothing. */
+static void what_was_cut_off_touches_the_gpu_for_nobody(void **state _unused_) {
+        const Drivers card = { NULL, "vfio-pci", "vfio-pci" };
+        FakeTree *tree = machine_with(&card);
+        Outcome outcome;
+
+        faults_add(tree->machine, .kind = FAULT_KILL_BEFORE, .act = ACT_UNBIND);
+        assert_true(give_back(tree).killed);
+        faults_clear(tree->machine);
+        outcome = scenario_switch(tree, MODE_PASSTHROUGH, GPU_A);
+        assert_int_equal(outcome.result, SWITCH_PRECONDITION);
+        assert_driver(tree, "0000:01:00.1", "snd_hda_intel");
+        assert_gpu_untouched(tree);
+        assert_true(fake_exists(tree->root, "run/vfiopt/origin/" GPU_A ".json"));
+        assert_reserved(tree, false);
+        fake_tree_free(tree);
 }
 
 static void a_card_that_somebody_has_put_on_vfio_is_left_alone(void **state _unused_) {
-        FakeTree *tree = machine_with("vfio-pci", "vfio-pci");
+        const Drivers on_vfio = { "vfio-pci", "vfio-pci", "vfio-pci" };
+        const Drivers fenced = { NULL, "vfio-pci", "vfio-pci" };
+        FakeTree *tree = machine_with(&on_vfio);
+        Outcome outcome;
 
         assert_reserved(tree, false);
         fake_tree_free(tree);
 
-        /* It was fenced for that, which is only seen with the lock. */
-        tree = machine_with(NULL, "vfio-pci");
+        /* That is only seen with the lock. */
+        tree = machine_with(&fenced);
         fake_device_write(tree, GPU_A, "driver_override", "vfio-pci");
-        assert_int_equal(give_back(tree).result, SWITCH_DONE);
+        assert_reserved(tree, true);
+        outcome = give_back(tree);
+        assert_int_equal(outcome.result, SWITCH_DONE);
+        assert_int_equal(outcome.n_told, 1);
+        assert_true(scenario_was_told(&outcome, EVENT_WARNING));
         assert_int_equal(writes_count(tree->machine, ACT_ANY), 0);
+        assert_reserved(tree, false);
         fake_tree_free(tree);
 }
 
-static void where_the_configuration_is_not_known_nothing_is_given_back(void **state _unused_) {
-        FakeTree *tree = machine_with("nvidia", "vfio-pci");
+/* What our rule has done is undone, whoever else has a say in where the card is. */
+static void a_card_that_is_remembered_by_nobody_gets_its_functions_back(void **state _unused_) {
+        FakeTree *tree = machine_with(&both_reserved);
 
+        assert_true(judge_now(tree, false).reserved);
+        assert_int_equal(state_remove(tree->roots.etc_fd), 0);
+        assert_true(judge_now(tree, true).reserved);
+        assert_int_equal(judge_now(tree, true).verdict.wish, WISH_HOST);
+
+        /* But as a whole where it is meant to go as a whole. */
+        fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[vfiopt]\nDefaultMode=passthrough\n");
+        assert_false(judge_now(tree, true).reserved);
+        assert_int_equal(judge_now(tree, true).verdict.wish, WISH_PASSTHROUGH);
+        fake_tree_free(tree);
+}
+
+static void where_nothing_may_be_moved_nothing_is_given_back(void **state _unused_) {
+        FakeTree *tree = machine_with(&both_reserved);
+
+        fake_write(tree->root, "proc/cmdline", "vfiopt.mode=off\n");
+        assert_int_equal(judge_now(tree, true).verdict.wish, WISH_UNSET);
+        fake_write(tree->root, "proc/cmdline", "\n");
+        assert_int_equal(judge_now(tree, true).verdict.wish, WISH_HOST);
         assert_int_equal(mkdirat(tree->roots.etc_fd, "vfiopt.conf", 0755), 0);
-        assert_int_equal(judge_now(tree).verdict.wish, WISH_UNSET);
+        assert_int_equal(judge_now(tree, true).verdict.wish, WISH_UNSET);
         fake_tree_free(tree);
 }
 
@@ -218,8 +294,10 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(what_was_reserved_goes_back),
                 cmocka_unit_test(who_is_killed_is_followed_by_another_who_ends_it),
+                cmocka_unit_test(what_was_cut_off_touches_the_gpu_for_nobody),
                 cmocka_unit_test(a_card_that_somebody_has_put_on_vfio_is_left_alone),
-                cmocka_unit_test(where_the_configuration_is_not_known_nothing_is_given_back),
+                cmocka_unit_test(a_card_that_is_remembered_by_nobody_gets_its_functions_back),
+                cmocka_unit_test(where_nothing_may_be_moved_nothing_is_given_back),
         };
 
         return cmocka_run_group_tests_name("scenario/strangers", tests, NULL, NULL);

@@ -78,6 +78,7 @@ static void what_is_not_moved_is_put_in_order(void **state _unused_) {
                 { EVENT_STARTED, "0000:01:00.0: putting it in order in host" },
                 { EVENT_DONE, "0000:01:00.0: put in order in host in 0.0 ms" },
                 { EVENT_ASKED, "0000:01:00.0: is in host, and not in order" },
+                { EVENT_ROLLED_BACK, "0000:01:00.0: could not be put in order in host" },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
