@@ -110,20 +110,21 @@ static void start(Agent *agent, Ward *ward, const Gpu *gpu, const Judgement *jud
 
 /* looking */
 
-static void look_for_stranger(Agent *agent,
-                Ward *ward,
-                const Policy *policy,
-                const Gpu *gpu,
-                const Verdict *verdict) {
-        bool stranger = verdict->source == POLICY_STRANGER;
+/* What one job could not do, another one can when the GPU is let go. */
+static int decide(Agent *agent, Ward *ward, const Sight *sight, Decision *ret) {
+        if (!ward->memory.busy && ward_was_let_go(ward))
+                memory_untry(&ward->memory);
 
-        if (stranger && !ward->stranger)
-                tell_stranger(&agent->source, gpu, &policy->state);
-        ward->stranger = stranger;
+        *ret = reconcile(&ward->memory, sight, monotonic_usec());
+        if (*ret == RECONCILE_NOTHING && ward->memory.tried && !ward->memory.gave_up)
+                return ward_wait_for_holders(ward, agent->event, agent->roots->run_fd, wake, agent);
+        ward->holders = holders_free(ward->holders);
+        return 0;
 }
 
 static int look_at(Agent *agent, const Policy *policy, const Gpu *gpu, bool *ret_fulfilled) {
         bool same = true;
+        Decision decision;
         Ward *ward;
         View view;
         int r;
@@ -142,8 +143,9 @@ static int look_at(Agent *agent, const Policy *policy, const Gpu *gpu, bool *ret
         if (r < 0 || !same)
                 return r;
 
-        look_for_stranger(agent, ward, policy, gpu, &view.judgement.verdict);
-        switch (reconcile(&ward->memory, &view.sight, monotonic_usec())) {
+        ward_tell_stranger(ward, &agent->source, &view, policy, gpu);
+        r = decide(agent, ward, &view.sight, &decision);
+        switch (decision) {
         case RECONCILE_START:
                 start(agent, ward, gpu, &view.judgement);
                 break;
@@ -154,7 +156,7 @@ static int look_at(Agent *agent, const Policy *policy, const Gpu *gpu, bool *ret
                 break;
         }
         *ret_fulfilled = view.sight.fulfilled;
-        return 0;
+        return r;
 }
 
 /*

@@ -9,7 +9,6 @@
 
 #include <string.h>
 
-#include "daemon/tell.h"
 #include "daemon/ward.h"
 
 Ward *wards_find(Ward *wards, Address address) {
@@ -54,6 +53,7 @@ int wards_get(Ward **wards, Address address, Ward **ret) {
 static void ward_free(Ward *ward) {
         vigil_free(ward->stuck);
         vigil_free(ward->owner);
+        holders_free(ward->holders);
         free(ward);
 }
 
@@ -103,6 +103,59 @@ int ward_keep_vigil(
         ward->owner_pid = view->owner;
         r = view->owner > 0 ? vigil_new(event, view->owner, fn, userdata, &ward->owner) : 0;
         return r < 0 ? r : 0;
+}
+
+/**
+ * ward_wait_for_holders() - hear of the end of all who were in the way of its last job
+ * @ward:       of the GPU
+ * @event:      loop
+ * @run_fd:     our directory in /run
+ * @fn:         called when they have ended
+ * @userdata:   for it
+ *
+ * Nothing is waited for where no process was found, and nobody twice: a job that ends without
+ * a word leaves the one before it.
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int ward_wait_for_holders(
+                Ward *ward, struct sd_event *event, int run_fd, VigilFn fn, void *userdata) {
+        Busy busy;
+        int r;
+
+        if (ward->holders)
+                return 0;
+
+        r = busy_load(&busy, run_fd, ward->address);
+        if (r || busy.n_pids == 0 || busy.when_usec == ward->ended_usec)
+                return r < 0 ? r : 0;
+        ward->holders_usec = busy.when_usec;
+        r = holders_new(event, &busy, fn, userdata, &ward->holders);
+        if (r >= 0 && holders_have_ended(ward->holders))
+                fn(userdata);
+        return r;
+}
+
+/* Whether all that were waited for have ended; said once. */
+bool ward_was_let_go(Ward *ward) {
+        if (!ward->holders || !holders_have_ended(ward->holders))
+                return false;
+        ward->holders = holders_free(ward->holders);
+        ward->ended_usec = ward->holders_usec;
+        return true;
+}
+
+/* Tell of another card, once for each that is plugged in. */
+void ward_tell_stranger(Ward *ward,
+                const AuditSource *source,
+                const View *view,
+                const Policy *policy,
+                const Gpu *gpu) {
+        bool stranger = view->judgement.verdict.source == POLICY_STRANGER;
+
+        if (stranger && !ward->stranger)
+                tell_stranger(source, gpu, &policy->state);
+        ward->stranger = stranger;
 }
 
 /* Forget those that were not seen. */

@@ -7,7 +7,9 @@
  * What the agent keeps in mind of each GPU, from when it appears until it is gone.
  */
 
+#include "daemon/holders.h"
 #include "daemon/reconcile.h"
+#include "daemon/tell.h"
 #include "daemon/view.h"
 #include "daemon/vigil.h"
 
@@ -23,8 +25,11 @@ typedef struct Ward {
         Vigil *stuck;    /* beside a write to it that is stuck; or NULL */
         Vigil *owner;    /* beside who switches it; or NULL */
         pid_t owner_pid;
-        bool stranger; /* it is one, and that was told */
-        bool seen;     /* by the look that goes on */
+        Holders *holders;      /* who was in the way of its last job; or NULL */
+        uint64_t holders_usec; /* which refusal that was (Busy.when_usec) */
+        uint64_t ended_usec;   /* the refusal whose holders have all ended */
+        bool stranger;         /* it is one, and that was told */
+        bool seen;             /* by the look that goes on */
 } Ward;
 
 Ward *wards_find(Ward *wards, Address address);
@@ -34,5 +39,14 @@ int wards_get(Ward **wards, Address address, Ward **ret) _warn_unused_result_;
 int ward_keep_vigil(
                 Ward *ward, struct sd_event *event, const View *view, VigilFn fn, void *userdata)
                 _warn_unused_result_;
+int ward_wait_for_holders(
+                Ward *ward, struct sd_event *event, int run_fd, VigilFn fn, void *userdata)
+                _warn_unused_result_;
+bool ward_was_let_go(Ward *ward);
+void ward_tell_stranger(Ward *ward,
+                const AuditSource *source,
+                const View *view,
+                const Policy *policy,
+                const Gpu *gpu);
 void wards_sweep(Ward **wards);
 void wards_free(Ward *wards);

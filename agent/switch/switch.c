@@ -17,10 +17,12 @@
 
 #include "base/text.h"
 #include "kernel/child.h"
+#include "record/busy.h"
 #include "switch/check.h"
 #include "switch/commit.h"
 #include "switch/give-back.h"
 #include "switch/recover.h"
+#include "switch/refuse.h"
 
 /* One GPU of a request. */
 typedef struct Item {
@@ -108,6 +110,9 @@ static int item_ask(Item *item, const SwitchRequest *request) {
 static int item_recover(Item *item, Gpu *gpu, SwitchResult *result) {
         int r;
 
+        r = busy_clear(item->move.context->roots->run_fd, gpu->address);
+        if (r < 0)
+                return r;
         r = recover(&item->move, &item->lock, gpu, &item->findings);
         item->move.from = gpu->mode;
         if (r == RECOVER_E_STUCK)
@@ -193,7 +198,7 @@ static int item_move(Item *item, SwitchResult *result) {
 static void report_refusals(const Item *items, size_t n) {
         for (size_t i = 0; i < n; ++i)
                 if (items[i].findings.n > 0)
-                        notify_findings(&items[i].move, &items[i].findings, "check");
+                        refuse(&items[i].move, &items[i].findings, "check");
 }
 
 /* What would end us: a request to end, or a terminal or pipe that went away. */

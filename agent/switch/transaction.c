@@ -17,6 +17,7 @@
 #include "record/pin.h"
 #include "switch/explain.h"
 #include "switch/facts.h"
+#include "switch/refuse.h"
 #include "switch/run.h"
 #include "switch/transaction.h"
 
@@ -177,7 +178,7 @@ static int give_up(const Transaction *transaction, int why, Trouble *trouble) {
         if (r == 0)
                 r = forget(transaction, back);
         if (r == 0 && why == STEP_E_BUSY) {
-                notify_findings(transaction->move, &trouble->result.findings, phase);
+                refuse(transaction->move, &trouble->result.findings, phase);
                 return findings_are_busy(&trouble->result.findings) ? TRANSACTION_E_BUSY
                                                                     : TRANSACTION_E_PRECONDITION;
         }

@@ -19,6 +19,7 @@
 #include "daemon/agent.h"
 #include "daemon/reconcile.h"
 #include "fake-manager.h"
+#include "record/busy.h"
 #include "record/pin.h"
 #include "record/stuck.h"
 
@@ -248,6 +249,62 @@ static void what_is_refused_is_not_asked_again(void **state) {
         assert_int_equal(rest(fixture), 1);
 }
 
+/* A process that does nothing until it is killed. */
+static pid_t hold(void) {
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0)
+                for (;;)
+                        pause();
+        return pid;
+}
+
+static void end(pid_t pid, bool reap) {
+        siginfo_t info;
+
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitid(P_PID, (id_t) pid, &info, WEXITED | (reap ? 0 : WNOWAIT)), 0);
+}
+
+static void what_is_held_is_asked_again_when_all_holders_have_ended(void **state) {
+        const Address gpu = { .bus = 1 };
+        Fixture *fixture = *state;
+        pid_t first = hold(), second = hold();
+        Busy busy = { .when_usec = 1 };
+        int run_fd = fixture->tree->roots.run_fd;
+
+        busy_add(&busy, first);
+        busy_add(&busy, second);
+        assert_int_equal(busy_save(&busy, run_fd, gpu), 0);
+        fake_standard_drivers(fixture->tree);
+        fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        start(fixture);
+        assert_int_equal(rest(fixture), 1);
+        end(first, true);
+        assert_int_equal(rest(fixture), 1);
+        /* Nobody has waited for this one yet: its pidfd tells for ever that it has ended. */
+        end(second, false);
+        assert_int_equal(rest(fixture), 2);
+        /* The mark is still there, as that job was none. */
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        assert_int_equal(rest(fixture), 2);
+
+        /* Refused once more, and all are gone before we look. */
+        end(second, true);
+        busy.when_usec = 2;
+        assert_int_equal(busy_save(&busy, run_fd, gpu), 0);
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        assert_int_equal(rest(fixture), 3);
+
+        /* By somebody whom nobody has found. */
+        busy = (Busy){ .when_usec = 3 };
+        assert_int_equal(busy_save(&busy, run_fd, gpu), 0);
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        assert_int_equal(rest(fixture), 3);
+}
+
 static void what_is_killed_is_asked_again_but_not_for_ever(void **state) {
         Fixture *fixture = *state;
 
@@ -335,6 +392,7 @@ int main(void) {
                 test(what_is_reserved_of_another_card_is_a_job),
                 test(what_is_denied_is_not_asked_again),
                 test(what_is_refused_is_not_asked_again),
+                test(what_is_held_is_asked_again_when_all_holders_have_ended),
                 test(what_is_killed_is_asked_again_but_not_for_ever),
                 test(without_a_gpu_it_ends),
                 test(the_end_of_a_stuck_writer_is_a_job),

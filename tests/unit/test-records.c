@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "record/busy.h"
 #include "record/intent.h"
 #include "record/leave-out.h"
 #include "record/origin.h"
@@ -48,6 +49,53 @@ static void write_file(int dir_fd, const char *path, const char *data) {
         assert_true(fd >= 0);
         assert_int_equal(write(fd, data, n), (ssize_t) n);
         close(fd);
+}
+
+static void who_was_in_the_way_comes_back(void **state) {
+        FakeTree *tree = *state;
+        Busy busy = { .when_usec = 7 }, loaded = {};
+        int run_fd = tree->roots.run_fd;
+
+        assert_int_equal(busy_load(&loaded, run_fd, address), BUSY_E_NONE);
+        assert_int_equal(busy_clear(run_fd, address), BUSY_E_NONE);
+        for (pid_t pid = -1; pid <= (pid_t) BUSY_PIDS_MAX + 1; ++pid) {
+                busy_add(&busy, pid);
+                busy_add(&busy, pid);
+        }
+        assert_int_equal(busy.n_pids, BUSY_PIDS_MAX);
+        assert_int_equal(busy_save(&busy, run_fd, address), 0);
+        assert_int_equal(busy_load(&loaded, run_fd, address), 0);
+        assert_int_equal(loaded.when_usec, 7);
+        assert_int_equal(loaded.n_pids, BUSY_PIDS_MAX);
+        for (size_t i = 0; i < BUSY_PIDS_MAX; ++i)
+                assert_int_equal(loaded.pids[i], (pid_t) i + 1);
+
+        assert_int_equal(busy_clear(run_fd, address), 0);
+        assert_int_equal(busy_load(&loaded, run_fd, address), BUSY_E_NONE);
+        assert_int_equal(busy_load(&loaded, -1, address), BUSY_E_NONE);
+}
+
+static void what_is_no_list_of_holders_names_nobody(void **state) {
+        static const char *const strange[] = {
+                "",
+                "{}",
+                "{\"version\":1}",
+                "{\"version\":2,\"holders\":[],\"when\":1}",
+                "{\"version\":1,\"holders\":[]}",
+                "{\"version\":1,\"holders\":{},\"when\":1}",
+        };
+        FakeTree *tree = *state;
+        Busy busy = {};
+
+        for (size_t i = 0; i < ARRAY_SIZE(strange); ++i) {
+                fake_write(tree->root, "run/vfiopt/busy/" GPU ".json", "%s", strange[i]);
+                assert_int_equal(busy_load(&busy, tree->roots.run_fd, address), BUSY_E_NONE);
+        }
+        fake_write(tree->root, "run/vfiopt/busy/" GPU ".json", "%s",
+                        "{\"version\":1,\"when\":1,\"holders\":[1,{},{\"pid\":-1},{\"pid\":\"1\"},{\"pid\":3}]}");
+        assert_int_equal(busy_load(&busy, tree->roots.run_fd, address), 0);
+        assert_int_equal(busy.n_pids, 1);
+        assert_int_equal(busy.pids[0], 3);
 }
 
 static void an_intent_comes_back_as_it_was_written(void **state) {
@@ -443,6 +491,8 @@ static void a_state_file_that_cannot_be_set_aside_stays(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
+                tree_test(who_was_in_the_way_comes_back),
+                tree_test(what_is_no_list_of_holders_names_nobody),
                 tree_test(an_intent_comes_back_as_it_was_written),
                 tree_test(a_damaged_intent_is_neither_good_nor_absent),
                 tree_test(an_origin_comes_back_with_what_was_there_and_what_was_not),

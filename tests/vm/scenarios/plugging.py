@@ -5,7 +5,7 @@ import re
 from statistics import median
 
 from testvm import Gpu, scenario
-from testvm.agent import DRIVERS, jobs, on, remember, rest, until
+from testvm.agent import jobs, on, remember, rest, until
 from testvm.debian import MODPROBE, become_debian
 from testvm.product import BUSY, VFIO, leftovers, on_vfio, records
 
@@ -241,7 +241,7 @@ def each_to_its_place(vm):
 
 @scenario(gpus=[SECOND], timeout=240)
 def busy_when_plugged(vm):
-    """Refused since somebody was faster: not tried again and again, but when something happens to it."""
+    """Refused since somebody was faster: not tried again and again, but when it is let go."""
     vm.sh("nvidia-nodes")
     until(vm, "systemctl -q is-active vfioptd", "the agent runs")
     remember(vm, GPU)
@@ -254,7 +254,9 @@ def busy_when_plugged(vm):
     vm.equal(vm.driver(GPU.address), "nvidia", "driver")
     vm.sh("nvidia-nodes")
     holder = vm.spawn("exec hold /dev/nvidia1")
+    second = vm.spawn("exec hold /dev/nvidia1")
     holder.wait_for("held")
+    second.wait_for("held")
     vm.sh(f"kill -CONT {agent}")
     until(vm, f"systemctl -q is-failed {AUTO}", "the job is refused")
     rest(vm)
@@ -268,9 +270,11 @@ def busy_when_plugged(vm):
     vm.equal(jobs(vm, cursor), 1, "jobs while nothing has changed")
     vm.equal(vm.driver(GPU.address), "nvidia", "driver while it is held")
 
-    # It is not forgotten: any change of one of its functions is a reason.
+    # It is not forgotten: nothing happens to the GPU, but nobody holds it any more.
+    second.stop()
+    rest(vm)
+    vm.equal(jobs(vm, cursor), 1, "jobs while one of two still holds it")
     holder.stop()
-    vm.write(f"{DRIVERS}/snd_hda_intel/unbind", GPU.addresses[1])
     on(vm, GPU, VFIO)
     on_vfio(vm, GPU)
     vm.equal(jobs(vm, cursor), 2, "jobs")
