@@ -20,7 +20,8 @@
  * @pending:    to initialise; state_deinit() it
  * @run_fd:     our directory in /run, or -1 if there is none (yet)
  *
- * Return: 0 on success, also if there are none; negative error code on failure.
+ * Return: 0 on success, also if there are none; PENDING_E_INVALID if they cannot be understood,
+ *         negative error code on failure.
  */
 int pending_load(State *pending, int run_fd) {
         _cleanup_(closep) int dir_fd = -1;
@@ -33,11 +34,14 @@ int pending_load(State *pending, int run_fd) {
 
         r = state_load(pending, dir_fd);
         if (r == STATE_E_INVALID)
-                return -EBADMSG;
+                return PENDING_E_INVALID;
         return r == STATE_E_MISSING ? 0 : r;
 }
 
-/* Have a GPU stay where it was moved. Return: 0 on success, negative error code on failure. */
+/*
+ * Have a GPU stay where it was moved. What cannot be understood makes way for that.
+ * Return: 0 on success, negative error code on failure.
+ */
 int pending_set(int run_fd, Address gpu, Identity identity, Mode mode) {
         _cleanup_(closep) int dir_fd = -1;
         State pending;
@@ -49,6 +53,8 @@ int pending_set(int run_fd, Address gpu, Identity identity, Mode mode) {
         r = pending_load(&pending, run_fd);
         if (r < 0)
                 return r;
+        if (r == PENDING_E_INVALID)
+                pending = (State) STATE_NULL;
 
         r = state_set(&pending, gpu, identity, mode);
         if (r >= 0)
@@ -67,8 +73,8 @@ int pending_clear(int run_fd, Address gpu) {
         if (r)
                 return r == FILE_E_MISSING ? 0 : r;
         r = pending_load(&pending, run_fd);
-        if (r < 0)
-                return r;
+        if (r)
+                return r == PENDING_E_INVALID ? state_remove(dir_fd) : r;
 
         if (state_forget(&pending, gpu))
                 r = pending.n_entries > 0 ? state_save(&pending, dir_fd) : state_remove(dir_fd);

@@ -11,6 +11,12 @@
 
 #include "record/state.h"
 
+enum {
+        _PENDING_E_SUCCESS,
+
+        PENDING_E_INVALID, /* what is there is no use; the next one who moves a GPU replaces it */
+};
+
 int pending_load(State *pending, int run_fd) _warn_unused_result_;
 int pending_set(int run_fd, Address gpu, Identity identity, Mode mode) _warn_unused_result_;
 int pending_clear(int run_fd, Address gpu) _warn_unused_result_;

@@ -59,6 +59,8 @@ static int outdate(const Roots *roots, const Gpu *gpu, Mode mode) {
         r = pending_load(&pending, roots->run_fd);
         if (r < 0)
                 return r;
+        if (r == PENDING_E_INVALID)
+                return pending_set(roots->run_fd, gpu->address, gpu->functions[0].identity, mode);
         known = state_find(&pending, gpu->address);
         state_deinit(&pending);
         if (!known)

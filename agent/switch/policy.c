@@ -9,10 +9,10 @@
  * a GPU that is to be left alone at boot (BootMode=unset) is left alone until it is moved. And
  * where a person has moved it after all, that is what counts until the next boot.
  *
- * What cannot be understood never moves anything. Without a readable state file nothing is
- * remembered. A file of the configuration that cannot be read may have said that a GPU is to be
- * left alone: so each of them is. A command line that is not understood means that nothing is
- * touched.
+ * What cannot be understood never moves anything. Without a readable state file it is not
+ * known of which GPU something is remembered: so no word for the others counts. A file of the
+ * configuration that cannot be read may have said that a GPU is to be left alone: so each of
+ * them is. A command line that is not understood means that nothing is touched.
  */
 
 #include <string.h>
@@ -20,6 +20,8 @@
 #include "base/text.h"
 #include "record/pending.h"
 #include "switch/policy.h"
+
+#define NOTHING_REMEMBERED "nothing is remembered, and no GPU is moved on its own"
 
 /**
  * policy_load() - gather what is said
@@ -45,6 +47,7 @@ int policy_load(Policy *policy, const Roots *roots) {
         }
         if (r >= 0)
                 r = pending_load(&loaded.pending, roots->run_fd);
+        loaded.pending_invalid = r == PENDING_E_INVALID;
         if (r < 0) {
                 policy_deinit(&loaded);
                 return r;
@@ -73,13 +76,13 @@ static void complain_of_config(const Config *config, PolicyComplaintFn fn, void 
 
 /* Say what is wrong with the state file. */
 void policy_complain_of_state(const Policy *policy, PolicyComplaintFn fn, void *userdata) {
-        char text[128];
+        char text[256];
 
         if (policy->state_problem == STATE_E_INVALID) {
-                fn(userdata, false, "the state file cannot be understood: nothing is remembered");
+                fn(userdata, false, "the state file cannot be understood: " NOTHING_REMEMBERED);
         } else if (policy->state_problem < 0) {
                 snprintf(text, sizeof(text),
-                                "the state file cannot be read (%s): nothing is remembered",
+                                "the state file cannot be read (%s): " NOTHING_REMEMBERED,
                                 strerror(-policy->state_problem));
                 fn(userdata, false, text);
         }
@@ -108,6 +111,10 @@ void policy_complain(const Policy *policy, PolicyComplaintFn fn, void *userdata)
                                 "not all of the configuration counts: until it does, no GPU is moved "
                                 "on its own");
         policy_complain_of_state(policy, fn, userdata);
+        if (policy->pending_invalid)
+                fn(userdata, false,
+                                "what was moved since the machine came up cannot be understood "
+                                "(/run/vfiopt/pending/state): until a GPU is moved, none is moved on its own");
 }
 
 /* Whether a GPU is meant where none is named. */
@@ -180,6 +187,8 @@ Verdict policy_judge(const Policy *policy, const Gpu *gpu, bool at_boot) {
                 return of_kernel(policy->kernel);
         if (policy->config.incomplete)
                 return (Verdict){ .source = POLICY_UNREADABLE };
+        if (policy->state_problem || policy->pending_invalid)
+                return (Verdict){ .source = POLICY_NOBODY };
         if (of_config(policy, gpu, &verdict) && (at_boot || verdict.wish == WISH_UNSET))
                 return verdict;
         if (entry)

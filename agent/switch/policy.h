@@ -19,7 +19,8 @@ typedef struct Policy {
         Config config;
         State state;
         State pending; /* what somebody has done since the machine came up, and is not in there */
-        int state_problem; /* 0, STATE_E_INVALID, or the negative errno of reading it */
+        bool pending_invalid; /* that cannot be understood */
+        int state_problem;    /* 0, STATE_E_INVALID, or the negative errno of reading it */
 } Policy;
 
 #define POLICY_NULL \

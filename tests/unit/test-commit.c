@@ -139,6 +139,29 @@ static void what_was_left_alone_is_moved_by_a_person(void **state) {
         expect(fixture, true, WISH_UNSET, POLICY_CONFIG, 1);
 }
 
+static void what_is_no_use_makes_way(void **state) {
+        Fixture *fixture = *state;
+
+        fake_write(fixture->tree->root, "run/vfiopt/pending/state", "hots");
+        expect(fixture, false, WISH_UNSET, POLICY_NOBODY, 0);
+        assert_int_equal(commit_to(fixture, MODE_PASSTHROUGH, false), 0);
+        expect(fixture, false, WISH_PASSTHROUGH, POLICY_STATE, 0);
+        assert_false(has_pending_file(fixture));
+}
+
+static void a_state_that_cannot_be_read_is_set_aside(void **state) {
+        Fixture *fixture = *state;
+        _cleanup_(freep) char *aside = NULL;
+        int error = 0;
+
+        fake_make_dir(fixture->tree->root, "etc/vfiopt/state");
+        assert_int_equal(commit(&fixture->context, &fixture->gpu, MODE_HOST, false, &aside, &error),
+                        0);
+        assert_string_equal(aside, "state.damaged-1");
+        assert_true(fake_exists(fixture->tree->root, "etc/vfiopt/state.damaged-1"));
+        expect(fixture, false, WISH_HOST, POLICY_STATE, 0);
+}
+
 static void another_card_has_no_part_in_it(void **state) {
         Fixture *fixture = *state;
 
@@ -158,6 +181,8 @@ int main(void) {
                 test(off_is_no_ban_for_a_person),
                 test(a_boot_with_another_mode_forgets_nothing),
                 test(what_was_left_alone_is_moved_by_a_person),
+                test(what_is_no_use_makes_way),
+                test(a_state_that_cannot_be_read_is_set_aside),
                 test(another_card_has_no_part_in_it),
 #undef test
         };

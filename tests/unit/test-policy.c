@@ -22,7 +22,8 @@ typedef struct Case {
         const char *line; /* of the kernel */
         const char *boot; /* BootMode= */
         const char *state;
-        const char *normal; /* DefaultMode= */
+        const char *pending; /* the same, since the machine came up */
+        const char *normal;  /* DefaultMode= */
         bool at_boot;
         Wish wish;
         PolicySource source;
@@ -95,6 +96,17 @@ static const Case cases[] = {
         /* what is not understood moves nothing */
         { .state = "{\"version\":1,\"gpus\":[{\"addr", .source = POLICY_NOBODY },
         { .state = "", .source = POLICY_NOBODY },
+        { .state = "", .normal = "passthrough", .source = POLICY_NOBODY },
+        { .state = "", .boot = "passthrough", .at_boot = true, .source = POLICY_NOBODY },
+        { .state = "{\"version\":2,\"gpus\":[]}",
+                        .normal = "passthrough",
+                        .source = POLICY_NOBODY },
+        { .state = "",
+                        .line = "vfiopt.mode=passthrough",
+                        .wish = WISH_PASSTHROUGH,
+                        .source = POLICY_KERNEL_LINE },
+        { .pending = "", .state = STATE("passthrough"), .source = POLICY_NOBODY },
+        { .pending = STATE("host"), .state = "", .wish = WISH_HOST, .source = POLICY_PENDING },
 };
 
 static void write_case(FakeTree *tree, const Case *c) {
@@ -104,6 +116,8 @@ static void write_case(FakeTree *tree, const Case *c) {
                         c->boot ?: "");
         if (c->state)
                 fake_write(tree->root, "etc/vfiopt/state", "%s", c->state);
+        if (c->pending)
+                fake_write(tree->root, "run/vfiopt/pending/state", "%s", c->pending);
 }
 
 static void the_first_who_speaks_is_heard(void **state _unused_) {
@@ -139,6 +153,7 @@ static void what_is_wrong_is_kept_to_be_told(void **state _unused_) {
         fake_write(tree->root, "proc/cmdline", "vfiopt.mode=hots\n");
         fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[vfiopt]\nDefaultMode=hots\n");
         fake_write(tree->root, "etc/vfiopt/state", "hots");
+        fake_write(tree->root, "run/vfiopt/pending/state", "hots");
         assert_int_equal(policy_load(&policy, &tree->roots), 0);
         assert_string_equal(policy.kernel_unknown, "hots");
         assert_int_equal(policy.config.n_complaints, 1);
@@ -146,10 +161,27 @@ static void what_is_wrong_is_kept_to_be_told(void **state _unused_) {
         policy_complain(&policy, gather, &complaints);
         assert_non_null(strstr(text(&complaints), "E vfiopt.mode="));
         assert_non_null(strstr(text(&complaints), "E the state file cannot be understood"));
+        assert_non_null(strstr(text(&complaints), "E what was moved since"));
         assert_null(strstr(text(&complaints), "W "));
         text_deinit(&complaints);
         policy_deinit(&policy);
         fake_tree_free(tree);
+}
+
+static void a_state_that_cannot_be_read_is_told_with_the_reason(void **state) {
+        FakeTree *tree = *state;
+        Text complaints = TEXT_NULL;
+        Policy policy = POLICY_NULL;
+
+        fake_write(tree->root, "proc/cmdline", "quiet\n");
+        fake_make_dir(tree->root, "etc/vfiopt/state");
+        assert_int_equal(policy_load(&policy, &tree->roots), 0);
+        assert_true(policy.state_problem < 0);
+        policy_complain(&policy, gather, &complaints);
+        assert_non_null(strstr(
+                        text(&complaints), "E the state file cannot be read (Is a directory)"));
+        text_deinit(&complaints);
+        policy_deinit(&policy);
 }
 
 /* It may have said Managed=no of any GPU. */
@@ -219,6 +251,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_first_who_speaks_is_heard),
                 cmocka_unit_test(what_is_wrong_is_kept_to_be_told),
+                tree_test(a_state_that_cannot_be_read_is_told_with_the_reason),
                 tree_test(a_file_that_does_not_count_keeps_all_from_being_moved),
                 cmocka_unit_test(who_is_managed_is_said_or_guessed),
         };
