@@ -112,13 +112,16 @@ static void start(Agent *agent, Ward *ward, const Gpu *gpu, const Judgement *jud
 
 /* What one job could not do, another one can when the GPU is let go. */
 static int decide(Agent *agent, Ward *ward, const Sight *sight, Decision *ret) {
-        if (!ward->memory.busy && ward_was_let_go(ward))
-                memory_untry(&ward->memory);
+        uint64_t now_usec = monotonic_usec();
 
-        *ret = reconcile(&ward->memory, sight, monotonic_usec());
-        if (*ret == RECONCILE_NOTHING && ward->memory.tried && !ward->memory.gave_up)
+        if (ward_was_let_go(ward))
+                memory_let_go(&ward->memory, now_usec);
+
+        *ret = reconcile(&ward->memory, sight, now_usec);
+        if (*ret == RECONCILE_START || !ward->memory.tried)
+                ward->holders = holders_free(ward->holders);
+        if (*ret == RECONCILE_NOTHING && ward->memory.tried)
                 return ward_wait_for_holders(ward, agent->event, agent->roots->run_fd, wake, agent);
-        ward->holders = holders_free(ward->holders);
         return 0;
 }
 

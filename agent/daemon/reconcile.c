@@ -51,7 +51,8 @@ void fingerprint_set(Fingerprint *fingerprint, const Gpu *gpu, Wish wish, bool u
 void memory_forgive(Memory *memory) {
         memory->tried = false;
         memory->gave_up = false;
-        memory->n_starts = 0;
+        memory->starts = memory->let_go = (Tries){};
+        memory->is_let_go = false;
 }
 
 /* Our job is over; @done: it says that the GPU is where it shall be. */
@@ -71,19 +72,35 @@ void memory_untry(Memory *memory) {
         memory->tried = false;
 }
 
-static size_t count_recent(const Memory *memory, uint64_t now_usec) {
+/* Whether it was tried as often as it may be within the time. */
+static bool is_too_often(const Tries *tries, uint64_t now_usec) {
         size_t n = 0;
 
-        for (size_t i = 0; i < memory->n_starts; ++i)
-                n += now_usec - memory->starts[i] < RECONCILE_WINDOW_USEC;
-        return n;
+        for (size_t i = 0; i < tries->n; ++i)
+                n += now_usec - tries->usec[i] < RECONCILE_WINDOW_USEC;
+        return n >= RECONCILE_JOBS_MAX;
+}
+
+static void note_try(Tries *tries, uint64_t now_usec) {
+        if (tries->n == RECONCILE_JOBS_MAX)
+                memmove(tries->usec, tries->usec + 1, --tries->n * sizeof(tries->usec[0]));
+        tries->usec[tries->n++] = now_usec;
+}
+
+/*
+ * Those who were in the way of our job have gone, and others may be there by now: that is no
+ * fight, but as often as they come and go it is not tried either.
+ */
+void memory_let_go(Memory *memory, uint64_t now_usec) {
+        if (memory->busy || is_too_often(&memory->let_go, now_usec))
+                return;
+        memory->tried = false;
+        memory->is_let_go = true;
 }
 
 static void note_start(Memory *memory, const Fingerprint *from, uint64_t now_usec) {
-        if (memory->n_starts == RECONCILE_JOBS_MAX)
-                memmove(memory->starts, memory->starts + 1,
-                                --memory->n_starts * sizeof(memory->starts[0]));
-        memory->starts[memory->n_starts++] = now_usec;
+        note_try(memory->is_let_go ? &memory->let_go : &memory->starts, now_usec);
+        memory->is_let_go = false;
         memory->from = *from;
         memory->tried = true;
         memory->busy = true;
@@ -125,12 +142,12 @@ Decision reconcile(Memory *memory, const Sight *sight, uint64_t now_usec) {
         note_change(memory, now);
         if (now->wish == WISH_UNSET || (sight->fulfilled && !now->unfinished)) {
                 /* Nor is it given up, if somebody else has brought it there. */
-                memory->tried = memory->gave_up = false;
+                memory->tried = memory->gave_up = memory->is_let_go = false;
                 return RECONCILE_NOTHING;
         }
         if (memory->gave_up || was_in_vain(memory, now))
                 return RECONCILE_NOTHING;
-        if (count_recent(memory, now_usec) >= RECONCILE_JOBS_MAX) {
+        if (!memory->is_let_go && is_too_often(&memory->starts, now_usec)) {
                 memory->gave_up = true;
                 return RECONCILE_GIVE_UP;
         }

@@ -29,6 +29,12 @@ typedef struct Sight {
         bool locked;    /* somebody switches it, or still writes to it */
 } Sight;
 
+/* When something was tried. {} is never. */
+typedef struct Tries {
+        uint64_t usec[RECONCILE_JOBS_MAX]; /* the newest last */
+        size_t n;
+} Tries;
+
 /* What is remembered of a GPU. {} is nothing. */
 typedef struct Memory {
         bool busy;  /* a job of ours is under way */
@@ -38,8 +44,9 @@ typedef struct Memory {
         bool moved; /* and drivers have come or gone since it was asked for */
         bool known; /* what follows was seen */
         Fingerprint last;
-        uint64_t starts[RECONCILE_JOBS_MAX]; /* when, the newest last */
-        size_t n_starts;
+        Tries starts;   /* of jobs, but for those that follow */
+        Tries let_go;   /* after those who held it had gone */
+        bool is_let_go; /* and that is why the next one starts */
         bool gave_up;
 } Memory;
 
@@ -56,5 +63,6 @@ void memory_forgive(Memory *memory);
 void memory_end(Memory *memory, bool done);
 void memory_note_move(Memory *memory);
 void memory_untry(Memory *memory);
+void memory_let_go(Memory *memory, uint64_t now_usec);
 void fingerprint_set(Fingerprint *fingerprint, const Gpu *gpu, Wish wish, bool unfinished);
 bool fingerprint_equal(const Fingerprint *a, const Fingerprint *b);

@@ -51,8 +51,10 @@ int vigil_new(sd_event *event, pid_t pid, VigilFn fn, void *userdata, Vigil **re
         *vigil = (Vigil){ .inhibit_fd = -1, .fn = fn, .userdata = userdata };
 
         fd = pidfd_open(pid, 0);
+        /* Its number may still be that of its group or session, or of another one's thread
+         * (kernel/pid.c, pidfd_create(); kernel/fork.c, pidfd_prepare()). */
         if (fd < 0)
-                return errno == ESRCH ? VIGIL_E_GONE : -errno;
+                return errno == ESRCH || errno == EINVAL || errno == ENOENT ? VIGIL_E_GONE : -errno;
         r = sd_event_add_io(event, &vigil->source, fd, EPOLLIN, on_end, vigil);
         if (r < 0) {
                 close(fd);

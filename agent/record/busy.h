@@ -17,8 +17,8 @@
 
 typedef struct Busy {
         pid_t pids[BUSY_PIDS_MAX]; /* each once */
-        size_t n_pids;             /* 0: it is busy, but no process was found */
-        uint64_t when_usec;        /* CLOCK_MONOTONIC: which refusal it was */
+        size_t n_pids;
+        uint64_t when_usec; /* CLOCK_MONOTONIC: which refusal it was */
 } Busy;
 
 enum {

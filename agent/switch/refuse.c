@@ -13,6 +13,11 @@
 #include "record/busy.h"
 #include "switch/refuse.h"
 
+/* Who asked for it: the agent, or whoever finishes what it was cut off in? */
+static bool is_for_agent(const Move *move) {
+        return move->trigger == TRIGGER_AGENT || move->trigger == TRIGGER_RECOVERY;
+}
+
 /**
  * refuse() - a GPU does not move
  * @move:       how it was to
@@ -24,11 +29,13 @@ void refuse(const Move *move, const Findings *findings, const char *phase) {
         int r;
 
         notify_findings(move, findings, phase);
-        if (!findings_are_busy(findings))
+        if (!findings_are_busy(findings) || !is_for_agent(move))
                 return;
 
         for (size_t i = 0; i < findings->n; ++i)
                 busy_add(&busy, findings->items[i].pid);
+        if (busy.n_pids == 0)
+                return;
         /* It is for who tries again, and no condition. */
         r = busy_save(&busy, move->context->roots->run_fd, move->gpu->address);
         if (r < 0)

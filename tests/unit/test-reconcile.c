@@ -20,6 +20,7 @@ typedef enum Before {
         UNDONE,  /* and drivers have moved */
         FAILED,  /* our job has not come about */
         FORGIVE, /* somebody acts */
+        LET_GO,  /* our job is over, and who was in its way has gone */
 } Before;
 
 typedef struct Line {
@@ -56,6 +57,10 @@ static void run(const char *name, const Line *lines, size_t n) {
                         memory_untry(&memory);
                 if (line->before == FORGIVE)
                         memory_forgive(&memory);
+                if (line->before == LET_GO) {
+                        memory_end(&memory, false);
+                        memory_let_go(&memory, (1000 + line->second) * USEC_PER_SEC);
+                }
 
                 decision = reconcile(
                                 &memory, &sight, 1000 * USEC_PER_SEC + line->second * USEC_PER_SEC);
@@ -188,6 +193,30 @@ static void a_job_that_moved_nothing_is_not_repeated(void **state _unused_) {
                         { DONE, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_NOTHING });
 }
 
+/* As often as they come and go there is no end of jobs, but it is not given up either. */
+static void who_comes_and_goes_is_no_fight(void **state _unused_) {
+        table({ LOOK, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START },
+                        { LET_GO, HOST, WISH_PASSTHROUGH, .second = 1,
+                                        .decision = RECONCILE_START },
+                        { LET_GO, HOST, WISH_PASSTHROUGH, .second = 2,
+                                        .decision = RECONCILE_START },
+                        { LET_GO, HOST, WISH_PASSTHROUGH, .second = 3,
+                                        .decision = RECONCILE_START },
+                        { LET_GO, HOST, WISH_PASSTHROUGH, .second = 4,
+                                        .decision = RECONCILE_START },
+                        { LET_GO, HOST, WISH_PASSTHROUGH, .second = 5,
+                                        .decision = RECONCILE_START },
+                        { LET_GO, HOST, WISH_PASSTHROUGH, .second = 6,
+                                        .decision = RECONCILE_NOTHING },
+                        { LOOK, BARE, WISH_PASSTHROUGH, .second = 7, .decision = RECONCILE_START },
+                        { LET_GO, BARE, WISH_PASSTHROUGH, .second = 62,
+                                        .decision = RECONCILE_START },
+                        { LET_GO, BARE, WISH_PASSTHROUGH, .second = 62,
+                                        .decision = RECONCILE_START },
+                        { DONE, BARE, WISH_PASSTHROUGH, .second = 62,
+                                        .decision = RECONCILE_NOTHING });
+}
+
 static void slow_trouble_is_no_fight(void **state _unused_) {
         table(LOST(0), WON(1), LOST(15), WON(16), LOST(30), WON(31), LOST(45), WON(46), LOST(59),
                         WON(59), LOST(60), WON(61), LOST(75));
@@ -237,6 +266,7 @@ int main(void) {
                 cmocka_unit_test(a_fight_that_was_given_up_may_be_won),
                 cmocka_unit_test(what_was_undone_unseen_is_repeated),
                 cmocka_unit_test(a_job_that_moved_nothing_is_not_repeated),
+                cmocka_unit_test(who_comes_and_goes_is_no_fight),
                 cmocka_unit_test(slow_trouble_is_no_fight),
                 cmocka_unit_test(a_fingerprint_has_all_drivers),
                 cmocka_unit_test(long_names_do_no_harm),
