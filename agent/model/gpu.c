@@ -106,6 +106,28 @@ int gpu_init(Gpu *gpu, Sysfs *sysfs, Address address) {
         return 0;
 }
 
+/**
+ * gpu_refresh() - read a GPU anew
+ * @gpu:        which; unchanged on failure
+ * @sysfs:      where from
+ *
+ * Return: 0 on success, -ENODEV if it is not there any more, other negative error code on
+ *         failure.
+ */
+int gpu_refresh(Gpu *gpu, Sysfs *sysfs) {
+        Gpu fresh;
+        int r;
+
+        r = gpu_init(&fresh, sysfs, gpu->address);
+        if (r)
+                return r < 0 ? r : -ENODEV;
+
+        fresh.managed = gpu->managed;
+        gpu_deinit(gpu);
+        *gpu = fresh;
+        return 0;
+}
+
 void gpu_deinit(Gpu *gpu) {
         for (size_t i = 0; i < gpu->n_functions; ++i)
                 device_deinit(&gpu->functions[i]);

@@ -33,6 +33,7 @@ enum {
 };
 
 int gpu_init(Gpu *gpu, Sysfs *sysfs, Address address) _warn_unused_result_;
+int gpu_refresh(Gpu *gpu, Sysfs *sysfs) _warn_unused_result_;
 void gpu_deinit(Gpu *gpu);
 const Device *gpu_find_function(const Gpu *gpu, Address address);
 bool gpu_shares_group(const Gpu *a, const Gpu *b);

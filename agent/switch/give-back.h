@@ -8,6 +8,8 @@
  * switch like any other, but it is not about the GPU itself.
  */
 
-#include "switch/notify.h"
+#include "model/gpu.h"
 
-int give_back_is_due(const Move *move, bool *ret) _warn_unused_result_;
+bool give_back_is_moot(Sysfs *sysfs, const Gpu *gpu, char *const *overrides);
+int give_back_look(Sysfs *sysfs, const Gpu *gpu, bool *ret) _warn_unused_result_;
+int give_back_drop(int run_fd, const Gpu *gpu) _warn_unused_result_;

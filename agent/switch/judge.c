@@ -16,23 +16,11 @@
 #include "record/pin.h"
 #include "switch/unfinished.h"
 
-/* Whether somebody was about to give it back already, and the pins are gone with that. */
-static int look_if_begun(int run_fd, const Gpu *gpu, bool *ret) {
-        Intent intent = {};
-        int r;
-
-        r = intent_load(&intent, run_fd, gpu->address);
-        if (r < 0)
-                return r;
-        *ret = r == 0 && intent.give_back &&
-                        identity_equal(intent.identity, gpu->functions[0].identity);
-        return 0;
-}
-
 /* With the GPU itself on vfio somebody has put it there by hand, who may want the rest there, too. */
 static int look_for_reserved(const Policy *policy, const Roots *roots, const Gpu *gpu, bool *ret) {
         const FunctionSet display = 1U << gpu->functions[0].address.function;
         FunctionSet pinned;
+        Intent intent = {};
         int r;
 
         *ret = false;
@@ -40,11 +28,21 @@ static int look_for_reserved(const Policy *policy, const Roots *roots, const Gpu
                         driver_is_vfio(roots->sysfs, gpu->functions[0].driver))
                 return 0;
 
+        /* Whoever has begun to give it back may have removed the pins. Any other switch of it that
+         * was cut off comes first, and sees to its own pins. */
+        r = intent_load(&intent, roots->run_fd, gpu->address);
+        if (r < 0)
+                return r;
+        if (r == 0 && identity_equal(intent.identity, gpu->functions[0].identity)) {
+                *ret = intent.give_back;
+                return 0;
+        }
+
         r = pins_test(roots->run_fd, gpu, &pinned);
         if (r < 0)
                 return r;
         *ret = pinned && !(pinned & display);
-        return *ret ? 0 : look_if_begun(roots->run_fd, gpu, ret);
+        return 0;
 }
 
 /**

@@ -9,6 +9,7 @@
 
 #include "switch/check.h"
 #include "switch/facts.h"
+#include "switch/give-back.h"
 #include "switch/switch.h"
 
 Preview *previews_free(Preview *previews, size_t n) {
@@ -35,7 +36,9 @@ static int preview_plan(Preview *preview,
         if (r)
                 return r < 0 ? r
                              : findings_push(&preview->findings, FINDING_STUCK, gpu->address, NULL);
-        if (to == MODE_HOST || facts.vfio_driver)
+        if (!(request->give_back &&
+                            give_back_is_moot(context->roots->sysfs, gpu, facts.overrides)) &&
+                        (to == MODE_HOST || facts.vfio_driver))
                 r = facts_plan(&facts, context->roots->sysfs, gpu, to, &preview->plan);
         facts_deinit(&facts);
         return r;

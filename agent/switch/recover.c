@@ -14,6 +14,7 @@
 
 #include "kernel/child.h"
 #include "record/stuck.h"
+#include "switch/give-back.h"
 #include "switch/recover.h"
 
 static int push_stuck(Findings *findings, const Stuck *stuck) {
@@ -75,21 +76,6 @@ static int wait_for_writer(const Move *move, const Lock *lock, Findings *finding
         return push_stuck(findings, &stuck);
 }
 
-static int reread(Gpu *gpu, Sysfs *sysfs) {
-        bool managed = gpu->managed;
-        Gpu fresh;
-        int r;
-
-        r = gpu_init(&fresh, sysfs, gpu->address);
-        if (r)
-                return r < 0 ? r : -ENODEV;
-
-        gpu_deinit(gpu);
-        *gpu = fresh;
-        gpu->managed = managed;
-        return 0;
-}
-
 static int finish(Move *move, const Lock *lock) {
         PreflightInput preflight = {
                 .roots = move->context->roots,
@@ -140,6 +126,7 @@ int recover(const Move *next, const Lock *lock, Gpu *gpu, Findings *findings) {
                 .trigger = TRIGGER_RECOVERY,
                 .start_usec = monotonic_usec(),
         };
+        bool due;
         int r, found;
 
         r = look_for_stuck(&move, findings);
@@ -151,7 +138,7 @@ int recover(const Move *next, const Lock *lock, Gpu *gpu, Findings *findings) {
 
         r = wait_for_writer(&move, lock, findings);
         if (r == 0)
-                r = reread(gpu, context->roots->sysfs);
+                r = gpu_refresh(gpu, context->roots->sysfs);
         if (r)
                 return r;
 
@@ -163,7 +150,12 @@ int recover(const Move *next, const Lock *lock, Gpu *gpu, Findings *findings) {
                 return r < 0 ? r : 0;
         }
 
-        move.give_back = found == 0 && intent.give_back;
+        move.give_back = found == 0 ? intent.give_back : next->give_back;
+        if (move.give_back) {
+                r = give_back_look(context->roots->sysfs, gpu, &due);
+                if (r < 0 || !due)
+                        return r < 0 ? r : give_back_drop(context->roots->run_fd, gpu);
+        }
         driver = gpu->functions[0].driver;
         if (move.give_back || (driver && !driver_is_vfio(context->roots->sysfs, driver)))
                 move.to = MODE_HOST;
@@ -171,5 +163,5 @@ int recover(const Move *next, const Lock *lock, Gpu *gpu, Findings *findings) {
         move.from = found == 0 ? intent.from : gpu->mode;
 
         r = finish(&move, lock);
-        return r ? r : reread(gpu, context->roots->sysfs);
+        return r ? r : gpu_refresh(gpu, context->roots->sysfs);
 }

@@ -77,42 +77,25 @@ static void worsen(SwitchResult *result, SwitchResult other) {
                 *result = other;
 }
 
-/* It may have moved while we waited for its lock. */
-static int item_reread(const Item *item, Gpu *gpu) {
-        Gpu fresh;
-        int r;
-
-        r = gpu_init(&fresh, item->move.context->roots->sysfs, gpu->address);
-        if (r)
-                return r < 0 ? r : -ENODEV;
-        fresh.managed = gpu->managed;
-        gpu_deinit(gpu);
-        *gpu = fresh;
-        return 0;
-}
-
 /* Is it still to move, now that nobody else moves it? */
 static int item_ask(Item *item, const SwitchRequest *request) {
-        bool due = true;
-        int r = 0;
+        int r;
 
-        if (request->still) {
-                r = request->still(request->still_userdata, request, item->move.gpu);
-                due = r > 0;
-        }
-        if (r >= 0 && due && request->give_back)
-                r = give_back_is_due(&item->move, &due);
-        item->skip = !due;
-        return r < 0 ? r : 0;
+        if (!request->still)
+                return 0;
+        r = request->still(request->still_userdata, request, item->move.gpu);
+        if (r < 0)
+                return r;
+        item->skip = r == 0;
+        return 0;
 }
 
 /* Clean up behind whoever did not come to an end. */
 static int item_recover(Item *item, Gpu *gpu, SwitchResult *result) {
         int r;
 
-        r = busy_clear(item->move.context->roots->run_fd, gpu->address);
-        if (r < 0)
-                return r;
+        /* Whoever was in the way is looked for anew. Without that there is one try too many. */
+        (void) !busy_clear(item->move.context->roots->run_fd, gpu->address);
         r = recover(&item->move, &item->lock, gpu, &item->findings);
         item->move.from = gpu->mode;
         if (r == RECOVER_E_STUCK)
@@ -122,6 +105,23 @@ static int item_recover(Item *item, Gpu *gpu, SwitchResult *result) {
         else if (r == RECOVER_E_BUSY)
                 worsen(result, SWITCH_BUSY);
         return r < 0 ? r : 0;
+}
+
+/* Of another card: is it still about what is beside the GPU? */
+static int item_look_beside(Item *item) {
+        Roots *roots = item->move.context->roots;
+        bool due;
+        int r;
+
+        r = give_back_look(roots->sysfs, item->move.gpu, &due);
+        if (r < 0 || due)
+                return r;
+
+        notify(&item->move, EVENT_WARNING, "policy",
+                        "it was put on vfio, or fenced for it, by hand: what is beside the GPU is "
+                        "left there, too");
+        item->skip = true;
+        return give_back_drop(roots->run_fd, item->move.gpu);
 }
 
 static int item_check(Item *item, SwitchResult *result) {
@@ -249,16 +249,20 @@ static int lock_items(Item *items, const SwitchRequest *request) {
         return error_fold(r);
 }
 
-/* With the lock, look and ask again, and clean up. */
+/* With the lock, look and ask again, and clean up: it may have moved while we waited for it. */
 static int enter_items(Item *items, const SwitchRequest *request, SwitchResult *result) {
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < request->n_gpus; ++i) {
-                r = item_reread(&items[i], request->gpus[i]);
+                Gpu *gpu = request->gpus[i];
+
+                r = gpu_refresh(gpu, items[i].move.context->roots->sysfs);
                 if (r == 0)
                         r = item_ask(&items[i], request);
                 if (r == 0 && !items[i].skip)
-                        r = item_recover(&items[i], request->gpus[i], result);
+                        r = item_recover(&items[i], gpu, result);
+                if (r == 0 && !items[i].skip && request->give_back && *result == SWITCH_DONE)
+                        r = item_look_beside(&items[i]);
         }
         return r;
 }

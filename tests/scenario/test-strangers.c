@@ -240,6 +240,47 @@ static void what_was_cut_off_touches_the_gpu_for_nobody(void **state _unused_) {
         fake_tree_free(tree);
 }
 
+/* Cut off, and then somebody fences the GPU for vfio, and asks for the card. */
+static void what_was_cut_off_moves_no_gpu_that_is_fenced(void **state _unused_) {
+        const Drivers card = { NULL, "vfio-pci", "vfio-pci" };
+        FakeTree *tree = machine_with(&card);
+
+        faults_add(tree->machine, .kind = FAULT_KILL_BEFORE, .act = ACT_UNBIND);
+        assert_true(give_back(tree).killed);
+        faults_clear(tree->machine);
+        fake_device_write(tree, GPU_A, "driver_override", "vfio-pci");
+        writes_clear(tree->machine);
+        assert_int_equal(scenario_switch(tree, MODE_HOST, GPU_A).result, SWITCH_PRECONDITION);
+        assert_int_equal(writes_count(tree->machine, ACT_ANY), 0);
+        assert_false(fake_exists(tree->root, "run/vfiopt/intent/" GPU_A ".json"));
+        assert_reserved(tree, false);
+        fake_tree_free(tree);
+}
+
+/* It is moved as a whole where nothing is remembered of the slot; then all of it is undone. */
+static void what_was_cut_off_as_a_whole_is_not_given_back(void **state _unused_) {
+        FakeTree *tree = machine_with(&both_reserved);
+        Judgement judgement;
+
+        assert_int_equal(state_remove(tree->roots.etc_fd), 0);
+        fake_remove(tree->root, "run/vfiopt/origin/" GPU_A ".json");
+        faults_add(tree->machine, .kind = FAULT_KILL_BEFORE, .act = ACT_UNBIND);
+        assert_true(scenario_switch(tree, MODE_PASSTHROUGH, GPU_A).killed);
+        faults_clear(tree->machine);
+        wait_for_children();
+
+        judgement = judge_now(tree, true);
+        assert_false(judgement.reserved);
+        assert_true(judgement.unfinished);
+        assert_int_equal(judgement.verdict.wish, WISH_HOST);
+        /* Nor by who comes late with that. */
+        assert_int_equal(give_back(tree).result, SWITCH_DONE);
+        assert_driver(tree, GPU_A, "nvidia");
+        assert_driver(tree, "0000:01:00.1", "snd_hda_intel");
+        assert_false(fake_exists(tree->root, "run/vfiopt/intent/" GPU_A ".json"));
+        fake_tree_free(tree);
+}
+
 static void a_card_that_somebody_has_put_on_vfio_is_left_alone(void **state _unused_) {
         const Drivers on_vfio = { "vfio-pci", "vfio-pci", "vfio-pci" };
         const Drivers fenced = { NULL, "vfio-pci", "vfio-pci" };
@@ -253,6 +294,8 @@ static void a_card_that_somebody_has_put_on_vfio_is_left_alone(void **state _unu
         tree = machine_with(&fenced);
         fake_device_write(tree, GPU_A, "driver_override", "vfio-pci");
         assert_reserved(tree, true);
+        scenario_give_back = true;
+        assert_int_equal(scenario_preview(tree, MODE_HOST, GPU_A), 0);
         outcome = give_back(tree);
         assert_int_equal(outcome.result, SWITCH_DONE);
         assert_int_equal(outcome.n_told, 1);
@@ -295,6 +338,8 @@ int main(void) {
                 cmocka_unit_test(what_was_reserved_goes_back),
                 cmocka_unit_test(who_is_killed_is_followed_by_another_who_ends_it),
                 cmocka_unit_test(what_was_cut_off_touches_the_gpu_for_nobody),
+                cmocka_unit_test(what_was_cut_off_moves_no_gpu_that_is_fenced),
+                cmocka_unit_test(what_was_cut_off_as_a_whole_is_not_given_back),
                 cmocka_unit_test(a_card_that_somebody_has_put_on_vfio_is_left_alone),
                 cmocka_unit_test(a_card_that_is_remembered_by_nobody_gets_its_functions_back),
                 cmocka_unit_test(where_nothing_may_be_moved_nothing_is_given_back),
