@@ -104,11 +104,14 @@ def kernel_line_says_both(vm):
 
 @scenario(gpus=[GPU], boot="cold", files={
     FILE: remembered(GPU)[:40],
-    "/etc/vfiopt/vfiopt.conf.d/bad.conf": "[vfiopt]\nDefaultMode=sideways\nColour=green\n"})
+    "/etc/vfiopt/vfiopt.conf.d/bad.conf": "[vfiopt]\nDefaultMode=sideways\nColour=green\n",
+    "/etc/vfiopt/vfiopt.conf.d/good.conf": f"[vfiopt]\nDefaultMode=passthrough\n[GPU {GPU.address}]\nBootMode=passthrough\n"})
 def broken_state_at_boot(vm):
     """A state file cut off in the middle: nothing is moved or lost, and the journal says why."""
     came_up_well(vm)
+    rest(vm)
     vm.equal(vm.drivers(GPU), HOME, "drivers")
+    vm.equal(leftovers(vm), [], "files in /run/vfiopt")
     said = vm.sh("journalctl -b -u vfiopt-boot -o cat", quiet=True).out
     vm.match("state file cannot be understood", said, "the journal")
     vm.match(r"bad\.conf:2: .*sideways", said, "the journal")
@@ -174,6 +177,14 @@ def enabled_instance_is_a_policy(vm):
     vm.reboot()
     bound_first(vm)
     on_vfio(vm, GPU)
+    for mode in ("passthrough", "host"):
+        vm.match("display-manager.service", vm.sh(f"systemctl show -P Before vfiopt@{mode}").out, "what waits for it")
+    vm.sh("systemctl disable vfiopt@passthrough; systemctl enable vfiopt@host")
+    vm.reboot()
+    came_up_well(vm)
+    rest(vm)
+    vm.equal(vm.drivers(GPU), HOME, "drivers with vfiopt@host")
+    vm.equal(json.loads(vm.read(FILE))["gpus"][0]["mode"], "host", "what is remembered")
 
 
 @scenario(gpus=[GPU])
@@ -217,14 +228,15 @@ def pinned_when_rescanned(vm):
 def triggers_during_switches(vm):
     """`udevadm trigger` replays add all the time during 20 switches: nothing is reserved again."""
     before = vm.facts(GPU.addresses)
-    noise = vm.spawn("while :; do udevadm trigger --action=add --subsystem-match=pci; udevadm settle; done")
+    noise = vm.spawn("while :; do udevadm trigger --action=add --subsystem-match=pci && udevadm settle && "
+                     "echo >>/run/noise; done")
     for _ in range(10):
         vm.sh("vfioptctl switch --direct passthrough")
         on_vfio(vm, GPU)
         vm.sh("vfioptctl switch --direct host")
         vm.equal(vm.overrides(GPU), [None] * 4, "overrides")
     noise.kill()
-    vm.sh("udevadm settle")
+    vm.sh("udevadm settle; test $(wc -l </run/noise) -ge 10")
     vm.equal(vm.facts(GPU.addresses), before, "functions")
     vm.equal(leftovers(vm), [], "files in /run/vfiopt")
 
