@@ -29,27 +29,75 @@ def agent_may_start_auto_and_nothing_else(vm):
     ):
         r = vm.sh(f"{call} {method} ss {unit} fail", user="vfiopt", ok=1)
         vm.match("Access denied|authentication|Interactive|not permitted", r.err, f"{method} {unit}")
-    r = vm.sh(f"{call} KillUnit ssi {AUTO} all 9", user="vfiopt", ok=1)
+    # Nor by any other way that leads to a process of root's, under a name that it may start.
+    run = "1 ExecStart 'a(sasb)' 1 /bin/touch 2 /bin/touch /run/owned false"
+    absent = "vfiopt@auto:0000:09:00.0.service"
+    for unit in (absent, AUTO):
+        r = vm.sh(f"{call} StartTransientUnit 'ssa(sv)a(sa(sv))' {unit} fail {run} 0", user="vfiopt", ok=1)
+        vm.match("denied|already loaded or has a fragment file", r.err, f"a unit of its own as {unit}")
+    for method in (
+        f"StartTransientUnit 'ssa(sv)a(sa(sv))' run-x.service fail {run} 0",
+        f"SetUnitProperties 'sba(sv)' {AUTO} true {run}",
+        "KillUnit ssi vfioptd.service all 9",
+        "ReloadUnit ss vfioptd.service fail", "TryRestartUnit ss vfioptd.service fail", f"ReloadOrRestartUnit ss {AUTO} fail",
+        "ResetFailedUnit s vfioptd.service", f"EnableUnitFiles asbb 1 {AUTO} true false",
+        f"LinkUnitFiles asbb 1 /tmp/{AUTO} true false", "SetEnvironment as 1 LD_PRELOAD=/tmp/x", "Reload",
+    ):
+        r = vm.sh(f"{call} {method}", user="vfiopt", ok=1)
+        vm.match("Access denied|authentication|Interactive|not permitted", r.err, method)
+    vm.check(not vm.exists("/run/owned"), "it has run something as root")
     for what, code in (("sleep:handle-lid-switch", 0), ("sleep", 0), ("handle-lid-switch", 0),
                        ("shutdown", 1), ("handle-power-key", 1)):
-        vm.sh("busctl call org.freedesktop.login1 /org/freedesktop/login1 "
-              f"org.freedesktop.login1.Manager Inhibit ssss {what} t t block", user="vfiopt", ok=code)
+        r = vm.sh("busctl call org.freedesktop.login1 /org/freedesktop/login1 "
+                  f"org.freedesktop.login1.Manager Inhibit ssss {what} t t block", user="vfiopt", ok=code)
+        vm.match("denied|authentication|Interactive|not permitted" if code else "", r.err, f"inhibiting {what}")
     vm.equal(vm.sh("systemctl show -P User vfioptd").out.strip(), "vfiopt", "user of the agent")
-    vm.match(r"CapEff:\s*0{16}", vm.sh("cat /proc/$(systemctl show -P MainPID vfioptd)/status").out,
-             "capabilities of the agent")
+    status = vm.sh("cat /proc/$(systemctl show -P MainPID vfioptd)/status").out
+    for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb"):
+        vm.match(rf"Cap{kind}:\s*0{{16}}", status, "capabilities of the agent")
 
 
 @scenario(gpus=[])
 def agent_comes_and_goes_with_the_gpu(vm):
     """Without a GPU there is no agent; it comes with the first and ends with the last."""
+    vm.sh("udevadm verify $(find /usr/lib/udev /lib/udev /etc/udev -name 70-vfiopt.rules | head -n 1)")
     vm.sh("systemctl is-active vfioptd", ok=3)
     vm.plug(GPU)
     until(vm, "systemctl -q is-active vfioptd", "the agent runs")
+    # A tag is that of the last event. The agent hears of all of them, and is wanted after all.
+    device = vm.sh(f"readlink -f /sys/bus/pci/devices/{GPU.address}").out.strip()
+    for action in ("add", "change", "unbind", "bind"):
+        if action in ("add", "change"):
+            vm.write(f"{device}/uevent", action)
+        else:
+            vm.write(f"{DRIVERS}/nvidia/{action}", GPU.address)
+        tags = vm.sh(f"udevadm settle; udevadm info -q property --property=CURRENT_TAGS --value {device}").out
+        vm.equal(sorted(tags.strip().strip(":").split(":")), ["systemd", "vfiopt"], f"tags after {action}")
+        vm.sh(f'systemctl is-active "$(systemd-escape --path --suffix=device {device})"')
     vm.unplug(GPU)
     until(vm, "! systemctl -q is-active vfioptd", "the agent has ended")
     vm.equal(vm.sh("systemctl show -P Result vfioptd").out.strip(), "success", "how it has ended")
     vm.plug(GPU)
     until(vm, "systemctl -q is-active vfioptd", "the agent runs again")
+
+
+@scenario(gpus=[GPU], files={"/etc/systemd/system/vfioptd.service.d/watch.conf": "[Service]\nWatchdogSec=4s\n"})
+def agent_that_hangs_starts_again(vm):
+    """An agent that does not move any more is ended by the manager, and the next one does its work."""
+    # No other hand than the manager's: no event of a device tells it to be there.
+    vm.sh("systemctl restart vfioptd")
+    agent = vm.sh("systemctl show -P MainPID vfioptd").out.strip()
+    vm.sh(f"kill -STOP {agent}")
+    remember(vm, GPU)
+    on(vm, GPU, VFIO)
+    on_vfio(vm, GPU)
+    vm.match("watchdog", vm.sh("journalctl -q -u vfioptd -o cat", quiet=True).out.lower(), "the journal")
+    # One that is well is left alone.
+    agent = vm.sh("systemctl show -P MainPID vfioptd").out.strip()
+    restarts = vm.sh("systemctl show -P NRestarts vfioptd").out
+    vm.sh("sleep 10")
+    vm.equal(vm.sh("systemctl show -P MainPID vfioptd").out.strip(), agent, "the agent")
+    vm.equal(vm.sh("systemctl show -P NRestarts vfioptd").out, restarts, "restarts")
 
 
 @scenario(gpus=[GPU])

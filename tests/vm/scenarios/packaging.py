@@ -4,9 +4,9 @@
 import json
 
 from testvm import Gpu, scenario
-from testvm.agent import rest, until
+from testvm.agent import on, rest, until
 from testvm.debian import BOOT as DEBIAN
-from testvm.product import VFIO, on_vfio, records
+from testvm.product import RULES, VFIO, on_vfio, records
 
 GPU = Gpu("rp1")
 SECOND = Gpu("rp2")
@@ -92,6 +92,33 @@ def taken_by_the_initramfs(vm):
     vm.sh("systemctl start vfiopt@host")
     vm.equal(vm.drivers(GPU), HOME, "drivers")
     vm.equal(vm.overrides(GPU), [None] * 4, "overrides")
+
+
+# The first unbind of the boot does not come back.
+HANGS = {
+    "/etc/systemd/system/hang.service":
+        "[Unit]\nDefaultDependencies=no\nBefore=vfiopt-boot.service\n[Service]\nType=oneshot\n"
+        f"ExecStart=/bin/sh -c 'modprobe pcifault && echo hold-unbind {GPU.address} nvidia >{RULES}'\n",
+    "/etc/systemd/system/vfiopt-boot.service.d/hang.conf": "[Unit]\nWants=hang.service\nAfter=hang.service\n",
+}
+LIMIT_SEC = 30 + 2 * 1
+
+
+@scenario(gpus=[GPU], boot="cold", cmdline=EARLY, files={**HANGS, **wish("passthrough")}, timeout=400)
+def boot_waits_no_longer_than_it_may(vm):
+    """A write at boot hangs in the kernel: the boot goes on without it, and what it was about is done later."""
+    vm.sh("systemctl is-system-running --wait", ok=None, timeout=200)
+    began, coldplug = (int(vm.sh(f"systemctl show -P {what} {unit}").out) for unit, what in (
+        ("vfiopt-boot", "InactiveExitTimestampMonotonic"),
+        ("systemd-udev-trigger", "ExecMainStartTimestampMonotonic")))
+    waited = (coldplug - began) / 1e6
+    vm.report(f"the boot waited {waited:.1f} s")
+    vm.check(0 < waited < LIMIT_SEC + 5, f"the boot waited {waited} s")
+    vm.sh("systemctl is-active multi-user.target")
+    vm.match("timed out|timeout", vm.sh("journalctl -b -u vfiopt-boot -o cat", quiet=True).out, "the journal")
+    vm.write(RULES, f"release {GPU.address}")
+    on(vm, GPU, VFIO)
+    on_vfio(vm, GPU)
 
 
 @scenario(gpus=[GPU], boot="cold", cmdline="vm.early=vfio-pci", options={"vfio-pci": f"ids={GPU.id}"},

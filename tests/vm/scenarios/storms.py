@@ -22,7 +22,7 @@ def settled(vm, card, timeout=40):
     # Whoever was killed before he wrote anything leaves the file of a lock that nobody holds, and
     # what he was about to rename. The next one takes both. What he was at is finished by a job,
     # which polkit may not have let begin yet.
-    until(vm, "! find /run/vfiopt -type f | grep -vE '/(lock|origin|pins)/|/modprobe.conf$|[.]tmp$'",
+    until(vm, "! find /run/vfiopt -type f | grep -vE '/(lock|origin|pins|busy)/|/modprobe.conf$|[.]tmp$'",
           "nothing left in /run/vfiopt", timeout)
     rest(vm)
     mode = state_mode(vm, card)
