@@ -9,6 +9,7 @@
 
 #include <getopt.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/help.h"
 #include "cli/report.h"
@@ -203,6 +204,8 @@ int main(int argc, char **argv) {
                 report_error("%s", strerror(ENOMEM));
                 return VFIOPT_EXIT_ERROR;
         }
+        /* What we leave in /run and /etc is for everybody to read, and for the agent above all. */
+        (void) umask(022);
         r = dispatch(&line, argc, argv);
         free(line.words);
 
