@@ -74,7 +74,7 @@ int pending_clear(int run_fd, Address gpu) {
                 return r == FILE_E_MISSING ? 0 : r;
         r = pending_load(&pending, run_fd);
         if (r)
-                return r == PENDING_E_INVALID ? state_remove(dir_fd) : r;
+                return r == PENDING_E_INVALID ? 0 : r;
 
         if (state_forget(&pending, gpu))
                 r = pending.n_entries > 0 ? state_save(&pending, dir_fd) : state_remove(dir_fd);

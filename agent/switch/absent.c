@@ -68,7 +68,10 @@ static int look_again(Roots *roots, Modules *modules, Address address) {
         if (r < 0)
                 return r;
 
-        entry = state_find(&policy.state, address);
+        /* What cannot be understood is no reason to do anything. */
+        entry = policy.config.incomplete || policy.pending_invalid
+                        ? NULL
+                        : state_find(&policy.state, address);
         if (entry && entry->card.n_functions > 0 && !is_taken(roots->sysfs, entry)) {
                 r = card_to_gpu(&entry->card, entry->address, &gpu);
                 if (r >= 0) {

@@ -74,7 +74,12 @@ static void complain_of_config(const Config *config, PolicyComplaintFn fn, void 
         }
 }
 
-/* Say what is wrong with the state file. */
+/* Whether something is wrong with what is remembered: another number for something else. */
+int policy_problem(const Policy *policy) {
+        return 2 * policy->state_problem + policy->pending_invalid;
+}
+
+/* Say what that is. */
 void policy_complain_of_state(const Policy *policy, PolicyComplaintFn fn, void *userdata) {
         char text[256];
 
@@ -86,6 +91,11 @@ void policy_complain_of_state(const Policy *policy, PolicyComplaintFn fn, void *
                                 strerror(-policy->state_problem));
                 fn(userdata, false, text);
         }
+        if (policy->pending_invalid)
+                fn(userdata, false,
+                                "what was moved since the machine came up cannot be understood "
+                                "(/run/vfiopt/pending/state): until a GPU is moved, none is moved "
+                                "on its own");
 }
 
 /**
@@ -111,10 +121,6 @@ void policy_complain(const Policy *policy, PolicyComplaintFn fn, void *userdata)
                                 "not all of the configuration counts: until it does, no GPU is moved "
                                 "on its own");
         policy_complain_of_state(policy, fn, userdata);
-        if (policy->pending_invalid)
-                fn(userdata, false,
-                                "what was moved since the machine came up cannot be understood "
-                                "(/run/vfiopt/pending/state): until a GPU is moved, none is moved on its own");
 }
 
 /* Whether a GPU is meant where none is named. */
@@ -187,7 +193,7 @@ Verdict policy_judge(const Policy *policy, const Gpu *gpu, bool at_boot) {
                 return of_kernel(policy->kernel);
         if (policy->config.incomplete)
                 return (Verdict){ .source = POLICY_UNREADABLE };
-        if (policy->state_problem || policy->pending_invalid)
+        if (policy->state_problem || (policy->pending_invalid && !at_boot))
                 return (Verdict){ .source = POLICY_NOBODY };
         if (of_config(policy, gpu, &verdict) && (at_boot || verdict.wish == WISH_UNSET))
                 return verdict;

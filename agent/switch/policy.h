@@ -49,6 +49,7 @@ typedef void (*PolicyComplaintFn)(void *userdata, bool is_warning, const char *c
 
 int policy_load(Policy *policy, const Roots *roots) _warn_unused_result_;
 void policy_deinit(Policy *policy);
+int policy_problem(const Policy *policy);
 void policy_complain_of_state(const Policy *policy, PolicyComplaintFn fn, void *userdata);
 void policy_complain(const Policy *policy, PolicyComplaintFn fn, void *userdata);
 bool policy_manages(const Policy *policy, const Gpu *gpu);
