@@ -153,8 +153,9 @@ int recover(const Move *next, const Lock *lock, Gpu *gpu, Findings *findings) {
         move.give_back = found == 0 ? intent.give_back : next->give_back;
         if (move.give_back) {
                 r = give_back_look(context->roots->sysfs, gpu, &due);
+                /* Who asks for just that says so, and who asks for all of it goes on from there. */
                 if (r < 0 || !due)
-                        return r < 0 ? r : give_back_drop(context->roots->run_fd, gpu);
+                        return r < 0 ? r : 0;
         }
         driver = gpu->functions[0].driver;
         if (move.give_back || (driver && !driver_is_vfio(context->roots->sysfs, driver)))

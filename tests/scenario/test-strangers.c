@@ -252,8 +252,32 @@ static void what_was_cut_off_moves_no_gpu_that_is_fenced(void **state _unused_) 
         writes_clear(tree->machine);
         assert_int_equal(scenario_switch(tree, MODE_HOST, GPU_A).result, SWITCH_PRECONDITION);
         assert_int_equal(writes_count(tree->machine, ACT_ANY), 0);
+        assert_true(fake_exists(tree->root, "run/vfiopt/intent/" GPU_A ".json"));
+        assert_int_equal(give_back(tree).result, SWITCH_DONE);
+        assert_int_equal(writes_count(tree->machine, ACT_ANY), 0);
         assert_false(fake_exists(tree->root, "run/vfiopt/intent/" GPU_A ".json"));
         assert_reserved(tree, false);
+        fake_tree_free(tree);
+}
+
+/* The same where nothing is remembered, so that it may go as a whole. */
+static void what_was_cut_off_comes_home_with_the_whole(void **state _unused_) {
+        const Drivers card = { NULL, "vfio-pci", "vfio-pci" };
+        FakeTree *tree = machine_with(&card);
+        Outcome outcome;
+
+        assert_int_equal(state_remove(tree->roots.etc_fd), 0);
+        fake_remove(tree->root, "run/vfiopt/origin/" GPU_A ".json");
+        faults_add(tree->machine, .kind = FAULT_KILL_BEFORE, .act = ACT_LOAD);
+        assert_true(give_back(tree).killed);
+        faults_clear(tree->machine);
+        fake_device_write(tree, GPU_A, "driver_override", "vfio-pci");
+        outcome = scenario_switch(tree, MODE_HOST, GPU_A);
+        assert_int_equal(outcome.result, SWITCH_DONE);
+        assert_driver(tree, GPU_A, "nvidia");
+        assert_driver(tree, "0000:01:00.1", "snd_hda_intel");
+        assert_driver(tree, "0000:01:00.3", "nvidia-gpu");
+        assert_false(fake_exists(tree->root, "run/vfiopt/intent/" GPU_A ".json"));
         fake_tree_free(tree);
 }
 
@@ -339,6 +363,7 @@ int main(void) {
                 cmocka_unit_test(who_is_killed_is_followed_by_another_who_ends_it),
                 cmocka_unit_test(what_was_cut_off_touches_the_gpu_for_nobody),
                 cmocka_unit_test(what_was_cut_off_moves_no_gpu_that_is_fenced),
+                cmocka_unit_test(what_was_cut_off_comes_home_with_the_whole),
                 cmocka_unit_test(what_was_cut_off_as_a_whole_is_not_given_back),
                 cmocka_unit_test(a_card_that_somebody_has_put_on_vfio_is_left_alone),
                 cmocka_unit_test(a_card_that_is_remembered_by_nobody_gets_its_functions_back),
