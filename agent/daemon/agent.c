@@ -36,8 +36,8 @@ struct Agent {
         sd_event_source *look;
         AuditSource source;
         Ward *wards;
-        bool policy_told;  /* what is wrong in the files, since they were last changed */
-        int state_problem; /* that was told */
+        bool policy_told; /* what is wrong in the files, since they were last changed */
+        int problem;      /* with what is remembered, that was told */
 };
 
 static void wake(void *userdata) {
@@ -111,11 +111,11 @@ static void start(Agent *agent, Ward *ward, const Gpu *gpu, const Judgement *jud
 /* looking */
 
 /* What one job could not do, another one can when the GPU is let go. */
-static int decide(Agent *agent, Ward *ward, const Sight *sight, Decision *ret) {
+static int decide(Agent *agent, Ward *ward, const Gpu *gpu, const Sight *sight, Decision *ret) {
         uint64_t now_usec = monotonic_usec();
 
-        if (ward_was_let_go(ward))
-                memory_let_go(&ward->memory, now_usec);
+        if (ward_was_let_go(ward) && !memory_let_go(&ward->memory, now_usec))
+                tell_come_and_go(&agent->source, gpu, sight->fingerprint.wish);
 
         *ret = reconcile(&ward->memory, sight, now_usec);
         if (*ret == RECONCILE_START || !ward->memory.tried)
@@ -147,7 +147,7 @@ static int look_at(Agent *agent, const Policy *policy, const Gpu *gpu, bool *ret
                 return r;
 
         ward_tell_stranger(ward, &agent->source, &view, policy, gpu);
-        r = decide(agent, ward, &view.sight, &decision);
+        r = decide(agent, ward, gpu, &view.sight, &decision);
         switch (decision) {
         case RECONCILE_START:
                 start(agent, ward, gpu, &view.judgement);
@@ -220,10 +220,10 @@ static int look(Agent *agent) {
 
         if (!agent->policy_told)
                 tell_policy(&policy);
-        else if (policy.state_problem != agent->state_problem)
+        else if (policy_problem(&policy) != agent->problem)
                 tell_state(&policy);
         agent->policy_told = true;
-        agent->state_problem = policy.state_problem;
+        agent->problem = policy_problem(&policy);
 
         r = inventory_init(&inventory, agent->roots->sysfs);
         if (r >= 0)

@@ -90,12 +90,15 @@ static void note_try(Tries *tries, uint64_t now_usec) {
 /*
  * Those who were in the way of our job have gone, and others may be there by now: that is no
  * fight, but as often as they come and go it is not tried either.
+ *
+ * Return: whether that is worth another try; to be told if not, for nobody is waited for then.
  */
-void memory_let_go(Memory *memory, uint64_t now_usec) {
-        if (memory->busy || is_too_often(&memory->let_go, now_usec))
-                return;
+bool memory_let_go(Memory *memory, uint64_t now_usec) {
+        if (is_too_often(&memory->let_go, now_usec))
+                return false;
         memory->tried = false;
         memory->is_let_go = true;
+        return true;
 }
 
 static void note_start(Memory *memory, const Fingerprint *from, uint64_t now_usec) {

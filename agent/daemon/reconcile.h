@@ -63,6 +63,6 @@ void memory_forgive(Memory *memory);
 void memory_end(Memory *memory, bool done);
 void memory_note_move(Memory *memory);
 void memory_untry(Memory *memory);
-void memory_let_go(Memory *memory, uint64_t now_usec);
+bool memory_let_go(Memory *memory, uint64_t now_usec);
 void fingerprint_set(Fingerprint *fingerprint, const Gpu *gpu, Wish wish, bool unfinished);
 bool fingerprint_equal(const Fingerprint *a, const Fingerprint *b);

@@ -96,6 +96,17 @@ void tell_gave_up(const AuditSource *source, const Gpu *gpu, Wish wish) {
         tell(source, gpu, EVENT_GAVE_UP, wish, reason);
 }
 
+/* Others use a GPU one after the other, and it stays where it does not belong. */
+void tell_come_and_go(const AuditSource *source, const Gpu *gpu, Wish wish) {
+        _cleanup_(freep) char *reason = NULL;
+
+        reason = text_format(
+                        "those who use it come and go, and each of %u jobs within %u s has found "
+                        "somebody; when they are gone: systemctl reload vfioptd",
+                        RECONCILE_JOBS_MAX, (unsigned int) (RECONCILE_WINDOW_USEC / USEC_PER_SEC));
+        tell(source, gpu, EVENT_GAVE_UP, wish, reason);
+}
+
 /* Another card is at a remembered address. */
 void tell_stranger(const AuditSource *source, const Gpu *gpu, const State *state) {
         _cleanup_(freep) char *reason = NULL;

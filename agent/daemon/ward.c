@@ -113,8 +113,8 @@ int ward_keep_vigil(
  * @fn:         called when they have ended
  * @userdata:   for it
  *
- * Those of an earlier refusal are waited for on. Nothing is where no process was found, and nobody twice: a job that ends without
- * a word leaves the one before it.
+ * Those of an earlier refusal are waited for on. Nobody is waited for where no process was found,
+ * and nobody twice: a job that ends without a word leaves the mark of the one before it.
  *
  * Return: 0 on success, negative error code on failure.
  */

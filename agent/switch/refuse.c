@@ -41,3 +41,12 @@ void refuse(const Move *move, const Findings *findings, const char *phase) {
         if (r < 0)
                 notify(move, EVENT_WARNING, phase, strerror(-r));
 }
+
+/*
+ * It is tried anew. A mark that stays has the agent try once too often, at worst; so that of the
+ * agent's own job is not removed by a person's, which leaves none.
+ */
+void refusal_forget(const Move *move) {
+        if (is_for_agent(move))
+                (void) !busy_clear(move->context->roots->run_fd, move->gpu->address);
+}

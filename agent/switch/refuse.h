@@ -9,4 +9,5 @@
 
 #include "switch/notify.h"
 
+void refusal_forget(const Move *move);
 void refuse(const Move *move, const Findings *findings, const char *phase);

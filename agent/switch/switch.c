@@ -17,7 +17,6 @@
 
 #include "base/text.h"
 #include "kernel/child.h"
-#include "record/busy.h"
 #include "switch/check.h"
 #include "switch/commit.h"
 #include "switch/give-back.h"
@@ -94,8 +93,7 @@ static int item_ask(Item *item, const SwitchRequest *request) {
 static int item_recover(Item *item, Gpu *gpu, SwitchResult *result) {
         int r;
 
-        /* Whoever was in the way is looked for anew. Without that there is one try too many. */
-        (void) !busy_clear(item->move.context->roots->run_fd, gpu->address);
+        refusal_forget(&item->move);
         r = recover(&item->move, &item->lock, gpu, &item->findings);
         item->move.from = gpu->mode;
         if (r == RECOVER_E_STUCK)

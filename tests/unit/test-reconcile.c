@@ -59,7 +59,7 @@ static void run(const char *name, const Line *lines, size_t n) {
                         memory_forgive(&memory);
                 if (line->before == LET_GO) {
                         memory_end(&memory, false);
-                        memory_let_go(&memory, (1000 + line->second) * USEC_PER_SEC);
+                        (void) memory_let_go(&memory, (1000 + line->second) * USEC_PER_SEC);
                 }
 
                 decision = reconcile(
