@@ -63,14 +63,14 @@ def agent_and_jobs_are_killed(vm):
     dice = vm.dice()
     start = vm.journal_cursor()
     # What was asked for last; unknown when whoever was asked did not say that it was done.
-    plugged, hits, wish = True, 0, None
+    plugged, hits, wish = True, {"agent": 0, "job": 0}, None
     for n in range(vm.rounds):
         delay = f"{dice.random() * 0.7:.3f}"
-        victim = f"sleep {delay}; {AGENT}" if dice.random() < 0.4 else JOB.format(delay=delay)
+        who = "agent" if dice.random() < 0.4 else "job"
         action = dice.choice(("unplug", "job", "job", "direct", "rescan")) if plugged else "plug"
         mode = dice.choice(("passthrough", "host"))
         vm.log(f"--- action {n + 1}: {action} {mode}")
-        killer = vm.spawn(victim)
+        killer = vm.spawn(f"sleep {delay}; {AGENT}" if who == "agent" else JOB.format(delay=delay))
         if action == "plug":
             vm.plug(GPU)
             plugged = True
@@ -82,7 +82,7 @@ def agent_and_jobs_are_killed(vm):
         else:
             command = "systemctl start vfiopt@" if action == "job" else "vfioptctl switch --direct "
             wish = mode if vm.sh(f"{command}{mode}", ok=None).code == 0 else None
-        hits += killer.wait(60).code == 0
+        hits[who] += killer.wait(60).code == 0
         if wish:
             vm.equal(state_mode(vm, GPU), wish, "what is remembered of what was done")
         if plugged and n % 4 == 3:
@@ -90,12 +90,14 @@ def agent_and_jobs_are_killed(vm):
     if not plugged:
         vm.plug(GPU)
     vm.equal(settled(vm, GPU), wish or state_mode(vm, GPU), "the wish")
-    vm.check(hits, "none was killed")
+    # There is a job to be killed now and then only.
+    vm.check(hits["agent"] and (hits["job"] or vm.rounds < 100), f"killed: {hits}")
     vm.sh("systemctl start vfiopt@passthrough; systemctl start vfiopt@host")
     settled(vm, GPU)
     vm.equal(unfinished(vm), [], "files in /run/vfiopt")
     asked = jobs(vm, start)
-    vm.report(f"{vm.rounds} actions, {hits} killed, {asked} jobs of the agent")
+    vm.report(f"{vm.rounds} actions, {hits['agent']} agents and {hits['job']} jobs killed, "
+              f"{asked} jobs of the agent")
     vm.check(asked <= 2 * vm.rounds, f"{asked} jobs for {vm.rounds} actions")
 
 
