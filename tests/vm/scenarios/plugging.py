@@ -223,9 +223,12 @@ def each_to_its_place(vm):
 
     # Nor does it matter who uses its GPU, which stays where it is.
     vm.unplug(SECOND)
+    # It may have asked for a job when the card was half gone.
+    rest(vm)
     agent = vm.sh("systemctl show -P MainPID vfioptd").out.strip()
     vm.sh(f"kill -STOP {agent}")
     vm.plug(OTHER)
+    vm.sh("udevadm settle")
     vm.check("vfio-pci" in vm.overrides(OTHER)[1:], "its siblings are reserved while the agent does not look")
     vm.sh("nvidia-nodes")
     holder = vm.spawn("exec hold /dev/nvidia1")
