@@ -85,26 +85,30 @@ void tell_asked(const AuditSource *source,
         tell(source, gpu, EVENT_ASKED, verdict->wish, reason);
 }
 
-/* A GPU is where it does not belong, and stays there. */
-void tell_gave_up(const AuditSource *source, const Gpu *gpu, Wish wish) {
+/* A GPU is where it does not belong, and stays there: so many jobs are enough. */
+static void tell_enough(const AuditSource *source,
+                const Gpu *gpu,
+                Wish wish,
+                const char *before,
+                const char *behind) {
         _cleanup_(freep) char *reason = NULL;
 
-        reason = text_format(
-                        "%u jobs within %u s have not kept it there; stop what binds it elsewhere, "
-                        "then: systemctl reload vfioptd",
-                        RECONCILE_JOBS_MAX, (unsigned int) (RECONCILE_WINDOW_USEC / USEC_PER_SEC));
+        reason = text_format("%s%u jobs within %u s%s", before, RECONCILE_JOBS_MAX,
+                        (unsigned int) (RECONCILE_WINDOW_USEC / USEC_PER_SEC), behind);
         tell(source, gpu, EVENT_GAVE_UP, wish, reason);
 }
 
-/* Others use a GPU one after the other, and it stays where it does not belong. */
-void tell_come_and_go(const AuditSource *source, const Gpu *gpu, Wish wish) {
-        _cleanup_(freep) char *reason = NULL;
+/* Somebody binds it elsewhere, again and again. */
+void tell_gave_up(const AuditSource *source, const Gpu *gpu, Wish wish) {
+        tell_enough(source, gpu, wish, "",
+                        " have not kept it there; stop what binds it elsewhere, then: systemctl "
+                        "reload vfioptd");
+}
 
-        reason = text_format(
-                        "those who use it come and go, and each of %u jobs within %u s has found "
-                        "somebody; when they are gone: systemctl reload vfioptd",
-                        RECONCILE_JOBS_MAX, (unsigned int) (RECONCILE_WINDOW_USEC / USEC_PER_SEC));
-        tell(source, gpu, EVENT_GAVE_UP, wish, reason);
+/* Others use it one after the other. */
+void tell_come_and_go(const AuditSource *source, const Gpu *gpu, Wish wish) {
+        tell_enough(source, gpu, wish, "those who use it come and go, and each of ",
+                        " has found somebody; when they are gone: systemctl reload vfioptd");
 }
 
 /* Another card is at a remembered address. */
