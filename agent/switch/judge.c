@@ -60,6 +60,7 @@ int judge(const Policy *policy,
                 const Gpu *gpu,
                 unsigned int flags,
                 Judgement *ret) {
+        bool managed = policy_manages(policy, gpu);
         Judgement judgement = {};
         Wish back;
         int r;
@@ -69,7 +70,7 @@ int judge(const Policy *policy,
         if (r < 0)
                 return r;
 
-        if (policy_manages(policy, gpu))
+        if (managed)
                 judgement.verdict = policy_judge(policy, gpu, flags & JUDGE_AT_BOOT);
         if (judgement.verdict.wish != WISH_PASSTHROUGH) {
                 r = look_for_reserved(policy, roots, gpu, &judgement.reserved);
@@ -78,8 +79,7 @@ int judge(const Policy *policy,
         }
         if (judgement.reserved)
                 judgement.verdict.wish = WISH_HOST;
-        else if (judgement.unfinished && policy_manages(policy, gpu) &&
-                        policy_allows_recovery(&judgement.verdict))
+        else if (judgement.unfinished && managed && policy_allows_recovery(&judgement.verdict))
                 judgement.verdict.wish = back;
 
         *ret = judgement;
