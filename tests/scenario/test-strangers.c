@@ -123,6 +123,13 @@ static Outcome give_back(FakeTree *tree) {
         return outcome;
 }
 
+/* The same, killed before its first write of a kind. */
+static void cut_off(FakeTree *tree, ActKind act) {
+        faults_add(tree->machine, .kind = FAULT_KILL_BEFORE, .act = act);
+        assert_true(give_back(tree).killed);
+        faults_clear(tree->machine);
+}
+
 /* What the machine is like when it is done, and how much is written until then. */
 static char *done_with(
                 const Drivers *card, unsigned int *ret_n_writes, unsigned int *ret_n_changes) {
@@ -228,9 +235,7 @@ static void what_was_cut_off_touches_the_gpu_for_nobody(void **state _unused_) {
         FakeTree *tree = machine_with(&card);
         Outcome outcome;
 
-        faults_add(tree->machine, .kind = FAULT_KILL_BEFORE, .act = ACT_UNBIND);
-        assert_true(give_back(tree).killed);
-        faults_clear(tree->machine);
+        cut_off(tree, ACT_UNBIND);
         outcome = scenario_switch(tree, MODE_PASSTHROUGH, GPU_A);
         assert_int_equal(outcome.result, SWITCH_PRECONDITION);
         assert_driver(tree, "0000:01:00.1", "snd_hda_intel");
@@ -245,9 +250,7 @@ static void what_was_cut_off_moves_no_gpu_that_is_fenced(void **state _unused_) 
         const Drivers card = { NULL, "vfio-pci", "vfio-pci" };
         FakeTree *tree = machine_with(&card);
 
-        faults_add(tree->machine, .kind = FAULT_KILL_BEFORE, .act = ACT_UNBIND);
-        assert_true(give_back(tree).killed);
-        faults_clear(tree->machine);
+        cut_off(tree, ACT_UNBIND);
         fake_device_write(tree, GPU_A, "driver_override", "vfio-pci");
         writes_clear(tree->machine);
         assert_int_equal(scenario_switch(tree, MODE_HOST, GPU_A).result, SWITCH_PRECONDITION);
@@ -268,9 +271,7 @@ static void what_was_cut_off_comes_home_with_the_whole(void **state _unused_) {
 
         assert_int_equal(state_remove(tree->roots.etc_fd), 0);
         fake_remove(tree->root, "run/vfiopt/origin/" GPU_A ".json");
-        faults_add(tree->machine, .kind = FAULT_KILL_BEFORE, .act = ACT_LOAD);
-        assert_true(give_back(tree).killed);
-        faults_clear(tree->machine);
+        cut_off(tree, ACT_LOAD);
         fake_device_write(tree, GPU_A, "driver_override", "vfio-pci");
         outcome = scenario_switch(tree, MODE_HOST, GPU_A);
         assert_int_equal(outcome.result, SWITCH_DONE);
