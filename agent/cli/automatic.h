@@ -8,7 +8,7 @@
  */
 
 #include "cli/cli.h"
-#include "switch/judge.h"
+#include "policy/judge.h"
 #include "switch/switch.h"
 
 int automatic_judge(const Policy *policy, const Cli *cli, const Gpu *gpu, Judgement *ret)

@@ -7,7 +7,7 @@
  * What main() hands to a verb, and the verbs that there are.
  */
 
-#include "kernel/roots.h"
+#include "os/roots.h"
 #include "record/intent.h"
 #include "vfiopt/exit.h"
 

@@ -13,12 +13,12 @@
 #include "cli/automatic.h"
 #include "cli/report.h"
 #include "cli/switch-ways.h"
-#include "kernel/manager.h"
-#include "kernel/modules-load.h"
-#include "record/audit.h"
+#include "journal/audit.h"
+#include "os/manager.h"
+#include "os/modules-load.h"
+#include "policy/absent.h"
+#include "policy/stranger.h"
 #include "record/leave-out.h"
-#include "switch/absent.h"
-#include "switch/stranger.h"
 
 typedef struct Audience {
         AuditSource source;

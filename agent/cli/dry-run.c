@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "cli/report.h"
 #include "cli/switch-ways.h"
-#include "switch/explain.h"
+#include "probe/explain.h"
 
 static int print_plan(const Gpu *gpu, const Plan *plan) {
         char address[ADDRESS_STRING_MAX];

@@ -9,7 +9,7 @@
  * last of them: no record of the run comes after the manager's word that it is over.
  *
  * The run's own records are looked for by its invocation, in the field that the
- * journal adds and in the one that the job writes itself (see record/audit.c).
+ * journal adds and in the one that the job writes itself (see journal/audit.c).
  */
 
 #include <string.h>
@@ -18,7 +18,7 @@
 
 #include "cli/follow.h"
 #include "cli/record.h"
-#include "kernel/child.h"
+#include "os/child.h"
 
 /* The journal's clock may be a little behind ours: it takes the time once per wakeup. */
 #define START_MARGIN_USEC (5 * USEC_PER_SEC)

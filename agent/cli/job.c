@@ -20,7 +20,7 @@
 #include "cli/follow.h"
 #include "cli/job.h"
 #include "cli/report.h"
-#include "kernel/manager.h"
+#include "os/manager.h"
 
 typedef struct Jobs Jobs;
 

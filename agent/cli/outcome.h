@@ -9,7 +9,7 @@
  */
 
 #include "cli/select.h"
-#include "record/event.h"
+#include "journal/event.h"
 #include "switch/switch.h"
 
 typedef struct Outcome {

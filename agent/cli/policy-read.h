@@ -8,6 +8,6 @@
  */
 
 #include "cli/cli.h"
-#include "switch/policy.h"
+#include "policy/policy.h"
 
 int policy_read(Policy *policy, const Cli *cli) _warn_unused_result_;

@@ -12,7 +12,7 @@
 
 #include "base/text.h"
 #include "cli/record.h"
-#include "record/audit.h"
+#include "journal/audit.h"
 #include "vfiopt/journal.h"
 
 static const char *const field_names[_RECORD_FIELD_MAX] = {

@@ -9,7 +9,7 @@
 
 #include "cli/cli.h"
 #include "model/inventory.h"
-#include "switch/policy.h"
+#include "policy/policy.h"
 #include "switch/switch.h"
 
 typedef struct Target {

@@ -9,11 +9,11 @@
  */
 
 #include "cli/cli.h"
-#include "kernel/ids.h"
 #include "model/gpu.h"
+#include "os/ids.h"
+#include "policy/policy.h"
 #include "record/lock.h"
 #include "record/stuck.h"
-#include "switch/policy.h"
 
 typedef struct Status {
         const Gpu *gpu;

@@ -15,7 +15,7 @@
 #include <systemd/sd-journal.h>
 
 #include "cli/tail.h"
-#include "record/audit.h"
+#include "journal/audit.h"
 
 #define AGENT_USER "vfiopt" /* as in units/vfiopt.sysusers */
 

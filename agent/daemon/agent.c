@@ -20,9 +20,9 @@
 #include "daemon/view.h"
 #include "daemon/ward.h"
 #include "daemon/watch.h"
-#include "kernel/child.h"
-#include "kernel/manager.h"
 #include "model/inventory.h"
+#include "os/child.h"
+#include "os/manager.h"
 
 #define LIMIT_BARRIER_USEC (5 * USEC_PER_SEC)
 #define UDEV_UNIT          "systemd-udevd.service"

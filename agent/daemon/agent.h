@@ -7,7 +7,7 @@
  * Sees to it that each GPU is where it is wished to be, by asking the manager for jobs.
  */
 
-#include "kernel/roots.h"
+#include "os/roots.h"
 
 typedef struct Agent Agent;
 struct sd_event;

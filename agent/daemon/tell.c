@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "daemon/reconcile.h"
 #include "daemon/tell.h"
-#include "switch/stranger.h"
+#include "policy/stranger.h"
 
 static const char *const sources[_POLICY_MAX] = {
         [POLICY_NOBODY] = "a switch of it was cut off",

@@ -8,8 +8,8 @@
  * on the standard error stream, which is the journal, too.
  */
 
-#include "record/audit.h"
-#include "switch/judge.h"
+#include "journal/audit.h"
+#include "policy/judge.h"
 
 void tell_asked(const AuditSource *source,
                 const Gpu *gpu,

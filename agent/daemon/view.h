@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 #include "daemon/reconcile.h"
-#include "switch/judge.h"
+#include "policy/judge.h"
 
 /* A GPU, with where it belongs and why. */
 typedef struct View {

@@ -13,7 +13,7 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/vigil.h"
-#include "kernel/inhibit.h"
+#include "os/inhibit.h"
 
 struct Vigil {
         sd_event_source *source;

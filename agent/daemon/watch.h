@@ -7,7 +7,7 @@
  * The files and devices whose change may be a reason to act. Nothing is decided here.
  */
 
-#include "kernel/roots.h"
+#include "os/roots.h"
 
 typedef struct Watch Watch;
 struct sd_event;

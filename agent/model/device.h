@@ -9,8 +9,8 @@
  * read apart (see device_read_override()).
  */
 
-#include "kernel/sysfs.h"
 #include "model/address.h"
+#include "os/sysfs.h"
 
 #define PCI_VENDOR_NVIDIA 0x10deU
 

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "kernel/child.h"
 #include "model/override.h"
+#include "os/child.h"
 
 typedef struct Request {
         Sysfs *sysfs;

@@ -15,8 +15,8 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "kernel/child.h"
-#include "kernel/kmsg.h"
+#include "os/child.h"
+#include "os/kmsg.h"
 #include "probe/bus.h"
 
 #define KMSG_MAX 8192U

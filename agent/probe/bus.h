@@ -7,8 +7,8 @@
  * Whether a GPU still answers, and did so all along.
  */
 
-#include "kernel/roots.h"
 #include "model/gpu.h"
+#include "os/roots.h"
 #include "probe/finding.h"
 
 int bus_check(Sysfs *sysfs, const Gpu *gpu, uint64_t limit_usec, Findings *findings)

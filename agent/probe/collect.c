@@ -16,7 +16,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/text.h"
-#include "kernel/walk.h"
+#include "os/walk.h"
 #include "probe/collect.h"
 #include "probe/nvidia.h"
 

@@ -7,7 +7,7 @@
  * Which nodes there are of a GPU, at this moment.
  */
 
-#include "kernel/roots.h"
+#include "os/roots.h"
 #include "probe/nodes.h"
 
 int collect_nodes(Nodes *nodes, const Roots *roots, const Gpu *gpu, Mode to) _warn_unused_result_;

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "kernel/walk.h"
+#include "os/walk.h"
 #include "probe/display.h"
 
 enum {

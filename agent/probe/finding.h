@@ -5,7 +5,7 @@
  * Findings
  *
  * Reasons why a GPU must not move now, as evidence: who, which node, which
- * function. Sentences are made of them elsewhere (switch/explain.c).
+ * function. Sentences are made of them elsewhere (probe/explain.c).
  */
 
 #include <sys/types.h>

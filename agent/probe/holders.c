@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "kernel/process.h"
+#include "os/process.h"
 #include "probe/holders.h"
 #include "probe/scan.h"
 

@@ -7,7 +7,7 @@
  * Processes that use a GPU, and who they are.
  */
 
-#include "kernel/roots.h"
+#include "os/roots.h"
 #include "probe/finding.h"
 #include "probe/nodes.h"
 

@@ -38,7 +38,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/file.h"
-#include "kernel/procfs.h"
+#include "os/procfs.h"
 #include "probe/look.h"
 
 /* A process that ends is gone in less, unless a driver keeps it. */

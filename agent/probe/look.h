@@ -7,7 +7,7 @@
  * Which nodes of a GPU it has open, and which mapped.
  */
 
-#include "kernel/roots.h"
+#include "os/roots.h"
 #include "probe/maps.h"
 #include "probe/nodes.h"
 

@@ -7,8 +7,8 @@
  * Everything that has to be known before the first write: unbind never discovers.
  */
 
-#include "kernel/roots.h"
 #include "model/gpu.h"
+#include "os/roots.h"
 #include "probe/finding.h"
 
 typedef struct PreflightInput {

@@ -11,7 +11,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#include "kernel/procfs.h"
+#include "os/procfs.h"
 #include "probe/look.h"
 #include "probe/scan.h"
 

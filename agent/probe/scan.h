@@ -7,7 +7,7 @@
  * One look through all open files and mappings of all processes.
  */
 
-#include "kernel/roots.h"
+#include "os/roots.h"
 #include "probe/nodes.h"
 
 typedef struct Hit {

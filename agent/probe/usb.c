@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "kernel/walk.h"
+#include "os/walk.h"
 #include "probe/usb.h"
 
 /* PCI class of USB controllers. */

@@ -21,7 +21,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "kernel/child.h"
+#include "os/child.h"
 #include "record/lock.h"
 
 #define FOLDER       "lock"

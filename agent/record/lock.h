@@ -5,7 +5,7 @@
  * Locks
  *
  * One switch of a GPU at a time. The lock belongs to the process that switches
- * and goes with it; the guard belongs to the child that writes (kernel/child.h)
+ * and goes with it; the guard belongs to the child that writes (os/child.h)
  * and may outlive both.
  */
 

@@ -9,11 +9,11 @@
 
 #include <string.h>
 
+#include "policy/stranger.h"
 #include "record/state.h"
 #include "record/stuck.h"
 #include "switch/check.h"
 #include "switch/facts.h"
-#include "switch/stranger.h"
 
 /* Is this the card that we know? Of what cannot be read, nothing is remembered. */
 static int check_identity(SwitchContext *context, const Gpu *gpu, Findings *findings) {

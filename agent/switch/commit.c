@@ -9,9 +9,9 @@
  */
 
 #include "switch/commit.h"
+#include "policy/policy.h"
 #include "record/lock.h"
 #include "record/pending.h"
-#include "switch/policy.h"
 
 /* Errors that say nothing about the state file. */
 static bool is_ours(int error) {

@@ -11,9 +11,9 @@
 
 #include "base/text.h"
 #include "model/override.h"
+#include "model/vfio-driver.h"
 #include "record/intent.h"
 #include "switch/facts.h"
-#include "switch/vfio-driver.h"
 
 #define LIMIT_OVERRIDES_USEC (10 * USEC_PER_SEC)
 

@@ -8,8 +8,8 @@
  * driver, what the GPU was like on the host.
  */
 
-#include "kernel/module.h"
-#include "kernel/roots.h"
+#include "os/module.h"
+#include "os/roots.h"
 #include "switch/plan.h"
 
 typedef struct Facts {

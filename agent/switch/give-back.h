@@ -4,7 +4,7 @@
 /*
  * Giving Back
  *
- * The host gets back what was reserved of a card for another one (switch/judge.h). That is a
+ * The host gets back what was reserved of a card for another one (policy/judge.h). That is a
  * switch like any other, but it is not about the GPU itself.
  */
 

@@ -9,8 +9,8 @@
 
 #include "switch/notify.h"
 #include "base/text.h"
-#include "kernel/child.h"
-#include "switch/explain.h"
+#include "os/child.h"
+#include "probe/explain.h"
 
 static const char *const results[_EVENT_MAX] = {
         [EVENT_STARTED] = "started",

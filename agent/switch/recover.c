@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "kernel/child.h"
+#include "os/child.h"
 #include "record/stuck.h"
 #include "switch/give-back.h"
 #include "switch/recover.h"

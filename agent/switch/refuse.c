@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "kernel/child.h"
+#include "os/child.h"
 #include "record/busy.h"
 #include "switch/refuse.h"
 

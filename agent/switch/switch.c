@@ -16,7 +16,7 @@
 #include <time.h>
 
 #include "base/text.h"
-#include "kernel/child.h"
+#include "os/child.h"
 #include "switch/check.h"
 #include "switch/commit.h"
 #include "switch/give-back.h"

@@ -8,11 +8,11 @@
  * the agent, boot, a rescue shell) comes through here.
  */
 
-#include "kernel/module.h"
-#include "kernel/roots.h"
+#include "journal/event.h"
 #include "model/inventory.h"
+#include "os/module.h"
+#include "os/roots.h"
 #include "probe/finding.h"
-#include "record/event.h"
 #include "switch/plan.h"
 
 /* The result of a switch, worst last. */

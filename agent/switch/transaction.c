@@ -14,8 +14,8 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "probe/explain.h"
 #include "record/pin.h"
-#include "switch/explain.h"
 #include "switch/facts.h"
 #include "switch/refuse.h"
 #include "switch/run.h"

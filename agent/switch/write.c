@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "kernel/kmsg.h"
+#include "os/kmsg.h"
 #include "switch/write.h"
 
 #define LIMIT_USERS_USEC (10 * USEC_PER_SEC)

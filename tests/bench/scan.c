@@ -25,7 +25,7 @@
 #include <sys/wait.h>
 
 #include "base/text.h"
-#include "kernel/child.h"
+#include "os/child.h"
 #include "probe/scan.h"
 
 #define N_ROUNDS 20

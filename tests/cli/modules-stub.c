@@ -3,7 +3,7 @@
 /*
  * Kernel Modules, for a Program that only looks
  *
- * Stands in for kernel/module.c, which asks the kernel that runs: vfio-pci is a
+ * Stands in for os/module.c, which asks the kernel that runs: vfio-pci is a
  * module here, so that a plan is the same wherever the tests run. Loading is not to
  * be tried by anything that only looks.
  */
@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "kernel/module.h"
+#include "os/module.h"
 
 struct Modules {
         char nothing;

@@ -13,7 +13,7 @@
 
 #include "cli/automatic.h"
 #include "cli/switch-ways.h"
-#include "record/audit.h"
+#include "journal/audit.h"
 #include "record/pin.h"
 
 #define GPU_A "0000:01:00.0"

@@ -16,7 +16,7 @@
 
 static FakeTree *newest;
 
-/* The tree that was made last; kernel/module.h has no place to name one. */
+/* The tree that was made last; os/module.h has no place to name one. */
 FakeTree *fake_tree_newest(void) {
         return newest;
 }

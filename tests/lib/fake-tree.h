@@ -12,10 +12,10 @@
  *         fake_device_add(tree, "0000:00:1f.3", .class = 0x040300, .group = 12);
  */
 
-#include "kernel/roots.h"
 #include "lib/fake-file.h"
 #include "lib/faults.h"
 #include "lib/machine.h"
+#include "os/roots.h"
 
 /* of the card with number n; as printed by NVIDIA's driver */
 #define FAKE_UUID "GPU-6b0a2c4e-1111-2222-3333-%012x"

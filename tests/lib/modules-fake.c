@@ -3,7 +3,7 @@
 /*
  * Kernel Modules, faked
  *
- * Stands in for kernel/module.c, symbol for symbol: the modules of the newest
+ * Stands in for os/module.c, symbol for symbol: the modules of the newest
  * fake tree, which register their drivers with the model when they are loaded.
  * A load is numbered, recorded and disturbed like a write.
  */
@@ -11,8 +11,8 @@
 #include <fnmatch.h>
 #include <string.h>
 
-#include "kernel/module.h"
 #include "lib/fake-tree.h"
+#include "os/module.h"
 
 struct Modules {
         FakeTree *tree;

@@ -3,13 +3,13 @@
 /*
  * udev, faked
  *
- * Stands in for kernel/udev-wait.c: on the newest fake tree, what drivers do behind their
+ * Stands in for os/udev-wait.c: on the newest fake tree, what drivers do behind their
  * probe() is done as soon as somebody waits for it, and never later than when the tree is
  * looked at as a whole (fake-snapshot.c).
  */
 
-#include "kernel/udev-wait.h"
 #include "lib/pci-model.h"
+#include "os/udev-wait.h"
 
 int udev_wait(const char *subsystem _unused_,
                 UdevFindFn find,

@@ -13,32 +13,35 @@ import sys
 
 LAYERS = {
     "base": set(),
-    "kernel": {"base"},
-    "model": {"base", "kernel"},
-    "probe": {"base", "kernel", "model"},
-    "record": {"base", "kernel", "model"},
-    "switch": {"base", "kernel", "model", "probe", "record"},
-    "cli": {"base", "kernel", "model", "probe", "record", "switch"},
-    "daemon": {"base", "kernel", "model", "probe", "record", "switch"},
+    "os": {"base"},
+    "model": {"base", "os"},
+    "probe": {"base", "os", "model"},
+    "record": {"base", "os", "model"},
+    "journal": {"base", "os", "model", "record"},
+    "policy": {"base", "os", "model", "probe", "record", "journal"},
+    "switch": {"base", "os", "model", "probe", "record", "journal", "policy"},
+    "cli": {"base", "os", "model", "probe", "record", "journal", "policy", "switch"},
+    # What writes to sysfs is in none of these: so the agent cannot.
+    "daemon": {"base", "os", "model", "record", "journal", "policy"},
 }
 
 LIBRARIES = {
     "ini.h": {"record/config-ini.c"},
     "json-c/": {"base/json.c"},
-    "libudev.h": {"kernel/udev-monitor.c", "kernel/udev-wait.c"},
-    "libkmod.h": {"kernel/module.c"},
-    "pci/pci.h": {"kernel/ids.c"},
-    "systemd/sd-login.h": {"kernel/process.c"},
-    "systemd/sd-journal.h": {"record/audit.c", "cli/follow.c", "cli/record-read.c", "cli/tail.c"},
-    "systemd/sd-bus.h": {"kernel/inhibit.c", "kernel/manager-bus.h", "kernel/modules-load.c"},
+    "libudev.h": {"os/udev-monitor.c", "os/udev-wait.c"},
+    "libkmod.h": {"os/module.c"},
+    "pci/pci.h": {"os/ids.c"},
+    "systemd/sd-login.h": {"os/process.c"},
+    "systemd/sd-journal.h": {"journal/audit.c", "cli/follow.c", "cli/record-read.c", "cli/tail.c"},
+    "systemd/sd-bus.h": {"os/inhibit.c", "os/manager-bus.h", "os/modules-load.c"},
     "systemd/sd-daemon.h": {"daemon/agent.c", "daemon/main.c", "daemon/tell.c"},
     "systemd/sd-event.h": {"cli/follow.c", "cli/job.c", "cli/monitor.c", "cli/tail.c", "daemon/agent.c",
-                           "daemon/main.c", "daemon/vigil.c", "daemon/watch.c", "kernel/manager.c"},
+                           "daemon/main.c", "daemon/vigil.c", "daemon/watch.c", "os/manager.c"},
     "libsmartcols/": {"cli/render.c"},
 }
 
 # The one file that may spell /sys, /proc, /dev, /run and /etc.
-ROOTS = {"kernel/roots.c", "cli/main.c"}
+ROOTS = {"os/roots.c", "cli/main.c"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.M)
 COMMENT = re.compile(r"/\*.*?\*/", re.S)

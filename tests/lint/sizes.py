@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""No function beyond 60 lines, no .c beyond 350, no header beyond 120.
+"""No function beyond 60 lines, no .c beyond 700, no header beyond 120.
 
 Also: every C file starts with its licence, and has a comment at its head.
 """
@@ -10,7 +10,7 @@ import re
 import sys
 
 START = re.compile(r"^[A-Za-z_].*[({,]$|^[A-Za-z_].*\)\s*\{$")
-LIMITS = {".c": 350, ".h": 120}
+LIMITS = {".c": 700, ".h": 120}
 FUNCTION = 60
 
 

@@ -16,8 +16,8 @@
 #include <sys/wait.h>
 
 #include "harness.h"
-#include "kernel/worker.h"
 #include "lib/pci-model.h"
+#include "os/worker.h"
 #include "record/pin.h"
 
 struct Job {

@@ -12,9 +12,9 @@
 
 #include "harness.h"
 #include "lib/pci-model.h"
+#include "policy/judge.h"
 #include "record/origin.h"
 #include "record/pin.h"
-#include "switch/judge.h"
 
 #define REMEMBERED 0x1e04
 

@@ -10,9 +10,9 @@
 #include "lib/test.h"
 
 #include "base/text.h"
+#include "policy/absent.h"
 #include "record/lock.h"
 #include "record/pin.h"
-#include "switch/absent.h"
 
 #define GPU "0000:01:00.0"
 #define PIN "run/vfiopt/pins/" GPU "-0x10de-0x2d04-0x1043-0x5678"
@@ -257,5 +257,5 @@ int main(void) {
                 cmocka_unit_test(an_error_with_one_is_no_reason_to_leave_others),
         };
 
-        return cmocka_run_group_tests_name("switch/absent", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("policy/absent", tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "record/audit.h"
+#include "journal/audit.h"
 #include "vfiopt/journal.h"
 
 static Device functions[] = {
@@ -350,5 +350,5 @@ int main(void) {
                                 fixture_new, fixture_free),
         };
 
-        return cmocka_run_group_tests_name("record/audit", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("journal/audit", tests, NULL, NULL);
 }

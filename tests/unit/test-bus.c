@@ -12,7 +12,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "kernel/child.h"
+#include "os/child.h"
 #include "probe/bus.h"
 
 #define GPU   "0000:01:00.0"

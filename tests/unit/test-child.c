@@ -15,7 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#include "kernel/child.h"
+#include "os/child.h"
 
 /* Far longer than anything here takes: what ends by this limit has failed. */
 #define LONG (60 * USEC_PER_SEC)
@@ -425,5 +425,5 @@ int main(void) {
                 tree_test(a_broken_watch_is_not_asked_again),
         };
 
-        return cmocka_run_group_tests_name("kernel/child", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("os/child", tests, NULL, NULL);
 }

@@ -11,8 +11,8 @@
 
 #include "lib/test.h"
 
+#include "policy/policy.h"
 #include "switch/commit.h"
-#include "switch/policy.h"
 
 typedef struct Fixture {
         FakeTree *tree;

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "switch/explain.h"
+#include "probe/explain.h"
 
 /* Findings own their strings; these are never freed. */
 #define S(s) ((char[]){ s })
@@ -291,5 +291,5 @@ int main(void) {
                 cmocka_unit_test(a_process_that_cannot_be_looked_into_is_listed),
         };
 
-        return cmocka_run_group_tests_name("switch/explain", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("probe/explain", tests, NULL, NULL);
 }

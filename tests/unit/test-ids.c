@@ -9,7 +9,7 @@
 
 #include "lib/test.h"
 
-#include "kernel/ids.h"
+#include "os/ids.h"
 
 static int ids_setup(void **state) {
         Ids *ids = NULL;
@@ -67,5 +67,5 @@ int main(void) {
                 cmocka_unit_test(freeing_nothing_is_fine),
         };
 
-        return cmocka_run_group_tests_name("kernel/ids", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("os/ids", tests, NULL, NULL);
 }

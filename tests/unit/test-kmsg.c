@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "kernel/kmsg.h"
+#include "os/kmsg.h"
 
 /* What the next read(2) fails with, once. */
 static int read_error;
@@ -159,5 +159,5 @@ int main(void) {
                 tree_test(a_log_that_is_not_there_is_missing),
         };
 
-        return cmocka_run_group_tests_name("kernel/kmsg", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("os/kmsg", tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "kernel/child.h"
+#include "os/child.h"
 #include "record/lock.h"
 #include "record/stuck.h"
 

@@ -9,8 +9,8 @@
 
 #include "lib/test.h"
 
-#include "kernel/child.h"
 #include "lib/pci-model.h"
+#include "os/child.h"
 
 #define GPU   "0000:01:00.0"
 #define AUDIO "0000:01:00.1"

@@ -9,7 +9,7 @@
 #include "lib/test.h"
 
 #include "base/text.h"
-#include "switch/policy.h"
+#include "policy/policy.h"
 
 #define STATE(mode)                                                                    \
         "{\"version\":1,\"gpus\":[{\"address\":\"0000:01:00.0\",\"id\":\"10de:2d04\"," \
@@ -256,5 +256,5 @@ int main(void) {
                 cmocka_unit_test(who_is_managed_is_said_or_guessed),
         };
 
-        return cmocka_run_group_tests_name("switch/policy", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("policy/policy", tests, NULL, NULL);
 }

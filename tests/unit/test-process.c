@@ -11,8 +11,8 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#include "kernel/process.h"
-#include "kernel/procfs.h"
+#include "os/process.h"
+#include "os/procfs.h"
 
 #define STATUS "Name:\tollama\nUmask:\t0022\nState:\tS (sleeping)\nUid:\t%s\t0\t0\t0\nGid:\t0\n"
 
@@ -241,5 +241,5 @@ int main(void) {
                 cmocka_unit_test(all_processes_are_listed_and_ours_is_among_them),
         };
 
-        return cmocka_run_group_tests_name("kernel/process", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("os/process", tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/record.h"
-#include "record/audit.h"
+#include "journal/audit.h"
 #include "vfiopt/journal.h"
 
 static const char *const refusal[] = {

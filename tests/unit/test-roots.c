@@ -9,7 +9,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "kernel/roots.h"
+#include "os/roots.h"
 
 static void remove_own(FakeTree *tree) {
         fake_remove(tree->root, "run/vfiopt");
@@ -104,5 +104,5 @@ int main(void) {
                 tree_test(without_the_parent_nothing_is_made),
         };
 
-        return cmocka_run_group_tests_name("kernel/roots", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("os/roots", tests, NULL, NULL);
 }

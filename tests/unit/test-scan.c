@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "kernel/procfs.h"
+#include "os/procfs.h"
 #include "probe/scan.h"
 
 typedef struct Fixture {

@@ -9,7 +9,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "kernel/sysfs.h"
+#include "os/sysfs.h"
 
 static void attribute(FakeTree *tree, const char *data, size_t n) {
         fake_write_bytes(tree->root, "sys/attribute", data, n);
@@ -273,5 +273,5 @@ int main(void) {
                 tree_test(a_tree_has_a_directory_of_its_own),
         };
 
-        return cmocka_run_group_tests_name("kernel/sysfs", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("os/sysfs", tests, NULL, NULL);
 }

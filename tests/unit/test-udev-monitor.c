@@ -9,7 +9,7 @@
 
 #include "lib/test.h"
 
-#include "kernel/udev-monitor.h"
+#include "os/udev-monitor.h"
 
 static void no_event(void *userdata _unused_, const char *action, const char *name) {
         fail_msg("there is no device with this tag, but %s of %s", action, name);
@@ -46,5 +46,5 @@ int main(void) {
                 cmocka_unit_test(the_queue_can_be_asked),
         };
 
-        return cmocka_run_group_tests_name("kernel/udev-monitor", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("os/udev-monitor", tests, NULL, NULL);
 }

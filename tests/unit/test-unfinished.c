@@ -8,10 +8,10 @@
 
 #include "lib/test.h"
 
+#include "policy/unfinished.h"
 #include "record/intent.h"
 #include "record/lock.h"
 #include "record/stuck.h"
-#include "switch/unfinished.h"
 
 typedef struct Fixture {
         FakeTree *tree;
@@ -116,5 +116,5 @@ int main(void) {
 #undef test
         };
 
-        return cmocka_run_group_tests_name("switch/unfinished", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("policy/unfinished", tests, NULL, NULL);
 }

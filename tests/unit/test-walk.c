@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
-#include "kernel/walk.h"
+#include "os/walk.h"
 
 typedef struct Visits {
         Text text; /* "path name found;" of each */
@@ -190,5 +190,5 @@ int main(void) {
                 tree_test(files_are_closed_again),
         };
 
-        return cmocka_run_group_tests_name("kernel/walk", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("os/walk", tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 
-#include "kernel/worker.h"
+#include "os/worker.h"
 
 /* Far longer than anything here takes: what ends by this limit has failed. */
 #define LONG (60 * USEC_PER_SEC)
@@ -271,5 +271,5 @@ int main(void) {
                 worker_test(who_is_quick_is_not_told_of),
         };
 
-        return cmocka_run_group_tests_name("kernel/worker", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("os/worker", tests, NULL, NULL);
 }

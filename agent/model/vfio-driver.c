@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The Best VFIO Driver
+ *
+ * Found as libvirt and the kernel's own documentation have it: the modalias of the
+ * function with "vfio_pci:" for "pci:" names all modules that could hand it out.
+ * vfio_pci itself matches everything, so any other one is a variant made for this very
+ * device, and better.
+ */
+
+#include <string.h>
+
+#include "base/text.h"
+#include "model/device.h"
+#include "model/vfio-driver.h"
+
+static bool is_registered(Sysfs *sysfs, const char *driver) {
+        char path[DEVICE_PATH_MAX];
+
+        return sysfs_exists(sysfs, driver_path(driver, "bind", path));
+}
+
+static int copy_to(char **destination, const char *s) {
+        *destination = strdup(s);
+        return *destination ? 0 : -ENOMEM;
+}
+
+/* The driver that a module brought, from sysfs; a variant may call it as it likes. */
+static int driver_of_module(Sysfs *sysfs, const char *module, char **ret) {
+        _cleanup_(sysfs_list_freep) char **names = NULL;
+        _cleanup_(freep) char *path = NULL;
+        const char *driver;
+        size_t n;
+        int r;
+
+        path = text_format("module/%s/drivers", module);
+        if (!path)
+                return -ENOMEM;
+
+        r = sysfs_list(sysfs, path, &names, &n);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; r == 0 && i < n; ++i)
+                if (text_starts_with(names[i], "pci:", &driver))
+                        return copy_to(ret, driver);
+
+        /* Not loaded yet. */
+        return copy_to(ret, !strcmp(module, "vfio_pci") ? "vfio-pci" : module);
+}
+
+/* The name of the best module, or NULL: a kernel that has vfio-pci built in may know no alias. */
+static int find_module(Modules *modules, const char *modalias, char **ret) {
+        _cleanup_(sysfs_list_freep) char **names = NULL;
+        _cleanup_(freep) char *alias = NULL;
+        const char *rest, *module = NULL;
+        size_t n = 0;
+        int r;
+
+        if (!text_starts_with(modalias, "pci:", &rest))
+                return -EBADMSG;
+        alias = text_format("vfio_pci:%s", rest);
+        if (!alias)
+                return -ENOMEM;
+
+        r = modules_resolve(modules, alias, &names, &n);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; r == 0 && i < n; ++i)
+                if (!module || strcmp(names[i], "vfio_pci"))
+                        module = names[i];
+
+        *ret = NULL;
+        return module ? copy_to(ret, module) : 0;
+}
+
+/* Those of them that are not loaded, vfio_pci first. */
+static int list_missing(Sysfs *sysfs, const char *module, const char *driver, char ***ret_modules) {
+        _cleanup_(sysfs_list_freep) char **missing = calloc(3, sizeof(*missing));
+        size_t n = 0;
+        int r = 0;
+
+        if (!missing)
+                return -ENOMEM;
+
+        if (!is_registered(sysfs, "vfio-pci"))
+                r = copy_to(&missing[n++], "vfio_pci");
+        if (r >= 0 && strcmp(driver, "vfio-pci") && !is_registered(sysfs, driver))
+                r = copy_to(&missing[n++], module);
+        if (r < 0)
+                return r;
+
+        *ret_modules = TAKE_PTR(missing);
+        return 0;
+}
+
+/**
+ * vfio_driver_find() - find the best vfio driver for a function
+ * @sysfs:      where its module would be loaded
+ * @modules:    index of modules
+ * @modalias:   of the function, "pci:…"; it need not be there
+ * @ret_driver: name of the driver, or NULL if this kernel has none; free() it
+ * @ret_modules: still to be loaded for it, NULL-terminated, or NULL; sysfs_list_free() it.
+ *              May be NULL.
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int vfio_driver_find(Sysfs *sysfs,
+                Modules *modules,
+                const char *modalias,
+                char **ret_driver,
+                char ***ret_modules) {
+        _cleanup_(freep) char *module = NULL, *driver = NULL;
+        int r;
+
+        r = find_module(modules, modalias, &module);
+        if (r < 0)
+                return r;
+
+        if (module || is_registered(sysfs, "vfio-pci")) {
+                r = driver_of_module(sysfs, module ?: "vfio_pci", &driver);
+                if (r >= 0 && ret_modules)
+                        r = list_missing(sysfs, module ?: "vfio_pci", driver, ret_modules);
+                if (r < 0)
+                        return r;
+        } else if (ret_modules) {
+                *ret_modules = NULL;
+        }
+        *ret_driver = TAKE_PTR(driver);
+        return 0;
+}

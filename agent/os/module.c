@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Kernel Modules
+ *
+ * libkmod reads the very index files, blacklists, options and softdeps that
+ * modprobe(8) and udev use, so that we load what they would have loaded. It
+ * spells /sys/module and /lib/modules itself, hence this one file, which tests
+ * replace whole.
+ *
+ * Loading blocks for as long as a module's init does, and that of a PCI driver
+ * waits for the lock of each device it matches (drivers/base/dd.c:
+ * __driver_attach()): call modules_load() in a child.
+ */
+
+#include <libkmod.h>
+#include <string.h>
+
+#include "os/module.h"
+
+struct Modules {
+        struct kmod_ctx *kmod; /* NULL until it is needed: it reads all of modprobe.d */
+};
+
+static void log_nothing(void *data _unused_,
+                int priority _unused_,
+                const char *file _unused_,
+                int line _unused_,
+                const char *fn _unused_,
+                const char *format _unused_,
+                va_list args _unused_) {
+}
+
+static void list_unrefp(struct kmod_list **list) {
+        kmod_module_unref_list(*list);
+}
+
+/* The index of the running kernel's modules, to be opened by who asks it first. */
+int modules_new(Modules **ret_modules) {
+        Modules *modules;
+
+        modules = calloc(1, sizeof(*modules));
+        if (!modules)
+                return -ENOMEM;
+
+        *ret_modules = modules;
+        return 0;
+}
+
+static int modules_open(Modules *modules) {
+        if (modules->kmod)
+                return 0;
+
+        modules->kmod = kmod_new(NULL, NULL);
+        if (!modules->kmod)
+                return -ENOMEM;
+        kmod_set_log_fn(modules->kmod, log_nothing, NULL);
+        return 0;
+}
+
+Modules *modules_free(Modules *modules) {
+        if (!modules)
+                return NULL;
+
+        kmod_unref(modules->kmod);
+        free(modules);
+        return NULL;
+}
+
+/**
+ * modules_resolve() - modules that an alias or a name stands for
+ * @modules:    index
+ * @alias:      module name, or alias like "pci:v000010DEd…"
+ * @ret_names:  names of modules, NULL-terminated, in kmod's order; sysfs_list_free() it
+ * @ret_n:      how many; at least one
+ *
+ * A driver that is built into the kernel counts as a module here, as it does for
+ * modprobe. Modules which a blacklist keeps from being loaded by alias are left out.
+ *
+ * Return: 0 on success, MODULES_E_MISSING if there is none, negative error code
+ *         on failure.
+ */
+int modules_resolve(Modules *modules, const char *alias, char ***ret_names, size_t *ret_n) {
+        _cleanup_(list_unrefp) struct kmod_list *all = NULL, *list = NULL;
+        struct kmod_list *item;
+        size_t n = 0, i = 0;
+        char **names;
+        int r;
+
+        r = modules_open(modules);
+        if (r < 0)
+                return r;
+        r = kmod_module_new_from_lookup(modules->kmod, alias, &all);
+        if (r < 0)
+                return r == -ENOSYS || r == -ENOENT ? MODULES_E_MISSING : r;
+
+        r = kmod_module_apply_filter(modules->kmod, KMOD_FILTER_BLACKLIST, all, &list);
+        if (r < 0)
+                return r;
+        kmod_list_foreach(item, list)++ n;
+        if (n == 0)
+                return MODULES_E_MISSING;
+
+        names = calloc(n + 1, sizeof(*names));
+        if (!names)
+                return -ENOMEM;
+
+        kmod_list_foreach(item, list) {
+                struct kmod_module *module = kmod_module_get_module(item);
+
+                names[i] = strdup(kmod_module_get_name(module));
+                kmod_module_unref(module);
+                if (!names[i++]) {
+                        while (i-- > 0)
+                                free(names[i]);
+                        free(names);
+                        return -ENOMEM;
+                }
+        }
+
+        *ret_names = names;
+        *ret_n = n;
+        return 0;
+}
+
+/**
+ * modules_load() - load a module with all that it needs
+ * @modules:    index
+ * @name:       module name or alias; all modules of an alias are loaded
+ * @ret_errno:  with MODULES_E_REFUSED, the (positive) errno that the kernel gave
+ *
+ * Return: 0 if it is loaded now, MODULES_E_MISSING if there is none,
+ *         MODULES_E_REFUSED if it refused, negative error code on failure.
+ */
+int modules_load(Modules *modules, const char *name, int *ret_errno) {
+        _cleanup_(list_unrefp) struct kmod_list *list = NULL;
+        struct kmod_list *item;
+        int r, refused = 0;
+
+        r = modules_open(modules);
+        if (r < 0)
+                return r;
+        r = kmod_module_new_from_lookup(modules->kmod, name, &list);
+        if (r < 0)
+                return r == -ENOSYS || r == -ENOENT ? MODULES_E_MISSING : r;
+        if (!list)
+                return MODULES_E_MISSING;
+
+        kmod_list_foreach(item, list) {
+                struct kmod_module *module = kmod_module_get_module(item);
+
+                r = kmod_module_probe_insert_module(module, KMOD_PROBE_APPLY_BLACKLIST_ALIAS_ONLY,
+                                NULL, NULL, NULL, NULL);
+                kmod_module_unref(module);
+                if (r == -ENOENT)
+                        return MODULES_E_MISSING;
+                if (r < 0 && r != -EEXIST)
+                        refused = -r;
+        }
+        if (refused) {
+                *ret_errno = refused;
+                return MODULES_E_REFUSED;
+        }
+        return 0;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Roots
+ *
+ * The directories that everything else is relative to, opened once by main().
+ * Tests open a tree of their own instead; nothing below main() can tell.
+ */
+
+#include "os/sysfs.h"
+
+typedef struct Roots {
+        Sysfs *sysfs;
+        int proc_fd;
+        int dev_fd;
+        int run_fd; /* our own directory in /run, -1 until roots_open_run() */
+        int etc_fd; /* our own directory in /etc, -1 if there is none */
+} Roots;
+
+#define ROOTS_NULL \
+        { .proc_fd = -1, .dev_fd = -1, .run_fd = -1, .etc_fd = -1 }
+
+enum {
+        _ROOTS_E_SUCCESS,
+
+        ROOTS_E_MISSING, /* the directory is not there, and was not to be made */
+};
+
+int roots_init(Roots *roots, const char *prefix) _warn_unused_result_;
+int roots_open_run(Roots *roots, const char *prefix, bool make) _warn_unused_result_;
+int roots_open_etc(Roots *roots, const char *prefix, bool make) _warn_unused_result_;
+void roots_deinit(Roots *roots);

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Sysfs Access
+ *
+ * Sysfs is not a file system but a remote procedure call in disguise. Three
+ * rules follow, and they are the reason this file exists:
+ *
+ *  * An attribute is read with exactly one read(2). A second one may call into
+ *    the driver again and return a newer value instead of the end of the file.
+ *
+ *  * An attribute is written with exactly one write(2), unbuffered. Its return
+ *    value is the driver's answer, so it has to reach the caller. It blocks for
+ *    as long as the driver does, which can be for ever: only a disposable child
+ *    may call sysfs_write() (see os/child.h).
+ *
+ *  * Some attributes take the device lock even to be read (driver_override on
+ *    older kernels, sriov_numvfs on all: drivers/pci/iov.c), and hang behind a
+ *    driver that hangs. Those are read by a child too, or not at all.
+ */
+
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "os/sysfs.h"
+
+/* The kernel limits an attribute to one page. */
+#define SYSFS_VALUE_MAX 4096U
+
+struct Sysfs {
+        int root_fd;
+        SysfsWriteFn writer;
+        void *userdata;
+};
+
+/**
+ * sysfs_new() - open a sysfs tree
+ * @root_fd:    directory to use as root, that of "/sys" in production; duplicated
+ * @ret_sysfs:  the new object
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int sysfs_new(int root_fd, Sysfs **ret_sysfs) {
+        _cleanup_(closep) int fd = -1;
+        Sysfs *sysfs;
+
+        fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 3);
+        if (fd < 0)
+                return -errno;
+
+        sysfs = malloc(sizeof(*sysfs));
+        if (!sysfs)
+                return -ENOMEM;
+
+        *sysfs = (Sysfs){ .root_fd = TAKE_FD(fd) };
+
+        *ret_sysfs = sysfs;
+        return 0;
+}
+
+/* Release a tree. Takes and returns NULL. */
+Sysfs *sysfs_free(Sysfs *sysfs) {
+        if (!sysfs)
+                return NULL;
+
+        close(sysfs->root_fd);
+        free(sysfs);
+        return NULL;
+}
+
+/* The directory of the tree; a child that uses the tree has to keep it (os/child.h). */
+int sysfs_root_fd(const Sysfs *sysfs) {
+        return sysfs->root_fd;
+}
+
+void sysfs_set_writer(Sysfs *sysfs, SysfsWriteFn fn, void *userdata) {
+        sysfs->writer = fn;
+        sysfs->userdata = userdata;
+}
+
+static int sysfs_missing(int e) {
+        return e == ENOENT || e == ENOTDIR ? SYSFS_E_MISSING : -e;
+}
+
+/**
+ * sysfs_read_bytes() - read the start of a binary attribute
+ * @sysfs:      tree to read from
+ * @path:       attribute, relative to the root
+ * @buffer:     where to put it
+ * @n:          most bytes to read
+ * @ret_n:      how many there were
+ *
+ * Return: 0 on success, SYSFS_E_MISSING if there is no such attribute, negative
+ *         error code on failure.
+ */
+int sysfs_read_bytes(Sysfs *sysfs, const char *path, void *buffer, size_t n, size_t *ret_n) {
+        _cleanup_(closep) int fd = -1;
+        ssize_t k;
+
+        fd = openat(sysfs->root_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return sysfs_missing(errno);
+
+        k = read(fd, buffer, n);
+        if (k < 0)
+                return -errno;
+
+        *ret_n = k;
+        return 0;
+}
+
+/**
+ * sysfs_read() - read one attribute
+ * @sysfs:      tree to read from
+ * @path:       attribute, relative to the root
+ * @ret_value:  its value, without the trailing newline; free() it
+ *
+ * Return: 0 on success, SYSFS_E_MISSING if there is no such attribute, negative
+ *         error code on failure.
+ */
+int sysfs_read(Sysfs *sysfs, const char *path, char **ret_value) {
+        char buffer[SYSFS_VALUE_MAX + 1];
+        char *value;
+        size_t n = 0;
+        int r;
+
+        r = sysfs_read_bytes(sysfs, path, buffer, sizeof(buffer), &n);
+        if (r)
+                return r;
+        if (n > SYSFS_VALUE_MAX)
+                return -E2BIG;
+        if (n > 0 && buffer[n - 1] == '\n')
+                --n;
+
+        value = strndup(buffer, n);
+        if (!value)
+                return -ENOMEM;
+
+        *ret_value = value;
+        return 0;
+}
+
+/**
+ * sysfs_read_uint() - read one attribute that is a number
+ * @sysfs:      tree to read from
+ * @path:       attribute, relative to the root
+ * @base:       10, or 16 for "0x…"
+ * @max:        largest value that makes sense
+ * @ret:        its value
+ *
+ * Return: 0 on success, SYSFS_E_MISSING if there is no such attribute, -EBADMSG
+ *         if it is no such number, other negative error code on failure.
+ */
+int sysfs_read_uint(
+                Sysfs *sysfs, const char *path, unsigned int base, uint64_t max, uint64_t *ret) {
+        _cleanup_(freep) char *value = NULL;
+        const char *digits;
+        int r;
+
+        r = sysfs_read(sysfs, path, &value);
+        if (r)
+                return r;
+
+        if (base != 16 || !text_starts_with(value, "0x", &digits))
+                digits = value;
+        return text_to_uint(digits, base, max, ret) < 0 ? -EBADMSG : 0;
+}
+
+static int sysfs_write_attribute(Sysfs *sysfs, const char *path, const char *value) {
+        const size_t n_value = strlen(value);
+        _cleanup_(closep) int fd = -1;
+        ssize_t n;
+
+        fd = openat(sysfs->root_fd, path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return -errno;
+
+        n = write(fd, value, n_value);
+        if (n < 0)
+                return -errno;
+
+        return (size_t) n == n_value ? 0 : -EIO;
+}
+
+/**
+ * sysfs_write() - write one attribute
+ * @sysfs:      tree to write to
+ * @path:       attribute, relative to the root
+ * @value:      value to write; never empty, since a write of nothing does nothing
+ *              (fs/sysfs/file.c: sysfs_kf_write)
+ *
+ * Return: 0 on success, or the negative errno that the kernel answered with.
+ */
+int sysfs_write(Sysfs *sysfs, const char *path, const char *value) {
+        if (sysfs->writer)
+                return sysfs->writer(sysfs->userdata, path, value);
+
+        return sysfs_write_attribute(sysfs, path, value);
+}
+
+/**
+ * sysfs_link() - the last component of a link's target
+ * @sysfs:      tree to read from
+ * @path:       link, relative to the root, like "bus/pci/devices/…/driver"
+ * @ret_name:   the name it leads to; free() it
+ *
+ * Return: 0 on success, SYSFS_E_MISSING if there is no such link, negative error
+ *         code on failure.
+ */
+int sysfs_link(Sysfs *sysfs, const char *path, char **ret_name) {
+        char target[PATH_MAX];
+        const char *slash;
+        char *name;
+        ssize_t n;
+
+        n = readlinkat(sysfs->root_fd, path, target, sizeof(target));
+        if (n < 0)
+                return sysfs_missing(errno);
+        if ((size_t) n >= sizeof(target))
+                return -ENAMETOOLONG;
+        target[n] = 0;
+
+        slash = strrchr(target, '/');
+        name = strdup(slash ? slash + 1 : target);
+        if (!name)
+                return -ENOMEM;
+
+        *ret_name = name;
+        return 0;
+}
+
+/* Open a directory for walking. Return: 0, SYSFS_E_MISSING, or a negative error code. */
+int sysfs_open_dir(Sysfs *sysfs, const char *path, int *ret_fd) {
+        int fd;
+
+        fd = openat(sysfs->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return sysfs_missing(errno);
+
+        *ret_fd = fd;
+        return 0;
+}
+
+static int compare_names(const void *a, const void *b) {
+        return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+static int names_push(char ***names, size_t *n, const char *name) {
+        char **more;
+
+        /* Always one NULL behind the last name. */
+        more = realloc(*names, (*n + 2) * sizeof(*more));
+        if (!more)
+                return -ENOMEM;
+        *names = more;
+
+        more[*n] = strdup(name);
+        more[*n + 1] = NULL;
+        if (!more[*n])
+                return -ENOMEM;
+        ++*n;
+        return 0;
+}
+
+/**
+ * sysfs_list() - names in a directory, sorted
+ * @sysfs:      tree to read from
+ * @path:       directory, relative to the root
+ * @ret_names:  its entries without "." and "..", NULL-terminated; sysfs_list_free() it
+ * @ret_n:      how many
+ *
+ * Sorted, because the kernel's order depends on how devices came and went, and
+ * what we print and plan must not.
+ *
+ * Return: 0 on success, SYSFS_E_MISSING if there is no such directory, negative
+ *         error code on failure.
+ */
+int sysfs_list(Sysfs *sysfs, const char *path, char ***ret_names, size_t *ret_n) {
+        _cleanup_(sysfs_list_freep) char **names = NULL;
+        _cleanup_(closedirp) DIR *dir = NULL;
+        struct dirent *entry;
+        int r, fd = -1;
+        size_t n = 0;
+
+        names = calloc(1, sizeof(*names));
+        if (!names)
+                return -ENOMEM;
+
+        r = sysfs_open_dir(sysfs, path, &fd);
+        if (r)
+                return r;
+
+        dir = fdopendir(fd);
+        if (!dir) {
+                r = -errno;
+                close(fd);
+                return r;
+        }
+
+        for (errno = 0; (entry = readdir(dir)); errno = 0) {
+                if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+                        continue;
+                r = names_push(&names, &n, entry->d_name);
+                if (r < 0)
+                        return r;
+        }
+        if (errno > 0)
+                return -errno;
+
+        qsort(names, n, sizeof(*names), compare_names);
+        *ret_n = n;
+        *ret_names = TAKE_PTR(names);
+        return 0;
+}
+
+char **sysfs_list_free(char **names) {
+        if (!names)
+                return NULL;
+
+        for (size_t i = 0; names[i]; ++i)
+                free(names[i]);
+        free(names);
+        return NULL;
+}
+
+bool sysfs_exists(Sysfs *sysfs, const char *path) {
+        return faccessat(sysfs->root_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
