@@ -53,6 +53,5 @@ int automatic_still(void *userdata, const SwitchRequest *request, const Gpu *gpu
         policy_deinit(&policy);
         if (r < 0)
                 return r;
-        return judgement.verdict.wish == wish_of_mode(request->to) &&
-                        judgement.reserved == request->give_back;
+        return judgement.verdict.wish == request->to && judgement.reserved == request->give_back;
 }

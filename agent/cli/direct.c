@@ -73,7 +73,7 @@ static int run_set(SwitchContext *context,
                 .trigger = cli->trigger,
                 .allow_display = cli_has(cli, OPTION_ALLOW_DISPLAY),
                 /* The kernel's command line is for this boot. */
-                .transient = selection->automatic && selection->policy.kernel != KERNEL_MODE_NONE,
+                .transient = selection->automatic && selection->policy.kernel.is_set,
                 .still = selection->automatic ? automatic_still : NULL,
                 .still_userdata = cli,
         };
@@ -238,7 +238,7 @@ static void find_trigger(Cli *cli, const Selection *selection, const AuditSource
 static bool is_overruled(const Selection *selection, const AuditSource *source) {
         int r;
 
-        if (selection->automatic || !source->unit || selection->policy.kernel == KERNEL_MODE_NONE)
+        if (selection->automatic || !source->unit || !selection->policy.kernel.is_set)
                 return false;
 
         r = manager_is_starting();

@@ -100,16 +100,15 @@ static void push_stranger(Selection *selection, Gpu *gpu) {
         selection->strangers[selection->n_strangers++] = gpu;
 }
 
-static int add_companion(Selection *selection, const Cli *cli, Gpu *gpu, Wish wish) {
+static int add_companion(Selection *selection, const Cli *cli, Gpu *gpu, Mode wish) {
         Judgement judgement;
         int r;
 
         r = automatic_judge(&selection->policy, cli, gpu, &judgement);
         if (r < 0)
                 return r;
-        if (judgement.verdict.wish == wish && !judgement.reserved &&
-                        !wish_is_fulfilled(wish, gpu->mode))
-                push_target(selection, gpu, wish_mode(wish, gpu->mode));
+        if (judgement.verdict.wish == wish && !judgement.reserved && gpu->mode != wish)
+                push_target(selection, gpu, wish);
         return 0;
 }
 
@@ -118,7 +117,7 @@ static int add_companion(Selection *selection, const Cli *cli, Gpu *gpu, Wish wi
  * one of them is where it belongs asks for that one alone. So whoever belongs there, too, and
  * is not there yet, comes along with the last target; and whoever depends on that one.
  */
-static int add_companions(Selection *selection, const Cli *cli, Wish wish) {
+static int add_companions(Selection *selection, const Cli *cli, Mode wish) {
         Inventory *inventory = &selection->inventory;
         int r = 0;
 
@@ -135,19 +134,19 @@ static int add_companions(Selection *selection, const Cli *cli, Wish wish) {
 
 static int add_automatic(Selection *selection, const Cli *cli, Gpu *gpu) {
         Judgement judgement;
-        Wish wish;
+        Mode wish;
         int r;
 
         r = automatic_judge(&selection->policy, cli, gpu, &judgement);
         if (r < 0)
                 return r;
         wish = judgement.verdict.wish;
-        if (wish == WISH_UNSET && judgement.verdict.source == POLICY_STRANGER)
+        if (wish == MODE_UNSET && judgement.verdict.source == POLICY_STRANGER)
                 push_stranger(selection, gpu);
-        if (wish == WISH_UNSET)
+        if (wish == MODE_UNSET)
                 return 0;
 
-        push_target(selection, gpu, wish_mode(wish, gpu->mode));
+        push_target(selection, gpu, wish);
         selection->targets[selection->n_targets - 1].give_back = judgement.reserved;
         return selection->all || judgement.reserved ? 0 : add_companions(selection, cli, wish);
 }

@@ -19,10 +19,10 @@ static void status_read_wish(Status *status, const Policy *policy) {
         Verdict verdict = policy_judge(policy, status->gpu, false);
 
         status->other_card = verdict.source == POLICY_STRANGER;
-        status->wish = wish_to_string(verdict.wish);
+        status->wish = mode_to_string(verdict.wish);
         /* Of one that is not managed nobody makes it come true. */
         status->pending = policy_manages(policy, status->gpu) &&
-                        !wish_is_fulfilled(verdict.wish, status->gpu->mode);
+                        !mode_fulfils(verdict.wish, status->gpu->mode);
 }
 
 static int status_read_job(Status *status, const Roots *roots) {

@@ -29,7 +29,7 @@ bool fingerprint_equal(const Fingerprint *a, const Fingerprint *b) {
  * @wish:       where it shall be
  * @unfinished: whether a switch of it was cut off
  */
-void fingerprint_set(Fingerprint *fingerprint, const Gpu *gpu, Wish wish, bool unfinished) {
+void fingerprint_set(Fingerprint *fingerprint, const Gpu *gpu, Mode wish, bool unfinished) {
         size_t n = 0;
 
         *fingerprint = (Fingerprint){
@@ -143,7 +143,7 @@ Decision reconcile(Memory *memory, const Sight *sight, uint64_t now_usec) {
         if (memory->busy || sight->locked)
                 return RECONCILE_WAIT;
         note_change(memory, now);
-        if (now->wish == WISH_UNSET || (sight->fulfilled && !now->unfinished)) {
+        if (now->wish == MODE_UNSET || (sight->fulfilled && !now->unfinished)) {
                 /* Nor is it given up, if somebody else has brought it there. */
                 memory->tried = memory->gave_up = memory->is_let_go = false;
                 return RECONCILE_NOTHING;

@@ -8,7 +8,7 @@
  * clock, file or bus is looked at here.
  */
 
-#include "model/wish.h"
+#include "model/gpu.h"
 
 /* So many jobs for a GPU within so much time, and no more. */
 #define RECONCILE_JOBS_MAX    5
@@ -18,7 +18,7 @@
 typedef struct Fingerprint {
         Identity identity;
         char drivers[512]; /* of all functions, in their order */
-        Wish wish;
+        Mode wish;
         bool unfinished; /* a switch was cut off, or came back late */
 } Fingerprint;
 
@@ -64,5 +64,5 @@ void memory_end(Memory *memory, bool done);
 void memory_note_move(Memory *memory);
 void memory_untry(Memory *memory);
 bool memory_let_go(Memory *memory, uint64_t now_usec);
-void fingerprint_set(Fingerprint *fingerprint, const Gpu *gpu, Wish wish, bool unfinished);
+void fingerprint_set(Fingerprint *fingerprint, const Gpu *gpu, Mode wish, bool unfinished);
 bool fingerprint_equal(const Fingerprint *a, const Fingerprint *b);

@@ -50,12 +50,12 @@ void log_warning(const char *format, ...) {
 }
 
 static void
-tell(const AuditSource *source, const Gpu *gpu, EventKind kind, Wish wish, const char *reason) {
+tell(const AuditSource *source, const Gpu *gpu, EventKind kind, Mode wish, const char *reason) {
         const Event event = {
                 .kind = kind,
                 .gpu = gpu,
                 .from = gpu->mode,
-                .to = wish_mode(wish, gpu->mode),
+                .to = wish == MODE_UNSET ? gpu->mode : wish,
                 .trigger = TRIGGER_AGENT,
                 .phase = "policy",
                 .result = event_kind_to_string(kind),
@@ -79,7 +79,7 @@ void tell_asked(const AuditSource *source,
 
         if (judgement->reserved)
                 why = "functions of it were taken for those of the card that was here before";
-        else if (wish_is_fulfilled(verdict->wish, gpu->mode))
+        else if (mode_fulfils(verdict->wish, gpu->mode))
                 why = sources[POLICY_NOBODY];
         reason = text_format("%s; asking for %s", why, unit);
         tell(source, gpu, EVENT_ASKED, verdict->wish, reason);
@@ -88,7 +88,7 @@ void tell_asked(const AuditSource *source,
 /* A GPU is where it does not belong, and stays there: so many jobs are enough. */
 static void tell_enough(const AuditSource *source,
                 const Gpu *gpu,
-                Wish wish,
+                Mode wish,
                 const char *before,
                 const char *behind) {
         _cleanup_(freep) char *reason = NULL;
@@ -99,14 +99,14 @@ static void tell_enough(const AuditSource *source,
 }
 
 /* Somebody binds it elsewhere, again and again. */
-void tell_gave_up(const AuditSource *source, const Gpu *gpu, Wish wish) {
+void tell_gave_up(const AuditSource *source, const Gpu *gpu, Mode wish) {
         tell_enough(source, gpu, wish, "",
                         " have not kept it there; stop what binds it elsewhere, then: systemctl "
                         "reload vfioptd");
 }
 
 /* Others use it one after the other. */
-void tell_come_and_go(const AuditSource *source, const Gpu *gpu, Wish wish) {
+void tell_come_and_go(const AuditSource *source, const Gpu *gpu, Mode wish) {
         tell_enough(source, gpu, wish, "those who use it come and go, and each of ",
                         " has found somebody; when they are gone: systemctl reload vfioptd");
 }
@@ -120,7 +120,7 @@ void tell_stranger(const AuditSource *source, const Gpu *gpu, const State *state
         if (r < 0)
                 log_error("cannot tell of another card: %s, ignoring", strerror(-r));
         else
-                tell(source, gpu, EVENT_WARNING, WISH_UNSET, reason);
+                tell(source, gpu, EVENT_WARNING, MODE_UNSET, reason);
 }
 
 static void tell_complaint(void *userdata _unused_, bool is_warning, const char *complaint) {

@@ -15,8 +15,8 @@ void tell_asked(const AuditSource *source,
                 const Gpu *gpu,
                 const Judgement *judgement,
                 const char *unit);
-void tell_come_and_go(const AuditSource *source, const Gpu *gpu, Wish wish);
-void tell_gave_up(const AuditSource *source, const Gpu *gpu, Wish wish);
+void tell_come_and_go(const AuditSource *source, const Gpu *gpu, Mode wish);
+void tell_gave_up(const AuditSource *source, const Gpu *gpu, Mode wish);
 void tell_stranger(const AuditSource *source, const Gpu *gpu, const State *state);
 void tell_state(const Policy *policy);
 void tell_policy(const Policy *policy);

@@ -46,7 +46,7 @@ static int look_at_locks(View *view, const Roots *roots, const Gpu *gpu) {
  */
 int view_init(View *view, const Roots *roots, const Policy *policy, const Gpu *gpu) {
         View seen = {};
-        Wish wish;
+        Mode wish;
         int r;
 
         r = look_at_locks(&seen, roots, gpu);
@@ -58,7 +58,7 @@ int view_init(View *view, const Roots *roots, const Policy *policy, const Gpu *g
         wish = seen.judgement.verdict.wish;
         fingerprint_set(&seen.sight.fingerprint, gpu, wish, seen.judgement.unfinished);
         /* Where only overrides are left, which are not read here as that may take long. */
-        seen.sight.fulfilled = wish_is_fulfilled(wish, gpu->mode) && !seen.judgement.reserved;
+        seen.sight.fulfilled = mode_fulfils(wish, gpu->mode) && !seen.judgement.reserved;
         *view = seen;
         return 0;
 }

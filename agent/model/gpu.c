@@ -15,6 +15,7 @@
 #include "model/gpu.h"
 
 static const char *const mode_names[_MODE_MAX] = {
+        [MODE_UNSET] = "unset",
         [MODE_HOST] = "host",
         [MODE_PASSTHROUGH] = "passthrough",
         [MODE_MIXED] = "mixed",
@@ -32,6 +33,19 @@ int mode_from_string(const char *s, Mode *ret) {
                         return 0;
                 }
         return -EINVAL;
+}
+
+/* Parse a mode that can be asked for, or "unset". Return: 0 on success, -EINVAL otherwise. */
+int mode_parse_wish(const char *s, Mode *ret) {
+        if (strcmp(s, mode_names[MODE_UNSET]) != 0)
+                return mode_from_string(s, ret);
+        *ret = MODE_UNSET;
+        return 0;
+}
+
+/* Whether a GPU that is in @mode is where @wish wants it; MODE_UNSET wants nothing. */
+bool mode_fulfils(Mode wish, Mode mode) {
+        return wish == MODE_UNSET || wish == mode;
 }
 
 /* Whether this is the display function of an NVIDIA card (and no virtual function). */

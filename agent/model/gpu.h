@@ -12,9 +12,10 @@
 
 /* Where a GPU is, read from sysfs; or where it shall go. */
 typedef enum Mode {
+        MODE_UNSET,       /* nowhere in particular: leave it alone. No GPU is in it. */
         MODE_HOST,        /* no function on vfio */
         MODE_PASSTHROUGH, /* every function on vfio */
-        MODE_MIXED,       /* neither */
+        MODE_MIXED,       /* neither; nothing that can be asked for */
         _MODE_MAX,
 } Mode;
 
@@ -43,3 +44,5 @@ bool device_is_gpu(const Device *device);
 
 const char *mode_to_string(Mode mode);
 int mode_from_string(const char *s, Mode *ret) _warn_unused_result_;
+int mode_parse_wish(const char *s, Mode *ret) _warn_unused_result_;
+bool mode_fulfils(Mode wish, Mode mode);

@@ -40,7 +40,7 @@ static bool is_absent(const Inventory *present, Sysfs *sysfs, const StateEntry *
 
 static bool is_wished_away(const Policy *policy, const Gpu *gpu) {
         return device_is_gpu(&gpu->functions[0]) && policy_manages(policy, gpu) &&
-                        policy_judge(policy, gpu, false).wish == WISH_PASSTHROUGH;
+                        policy_judge(policy, gpu, false).wish == MODE_PASSTHROUGH;
 }
 
 static int pin_or_clear(Roots *roots, Modules *modules, const Policy *policy, const Gpu *gpu) {

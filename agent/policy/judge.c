@@ -24,7 +24,8 @@ static int look_for_reserved(const Policy *policy, const Roots *roots, const Gpu
         int r;
 
         *ret = false;
-        if (policy->kernel == KERNEL_MODE_OFF || policy->config.incomplete || roots->run_fd < 0 ||
+        if ((policy->kernel.is_set && policy->kernel.mode == MODE_UNSET) ||
+                        policy->config.incomplete || roots->run_fd < 0 ||
                         driver_is_vfio(roots->sysfs, gpu->functions[0].driver))
                 return 0;
 
@@ -62,7 +63,7 @@ int judge(const Policy *policy,
                 Judgement *ret) {
         bool managed = policy_manages(policy, gpu);
         Judgement judgement = {};
-        Wish back;
+        Mode back;
         int r;
 
         r = flags & JUDGE_LOCKED ? unfinished_rest(roots, gpu, &judgement.unfinished, &back)
@@ -72,13 +73,13 @@ int judge(const Policy *policy,
 
         if (managed)
                 judgement.verdict = policy_judge(policy, gpu, flags & JUDGE_AT_BOOT);
-        if (judgement.verdict.wish != WISH_PASSTHROUGH) {
+        if (judgement.verdict.wish != MODE_PASSTHROUGH) {
                 r = look_for_reserved(policy, roots, gpu, &judgement.reserved);
                 if (r < 0)
                         return r;
         }
         if (judgement.reserved)
-                judgement.verdict.wish = WISH_HOST;
+                judgement.verdict.wish = MODE_HOST;
         else if (judgement.unfinished && managed && policy_allows_recovery(&judgement.verdict))
                 judgement.verdict.wish = back;
 

@@ -12,9 +12,9 @@
 #include "policy/policy.h"
 
 typedef struct Judgement {
-        Verdict verdict; /* WISH_UNSET: it is left alone */
+        Verdict verdict; /* MODE_UNSET: it is left alone */
         bool unfinished; /* something is left of a switch of it, or of the card before it */
-        bool reserved;   /* WISH_HOST, as what is beside the GPU was taken for another card's */
+        bool reserved;   /* MODE_HOST, as what is beside the GPU was taken for another card's */
 } Judgement;
 
 typedef enum JudgeFlags {

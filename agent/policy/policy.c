@@ -36,7 +36,7 @@ int policy_load(Policy *policy, const Roots *roots) {
         Policy loaded = POLICY_NULL;
         int r;
 
-        r = kernel_line_load(roots->proc_fd, &loaded.kernel, &loaded.kernel_unknown);
+        r = kernel_line_load(roots->proc_fd, &loaded.kernel);
         if (r >= 0)
                 r = config_load(&loaded.config, roots->etc_fd);
         if (r >= 0) {
@@ -58,7 +58,7 @@ int policy_load(Policy *policy, const Roots *roots) {
 }
 
 void policy_deinit(Policy *policy) {
-        free(policy->kernel_unknown);
+        kernel_line_deinit(&policy->kernel);
         config_deinit(&policy->config);
         state_deinit(&policy->state);
         state_deinit(&policy->pending);
@@ -107,11 +107,11 @@ void policy_complain_of_state(const Policy *policy, PolicyComplaintFn fn, void *
 void policy_complain(const Policy *policy, PolicyComplaintFn fn, void *userdata) {
         char text[256];
 
-        if (policy->kernel_unknown) {
+        if (policy->kernel.unknown) {
                 snprintf(text, sizeof(text),
                                 "vfiopt.mode=%.64s on the kernel's command line is not known, and "
                                 "taken for off; it is host, passthrough or off",
-                                text_is_printable(policy->kernel_unknown) ? policy->kernel_unknown
+                                text_is_printable(policy->kernel.unknown) ? policy->kernel.unknown
                                                                           : "");
                 fn(userdata, false, text);
         }
@@ -135,23 +135,19 @@ bool policy_manages(const Policy *policy, const Gpu *gpu) {
         }
 }
 
-static Verdict of_kernel(KernelMode mode) {
-        Wish wish = mode == KERNEL_MODE_HOST              ? WISH_HOST
-                        : mode == KERNEL_MODE_PASSTHROUGH ? WISH_PASSTHROUGH
-                                                          : WISH_UNSET;
-
-        return (Verdict){ .wish = wish, .source = POLICY_KERNEL_LINE };
+static Verdict of_kernel(const KernelLine *kernel) {
+        return (Verdict){ .wish = kernel->mode, .source = POLICY_KERNEL_LINE };
 }
 
 static bool of_config(const Policy *policy, const Gpu *gpu, Verdict *ret) {
-        Wish wish = WISH_UNSET;
+        Mode wish = MODE_UNSET;
 
         switch (config_boot(&policy->config, gpu)) {
         case CONFIG_BOOT_HOST:
-                wish = WISH_HOST;
+                wish = MODE_HOST;
                 break;
         case CONFIG_BOOT_PASSTHROUGH:
-                wish = WISH_PASSTHROUGH;
+                wish = MODE_PASSTHROUGH;
                 break;
         case CONFIG_BOOT_UNSET:
                 break;
@@ -167,7 +163,7 @@ static bool of_person(const Policy *policy, const Gpu *gpu, Verdict *ret) {
 
         if (!entry || !identity_equal(entry->identity, gpu->functions[0].identity))
                 return false;
-        *ret = (Verdict){ .wish = wish_of_mode(entry->mode), .source = POLICY_PENDING };
+        *ret = (Verdict){ .wish = entry->mode, .source = POLICY_PENDING };
         return true;
 }
 
@@ -185,23 +181,23 @@ Verdict policy_judge(const Policy *policy, const Gpu *gpu, bool at_boot) {
 
         if (!at_boot && of_person(policy, gpu, &verdict))
                 return verdict;
-        if (policy->kernel == KERNEL_MODE_OFF)
-                return of_kernel(policy->kernel);
+        if (policy->kernel.is_set && policy->kernel.mode == MODE_UNSET)
+                return of_kernel(&policy->kernel);
         if (entry && !identity_equal(entry->identity, gpu->functions[0].identity))
                 return (Verdict){ .source = POLICY_STRANGER };
-        if (policy->kernel != KERNEL_MODE_NONE)
-                return of_kernel(policy->kernel);
+        if (policy->kernel.is_set)
+                return of_kernel(&policy->kernel);
         if (policy->config.incomplete)
                 return (Verdict){ .source = POLICY_UNREADABLE };
         if (policy->state_problem || (policy->pending_invalid && !at_boot))
                 return (Verdict){ .source = POLICY_NOBODY };
-        if (of_config(policy, gpu, &verdict) && (at_boot || verdict.wish == WISH_UNSET))
+        if (of_config(policy, gpu, &verdict) && (at_boot || verdict.wish == MODE_UNSET))
                 return verdict;
         if (entry)
-                return (Verdict){ .wish = wish_of_mode(entry->mode), .source = POLICY_STATE };
+                return (Verdict){ .wish = entry->mode, .source = POLICY_STATE };
         if (of_config(policy, gpu, &verdict))
                 return verdict;
-        if (config_default(&policy->config) != WISH_UNSET)
+        if (config_default(&policy->config) != MODE_UNSET)
                 return (Verdict){ .wish = config_default(&policy->config),
                         .source = POLICY_DEFAULT };
         return (Verdict){ .source = POLICY_NOBODY };
@@ -209,6 +205,6 @@ Verdict policy_judge(const Policy *policy, const Gpu *gpu, bool at_boot) {
 
 /* No wish, but no ban either: what was cut off may be finished or undone. */
 bool policy_allows_recovery(const Verdict *verdict) {
-        return verdict->wish == WISH_UNSET && verdict->source != POLICY_KERNEL_LINE &&
+        return verdict->wish == MODE_UNSET && verdict->source != POLICY_KERNEL_LINE &&
                         verdict->source != POLICY_STRANGER && verdict->source != POLICY_UNREADABLE;
 }

@@ -14,8 +14,7 @@
 #include "record/state.h"
 
 typedef struct Policy {
-        KernelMode kernel;
-        char *kernel_unknown; /* what was said there, if it was not understood; or NULL */
+        KernelLine kernel;
         Config config;
         State state;
         State pending; /* what somebody has done since the machine came up, and is not in there */
@@ -40,7 +39,7 @@ typedef enum PolicySource {
 } PolicySource;
 
 typedef struct Verdict {
-        Wish wish;
+        Mode wish;
         PolicySource source;
 } Verdict;
 

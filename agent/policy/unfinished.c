@@ -22,7 +22,7 @@
  *
  * Return: 0 on success, negative error code on failure.
  */
-int unfinished_rest(const Roots *roots, const Gpu *gpu, bool *ret, Wish *ret_back) {
+int unfinished_rest(const Roots *roots, const Gpu *gpu, bool *ret, Mode *ret_back) {
         Intent intent = {};
         Stuck stuck = {};
         Mode from = gpu->mode;
@@ -40,7 +40,7 @@ int unfinished_rest(const Roots *roots, const Gpu *gpu, bool *ret, Wish *ret_bac
         if (intended == 0 && identity_equal(intent.identity, gpu->functions[0].identity))
                 from = intent.from;
         *ret = intended != INTENT_E_MISSING || marked == STUCK_E_OVER;
-        *ret_back = from == MODE_PASSTHROUGH ? WISH_PASSTHROUGH : WISH_HOST;
+        *ret_back = from == MODE_PASSTHROUGH ? MODE_PASSTHROUGH : MODE_HOST;
         return 0;
 }
 
@@ -53,9 +53,9 @@ int unfinished_rest(const Roots *roots, const Gpu *gpu, bool *ret, Wish *ret_bac
  *
  * Return: 0 on success, negative error code on failure.
  */
-int unfinished_look(const Roots *roots, const Gpu *gpu, bool *ret_unfinished, Wish *ret_back) {
+int unfinished_look(const Roots *roots, const Gpu *gpu, bool *ret_unfinished, Mode *ret_back) {
         bool unfinished = false;
-        Wish back = WISH_UNSET;
+        Mode back = MODE_UNSET;
         LockHolders holders;
         int r = 0;
 

@@ -9,10 +9,10 @@
  * for a GPU that nobody wishes to be anywhere.
  */
 
-#include "model/wish.h"
+#include "model/gpu.h"
 #include "os/roots.h"
 
-int unfinished_rest(const Roots *roots, const Gpu *gpu, bool *ret, Wish *ret_back)
+int unfinished_rest(const Roots *roots, const Gpu *gpu, bool *ret, Mode *ret_back)
                 _warn_unused_result_;
-int unfinished_look(const Roots *roots, const Gpu *gpu, bool *ret_unfinished, Wish *ret_back)
+int unfinished_look(const Roots *roots, const Gpu *gpu, bool *ret_unfinished, Mode *ret_back)
                 _warn_unused_result_;

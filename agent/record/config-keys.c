@@ -135,10 +135,10 @@ static int parse_boolean(const char *s, bool *ret) {
 
 static int set_default_mode(Config *config, const ConfigSection *section _unused_, const char *s) {
         if (!*s) {
-                config->wish = WISH_UNSET;
+                config->wish = MODE_UNSET;
                 return 0;
         }
-        return wish_from_string(s, &config->wish);
+        return mode_parse_wish(s, &config->wish);
 }
 
 static int set_managed(Config *config, const ConfigSection *section, const char *s) {

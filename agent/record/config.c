@@ -257,9 +257,9 @@ static const ConfigGpu *find_gpu(const Config *config, const Gpu *gpu, bool by_i
  * config_default() - where does a GPU belong that nothing is remembered of?
  * @config:     configuration
  *
- * Return: a wish, WISH_UNSET unless configured.
+ * Return: a wish, MODE_UNSET unless configured.
  */
-Wish config_default(const Config *config) {
+Mode config_default(const Config *config) {
         return config->wish;
 }
 

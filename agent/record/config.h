@@ -8,7 +8,7 @@
  * is wrong in there is no error but a complaint, and the rest counts.
  */
 
-#include "model/wish.h"
+#include "model/gpu.h"
 
 /* Is a GPU meant where none is named? */
 typedef enum ConfigManaged {
@@ -47,7 +47,7 @@ typedef struct ConfigComplaint {
 } ConfigComplaint;
 
 typedef struct Config {
-        Wish wish;       /* for what is not remembered */
+        Mode wish;       /* for what is not remembered */
         bool incomplete; /* a file does not count as a whole, which may have said anything */
         ConfigGpu *gpus;
         size_t n_gpus;
@@ -66,7 +66,7 @@ char *config_complaint_format(const ConfigComplaint *complaint);
 
 /* lookups */
 
-Wish config_default(const Config *config);
+Mode config_default(const Config *config);
 ConfigManaged config_managed(const Config *config, const Gpu *gpu);
 ConfigBoot config_boot(const Config *config, const Gpu *gpu);
 

@@ -23,16 +23,9 @@
 /* What the kernel takes for blank, which has the no-break space of Latin-1 among it. */
 #define BLANKS " \t\n\v\f\r\xa0"
 
-static const char *const mode_names[_KERNEL_MODE_MAX] = {
-        [KERNEL_MODE_NONE] = "none",
-        [KERNEL_MODE_HOST] = "host",
-        [KERNEL_MODE_PASSTHROUGH] = "passthrough",
-        [KERNEL_MODE_OFF] = "off",
-};
-
-/* The name of a mode, as on the command line; "none" where nothing was said. */
-const char *kernel_mode_to_string(KernelMode mode) {
-        return mode < _KERNEL_MODE_MAX ? mode_names[mode] : "unknown";
+void kernel_line_deinit(KernelLine *kernel) {
+        free(kernel->unknown);
+        *kernel = (KernelLine) KERNEL_LINE_NULL;
 }
 
 /* Cut the next parameter off, with quotes. Return: NULL if there is none. */
@@ -86,57 +79,45 @@ static const char *find_value(char *line) {
 }
 
 /**
- * kernel_line_parse() - what does a command line say?
+ * kernel_line_parse() - read vfiopt.mode= from a command line
  * @line:       text
- * @ret:        the mode
- * @ret_unknown: the value that is not known, or NULL; free() it
+ * @ret:        what it says; kernel_line_deinit() it. The last one counts.
  *
- * The last one counts.
- *
- * Return: 0 on success, KERNEL_LINE_E_UNKNOWN if it says something that we do not
- *         know: @ret is then KERNEL_MODE_OFF, and @ret_unknown what it says;
- *         negative error code on failure.
+ * Return: 0 on success, also for a value that is not understood; negative error code on failure.
  */
-int kernel_line_parse(const char *line, KernelMode *ret, char **ret_unknown) {
+int kernel_line_parse(const char *line, KernelLine *ret) {
         _cleanup_(freep) char *copy = strdup(line);
-        char *unknown = NULL;
+        KernelLine found = KERNEL_LINE_NULL;
         const char *value;
 
         if (!copy)
                 return -ENOMEM;
 
         value = find_value(copy);
-        for (KernelMode mode = KERNEL_MODE_HOST; value && mode < _KERNEL_MODE_MAX; ++mode)
-                if (!strcmp(value, mode_names[mode])) {
-                        *ret = mode;
-                        *ret_unknown = NULL;
-                        return 0;
-                }
-        if (value) {
-                unknown = strdup(value);
-                if (!unknown)
+        found.is_set = value != NULL;
+        if (value && strcmp(value, "off") != 0 && mode_from_string(value, &found.mode) < 0) {
+                found.unknown = strdup(value);
+                if (!found.unknown)
                         return -ENOMEM;
         }
 
-        *ret = value ? KERNEL_MODE_OFF : KERNEL_MODE_NONE;
-        *ret_unknown = unknown;
-        return value ? KERNEL_LINE_E_UNKNOWN : 0;
+        *ret = found;
+        return 0;
 }
 
 /**
- * kernel_line_load() - what does the command line of this boot say?
+ * kernel_line_load() - read vfiopt.mode= from the command line of this boot
  * @proc_fd:    root of procfs
- * @ret:        the mode
- * @ret_unknown: the value that is not known, or NULL; free() it
+ * @ret:        as for kernel_line_parse(); a missing file says nothing
  *
- * Return: as kernel_line_parse(); a missing file says nothing.
+ * Return: 0 on success, negative error code on failure.
  */
-int kernel_line_load(int proc_fd, KernelMode *ret, char **ret_unknown) {
+int kernel_line_load(int proc_fd, KernelLine *ret) {
         _cleanup_(freep) char *line = NULL;
         int r;
 
         r = file_read(proc_fd, "cmdline", KERNEL_LINE_SIZE_MAX, &line, NULL);
         if (r < 0)
                 return r;
-        return kernel_line_parse(r == FILE_E_MISSING ? "" : line, ret, ret_unknown);
+        return kernel_line_parse(r == FILE_E_MISSING ? "" : line, ret);
 }

@@ -7,22 +7,17 @@
  * `vfiopt.mode=`, for the day when the screen stays black: it beats every file.
  */
 
-#include "base/macro.h"
+#include "model/gpu.h"
 
-typedef enum KernelMode {
-        KERNEL_MODE_NONE, /* it says nothing */
-        KERNEL_MODE_HOST,
-        KERNEL_MODE_PASSTHROUGH,
-        KERNEL_MODE_OFF, /* touch nothing */
-        _KERNEL_MODE_MAX,
-} KernelMode;
+typedef struct KernelLine {
+        bool is_set;
+        Mode mode;     /* MODE_UNSET: off, nothing is touched */
+        char *unknown; /* the value, if it is not understood, which counts as off; or NULL */
+} KernelLine;
 
-enum {
-        _KERNEL_LINE_E_SUCCESS,
+#define KERNEL_LINE_NULL \
+        {}
 
-        KERNEL_LINE_E_UNKNOWN, /* it says something that we do not know; that counts as off */
-};
-
-const char *kernel_mode_to_string(KernelMode mode);
-int kernel_line_parse(const char *line, KernelMode *ret, char **ret_unknown) _warn_unused_result_;
-int kernel_line_load(int proc_fd, KernelMode *ret, char **ret_unknown) _warn_unused_result_;
+int kernel_line_parse(const char *line, KernelLine *ret) _warn_unused_result_;
+int kernel_line_load(int proc_fd, KernelLine *ret) _warn_unused_result_;
+void kernel_line_deinit(KernelLine *kernel);

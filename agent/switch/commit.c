@@ -82,7 +82,7 @@ static int keep(const Roots *roots, const Gpu *gpu, Mode mode) {
         verdict = policy_judge(&policy, gpu, false);
         policy_deinit(&policy);
 
-        if (verdict.wish == wish_of_mode(mode))
+        if (verdict.wish == mode)
                 return known ? pending_clear(roots->run_fd, gpu->address) : 0;
         return pending_set(roots->run_fd, gpu->address, gpu->functions[0].identity, mode);
 }

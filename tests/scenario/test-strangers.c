@@ -104,7 +104,7 @@ static void assert_reserved(FakeTree *tree, bool reserved) {
         Judgement judgement = judge_now(tree, true);
 
         assert_int_equal(judgement.verdict.source, POLICY_STRANGER);
-        assert_int_equal(judgement.verdict.wish, reserved ? WISH_HOST : WISH_UNSET);
+        assert_int_equal(judgement.verdict.wish, reserved ? MODE_HOST : MODE_UNSET);
         assert_int_equal(judgement.reserved, reserved);
 }
 
@@ -297,7 +297,7 @@ static void what_was_cut_off_as_a_whole_is_not_given_back(void **state _unused_)
         judgement = judge_now(tree, true);
         assert_false(judgement.reserved);
         assert_true(judgement.unfinished);
-        assert_int_equal(judgement.verdict.wish, WISH_HOST);
+        assert_int_equal(judgement.verdict.wish, MODE_HOST);
         /* Nor by who comes late with that. */
         assert_int_equal(give_back(tree).result, SWITCH_DONE);
         assert_driver(tree, GPU_A, "nvidia");
@@ -337,12 +337,12 @@ static void a_card_that_is_remembered_by_nobody_gets_its_functions_back(void **s
         assert_true(judge_now(tree, false).reserved);
         assert_int_equal(state_remove(tree->roots.etc_fd), 0);
         assert_true(judge_now(tree, true).reserved);
-        assert_int_equal(judge_now(tree, true).verdict.wish, WISH_HOST);
+        assert_int_equal(judge_now(tree, true).verdict.wish, MODE_HOST);
 
         /* But as a whole where it is meant to go as a whole. */
         fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[vfiopt]\nDefaultMode=passthrough\n");
         assert_false(judge_now(tree, true).reserved);
-        assert_int_equal(judge_now(tree, true).verdict.wish, WISH_PASSTHROUGH);
+        assert_int_equal(judge_now(tree, true).verdict.wish, MODE_PASSTHROUGH);
         fake_tree_free(tree);
 }
 
@@ -350,11 +350,11 @@ static void where_nothing_may_be_moved_nothing_is_given_back(void **state _unuse
         FakeTree *tree = machine_with(&both_reserved);
 
         fake_write(tree->root, "proc/cmdline", "vfiopt.mode=off\n");
-        assert_int_equal(judge_now(tree, true).verdict.wish, WISH_UNSET);
+        assert_int_equal(judge_now(tree, true).verdict.wish, MODE_UNSET);
         fake_write(tree->root, "proc/cmdline", "\n");
-        assert_int_equal(judge_now(tree, true).verdict.wish, WISH_HOST);
+        assert_int_equal(judge_now(tree, true).verdict.wish, MODE_HOST);
         assert_int_equal(mkdirat(tree->roots.etc_fd, "vfiopt.conf", 0755), 0);
-        assert_int_equal(judge_now(tree, true).verdict.wish, WISH_UNSET);
+        assert_int_equal(judge_now(tree, true).verdict.wish, MODE_UNSET);
         fake_tree_free(tree);
 }
 

@@ -53,7 +53,7 @@ static int commit_to(Fixture *fixture, Mode mode, bool transient) {
 }
 
 static void expect(
-                Fixture *fixture, bool at_boot, Wish wish, PolicySource source, size_t n_pending) {
+                Fixture *fixture, bool at_boot, Mode wish, PolicySource source, size_t n_pending) {
         Policy policy = POLICY_NULL;
         Verdict verdict;
 
@@ -73,9 +73,9 @@ static void what_is_written_needs_nothing_else(void **state) {
         Fixture *fixture = *state;
 
         assert_int_equal(commit_to(fixture, MODE_PASSTHROUGH, false), 0);
-        expect(fixture, false, WISH_PASSTHROUGH, POLICY_STATE, 0);
+        expect(fixture, false, MODE_PASSTHROUGH, POLICY_STATE, 0);
         assert_int_equal(commit_to(fixture, MODE_HOST, false), 0);
-        expect(fixture, false, WISH_HOST, POLICY_STATE, 0);
+        expect(fixture, false, MODE_HOST, POLICY_STATE, 0);
         assert_false(has_pending_file(fixture));
 }
 
@@ -87,23 +87,23 @@ static void what_cannot_be_written_is_kept_until_the_next_boot(void **state) {
         snprintf(path, sizeof(path), "%s/etc/vfiopt", fixture->tree->root);
         assert_int_equal(rmdir(path), 0);
         assert_int_equal(commit_to(fixture, MODE_PASSTHROUGH, false), COMMIT_E_PENDING);
-        expect(fixture, false, WISH_PASSTHROUGH, POLICY_PENDING, 1);
-        expect(fixture, true, WISH_UNSET, POLICY_NOBODY, 1);
+        expect(fixture, false, MODE_PASSTHROUGH, POLICY_PENDING, 1);
+        expect(fixture, true, MODE_UNSET, POLICY_NOBODY, 1);
         assert_int_equal(commit_to(fixture, MODE_HOST, false), COMMIT_E_PENDING);
-        expect(fixture, false, WISH_HOST, POLICY_PENDING, 1);
+        expect(fixture, false, MODE_HOST, POLICY_PENDING, 1);
 }
 
 static void a_person_comes_after_the_kernels_command_line(void **state) {
         Fixture *fixture = *state;
 
         fake_write(fixture->tree->root, "proc/cmdline", "vfiopt.mode=host\n");
-        expect(fixture, false, WISH_HOST, POLICY_KERNEL_LINE, 0);
+        expect(fixture, false, MODE_HOST, POLICY_KERNEL_LINE, 0);
         assert_int_equal(commit_to(fixture, MODE_PASSTHROUGH, false), 0);
-        expect(fixture, false, WISH_PASSTHROUGH, POLICY_PENDING, 1);
-        expect(fixture, true, WISH_HOST, POLICY_KERNEL_LINE, 1);
+        expect(fixture, false, MODE_PASSTHROUGH, POLICY_PENDING, 1);
+        expect(fixture, true, MODE_HOST, POLICY_KERNEL_LINE, 1);
 
         assert_int_equal(commit_to(fixture, MODE_HOST, false), 0);
-        expect(fixture, false, WISH_HOST, POLICY_KERNEL_LINE, 0);
+        expect(fixture, false, MODE_HOST, POLICY_KERNEL_LINE, 0);
         assert_false(has_pending_file(fixture));
 }
 
@@ -112,8 +112,8 @@ static void off_is_no_ban_for_a_person(void **state) {
 
         fake_write(fixture->tree->root, "proc/cmdline", "vfiopt.mode=off\n");
         assert_int_equal(commit_to(fixture, MODE_PASSTHROUGH, false), 0);
-        expect(fixture, false, WISH_PASSTHROUGH, POLICY_PENDING, 1);
-        expect(fixture, true, WISH_UNSET, POLICY_KERNEL_LINE, 1);
+        expect(fixture, false, MODE_PASSTHROUGH, POLICY_PENDING, 1);
+        expect(fixture, true, MODE_UNSET, POLICY_KERNEL_LINE, 1);
 }
 
 static void a_boot_with_another_mode_forgets_nothing(void **state) {
@@ -122,9 +122,9 @@ static void a_boot_with_another_mode_forgets_nothing(void **state) {
         assert_int_equal(commit_to(fixture, MODE_PASSTHROUGH, false), 0);
         fake_write(fixture->tree->root, "proc/cmdline", "vfiopt.mode=host\n");
         assert_int_equal(commit_to(fixture, MODE_HOST, true), 0);
-        expect(fixture, false, WISH_HOST, POLICY_KERNEL_LINE, 0);
+        expect(fixture, false, MODE_HOST, POLICY_KERNEL_LINE, 0);
         fake_write(fixture->tree->root, "proc/cmdline", "quiet\n");
-        expect(fixture, true, WISH_PASSTHROUGH, POLICY_STATE, 0);
+        expect(fixture, true, MODE_PASSTHROUGH, POLICY_STATE, 0);
 }
 
 /* BootMode=unset leaves a GPU alone until it is moved; then it stays where it was moved. */
@@ -133,19 +133,19 @@ static void what_was_left_alone_is_moved_by_a_person(void **state) {
 
         assert_int_equal(commit_to(fixture, MODE_PASSTHROUGH, false), 0);
         fake_write(fixture->tree->root, "etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nBootMode=unset\n");
-        expect(fixture, false, WISH_UNSET, POLICY_CONFIG, 0);
+        expect(fixture, false, MODE_UNSET, POLICY_CONFIG, 0);
         assert_int_equal(commit_to(fixture, MODE_PASSTHROUGH, false), 0);
-        expect(fixture, false, WISH_PASSTHROUGH, POLICY_PENDING, 1);
-        expect(fixture, true, WISH_UNSET, POLICY_CONFIG, 1);
+        expect(fixture, false, MODE_PASSTHROUGH, POLICY_PENDING, 1);
+        expect(fixture, true, MODE_UNSET, POLICY_CONFIG, 1);
 }
 
 static void what_is_no_use_makes_way(void **state) {
         Fixture *fixture = *state;
 
         fake_write(fixture->tree->root, "run/vfiopt/pending/state", "hots");
-        expect(fixture, false, WISH_UNSET, POLICY_NOBODY, 0);
+        expect(fixture, false, MODE_UNSET, POLICY_NOBODY, 0);
         assert_int_equal(commit_to(fixture, MODE_PASSTHROUGH, false), 0);
-        expect(fixture, false, WISH_PASSTHROUGH, POLICY_STATE, 0);
+        expect(fixture, false, MODE_PASSTHROUGH, POLICY_STATE, 0);
         assert_false(has_pending_file(fixture));
 }
 
@@ -159,7 +159,7 @@ static void a_state_that_cannot_be_read_is_set_aside(void **state) {
                         0);
         assert_string_equal(aside, "state.damaged-1");
         assert_true(fake_exists(fixture->tree->root, "etc/vfiopt/state.damaged-1"));
-        expect(fixture, false, WISH_HOST, POLICY_STATE, 0);
+        expect(fixture, false, MODE_HOST, POLICY_STATE, 0);
 }
 
 static void another_card_has_no_part_in_it(void **state) {
@@ -168,7 +168,7 @@ static void another_card_has_no_part_in_it(void **state) {
         fake_write(fixture->tree->root, "proc/cmdline", "vfiopt.mode=off\n");
         assert_int_equal(commit_to(fixture, MODE_PASSTHROUGH, false), 0);
         fixture->gpu.functions[0].identity.device ^= 1;
-        expect(fixture, false, WISH_UNSET, POLICY_KERNEL_LINE, 1);
+        expect(fixture, false, MODE_UNSET, POLICY_KERNEL_LINE, 1);
         fixture->gpu.functions[0].identity.device ^= 1;
 }
 

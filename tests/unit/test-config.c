@@ -67,7 +67,7 @@ static void assert_complaint(const Config *config,
 }
 
 static void assert_defaults(const Config *config) {
-        assert_int_equal(config_default(config), WISH_UNSET);
+        assert_int_equal(config_default(config), MODE_UNSET);
         assert_int_equal(config_managed(config, &first), CONFIG_MANAGED_AUTO);
         assert_int_equal(config_managed(config, &other), CONFIG_MANAGED_AUTO);
         assert_int_equal(config_boot(config, &first), CONFIG_BOOT_REMEMBERED);
@@ -122,7 +122,7 @@ static void every_key_is_understood(void **state) {
                         "BootMode=\tpassthrough\n"
                         "Managed=yes");
         assert_no_complaint(&config);
-        assert_int_equal(config_default(&config), WISH_PASSTHROUGH);
+        assert_int_equal(config_default(&config), MODE_PASSTHROUGH);
         assert_int_equal(config_managed(&config, &first), CONFIG_MANAGED_NO);
         assert_int_equal(config_boot(&config, &first), CONFIG_BOOT_UNSET);
         assert_int_equal(config_managed(&config, &second), CONFIG_MANAGED_AUTO);
@@ -204,7 +204,7 @@ static void what_is_said_later_wins(void **state) {
                         "[vfiopt]\nDefaultMode=unset\n[GPU 01:00]\nBootMode=host\nManaged=no\n"
                         "[GPU 02:00]\n[GPU 01:00]\nManaged=yes\n");
         assert_no_complaint(&config);
-        assert_int_equal(config_default(&config), WISH_HOST);
+        assert_int_equal(config_default(&config), MODE_HOST);
         assert_int_equal(config_boot(&config, &first), CONFIG_BOOT_UNSET);
         assert_int_equal(config_managed(&config, &first), CONFIG_MANAGED_YES);
         config_deinit(&config);
@@ -221,7 +221,7 @@ static void nothing_takes_back_what_the_same_section_said(void **state) {
                         "[GPU 01:00]\nManaged=no\nBootMode=host\n"
                         "[GPU 10de:2204]\nManaged=yes\nBootMode=unset\n");
         assert_no_complaint(&config);
-        assert_int_equal(config_default(&config), WISH_UNSET);
+        assert_int_equal(config_default(&config), MODE_UNSET);
         assert_int_equal(config_managed(&config, &first), CONFIG_MANAGED_YES);
         assert_int_equal(config_boot(&config, &first), CONFIG_BOOT_HOST);
         config_deinit(&config);
@@ -250,7 +250,7 @@ static void only_a_regular_file_of_that_name_is_a_drop_in(void **state) {
         fake_link(tree->root, DROP_INS "a.conf~", DROP_INS "i.conf");
         load(tree, &config);
         assert_no_complaint(&config);
-        assert_int_equal(config_default(&config), WISH_HOST);
+        assert_int_equal(config_default(&config), MODE_HOST);
         config_deinit(&config);
 }
 
@@ -282,7 +282,7 @@ static void what_is_unknown_is_warned_of_and_ignored(void **state) {
         assert_complaint(&config, 5, "vfiopt.conf", 9, true, "unknown key = in [vfiopt]");
         assert_complaint(&config, 6, "vfiopt.conf", 11, true, "there are Managed= and BootMode=");
         assert_complaint(&config, 7, "vfiopt.conf", 12, true, "unknown key DriverAtHost=");
-        assert_int_equal(config_default(&config), WISH_UNSET);
+        assert_int_equal(config_default(&config), MODE_UNSET);
         assert_int_equal(config_boot(&config, &first), CONFIG_BOOT_HOST);
         config_deinit(&config);
 }
@@ -309,7 +309,7 @@ static void a_bad_value_is_told_of_and_the_rest_counts(void **state) {
         assert_complaint(&config, 2, "vfiopt.conf", 7, false, "Managed=yes # really");
         assert_complaint(&config, 3, "vfiopt.conf", 9, false, "it can be remembered, host,");
         assert_complaint(&config, 4, "vfiopt.conf.d/1.conf", 3, false, "DefaultMode=mixed");
-        assert_int_equal(config_default(&config), WISH_HOST);
+        assert_int_equal(config_default(&config), MODE_HOST);
         assert_int_equal(config_managed(&config, &first), CONFIG_MANAGED_NO);
         assert_int_equal(config_boot(&config, &first), CONFIG_BOOT_PASSTHROUGH);
         config_deinit(&config);
@@ -397,7 +397,7 @@ static void what_is_in_a_bad_section_is_in_no_other(void **state) {
                 assert_true(config.n_gpus == 1);
                 assert_int_equal(config_managed(&config, &first), CONFIG_MANAGED_NO);
                 assert_int_equal(config_boot(&config, &first), CONFIG_BOOT_REMEMBERED);
-                assert_int_equal(config_default(&config), WISH_HOST);
+                assert_int_equal(config_default(&config), MODE_HOST);
                 config_deinit(&config);
         }
 }
@@ -430,7 +430,7 @@ static void a_line_is_understood_whole_or_not_at_all(void **state) {
                 load(tree, &config);
                 assert_int_equal(config.n_complaints, 1);
                 assert_complaint(&config, 0, "vfiopt.conf", 3, false, bad[i].text);
-                assert_int_equal(config_default(&config), WISH_HOST);
+                assert_int_equal(config_default(&config), MODE_HOST);
                 assert_int_equal(config_boot(&config, &first), CONFIG_BOOT_HOST);
                 config_deinit(&config);
         }
@@ -468,7 +468,7 @@ static void a_line_is_never_cut(void **state) {
                 assert_int_equal(config.n_complaints, fits ? 0 : 1);
                 if (!fits)
                         assert_complaint(&config, 0, "vfiopt.conf", 3, false, "is too long");
-                assert_int_equal(config_default(&config), fits ? WISH_HOST : WISH_UNSET);
+                assert_int_equal(config_default(&config), fits ? MODE_HOST : MODE_UNSET);
                 config_deinit(&config);
         }
 }
@@ -479,7 +479,7 @@ static void a_byte_order_mark_is_no_part_of_the_first_line(void **state) {
 
         load_text(tree, &config, "\xef\xbb\xbf[vfiopt]\nDefaultMode=host\n");
         assert_no_complaint(&config);
-        assert_int_equal(config_default(&config), WISH_HOST);
+        assert_int_equal(config_default(&config), MODE_HOST);
         config_deinit(&config);
 
         load_text(tree, &config,
@@ -505,7 +505,7 @@ static void a_file_that_is_no_text_does_not_count(void **state) {
         assert_complaint(&config, 0, "vfiopt.conf", 0, false, "holds zero bytes");
         assert_complaint(&config, 1, "vfiopt.conf.d/2.conf", 0, false, "holds zero bytes");
         assert_true(config.incomplete);
-        assert_int_equal(config_default(&config), WISH_UNSET);
+        assert_int_equal(config_default(&config), MODE_UNSET);
         assert_int_equal(config_boot(&config, &first), CONFIG_BOOT_HOST);
         config_deinit(&config);
 
@@ -537,7 +537,7 @@ static void a_file_that_cannot_be_read_is_told_of(void **state) {
         assert_complaint(&config, 0, "vfiopt.conf", 0, false, "cannot be read: Is a directory");
         assert_complaint(&config, 1, "vfiopt.conf.d/loop?.conf", 0, false, "cannot be read: ");
         assert_true(config.incomplete);
-        assert_int_equal(config_default(&config), WISH_HOST);
+        assert_int_equal(config_default(&config), MODE_HOST);
         config_deinit(&config);
 
         fake_remove(tree->root, "etc/vfiopt/vfiopt.conf.d");
@@ -587,7 +587,7 @@ static void complaints_are_printable_and_come_to_an_end(void **state) {
                         assert_true(*c != 0x1b && *c != 0x07 && *c != '\n');
         }
         assert_complaint(&config, 99, "vfiopt.conf", 101, false, "which is left out");
-        assert_int_equal(config_default(&config), WISH_HOST);
+        assert_int_equal(config_default(&config), MODE_HOST);
         config_deinit(&config);
 }
 

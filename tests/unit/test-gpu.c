@@ -142,6 +142,7 @@ static void only_two_modes_can_be_asked_for(void **state _unused_) {
         } cases[] = {
                 { "host", 0, MODE_HOST },
                 { "passthrough", 0, MODE_PASSTHROUGH },
+                { "unset", -EINVAL, 0 },
                 { "mixed", -EINVAL, 0 },
                 { "Host", -EINVAL, 0 },
                 { "", -EINVAL, 0 },
@@ -154,10 +155,34 @@ static void only_two_modes_can_be_asked_for(void **state _unused_) {
                 assert_int_equal(mode_from_string(cases[i].s, &mode), cases[i].r);
                 assert_int_equal(mode, cases[i].r ? _MODE_MAX : cases[i].mode);
         }
+        assert_string_equal(mode_to_string(MODE_UNSET), "unset");
         assert_string_equal(mode_to_string(MODE_HOST), "host");
         assert_string_equal(mode_to_string(MODE_PASSTHROUGH), "passthrough");
         assert_string_equal(mode_to_string(MODE_MIXED), "mixed");
         assert_string_equal(mode_to_string(_MODE_MAX), "unknown");
+}
+
+static void a_wish_may_be_to_be_left_alone(void **state _unused_) {
+        static const char *const strange[] = { "", "Host", "host ", "hosts", "mixed", "stuck",
+                "unknown", "passthrough\n", "0" };
+        Mode mode = _MODE_MAX;
+
+        for (size_t i = 0; i < ARRAY_SIZE(strange); ++i) {
+                assert_int_equal(mode_parse_wish(strange[i], &mode), -EINVAL);
+                assert_int_equal(mode, _MODE_MAX);
+        }
+        assert_int_equal(mode_parse_wish("unset", &mode), 0);
+        assert_int_equal(mode, MODE_UNSET);
+        assert_int_equal(mode_parse_wish("passthrough", &mode), 0);
+        assert_int_equal(mode, MODE_PASSTHROUGH);
+}
+
+static void a_wish_is_fulfilled_by_its_mode_alone(void **state _unused_) {
+        for (Mode mode = MODE_HOST; mode < _MODE_MAX; ++mode) {
+                assert_true(mode_fulfils(MODE_UNSET, mode));
+                assert_int_equal(mode_fulfils(MODE_HOST, mode), mode == MODE_HOST);
+                assert_int_equal(mode_fulfils(MODE_PASSTHROUGH, mode), mode == MODE_PASSTHROUGH);
+        }
 }
 
 int main(void) {
@@ -169,6 +194,8 @@ int main(void) {
                 tree_test(a_gpu_without_function_0_is_none),
                 tree_test(the_mode_is_what_sysfs_shows),
                 cmocka_unit_test(only_two_modes_can_be_asked_for),
+                cmocka_unit_test(a_wish_may_be_to_be_left_alone),
+                cmocka_unit_test(a_wish_is_fulfilled_by_its_mode_alone),
         };
 
         return cmocka_run_group_tests_name("model/gpu", tests, NULL, NULL);

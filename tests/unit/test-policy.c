@@ -25,60 +25,60 @@ typedef struct Case {
         const char *pending; /* the same, since the machine came up */
         const char *normal;  /* DefaultMode= */
         bool at_boot;
-        Wish wish;
+        Mode wish;
         PolicySource source;
 } Case;
 
 static const Case cases[] = {
-        { .wish = WISH_UNSET, .source = POLICY_NOBODY },
-        { .at_boot = true, .wish = WISH_UNSET, .source = POLICY_NOBODY },
+        { .wish = MODE_UNSET, .source = POLICY_NOBODY },
+        { .at_boot = true, .wish = MODE_UNSET, .source = POLICY_NOBODY },
 
         /* the default is heard where nobody else speaks */
-        { .normal = "passthrough", .wish = WISH_PASSTHROUGH, .source = POLICY_DEFAULT },
-        { .normal = "host", .wish = WISH_HOST, .source = POLICY_DEFAULT },
+        { .normal = "passthrough", .wish = MODE_PASSTHROUGH, .source = POLICY_DEFAULT },
+        { .normal = "host", .wish = MODE_HOST, .source = POLICY_DEFAULT },
         { .normal = "passthrough",
                         .state = STATE("host"),
-                        .wish = WISH_HOST,
+                        .wish = MODE_HOST,
                         .source = POLICY_STATE },
         { .normal = "passthrough", .boot = "unset", .source = POLICY_CONFIG },
 
         /* what is remembered, against what is said for booting */
-        { .state = STATE("passthrough"), .wish = WISH_PASSTHROUGH, .source = POLICY_STATE },
+        { .state = STATE("passthrough"), .wish = MODE_PASSTHROUGH, .source = POLICY_STATE },
         { .state = STATE("passthrough"),
                         .boot = "host",
-                        .wish = WISH_PASSTHROUGH,
+                        .wish = MODE_PASSTHROUGH,
                         .source = POLICY_STATE },
         { .state = STATE("passthrough"),
                         .boot = "host",
                         .at_boot = true,
-                        .wish = WISH_HOST,
+                        .wish = MODE_HOST,
                         .source = POLICY_CONFIG },
         { .state = STATE("passthrough"),
                         .boot = "unset",
                         .at_boot = true,
-                        .wish = WISH_UNSET,
+                        .wish = MODE_UNSET,
                         .source = POLICY_CONFIG },
         { .state = STATE("passthrough"),
                         .boot = "remembered",
                         .at_boot = true,
-                        .wish = WISH_PASSTHROUGH,
+                        .wish = MODE_PASSTHROUGH,
                         .source = POLICY_STATE },
         { .state = STATE("passthrough"),
                         .boot = "unset",
-                        .wish = WISH_UNSET,
+                        .wish = MODE_UNSET,
                         .source = POLICY_CONFIG },
-        { .boot = "passthrough", .wish = WISH_PASSTHROUGH, .source = POLICY_CONFIG },
+        { .boot = "passthrough", .wish = MODE_PASSTHROUGH, .source = POLICY_CONFIG },
 
         /* the kernel's command line beats all of it */
         { .line = "quiet vfiopt.mode=host",
                         .state = STATE("passthrough"),
                         .boot = "passthrough",
                         .at_boot = true,
-                        .wish = WISH_HOST,
+                        .wish = MODE_HOST,
                         .source = POLICY_KERNEL_LINE },
         { .line = "vfiopt.mode=passthrough",
                         .state = STATE("host"),
-                        .wish = WISH_PASSTHROUGH,
+                        .wish = MODE_PASSTHROUGH,
                         .source = POLICY_KERNEL_LINE },
         { .line = "vfiopt.mode=off",
                         .state = STATE("passthrough"),
@@ -103,10 +103,10 @@ static const Case cases[] = {
                         .source = POLICY_NOBODY },
         { .state = "",
                         .line = "vfiopt.mode=passthrough",
-                        .wish = WISH_PASSTHROUGH,
+                        .wish = MODE_PASSTHROUGH,
                         .source = POLICY_KERNEL_LINE },
         { .pending = "", .state = STATE("passthrough"), .source = POLICY_NOBODY },
-        { .pending = STATE("host"), .state = "", .wish = WISH_HOST, .source = POLICY_PENDING },
+        { .pending = STATE("host"), .state = "", .wish = MODE_HOST, .source = POLICY_PENDING },
 };
 
 static void write_case(FakeTree *tree, const Case *c) {
@@ -155,7 +155,7 @@ static void what_is_wrong_is_kept_to_be_told(void **state _unused_) {
         fake_write(tree->root, "etc/vfiopt/state", "hots");
         fake_write(tree->root, "run/vfiopt/pending/state", "hots");
         assert_int_equal(policy_load(&policy, &tree->roots), 0);
-        assert_string_equal(policy.kernel_unknown, "hots");
+        assert_string_equal(policy.kernel.unknown, "hots");
         assert_int_equal(policy.config.n_complaints, 1);
         assert_int_equal(policy.state_problem, STATE_E_INVALID);
         policy_complain(&policy, gather, &complaints);
@@ -202,7 +202,7 @@ static void a_file_that_does_not_count_keeps_all_from_being_moved(void **state) 
         assert_int_equal(policy_load(&policy, &tree->roots), 0);
         for (int at_boot = 0; at_boot <= 1; ++at_boot) {
                 verdict = policy_judge(&policy, &gpu, at_boot);
-                assert_int_equal(verdict.wish, WISH_UNSET);
+                assert_int_equal(verdict.wish, MODE_UNSET);
                 assert_int_equal(verdict.source, POLICY_UNREADABLE);
                 assert_false(policy_allows_recovery(&verdict));
         }
@@ -215,7 +215,7 @@ static void a_file_that_does_not_count_keeps_all_from_being_moved(void **state) 
         fake_write(tree->root, "proc/cmdline", "vfiopt.mode=host\n");
         assert_int_equal(policy_load(&policy, &tree->roots), 0);
         verdict = policy_judge(&policy, &gpu, true);
-        assert_int_equal(verdict.wish, WISH_HOST);
+        assert_int_equal(verdict.wish, MODE_HOST);
         assert_int_equal(verdict.source, POLICY_KERNEL_LINE);
         policy_deinit(&policy);
         gpu_deinit(&gpu);

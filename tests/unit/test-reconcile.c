@@ -26,7 +26,7 @@ typedef enum Before {
 typedef struct Line {
         Before before;
         const char *drivers;
-        Wish wish;
+        Mode wish;
         bool fulfilled, locked, unfinished, other;
         unsigned int second;
         Decision decision;
@@ -76,144 +76,144 @@ static void run(const char *name, const Line *lines, size_t n) {
         } while (0)
 
 static void what_is_as_wished_is_left_alone(void **state _unused_) {
-        table({ LOOK, HOST, WISH_UNSET, .decision = RECONCILE_NOTHING },
-                        { LOOK, HOST, WISH_HOST, .fulfilled = true, .decision = RECONCILE_NOTHING },
-                        { LOOK, VFIO, WISH_UNSET, .decision = RECONCILE_NOTHING });
+        table({ LOOK, HOST, MODE_UNSET, .decision = RECONCILE_NOTHING },
+                        { LOOK, HOST, MODE_HOST, .fulfilled = true, .decision = RECONCILE_NOTHING },
+                        { LOOK, VFIO, MODE_UNSET, .decision = RECONCILE_NOTHING });
 }
 
 static void a_wish_is_tried_once_and_is_fulfilled(void **state _unused_) {
-        table({ LOOK, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START },
-                        { LOOK, BARE, WISH_PASSTHROUGH, .decision = RECONCILE_WAIT },
-                        { LOOK, VFIO, WISH_PASSTHROUGH, .fulfilled = true,
+        table({ LOOK, HOST, MODE_PASSTHROUGH, .decision = RECONCILE_START },
+                        { LOOK, BARE, MODE_PASSTHROUGH, .decision = RECONCILE_WAIT },
+                        { LOOK, VFIO, MODE_PASSTHROUGH, .fulfilled = true,
                                         .decision = RECONCILE_WAIT },
-                        { ENDED, VFIO, WISH_PASSTHROUGH, .fulfilled = true,
+                        { ENDED, VFIO, MODE_PASSTHROUGH, .fulfilled = true,
                                         .decision = RECONCILE_NOTHING });
 }
 
 static void what_has_not_helped_is_not_repeated(void **state _unused_) {
-        table({ LOOK, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START },
-                        { ENDED, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_NOTHING },
-                        { LOOK, HOST, WISH_PASSTHROUGH, .second = 500,
+        table({ LOOK, HOST, MODE_PASSTHROUGH, .decision = RECONCILE_START },
+                        { ENDED, HOST, MODE_PASSTHROUGH, .decision = RECONCILE_NOTHING },
+                        { LOOK, HOST, MODE_PASSTHROUGH, .second = 500,
                                         .decision = RECONCILE_NOTHING },
-                        { LOOK, BARE, WISH_PASSTHROUGH, .second = 501,
+                        { LOOK, BARE, MODE_PASSTHROUGH, .second = 501,
                                         .decision = RECONCILE_START });
 }
 
 static void a_person_gets_another_try(void **state _unused_) {
-        table({ LOOK, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START },
-                        { ENDED, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_NOTHING },
-                        { FORGIVE, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START },
-                        { ENDED, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_NOTHING },
-                        { LOOK, HOST, WISH_UNSET, .decision = RECONCILE_NOTHING },
-                        { LOOK, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START },
-                        { ENDED, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_NOTHING },
-                        { LOOK, HOST, WISH_PASSTHROUGH, .other = true,
+        table({ LOOK, HOST, MODE_PASSTHROUGH, .decision = RECONCILE_START },
+                        { ENDED, HOST, MODE_PASSTHROUGH, .decision = RECONCILE_NOTHING },
+                        { FORGIVE, HOST, MODE_PASSTHROUGH, .decision = RECONCILE_START },
+                        { ENDED, HOST, MODE_PASSTHROUGH, .decision = RECONCILE_NOTHING },
+                        { LOOK, HOST, MODE_UNSET, .decision = RECONCILE_NOTHING },
+                        { LOOK, HOST, MODE_PASSTHROUGH, .decision = RECONCILE_START },
+                        { ENDED, HOST, MODE_PASSTHROUGH, .decision = RECONCILE_NOTHING },
+                        { LOOK, HOST, MODE_PASSTHROUGH, .other = true,
                                         .decision = RECONCILE_START });
 }
 
 static void a_job_that_never_ran_was_no_try(void **state _unused_) {
-        table({ LOOK, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START },
-                        { FAILED, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START });
+        table({ LOOK, HOST, MODE_PASSTHROUGH, .decision = RECONCILE_START },
+                        { FAILED, HOST, MODE_PASSTHROUGH, .decision = RECONCILE_START });
 }
 
 static void somebody_else_is_waited_for(void **state _unused_) {
-        table({ LOOK, HOST, WISH_PASSTHROUGH, .locked = true, .decision = RECONCILE_WAIT },
-                        { LOOK, VFIO, WISH_PASSTHROUGH, .fulfilled = true,
+        table({ LOOK, HOST, MODE_PASSTHROUGH, .locked = true, .decision = RECONCILE_WAIT },
+                        { LOOK, VFIO, MODE_PASSTHROUGH, .fulfilled = true,
                                         .decision = RECONCILE_NOTHING });
 }
 
 static void what_was_cut_off_is_finished(void **state _unused_) {
-        table({ LOOK, HOST, WISH_HOST, .fulfilled = true, .unfinished = true,
+        table({ LOOK, HOST, MODE_HOST, .fulfilled = true, .unfinished = true,
                               .decision = RECONCILE_START },
-                        { ENDED, HOST, WISH_HOST, .fulfilled = true, .unfinished = true,
+                        { ENDED, HOST, MODE_HOST, .fulfilled = true, .unfinished = true,
                                         .decision = RECONCILE_NOTHING },
-                        { LOOK, HOST, WISH_HOST, .fulfilled = true,
+                        { LOOK, HOST, MODE_HOST, .fulfilled = true,
                                         .decision = RECONCILE_NOTHING });
 }
 
 /* While it is locked, where it belongs is no matter of who wishes what. */
 static void what_changes_on_the_way_is_no_person(void **state _unused_) {
-        table({ LOOK, VFIO, WISH_HOST, .decision = RECONCILE_START },
-                        { LOOK, VFIO, WISH_UNSET, .locked = true, .decision = RECONCILE_WAIT },
-                        { ENDED, VFIO, WISH_HOST, .unfinished = true, .decision = RECONCILE_START },
-                        { LOOK, VFIO, WISH_UNSET, .locked = true, .decision = RECONCILE_WAIT },
-                        { ENDED, VFIO, WISH_HOST, .unfinished = true,
+        table({ LOOK, VFIO, MODE_HOST, .decision = RECONCILE_START },
+                        { LOOK, VFIO, MODE_UNSET, .locked = true, .decision = RECONCILE_WAIT },
+                        { ENDED, VFIO, MODE_HOST, .unfinished = true, .decision = RECONCILE_START },
+                        { LOOK, VFIO, MODE_UNSET, .locked = true, .decision = RECONCILE_WAIT },
+                        { ENDED, VFIO, MODE_HOST, .unfinished = true,
                                         .decision = RECONCILE_NOTHING });
 }
 
 #define LOST(s) \
-        { LOOK, HOST, WISH_PASSTHROUGH, .second = s, .decision = RECONCILE_START }
+        { LOOK, HOST, MODE_PASSTHROUGH, .second = s, .decision = RECONCILE_START }
 #define WON(s)                                                                 \
         {                                                                      \
-                ENDED, VFIO, WISH_PASSTHROUGH, .fulfilled = true, .second = s, \
+                ENDED, VFIO, MODE_PASSTHROUGH, .fulfilled = true, .second = s, \
                                                .decision = RECONCILE_NOTHING   \
         }
 
 static void a_fight_is_given_up_once(void **state _unused_) {
         table(LOST(0), WON(1), LOST(2), WON(3), LOST(4), WON(5), LOST(6), WON(7), LOST(8), WON(9),
-                        { LOOK, HOST, WISH_PASSTHROUGH, .second = 10,
+                        { LOOK, HOST, MODE_PASSTHROUGH, .second = 10,
                                         .decision = RECONCILE_GIVE_UP },
-                        { LOOK, HOST, WISH_PASSTHROUGH, .second = 11,
+                        { LOOK, HOST, MODE_PASSTHROUGH, .second = 11,
                                         .decision = RECONCILE_NOTHING },
-                        { LOOK, BARE, WISH_PASSTHROUGH, .second = 500,
+                        { LOOK, BARE, MODE_PASSTHROUGH, .second = 500,
                                         .decision = RECONCILE_NOTHING },
-                        { FORGIVE, HOST, WISH_PASSTHROUGH, .second = 501,
+                        { FORGIVE, HOST, MODE_PASSTHROUGH, .second = 501,
                                         .decision = RECONCILE_START });
 }
 
 /* Whoever brings it there ends the fight, and is helped from then on. */
 static void a_fight_that_was_given_up_may_be_won(void **state _unused_) {
         table(LOST(0), WON(1), LOST(2), WON(3), LOST(4), WON(5), LOST(6), WON(7), LOST(8), WON(9),
-                        { LOOK, HOST, WISH_PASSTHROUGH, .second = 10,
+                        { LOOK, HOST, MODE_PASSTHROUGH, .second = 10,
                                         .decision = RECONCILE_GIVE_UP },
-                        { LOOK, VFIO, WISH_PASSTHROUGH, .fulfilled = true, .second = 20,
+                        { LOOK, VFIO, MODE_PASSTHROUGH, .fulfilled = true, .second = 20,
                                         .decision = RECONCILE_NOTHING },
                         LOST(500));
 }
 
 static void what_was_undone_unseen_is_repeated(void **state _unused_) {
-        table({ LOOK, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START },
-                        { UNDONE, HOST, WISH_PASSTHROUGH, .second = 1,
+        table({ LOOK, HOST, MODE_PASSTHROUGH, .decision = RECONCILE_START },
+                        { UNDONE, HOST, MODE_PASSTHROUGH, .second = 1,
                                         .decision = RECONCILE_START },
-                        { UNDONE, HOST, WISH_PASSTHROUGH, .second = 2,
+                        { UNDONE, HOST, MODE_PASSTHROUGH, .second = 2,
                                         .decision = RECONCILE_START },
-                        { UNDONE, HOST, WISH_PASSTHROUGH, .second = 3,
+                        { UNDONE, HOST, MODE_PASSTHROUGH, .second = 3,
                                         .decision = RECONCILE_START },
-                        { UNDONE, HOST, WISH_PASSTHROUGH, .second = 4,
+                        { UNDONE, HOST, MODE_PASSTHROUGH, .second = 4,
                                         .decision = RECONCILE_START },
-                        { UNDONE, HOST, WISH_PASSTHROUGH, .second = 5,
+                        { UNDONE, HOST, MODE_PASSTHROUGH, .second = 5,
                                         .decision = RECONCILE_GIVE_UP },
-                        { LOOK, HOST, WISH_PASSTHROUGH, .second = 6,
+                        { LOOK, HOST, MODE_PASSTHROUGH, .second = 6,
                                         .decision = RECONCILE_NOTHING });
 }
 
 /* It may have thought that there was nothing to do; it would think so again. */
 static void a_job_that_moved_nothing_is_not_repeated(void **state _unused_) {
-        table({ UNDONE, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START },
-                        { DONE, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_NOTHING });
+        table({ UNDONE, HOST, MODE_PASSTHROUGH, .decision = RECONCILE_START },
+                        { DONE, HOST, MODE_PASSTHROUGH, .decision = RECONCILE_NOTHING });
 }
 
 /* As often as they come and go there is no end of jobs, but it is not given up either. */
 static void who_comes_and_goes_is_no_fight(void **state _unused_) {
-        table({ LOOK, HOST, WISH_PASSTHROUGH, .decision = RECONCILE_START },
-                        { LET_GO, HOST, WISH_PASSTHROUGH, .second = 1,
+        table({ LOOK, HOST, MODE_PASSTHROUGH, .decision = RECONCILE_START },
+                        { LET_GO, HOST, MODE_PASSTHROUGH, .second = 1,
                                         .decision = RECONCILE_START },
-                        { LET_GO, HOST, WISH_PASSTHROUGH, .second = 2,
+                        { LET_GO, HOST, MODE_PASSTHROUGH, .second = 2,
                                         .decision = RECONCILE_START },
-                        { LET_GO, HOST, WISH_PASSTHROUGH, .second = 3,
+                        { LET_GO, HOST, MODE_PASSTHROUGH, .second = 3,
                                         .decision = RECONCILE_START },
-                        { LET_GO, HOST, WISH_PASSTHROUGH, .second = 4,
+                        { LET_GO, HOST, MODE_PASSTHROUGH, .second = 4,
                                         .decision = RECONCILE_START },
-                        { LET_GO, HOST, WISH_PASSTHROUGH, .second = 5,
+                        { LET_GO, HOST, MODE_PASSTHROUGH, .second = 5,
                                         .decision = RECONCILE_START },
-                        { LET_GO, HOST, WISH_PASSTHROUGH, .second = 6,
+                        { LET_GO, HOST, MODE_PASSTHROUGH, .second = 6,
                                         .decision = RECONCILE_NOTHING },
-                        { LOOK, BARE, WISH_PASSTHROUGH, .second = 7, .decision = RECONCILE_START },
-                        { LET_GO, BARE, WISH_PASSTHROUGH, .second = 62,
+                        { LOOK, BARE, MODE_PASSTHROUGH, .second = 7, .decision = RECONCILE_START },
+                        { LET_GO, BARE, MODE_PASSTHROUGH, .second = 62,
                                         .decision = RECONCILE_START },
-                        { LET_GO, BARE, WISH_PASSTHROUGH, .second = 62,
+                        { LET_GO, BARE, MODE_PASSTHROUGH, .second = 62,
                                         .decision = RECONCILE_START },
-                        { DONE, BARE, WISH_PASSTHROUGH, .second = 62,
+                        { DONE, BARE, MODE_PASSTHROUGH, .second = 62,
                                         .decision = RECONCILE_NOTHING });
 }
 
@@ -231,12 +231,12 @@ static void a_fingerprint_has_all_drivers(void **state _unused_) {
         const Gpu gpu = { .functions = functions, .n_functions = ARRAY_SIZE(functions) };
         Fingerprint a, b;
 
-        fingerprint_set(&a, &gpu, WISH_HOST, false);
+        fingerprint_set(&a, &gpu, MODE_HOST, false);
         assert_string_equal(a.drivers, "0:nvidia 1: 3:vfio-pci ");
         assert_int_equal(a.identity.device, 7);
-        fingerprint_set(&b, &gpu, WISH_HOST, false);
+        fingerprint_set(&b, &gpu, MODE_HOST, false);
         assert_true(fingerprint_equal(&a, &b));
-        fingerprint_set(&b, &gpu, WISH_HOST, true);
+        fingerprint_set(&b, &gpu, MODE_HOST, true);
         assert_false(fingerprint_equal(&a, &b));
 }
 
@@ -248,7 +248,7 @@ static void long_names_do_no_harm(void **state _unused_) {
 
         memset(name, 'x', sizeof(name) - 1);
         name[sizeof(name) - 1] = 0;
-        fingerprint_set(&fingerprint, &gpu, WISH_HOST, false);
+        fingerprint_set(&fingerprint, &gpu, MODE_HOST, false);
         assert_int_equal(strlen(fingerprint.drivers), sizeof(fingerprint.drivers) - 1);
 }
 

@@ -41,9 +41,9 @@ static int fixture_free(void **state) {
         return 0;
 }
 
-static void assert_look(Fixture *fixture, bool expected, Wish back) {
+static void assert_look(Fixture *fixture, bool expected, Mode back) {
         bool unfinished = !expected;
-        Wish wish = _WISH_MAX;
+        Mode wish = _MODE_MAX;
 
         assert_int_equal(unfinished_look(&fixture->tree->roots, &fixture->gpu, &unfinished, &wish),
                         0);
@@ -66,19 +66,19 @@ static void save_intent(Fixture *fixture, Mode from) {
 static void where_nothing_is_left_nothing_is_unfinished(void **state) {
         Fixture *fixture = *state;
 
-        assert_look(fixture, false, WISH_UNSET);
+        assert_look(fixture, false, MODE_UNSET);
         closep(&fixture->tree->roots.run_fd);
         fixture->tree->roots.run_fd = -1;
-        assert_look(fixture, false, WISH_UNSET);
+        assert_look(fixture, false, MODE_UNSET);
 }
 
 static void what_was_cut_off_goes_back(void **state) {
         Fixture *fixture = *state;
 
         save_intent(fixture, MODE_PASSTHROUGH);
-        assert_look(fixture, true, WISH_PASSTHROUGH);
+        assert_look(fixture, true, MODE_PASSTHROUGH);
         save_intent(fixture, MODE_MIXED);
-        assert_look(fixture, true, WISH_HOST);
+        assert_look(fixture, true, MODE_HOST);
 }
 
 static void what_is_under_way_is_not_unfinished(void **state) {
@@ -88,9 +88,9 @@ static void what_is_under_way_is_not_unfinished(void **state) {
         save_intent(fixture, MODE_HOST);
         assert_int_equal(lock_take(&lock, fixture->tree->roots.run_fd, fixture->gpu.address, false),
                         0);
-        assert_look(fixture, false, WISH_UNSET);
+        assert_look(fixture, false, MODE_UNSET);
         lock_release(&lock);
-        assert_look(fixture, true, WISH_HOST);
+        assert_look(fixture, true, MODE_HOST);
 }
 
 static void a_marker_without_a_writer_is_over(void **state) {
@@ -103,7 +103,7 @@ static void a_marker_without_a_writer_is_over(void **state) {
         };
 
         assert_int_equal(stuck_save(&stuck, fixture->tree->roots.run_fd), 0);
-        assert_look(fixture, true, WISH_HOST);
+        assert_look(fixture, true, MODE_HOST);
 }
 
 int main(void) {
