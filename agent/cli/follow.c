@@ -16,9 +16,9 @@
 #include <systemd/sd-event.h>
 #include <systemd/sd-journal.h>
 
+#include "base/clock.h"
 #include "cli/follow.h"
 #include "cli/record.h"
-#include "os/child.h"
 
 /* The journal's clock may be a little behind ours: it takes the time once per wakeup. */
 #define START_MARGIN_USEC (5 * USEC_PER_SEC)

@@ -14,6 +14,7 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "daemon/agent.h"
 #include "daemon/tell.h"
@@ -21,7 +22,6 @@
 #include "daemon/ward.h"
 #include "daemon/watch.h"
 #include "model/inventory.h"
-#include "os/child.h"
 #include "os/manager.h"
 
 #define LIMIT_BARRIER_USEC (5 * USEC_PER_SEC)

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <sys/pidfd.h>
 
+#include "base/clock.h"
 #include "os/child.h"
 
 /**

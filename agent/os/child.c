@@ -31,21 +31,14 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "os/child.h"
 
 /* errno values are below 134 on all architectures; what is above means "no answer". */
 #define CHILD_ANSWER_MAX 199
 
 #define CHILD_REPLY_MAX (1024U * 1024U)
-
-uint64_t monotonic_usec(void) {
-        struct timespec ts;
-
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + ts.tv_nsec / 1000;
-}
 
 static int compare_fds(const void *a, const void *b) {
         return *(const int *) a - *(const int *) b;
@@ -122,17 +115,6 @@ static int child_read_reply(int fd, ChildResult *result) {
         result->n_reply += k;
         result->reply[result->n_reply] = 0;
         return k > 0;
-}
-
-/* ppoll(2) until a time (CLOCK_MONOTONIC, microseconds). Return: as it does, or -errno. */
-int poll_until(struct pollfd *fds, size_t n, uint64_t deadline) {
-        uint64_t now = monotonic_usec(), left = deadline > now ? deadline - now : 0;
-        struct timespec ts = { .tv_sec = left / USEC_PER_SEC,
-                .tv_nsec = left % USEC_PER_SEC * 1000 };
-        int n_ready;
-
-        n_ready = ppoll(fds, n, &ts, NULL);
-        return n_ready < 0 ? -errno : n_ready;
 }
 
 /**

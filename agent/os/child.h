@@ -97,9 +97,3 @@ enum {
 
 int child_guard_test(int guard_fd, pid_t *ret_pid) _warn_unused_result_;
 int child_guard_wait(int guard_fd, uint64_t limit_usec, pid_t *ret_pid) _warn_unused_result_;
-
-/* clock */
-
-uint64_t monotonic_usec(void);
-struct pollfd;
-int poll_until(struct pollfd *fds, size_t n, uint64_t deadline) _warn_unused_result_;

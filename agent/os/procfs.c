@@ -15,9 +15,9 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "os/child.h"
 #include "os/procfs.h"
 
 /* include/linux/sched.h: PF_*; the field of flags in stat is part of proc(5). */

@@ -11,7 +11,7 @@
 #include <libudev.h>
 #include <poll.h>
 
-#include "os/child.h"
+#include "base/clock.h"
 #include "os/udev-monitor.h"
 #include "os/udev-wait.h"
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "os/worker.h"
 
 /* errnos of the kernel's own (ENOTSUPP is 524) mean nothing to anybody here. */

@@ -8,8 +8,8 @@
  */
 
 #include "switch/notify.h"
+#include "base/clock.h"
 #include "base/text.h"
-#include "os/child.h"
 #include "probe/explain.h"
 
 static const char *const results[_EVENT_MAX] = {

@@ -10,8 +10,8 @@
  */
 
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "os/child.h"
 #include "record/stuck.h"
 #include "switch/give-back.h"
@@ -55,7 +55,6 @@ static int look_for_stuck(const Move *move, Findings *findings) {
 /* A child may still write for a parent that was killed: wait as long as for our own. */
 static int wait_for_writer(const Move *move, const Lock *lock, Findings *findings) {
         Stuck stuck = { .gpu = move->gpu->address, .function = move->gpu->address };
-        struct timespec now;
         int r;
 
         r = child_guard_wait(lock->guard_fd, STEP_SLOW_USEC, &stuck.pid);
@@ -67,8 +66,7 @@ static int wait_for_writer(const Move *move, const Lock *lock, Findings *finding
         if (r <= 0)
                 return r;
 
-        clock_gettime(CLOCK_REALTIME, &now);
-        stuck.since_usec = (uint64_t) now.tv_sec * USEC_PER_SEC;
+        stuck.since_usec = realtime_usec();
         r = stuck_save(&stuck, move->context->roots->run_fd);
         if (r < 0)
                 return r;

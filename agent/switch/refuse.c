@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "os/child.h"
+#include "base/clock.h"
 #include "record/busy.h"
 #include "switch/refuse.h"
 

@@ -8,18 +8,11 @@
  */
 
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "record/stuck.h"
 #include "switch/run.h"
-
-static uint64_t realtime_usec(void) {
-        struct timespec ts;
-
-        clock_gettime(CLOCK_REALTIME, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + ts.tv_nsec / 1000;
-}
 
 /* The end of a sentence, or NULL for want of memory; free() it. "could not bind 0000:01:00.2 to vfio-pci: No such device" */
 char *trouble_format(const Trouble *trouble) {

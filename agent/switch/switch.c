@@ -13,10 +13,9 @@
 
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/text.h"
-#include "os/child.h"
 #include "switch/check.h"
 #include "switch/commit.h"
 #include "switch/give-back.h"

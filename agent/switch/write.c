@@ -17,6 +17,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "os/kmsg.h"
 #include "switch/write.h"

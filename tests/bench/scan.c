@@ -24,8 +24,8 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "base/text.h"
-#include "os/child.h"
 #include "probe/scan.h"
 
 #define N_ROUNDS 20

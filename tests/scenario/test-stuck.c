@@ -10,8 +10,8 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "lib/pci-model.h"
-#include "os/child.h"
 #include "reference.h"
 
 #define MARKER_A "run/vfiopt/stuck/" GPU_A ".json"

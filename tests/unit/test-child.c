@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "os/child.h"
 
 /* Far longer than anything here takes: what ends by this limit has failed. */
