@@ -194,3 +194,28 @@ void text_repair(char *s) {
                 s += n ?: 1;
         }
 }
+
+/* Append a copy of @s to a list that has *@n strings. Return: 0, or a negative error code. */
+int strv_push(char ***strv, size_t *n, const char *s) {
+        char **more;
+
+        more = realloc(*strv, (*n + 2) * sizeof(*more));
+        if (!more)
+                return -ENOMEM;
+        *strv = more;
+
+        more[*n] = strdup(s);
+        more[*n + 1] = NULL;
+        if (!more[*n])
+                return -ENOMEM;
+        ++*n;
+        return 0;
+}
+
+/* Free a list with its strings. Takes and returns NULL. */
+char **strv_free(char **strv) {
+        for (size_t i = 0; strv && strv[i]; ++i)
+                free(strv[i]);
+        free(strv);
+        return NULL;
+}

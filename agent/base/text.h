@@ -40,3 +40,9 @@ bool text_starts_with(const char *s, const char *prefix, const char **ret_rest);
 char *text_format(const char *format, ...) _printf_(1, 2) _warn_unused_result_;
 bool text_is_printable(const char *s);
 void text_repair(char *s);
+
+/* lists of strings, with a NULL behind the last; NULL is an empty one, too */
+
+int strv_push(char ***strv, size_t *n, const char *s) _warn_unused_result_;
+char **strv_free(char **strv);
+DEFINE_CLEANUP(char *, strv_free);

@@ -41,7 +41,7 @@ static int append_gpu(Text *name, const Gpu *gpu, size_t *n) {
 
 /* One job that finds out itself where each goes. Strangers, too: it is what tells of them. */
 static int list_automatic(const Selection *selection, char ***ret, size_t *ret_n) {
-        _cleanup_(sysfs_list_freep) char **units = calloc(2, sizeof(*units));
+        _cleanup_(strv_freep) char **units = calloc(2, sizeof(*units));
         Text name = TEXT_NULL;
         size_t n = 0;
         int r;
@@ -86,7 +86,7 @@ static int name_unit(const Selection *selection, Mode to, Text *name) {
 }
 
 static int list_units(const Selection *selection, char ***ret, size_t *ret_n) {
-        _cleanup_(sysfs_list_freep) char **units = NULL;
+        _cleanup_(strv_freep) char **units = NULL;
         size_t n = 0;
         int r;
 
@@ -112,7 +112,7 @@ static int list_units(const Selection *selection, char ***ret, size_t *ret_n) {
 }
 
 int switch_by_job(Cli *cli, const Selection *selection, Outcomes *outcomes) {
-        _cleanup_(sysfs_list_freep) char **units = NULL;
+        _cleanup_(strv_freep) char **units = NULL;
         Listener listener = { .outcomes = outcomes, .verbose = cli_has(cli, OPTION_VERBOSE) };
         const JobWatcher watcher = { .tell = on_tell, .print = on_print, .userdata = &listener };
         int exit_code, r;

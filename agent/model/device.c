@@ -98,7 +98,7 @@ static int device_read_boot_vga(Device *device, Sysfs *sysfs) {
 
 /* Mediated devices are children with a link to their type. */
 static int device_has_mediated(Device *device, Sysfs *sysfs, bool *ret) {
-        _cleanup_(sysfs_list_freep) char **names = NULL;
+        _cleanup_(strv_freep) char **names = NULL;
         char path[DEVICE_PATH_MAX];
         size_t n;
         int r;

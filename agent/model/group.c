@@ -60,7 +60,7 @@ static int group_read_members(Group *group, Sysfs *sysfs, char **names, size_t n
  *         has a member which is no PCI device, other negative error code on failure.
  */
 int group_init(Group *group, Sysfs *sysfs, int number) {
-        _cleanup_(sysfs_list_freep) char **names = NULL;
+        _cleanup_(strv_freep) char **names = NULL;
         char path[DEVICE_PATH_MAX], devices[DEVICE_PATH_MAX];
         size_t n;
         int r;

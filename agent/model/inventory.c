@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "base/text.h"
 #include "model/inventory.h"
 
 #define PCI_CLASS_DISPLAY 0x03U
@@ -64,7 +65,7 @@ static int compare_gpus(const void *a, const void *b) {
  * Return: 0 on success (also if there are none), negative error code on failure.
  */
 int inventory_init(Inventory *inventory, Sysfs *sysfs) {
-        _cleanup_(sysfs_list_freep) char **names = NULL;
+        _cleanup_(strv_freep) char **names = NULL;
         size_t n;
         int r;
 

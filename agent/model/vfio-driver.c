@@ -28,7 +28,7 @@ static int copy_to(char **destination, const char *s) {
 
 /* The driver that a module brought, from sysfs; a variant may call it as it likes. */
 static int driver_of_module(Sysfs *sysfs, const char *module, char **ret) {
-        _cleanup_(sysfs_list_freep) char **names = NULL;
+        _cleanup_(strv_freep) char **names = NULL;
         _cleanup_(freep) char *path = NULL;
         const char *driver;
         size_t n;
@@ -51,7 +51,7 @@ static int driver_of_module(Sysfs *sysfs, const char *module, char **ret) {
 
 /* The name of the best module, or NULL: a kernel that has vfio-pci built in may know no alias. */
 static int find_module(Modules *modules, const char *modalias, char **ret) {
-        _cleanup_(sysfs_list_freep) char **names = NULL;
+        _cleanup_(strv_freep) char **names = NULL;
         _cleanup_(freep) char *alias = NULL;
         const char *rest, *module = NULL;
         size_t n = 0;
@@ -76,7 +76,7 @@ static int find_module(Modules *modules, const char *modalias, char **ret) {
 
 /* Those of them that are not loaded, vfio_pci first. */
 static int list_missing(Sysfs *sysfs, const char *module, const char *driver, char ***ret_modules) {
-        _cleanup_(sysfs_list_freep) char **missing = calloc(3, sizeof(*missing));
+        _cleanup_(strv_freep) char **missing = calloc(3, sizeof(*missing));
         size_t n = 0;
         int r = 0;
 
@@ -100,7 +100,7 @@ static int list_missing(Sysfs *sysfs, const char *module, const char *driver, ch
  * @modules:    index of modules
  * @modalias:   of the function, "pci:…"; it need not be there
  * @ret_driver: name of the driver, or NULL if this kernel has none; free() it
- * @ret_modules: still to be loaded for it, NULL-terminated, or NULL; sysfs_list_free() it.
+ * @ret_modules: still to be loaded for it, NULL-terminated, or NULL; strv_free() it.
  *              May be NULL.
  *
  * Return: 0 on success, negative error code on failure.

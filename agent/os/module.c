@@ -16,6 +16,7 @@
 #include <libkmod.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "os/module.h"
 
 struct Modules {
@@ -71,7 +72,7 @@ Modules *modules_free(Modules *modules) {
  * modules_resolve() - modules that an alias or a name stands for
  * @modules:    index
  * @alias:      module name, or alias like "pci:v000010DEd…"
- * @ret_names:  names of modules, NULL-terminated, in kmod's order; sysfs_list_free() it
+ * @ret_names:  names of modules, NULL-terminated, in kmod's order; strv_free() it
  * @ret_n:      how many; at least one
  *
  * A driver that is built into the kernel counts as a module here, as it does for
@@ -83,8 +84,8 @@ Modules *modules_free(Modules *modules) {
 int modules_resolve(Modules *modules, const char *alias, char ***ret_names, size_t *ret_n) {
         _cleanup_(list_unrefp) struct kmod_list *all = NULL, *list = NULL;
         struct kmod_list *item;
-        size_t n = 0, i = 0;
-        char **names;
+        _cleanup_(strv_freep) char **names = NULL;
+        size_t n = 0;
         int r;
 
         r = modules_open(modules);
@@ -97,28 +98,19 @@ int modules_resolve(Modules *modules, const char *alias, char ***ret_names, size
         r = kmod_module_apply_filter(modules->kmod, KMOD_FILTER_BLACKLIST, all, &list);
         if (r < 0)
                 return r;
-        kmod_list_foreach(item, list)++ n;
-        if (n == 0)
+        if (!list)
                 return MODULES_E_MISSING;
-
-        names = calloc(n + 1, sizeof(*names));
-        if (!names)
-                return -ENOMEM;
 
         kmod_list_foreach(item, list) {
                 struct kmod_module *module = kmod_module_get_module(item);
 
-                names[i] = strdup(kmod_module_get_name(module));
+                r = strv_push(&names, &n, kmod_module_get_name(module));
                 kmod_module_unref(module);
-                if (!names[i++]) {
-                        while (i-- > 0)
-                                free(names[i]);
-                        free(names);
-                        return -ENOMEM;
-                }
+                if (r < 0)
+                        return r;
         }
 
-        *ret_names = names;
+        *ret_names = TAKE_PTR(names);
         *ret_n = n;
         return 0;
 }

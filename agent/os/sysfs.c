@@ -247,28 +247,11 @@ static int compare_names(const void *a, const void *b) {
         return strcmp(*(char *const *) a, *(char *const *) b);
 }
 
-static int names_push(char ***names, size_t *n, const char *name) {
-        char **more;
-
-        /* Always one NULL behind the last name. */
-        more = realloc(*names, (*n + 2) * sizeof(*more));
-        if (!more)
-                return -ENOMEM;
-        *names = more;
-
-        more[*n] = strdup(name);
-        more[*n + 1] = NULL;
-        if (!more[*n])
-                return -ENOMEM;
-        ++*n;
-        return 0;
-}
-
 /**
  * sysfs_list() - names in a directory, sorted
  * @sysfs:      tree to read from
  * @path:       directory, relative to the root
- * @ret_names:  its entries without "." and "..", NULL-terminated; sysfs_list_free() it
+ * @ret_names:  its entries without "." and "..", NULL-terminated; strv_free() it
  * @ret_n:      how many
  *
  * Sorted, because the kernel's order depends on how devices came and went, and
@@ -278,7 +261,7 @@ static int names_push(char ***names, size_t *n, const char *name) {
  *         error code on failure.
  */
 int sysfs_list(Sysfs *sysfs, const char *path, char ***ret_names, size_t *ret_n) {
-        _cleanup_(sysfs_list_freep) char **names = NULL;
+        _cleanup_(strv_freep) char **names = NULL;
         _cleanup_(closedirp) DIR *dir = NULL;
         struct dirent *entry;
         int r, fd = -1;
@@ -302,7 +285,7 @@ int sysfs_list(Sysfs *sysfs, const char *path, char ***ret_names, size_t *ret_n)
         for (errno = 0; (entry = readdir(dir)); errno = 0) {
                 if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
                         continue;
-                r = names_push(&names, &n, entry->d_name);
+                r = strv_push(&names, &n, entry->d_name);
                 if (r < 0)
                         return r;
         }
@@ -313,16 +296,6 @@ int sysfs_list(Sysfs *sysfs, const char *path, char ***ret_names, size_t *ret_n)
         *ret_n = n;
         *ret_names = TAKE_PTR(names);
         return 0;
-}
-
-char **sysfs_list_free(char **names) {
-        if (!names)
-                return NULL;
-
-        for (size_t i = 0; names[i]; ++i)
-                free(names[i]);
-        free(names);
-        return NULL;
 }
 
 bool sysfs_exists(Sysfs *sysfs, const char *path) {

@@ -49,6 +49,4 @@ int sysfs_link(Sysfs *sysfs, const char *path, char **ret_name) _warn_unused_res
 int sysfs_open_dir(Sysfs *sysfs, const char *path, int *ret_fd) _warn_unused_result_;
 int sysfs_list(Sysfs *sysfs, const char *path, char ***ret_names, size_t *ret_n)
                 _warn_unused_result_;
-char **sysfs_list_free(char **names);
-DEFINE_CLEANUP(char *, sysfs_list_free);
 bool sysfs_exists(Sysfs *sysfs, const char *path);

@@ -198,7 +198,7 @@ static int find_others(Nodes *nodes, Sysfs *sysfs) {
         int r;
 
         for (size_t i = 0; i < ARRAY_SIZE(classes); ++i) {
-                _cleanup_(sysfs_list_freep) char **names = NULL;
+                _cleanup_(strv_freep) char **names = NULL;
                 size_t n = 0;
 
                 r = sysfs_list(sysfs, classes[i].class, &names, &n);

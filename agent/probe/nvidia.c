@@ -265,7 +265,7 @@ int nvidia_knows(int proc_fd, Address address, bool *ret) {
  * Return: 0 on success, negative error code on failure.
  */
 int nvidia_is_started(Sysfs *sysfs, Address address, bool *ret) {
-        _cleanup_(sysfs_list_freep) char **names = NULL;
+        _cleanup_(strv_freep) char **names = NULL;
         char path[DEVICE_PATH_MAX];
         size_t n = 0;
         int r;

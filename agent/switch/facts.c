@@ -20,7 +20,7 @@
 void facts_deinit(Facts *facts) {
         overrides_free(facts->overrides, facts->n_functions);
         free(facts->vfio_driver);
-        sysfs_list_free(facts->vfio_modules);
+        strv_free(facts->vfio_modules);
         origin_deinit(&facts->origin);
         free(facts->host_driver);
         *facts = (Facts) FACTS_NULL;
@@ -41,7 +41,7 @@ static int find_host_driver(Facts *facts, Sysfs *sysfs, Modules *modules, const 
                 { "nvidia", "nvidia" },
                 { "nouveau", "nouveau" },
         };
-        _cleanup_(sysfs_list_freep) char **names = NULL;
+        _cleanup_(strv_freep) char **names = NULL;
         char path[DEVICE_PATH_MAX];
         size_t n;
         int r;

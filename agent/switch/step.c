@@ -93,7 +93,7 @@ typedef struct Sound {
 
 /* A name in a directory, or NULL; free() it. @ret is NULL also where there is no directory. */
 static int find_name(Sysfs *sysfs, const char *path, const char *prefix, char **ret) {
-        _cleanup_(sysfs_list_freep) char **names = NULL;
+        _cleanup_(strv_freep) char **names = NULL;
         size_t n;
         int r;
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/text.h"
 #include "os/sysfs.h"
 
 static void attribute(FakeTree *tree, const char *data, size_t n) {
@@ -165,7 +166,7 @@ static void names_are_listed_in_order_however_they_came(void **state) {
         char path[FAKE_PATH_MAX];
 
         for (size_t i = 0; i < ARRAY_SIZE(names_made); ++i) {
-                _cleanup_(sysfs_list_freep) char **names = NULL;
+                _cleanup_(strv_freep) char **names = NULL;
                 size_t n;
 
                 for (size_t k = 0; k < 3; ++k)
@@ -183,7 +184,7 @@ static void names_are_listed_in_order_however_they_came(void **state) {
 }
 
 static void hidden_names_are_listed_and_an_empty_directory_has_none(void **state) {
-        _cleanup_(sysfs_list_freep) char **names = NULL, **none = NULL;
+        _cleanup_(strv_freep) char **names = NULL, **none = NULL;
         FakeTree *tree = *state;
         size_t n;
 
@@ -253,7 +254,6 @@ static void a_tree_has_a_directory_of_its_own(void **state) {
         assert_int_equal(sysfs_new(-1, &sysfs), -EBADF);
         assert_null(sysfs);
         assert_null(sysfs_free(NULL));
-        assert_null(sysfs_list_free(NULL));
 }
 
 int main(void) {

@@ -179,6 +179,20 @@ static void what_is_no_text_is_replaced(void **state _unused_) {
         }
 }
 
+static void a_list_of_strings_grows_and_ends_with_null(void **state _unused_) {
+        _cleanup_(strv_freep) char **strv = NULL;
+        size_t n = 0;
+
+        assert_int_equal(strv_push(&strv, &n, "one"), 0);
+        assert_null(strv[1]);
+        assert_int_equal(strv_push(&strv, &n, ""), 0);
+        assert_int_equal(n, 2);
+        assert_string_equal(strv[0], "one");
+        assert_string_equal(strv[1], "");
+        assert_null(strv[2]);
+        assert_null(strv_free(NULL));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_text_that_nothing_was_appended_to_is_empty),
@@ -191,6 +205,7 @@ int main(void) {
                 cmocka_unit_test(a_format_makes_a_string),
                 cmocka_unit_test(only_plain_ascii_is_printable),
                 cmocka_unit_test(what_is_no_text_is_replaced),
+                cmocka_unit_test(a_list_of_strings_grows_and_ends_with_null),
         };
 
         return cmocka_run_group_tests_name("base/text", tests, NULL, NULL);
