@@ -89,21 +89,12 @@ int json_push_string(Json *array, const char *value) {
 int json_format(const Json *json, bool pretty, char **ret) {
         int flags = JSON_C_TO_STRING_NOSLASHESCAPE;
         const char *s;
-        char *copy;
 
         flags |= pretty ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED
                         : JSON_C_TO_STRING_PLAIN;
         /* The text is cached inside the value, which is all that is changed. */
         s = json_object_to_json_string_ext((Json *) json, flags);
-        if (!s)
-                return -ENOMEM;
-
-        copy = strdup(s);
-        if (!copy)
-                return -ENOMEM;
-
-        *ret = copy;
-        return 0;
+        return s ? text_copy(s, ret) : -ENOMEM;
 }
 
 /**

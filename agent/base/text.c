@@ -147,6 +147,17 @@ char *text_format(const char *format, ...) {
         return n < 0 ? NULL : s;
 }
 
+/* Copy a string, or NULL. Return: 0, or -ENOMEM; @ret: the copy, free() it */
+int text_copy(const char *s, char **ret) {
+        char *copy = s ? strdup(s) : NULL;
+
+        if (s && !copy)
+                return -ENOMEM;
+
+        *ret = copy;
+        return 0;
+}
+
 /* Whether @s is plain printable ASCII, fit to be quoted in a one-line message. */
 bool text_is_printable(const char *s) {
         for (; *s; ++s)

@@ -21,11 +21,6 @@ static bool is_registered(Sysfs *sysfs, const char *driver) {
         return sysfs_exists(sysfs, driver_path(driver, "bind", path));
 }
 
-static int copy_to(char **destination, const char *s) {
-        *destination = strdup(s);
-        return *destination ? 0 : -ENOMEM;
-}
-
 /* The driver that a module brought, from sysfs; a variant may call it as it likes. */
 static int driver_of_module(Sysfs *sysfs, const char *module, char **ret) {
         _cleanup_(strv_freep) char **names = NULL;
@@ -43,10 +38,10 @@ static int driver_of_module(Sysfs *sysfs, const char *module, char **ret) {
                 return r;
         for (size_t i = 0; r == 0 && i < n; ++i)
                 if (text_starts_with(names[i], "pci:", &driver))
-                        return copy_to(ret, driver);
+                        return text_copy(driver, ret);
 
         /* Not loaded yet. */
-        return copy_to(ret, !strcmp(module, "vfio_pci") ? "vfio-pci" : module);
+        return text_copy(!strcmp(module, "vfio_pci") ? "vfio-pci" : module, ret);
 }
 
 /* The name of the best module, or NULL: a kernel that has vfio-pci built in may know no alias. */
@@ -70,13 +65,12 @@ static int find_module(Modules *modules, const char *modalias, char **ret) {
                 if (!module || strcmp(names[i], "vfio_pci"))
                         module = names[i];
 
-        *ret = NULL;
-        return module ? copy_to(ret, module) : 0;
+        return text_copy(module, ret);
 }
 
 /* Those of them that are not loaded, vfio_pci first. */
 static int list_missing(Sysfs *sysfs, const char *module, const char *driver, char ***ret_modules) {
-        _cleanup_(strv_freep) char **missing = calloc(3, sizeof(*missing));
+        _cleanup_(strv_freep) char **missing = calloc(1, sizeof(*missing));
         size_t n = 0;
         int r = 0;
 
@@ -84,9 +78,9 @@ static int list_missing(Sysfs *sysfs, const char *module, const char *driver, ch
                 return -ENOMEM;
 
         if (!is_registered(sysfs, "vfio-pci"))
-                r = copy_to(&missing[n++], "vfio_pci");
+                r = strv_push(&missing, &n, "vfio_pci");
         if (r >= 0 && strcmp(driver, "vfio-pci") && !is_registered(sysfs, driver))
-                r = copy_to(&missing[n++], module);
+                r = strv_push(&missing, &n, module);
         if (r < 0)
                 return r;
 

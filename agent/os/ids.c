@@ -11,7 +11,6 @@
 
 #include <pci/pci.h>
 #include <setjmp.h>
-#include <string.h>
 
 #include "base/text.h"
 #include "os/ids.h"
@@ -74,7 +73,6 @@ Ids *ids_free(Ids *ids) {
 int ids_device_name(Ids *ids, uint16_t vendor, uint16_t device, char **ret) {
         char buffer[512];
         const char *name;
-        char *copy;
 
         if (setjmp(guard))
                 return -EIO;
@@ -83,10 +81,5 @@ int ids_device_name(Ids *ids, uint16_t vendor, uint16_t device, char **ret) {
         name = pci_lookup_name(ids->access, buffer, sizeof(buffer),
                         PCI_LOOKUP_VENDOR | PCI_LOOKUP_DEVICE | PCI_LOOKUP_NO_HWDB, (int) vendor,
                         (int) device);
-        copy = strdup(name);
-        if (!copy)
-                return -ENOMEM;
-
-        *ret = copy;
-        return 0;
+        return text_copy(name, ret);
 }

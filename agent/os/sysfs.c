@@ -212,7 +212,6 @@ int sysfs_write(Sysfs *sysfs, const char *path, const char *value) {
 int sysfs_link(Sysfs *sysfs, const char *path, char **ret_name) {
         char target[PATH_MAX];
         const char *slash;
-        char *name;
         ssize_t n;
 
         n = readlinkat(sysfs->root_fd, path, target, sizeof(target));
@@ -223,12 +222,7 @@ int sysfs_link(Sysfs *sysfs, const char *path, char **ret_name) {
         target[n] = 0;
 
         slash = strrchr(target, '/');
-        name = strdup(slash ? slash + 1 : target);
-        if (!name)
-                return -ENOMEM;
-
-        *ret_name = name;
-        return 0;
+        return text_copy(slash ? slash + 1 : target, ret_name);
 }
 
 /* Open a directory for walking. Return: 0, SYSFS_E_MISSING, or a negative error code. */

@@ -123,6 +123,16 @@ static void a_format_makes_a_string(void **state _unused_) {
         assert_string_equal(s, "a-7");
 }
 
+static void a_copy_of_nothing_is_nothing(void **state _unused_) {
+        _cleanup_(freep) char *copy = NULL;
+        char *none = (char *) "untouched";
+
+        assert_int_equal(text_copy("abc", &copy), 0);
+        assert_string_equal(copy, "abc");
+        assert_int_equal(text_copy(NULL, &none), 0);
+        assert_null(none);
+}
+
 static void only_plain_ascii_is_printable(void **state _unused_) {
         static const struct {
                 const char *s;
@@ -203,6 +213,7 @@ int main(void) {
                 cmocka_unit_test(a_part_of_a_string_can_be_a_number),
                 cmocka_unit_test(a_prefix_leaves_the_rest),
                 cmocka_unit_test(a_format_makes_a_string),
+                cmocka_unit_test(a_copy_of_nothing_is_nothing),
                 cmocka_unit_test(only_plain_ascii_is_printable),
                 cmocka_unit_test(what_is_no_text_is_replaced),
                 cmocka_unit_test(a_list_of_strings_grows_and_ends_with_null),
