@@ -158,12 +158,25 @@ int text_copy(const char *s, char **ret) {
         return 0;
 }
 
+static bool is_printable(char c) {
+        return c >= 0x20 && c <= 0x7e;
+}
+
 /* Whether @s is plain printable ASCII, fit to be quoted in a one-line message. */
 bool text_is_printable(const char *s) {
-        for (; *s; ++s)
-                if (*s < 0x20 || *s > 0x7e)
-                        return false;
-        return true;
+        while (*s && is_printable(*s))
+                ++s;
+        return !*s;
+}
+
+/* A copy with a question mark for each byte that is not, or NULL when memory is short; free() it. */
+char *text_printable(const char *s) {
+        char *copy = strdup(s);
+
+        for (char *c = copy; c && *c; ++c)
+                if (!is_printable(*c))
+                        *c = '?';
+        return copy;
 }
 
 /* How many bytes the character at @s has, in UTF-8 (RFC 3629); 0 if there is none. */

@@ -172,14 +172,9 @@ static Words choose_words(const Finding *finding) {
 /* facts */
 
 static int append_printable(Text *out, const char *s) {
-        _cleanup_(freep) char *copy = strdup(s ?: "(unknown)");
+        _cleanup_(freep) char *copy = text_printable(s ?: "(unknown)");
 
-        if (!copy)
-                return -ENOMEM;
-        for (char *c = copy; *c; ++c)
-                if (*c < 0x20 || *c > 0x7e)
-                        *c = '?';
-        return text_append(out, "%s", copy);
+        return copy ? text_append(out, "%s", copy) : -ENOMEM;
 }
 
 /* "ollama (pid 812, ollama.service)" */

@@ -57,7 +57,7 @@ const char *config_quote(const char *s, char buffer[static CONFIG_QUOTE_MAX]) {
 
 /* Takes @text over, which is NULL where there was no memory for it. */
 static int complain(Config *config, ConfigPlace place, bool is_warning, char *text) {
-        _cleanup_(freep) char *mine = text, *file = strdup(place.file);
+        _cleanup_(freep) char *mine = text, *file = text_printable(place.file);
         ConfigComplaint *more;
 
         if (!mine || !file)
@@ -76,9 +76,6 @@ static int complain(Config *config, ConfigPlace place, bool is_warning, char *te
                 return -ENOMEM;
         config->complaints = more;
 
-        for (char *c = file; *c; ++c)
-                if (*c < 0x20 || *c > 0x7e)
-                        *c = '?';
         more[config->n_complaints++] = (ConfigComplaint){
                 .file = TAKE_PTR(file),
                 .line = place.line,

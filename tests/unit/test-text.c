@@ -135,20 +135,23 @@ static void a_copy_of_nothing_is_nothing(void **state _unused_) {
 
 static void only_plain_ascii_is_printable(void **state _unused_) {
         static const struct {
-                const char *s;
-                bool printable;
+                const char *s, *printable;
         } cases[] = {
-                { "", true },
-                { "0000:01:00.0 ~", true },
-                { "a\nb", false },
-                { "a\tb", false },
-                { "\x1b[31m", false },
-                { "\x7f", false },
-                { "\xc3\xa4", false },
+                { "", "" },
+                { "0000:01:00.0 ~", "0000:01:00.0 ~" },
+                { "a\nb", "a?b" },
+                { "a\tb", "a?b" },
+                { "\x1b[31m", "?[31m" },
+                { "\x7f", "?" },
+                { "\xc3\xa4", "??" },
         };
 
-        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i)
-                assert_int_equal(text_is_printable(cases[i].s), cases[i].printable);
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                _cleanup_(freep) char *copy = text_printable(cases[i].s);
+
+                assert_string_equal(copy, cases[i].printable);
+                assert_int_equal(text_is_printable(cases[i].s), !strcmp(copy, cases[i].s));
+        }
 }
 
 static void what_is_no_text_is_replaced(void **state _unused_) {
