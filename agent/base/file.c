@@ -200,6 +200,32 @@ int file_open_dir(int dir_fd, const char *name, int *ret_fd) {
 }
 
 /**
+ * file_open_dirp() - open a directory to list it
+ * @dir_fd:     directory that @path is relative to
+ * @path:       directory
+ * @flags:      for openat(2), more of them: O_NOFOLLOW, or 0
+ * @ret:        directory; closedir() it
+ *
+ * Return: 0 on success, FILE_E_MISSING if it is not there, negative error code on failure.
+ */
+int file_open_dirp(int dir_fd, const char *path, int flags, DIR **ret) {
+        _cleanup_(closep) int fd = -1;
+        DIR *dir;
+
+        fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
+        if (fd < 0)
+                return errno == ENOENT ? FILE_E_MISSING : -errno;
+
+        dir = fdopendir(fd);
+        if (!dir)
+                return -errno;
+        (void) TAKE_FD(fd);
+
+        *ret = dir;
+        return 0;
+}
+
+/**
  * file_make_dir() - open a directory, making it if it is not there
  * @dir_fd:     parent directory
  * @name:       name in it

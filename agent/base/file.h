@@ -24,4 +24,5 @@ int file_replace(int dir_fd, const char *name, mode_t mode, const char *data, bo
                 _warn_unused_result_;
 int file_remove(int dir_fd, const char *name) _warn_unused_result_;
 int file_open_dir(int dir_fd, const char *name, int *ret_fd) _warn_unused_result_;
+int file_open_dirp(int dir_fd, const char *path, int flags, DIR **ret) _warn_unused_result_;
 int file_make_dir(int dir_fd, const char *name, mode_t mode, int *ret_fd) _warn_unused_result_;

@@ -45,18 +45,11 @@ static int list_numbers(int dir_fd, const char *path, pid_t **ret_pids, size_t *
         size_t n = 0, n_allocated = 0;
         struct dirent *entry;
         uint64_t number;
-        int fd, r;
+        int r;
 
-        fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return errno == ENOENT || errno == ESRCH ? PROCFS_E_GONE : -errno;
-
-        dir = fdopendir(fd);
-        if (!dir) {
-                r = -errno;
-                close(fd);
-                return r;
-        }
+        r = file_open_dirp(dir_fd, path, 0, &dir);
+        if (r)
+                return r == FILE_E_MISSING || r == -ESRCH ? PROCFS_E_GONE : r;
 
         for (errno = 0; (entry = readdir(dir)); errno = 0) {
                 if (text_to_uint(entry->d_name, 10, INT32_MAX, &number) < 0 || number == 0)

@@ -23,6 +23,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/text.h"
 #include "os/sysfs.h"
 
@@ -225,18 +226,6 @@ int sysfs_link(Sysfs *sysfs, const char *path, char **ret_name) {
         return text_copy(slash ? slash + 1 : target, ret_name);
 }
 
-/* Open a directory for walking. Return: 0, SYSFS_E_MISSING, or a negative error code. */
-int sysfs_open_dir(Sysfs *sysfs, const char *path, int *ret_fd) {
-        int fd;
-
-        fd = openat(sysfs->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return sysfs_missing(errno);
-
-        *ret_fd = fd;
-        return 0;
-}
-
 static int compare_names(const void *a, const void *b) {
         return strcmp(*(char *const *) a, *(char *const *) b);
 }
@@ -258,23 +247,16 @@ int sysfs_list(Sysfs *sysfs, const char *path, char ***ret_names, size_t *ret_n)
         _cleanup_(strv_freep) char **names = NULL;
         _cleanup_(closedirp) DIR *dir = NULL;
         struct dirent *entry;
-        int r, fd = -1;
         size_t n = 0;
+        int r;
 
         names = calloc(1, sizeof(*names));
         if (!names)
                 return -ENOMEM;
 
-        r = sysfs_open_dir(sysfs, path, &fd);
+        r = file_open_dirp(sysfs->root_fd, path, 0, &dir);
         if (r)
-                return r;
-
-        dir = fdopendir(fd);
-        if (!dir) {
-                r = -errno;
-                close(fd);
-                return r;
-        }
+                return r == FILE_E_MISSING || r == -ENOTDIR ? SYSFS_E_MISSING : r;
 
         for (errno = 0; (entry = readdir(dir)); errno = 0) {
                 if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))

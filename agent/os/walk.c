@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "os/walk.h"
 
 /* A disk's partition behind five hubs is 14 levels below the USB controller. */
@@ -72,7 +73,7 @@ static int walk_below(Walk *walk, DIR *dir, size_t n_path, size_t depth) {
 static int walk_dir(Walk *walk, int parent_fd, const char *name, size_t n_path, size_t depth) {
         _cleanup_(closedirp) DIR *dir = NULL;
         const char *slash = depth > 0 ? "/" : "";
-        int fd, n, r;
+        int n, r;
 
         if (depth > WALK_DEPTH_MAX)
                 return -ELOOP;
@@ -81,17 +82,9 @@ static int walk_dir(Walk *walk, int parent_fd, const char *name, size_t n_path, 
         if (n < 0 || n_path + n >= sizeof(walk->path))
                 return -ENAMETOOLONG;
 
-        fd = openat(parent_fd, name,
-                        O_RDONLY | O_DIRECTORY | O_CLOEXEC | (depth > 0 ? O_NOFOLLOW : 0));
-        if (fd < 0)
-                return is_gone(errno) ? 0 : -errno;
-
-        dir = fdopendir(fd);
-        if (!dir) {
-                r = -errno;
-                close(fd);
-                return r;
-        }
+        r = file_open_dirp(parent_fd, name, depth > 0 ? O_NOFOLLOW : 0, &dir);
+        if (r)
+                return r == FILE_E_MISSING || is_gone(-r) ? 0 : r;
 
         r = walk_below(walk, dir, n_path + n, depth);
         walk->path[n_path] = 0;

@@ -133,24 +133,18 @@ int pins_test(int run_fd, const Gpu *gpu, FunctionSet *ret) {
 
 /* Likewise all that was ever in the slot of an address, whatever it was. Return: as pins_set(). */
 int pins_clear_slot(int run_fd, Address address) {
-        _cleanup_(closep) int dir_fd = -1;
         _cleanup_(closedirp) DIR *dir = NULL;
         char slot[ADDRESS_STRING_MAX];
         const struct dirent *entry;
         int r, e;
 
-        r = file_open_dir(run_fd, FOLDER, &dir_fd);
+        r = file_open_dirp(run_fd, FOLDER, O_NOFOLLOW, &dir);
         if (r)
                 return r == FILE_E_MISSING ? 0 : r;
 
         /* All but the number of the function. */
         address_format(address, slot);
         slot[strlen(slot) - 1] = 0;
-
-        dir = fdopendir(dir_fd);
-        if (!dir)
-                return -errno;
-        (void) TAKE_FD(dir_fd);
 
         for (errno = 0; (entry = readdir(dir)); errno = 0)
                 if (text_starts_with(entry->d_name, slot, NULL)) {

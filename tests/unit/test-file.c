@@ -179,8 +179,25 @@ static void a_directory_is_made_once_and_opened_always(void **state) {
         }
 }
 
+static void a_directory_that_is_listed_may_be_missing(void **state) {
+        Fixture *fixture = *state;
+        _cleanup_(closedirp) DIR *dir = NULL;
+        const struct dirent *entry;
+
+        assert_int_equal(file_open_dirp(fixture->dir_fd, "dir", 0, &dir), FILE_E_MISSING);
+        assert_null(dir);
+        fake_write(fixture->tree->root, "run/vfiopt/dir/file", "x");
+        assert_int_equal(file_open_dirp(fixture->dir_fd, "dir", 0, &dir), 0);
+        assert_true(fcntl(dirfd(dir), F_GETFD) & FD_CLOEXEC);
+        while ((entry = readdir(dir)) && entry->d_name[0] == '.')
+                ;
+        assert_non_null(entry);
+        assert_string_equal(entry->d_name, "file");
+}
+
 static void what_is_no_directory_is_not_opened_as_one(void **state) {
         Fixture *fixture = *state;
+        DIR *dir = NULL;
         int fd = -4711;
 
         fake_write(fixture->tree->root, "run/vfiopt/file", "x");
@@ -191,6 +208,11 @@ static void what_is_no_directory_is_not_opened_as_one(void **state) {
         assert_true(file_make_dir(fixture->dir_fd, "link", 0755, &fd) < 0);
         assert_int_equal(file_make_dir(fixture->dir_fd, "no/pe", 0755, &fd), -ENOENT);
         assert_int_equal(fd, -4711);
+        assert_int_equal(file_open_dirp(fixture->dir_fd, "file", 0, &dir), -ENOTDIR);
+        assert_true(file_open_dirp(fixture->dir_fd, "link", O_NOFOLLOW, &dir) < 0);
+        assert_null(dir);
+        assert_int_equal(file_open_dirp(fixture->dir_fd, "link", 0, &dir), 0);
+        closedir(dir);
 }
 
 int main(void) {
@@ -205,6 +227,7 @@ int main(void) {
                 file_test(a_replacement_that_fails_leaves_nothing_behind),
                 file_test(removing_tells_whether_there_was_one),
                 file_test(a_directory_is_made_once_and_opened_always),
+                file_test(a_directory_that_is_listed_may_be_missing),
                 file_test(what_is_no_directory_is_not_opened_as_one),
         };
 

@@ -59,7 +59,6 @@ static void what_is_missing_is_said_to_be_and_leaves_the_results_alone(void **st
         char *value = NULL, **names = NULL, bytes[4] = "abc";
         uint64_t number = 4711;
         size_t n = 4711;
-        int fd = -4711;
 
         attribute(tree, "x\n", 2);
         for (size_t i = 0; i < ARRAY_SIZE(paths); ++i) {
@@ -68,7 +67,6 @@ static void what_is_missing_is_said_to_be_and_leaves_the_results_alone(void **st
                 assert_int_equal(sysfs_read_uint(sysfs, paths[i], 10, 9, &number), SYSFS_E_MISSING);
                 assert_int_equal(sysfs_link(sysfs, paths[i], &value), SYSFS_E_MISSING);
                 assert_int_equal(sysfs_list(sysfs, paths[i], &names, &n), SYSFS_E_MISSING);
-                assert_int_equal(sysfs_open_dir(sysfs, paths[i], &fd), SYSFS_E_MISSING);
                 assert_false(sysfs_exists(sysfs, paths[i]));
         }
         assert_null(value);
@@ -76,7 +74,6 @@ static void what_is_missing_is_said_to_be_and_leaves_the_results_alone(void **st
         assert_string_equal(bytes, "abc");
         assert_true(number == 4711);
         assert_int_equal(n, 4711);
-        assert_int_equal(fd, -4711);
 }
 
 static void numbers_are_read_strictly(void **state) {
