@@ -6,7 +6,7 @@
  * A write to sysfs can block for ever, and nothing can be done about it then: a
  * signal makes NVIDIA's wait loop spin (nv_sleep_ms() does not look at signals),
  * and turns vfio's wait into an uninterruptible one. So the writer is a child
- * which can be left behind, and which nobody needs:
+ * which can be left behind, and which nothing depends on:
  *
  *  * it keeps no file descriptor that it was not given: an inherited GPU node
  *    would be a holder, an inherited lock would be held for ever;
@@ -15,12 +15,15 @@
  *    a stopping unit reaches it;
  *
  *  * it holds a *guard*, a POSIX record lock which the kernel drops when it
- *    ends, however it ends. Whoever comes later (after a crash of the parent,
- *    after an abandoned write) learns from the guard whether a write is still
- *    under way, and by whom. The child takes the guard before it closes what it
- *    inherited; so a parent's flock(2) is never seen free while a child of it is
- *    about to write. A child whose parent died before the guard was taken ends
- *    without doing anything.
+ *    ends, however it ends. After a crash of the parent or an abandoned write, the
+ *    guard tells whether a write is still under way, and by which process. The
+ *    child takes the guard before it closes what it inherited; so a parent's
+ *    flock(2) is never seen free while a child of it is about to write. A child
+ *    whose parent died before the guard was taken ends without doing anything.
+ *
+ * A worker's requests and replies are datagrams of a socket pair. Closing the socket
+ * ends the worker. If the parent dies, the worker finishes the request in progress and
+ * starts no further one.
  */
 
 #include <fcntl.h>
@@ -30,15 +33,24 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
 #include "os/child.h"
 
 /* errno values are below 134 on all architectures; what is above means "no answer". */
-#define CHILD_ANSWER_MAX 199
+#define ANSWER_MAX 199
 
-#define CHILD_REPLY_MAX (1024U * 1024U)
+#define REPLY_MAX (1024U * 1024U)
+
+/* How long a worker that has nothing to do may take to end. */
+#define LIMIT_END_USEC (1 * USEC_PER_SEC)
+
+#define CHILD_NULL \
+        { .pidfd = -1 }
+
+/* in the child */
 
 static int compare_fds(const void *a, const void *b) {
         return *(const int *) a - *(const int *) b;
@@ -59,7 +71,7 @@ static int close_others(int *keep, size_t n_keep) {
         return close_range(first, UINT_MAX, 0) < 0 ? -errno : 0;
 }
 
-static int child_take_guard(int guard_fd, pid_t parent) {
+static int take_guard(int guard_fd, pid_t parent) {
         struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
         if (guard_fd < 0)
@@ -69,19 +81,23 @@ static int child_take_guard(int guard_fd, pid_t parent) {
         return getppid() == parent ? 0 : -ECANCELED;
 }
 
+/* A driver's probe() may give errnos of the kernel's own (ENOTSUPP is 524). */
+static int answer_of(int r) {
+        return r >= 0 ? 0 : r < -ANSWER_MAX ? -EIO : r;
+}
+
 static _noreturn_ void
 child_main(const ChildOptions *options, pid_t parent, int reply_fd, ChildFn fn, void *userdata) {
-        int keep[16], r;
+        int keep[CHILD_KEEP_MAX + 2], r;
         size_t n_keep = 0;
 
-        r = child_take_guard(options->guard_fd, parent);
+        r = take_guard(options->guard_fd, parent);
         if (r < 0)
                 _exit(-r);
 
-        for (size_t i = 0; i < options->n_keep && n_keep < ARRAY_SIZE(keep) - 2; ++i)
+        for (size_t i = 0; i < options->n_keep; ++i)
                 keep[n_keep++] = options->keep[i];
-        if (reply_fd >= 0)
-                keep[n_keep++] = reply_fd;
+        keep[n_keep++] = reply_fd;
         if (options->guard_fd >= 0)
                 keep[n_keep++] = options->guard_fd;
 
@@ -89,16 +105,49 @@ child_main(const ChildOptions *options, pid_t parent, int reply_fd, ChildFn fn, 
         r = close_others(keep, n_keep);
         if (r >= 0)
                 r = fn(userdata, reply_fd);
-        /* A driver's probe() may give errnos of the kernel's own (ENOTSUPP is 524). */
-        _exit(r >= 0 ? 0 : -r > CHILD_ANSWER_MAX ? EIO : -r);
+        _exit(-answer_of(r));
+}
+
+/* in the parent */
+
+static void child_deinit(Child *child) {
+        closep(&child->pidfd);
+        *child = (Child) CHILD_NULL;
+}
+
+/* On failure with @ret->pid, the child was started nevertheless, and cannot be waited for. */
+static int child_start(
+                Child *ret, const ChildOptions *options, int reply_fd, ChildFn fn, void *userdata) {
+        pid_t parent = getpid();
+        sigset_t all, old;
+        int r = 0;
+
+        *ret = (Child) CHILD_NULL;
+        if (options->n_keep > CHILD_KEEP_MAX)
+                return -E2BIG;
+
+        sigfillset(&all);
+        if (sigprocmask(SIG_SETMASK, &all, &old) < 0)
+                return -errno;
+        ret->pid = fork();
+        if (ret->pid == 0)
+                child_main(options, parent, reply_fd, fn, userdata);
+        if (ret->pid < 0)
+                r = -errno;
+        (void) sigprocmask(SIG_SETMASK, &old, NULL);
+        if (r < 0)
+                return r;
+
+        ret->pidfd = pidfd_open(ret->pid, 0);
+        return ret->pidfd < 0 ? -errno : 0;
 }
 
 /* Take what is there. Return: 0 at its end, 1 while there may be more. */
-static int child_read_reply(int fd, ChildResult *result) {
+static int read_reply(int fd, ChildResult *result) {
         ssize_t k;
         char *more;
 
-        if (result->n_reply >= CHILD_REPLY_MAX)
+        if (result->n_reply >= REPLY_MAX)
                 return -E2BIG;
 
         more = realloc(result->reply, result->n_reply + 4097);
@@ -117,21 +166,16 @@ static int child_read_reply(int fd, ChildResult *result) {
         return k > 0;
 }
 
-/**
- * child_wait() - wait until a child ended, or replied
- * @options:    how long, and what else to watch
- * @child:      which
- * @reply_fd:   where it replies
- * @until:      what to wait for
- * @result:     what it replies is appended here
+/*
+ * Wait until a child ended, or, where that is wanted, replied.
  *
  * Return: 0 if it came to that, CHILD_E_LATE if it had not when the time was up,
- *         CHILD_E_DIED if it ended instead, negative error code on failure.
+ *         CHILD_E_DIED if it ended instead of replying, negative error code on failure.
  */
-int child_wait(const ChildOptions *options,
+static int child_wait(const ChildOptions *options,
                 const Child *child,
                 int reply_fd,
-                ChildUntil until,
+                bool for_reply,
                 ChildResult *result) {
         uint64_t start = monotonic_usec(), deadline = start + options->limit_usec;
         uint64_t warning = options->warn ? start + options->warn_usec : UINT64_MAX;
@@ -150,17 +194,17 @@ int child_wait(const ChildOptions *options,
                         return r;
 
                 if (r > 0 && fds[1].revents) {
-                        r = child_read_reply(reply_fd, result);
+                        r = read_reply(reply_fd, result);
                         if (r < 0)
                                 return r;
                         if (r == 0)
                                 fds[1].fd = -1;
-                        else if (until == CHILD_UNTIL_REPLY)
+                        else if (for_reply)
                                 return 0;
                         continue;
                 }
                 if (r > 0 && fds[0].revents)
-                        return until == CHILD_UNTIL_REPLY ? CHILD_E_DIED : 0;
+                        return for_reply ? CHILD_E_DIED : 0;
                 if (r > 0 && fds[2].revents) {
                         r = fds[2].revents & POLLIN
                                         ? options->watch(options->watch_userdata, &moved)
@@ -179,91 +223,28 @@ int child_wait(const ChildOptions *options,
         }
 }
 
-/**
- * child_reap() - take in how a child ended
- * @child:      one that has ended
- * @result:     gets the answer
- *
- * Return: 0 on success, CHILD_E_DIED if it ended without an answer, negative error
- *         code on failure.
- */
-int child_reap(const Child *child, ChildResult *result) {
+/* Take in how a child ended. Return: 0, CHILD_E_DIED, or a negative error code. */
+static int child_reap(const Child *child, ChildResult *result) {
         siginfo_t info = {};
 
         if (waitid(P_PIDFD, child->pidfd, &info, WEXITED) < 0)
                 return -errno;
-        if (info.si_code != CLD_EXITED || info.si_status > CHILD_ANSWER_MAX)
+        if (info.si_code != CLD_EXITED || info.si_status > ANSWER_MAX)
                 return CHILD_E_DIED;
 
         result->answer = -info.si_status;
         return 0;
 }
 
-static int
-child_fork(const ChildOptions *options, int reply_fd, ChildFn fn, void *userdata, pid_t *ret_pid) {
-        sigset_t all, old;
-        pid_t parent = getpid(), pid;
-
-        sigfillset(&all);
-        if (sigprocmask(SIG_SETMASK, &all, &old) < 0)
-                return -errno;
-
-        pid = fork();
-        if (pid == 0)
-                child_main(options, parent, reply_fd, fn, userdata);
-        if (pid < 0) {
-                int e = errno;
-
-                (void) sigprocmask(SIG_SETMASK, &old, NULL);
-                return -e;
-        }
-
-        (void) sigprocmask(SIG_SETMASK, &old, NULL);
-        *ret_pid = pid;
-        return 0;
-}
-
-/**
- * child_start() - begin with something that may block, in a child
- * @ret:        the child; child_deinit() it
- * @options:    file descriptors and guard; see child_run()
- * @reply_fd:   where it replies; the child's copy
- * @fn:         the work
- * @userdata:   its argument
- *
- * Return: 0 on success, negative error code on failure; with @ret->pid, the child
- *         was started nevertheless, and cannot be waited for.
- */
-int child_start(Child *ret, const ChildOptions *options, int reply_fd, ChildFn fn, void *userdata) {
-        int r;
-
-        *ret = (Child) CHILD_NULL;
-        r = child_fork(options, reply_fd, fn, userdata, &ret->pid);
-        if (r < 0)
-                return r;
-
-        ret->pidfd = pidfd_open(ret->pid, 0);
-        return ret->pidfd < 0 ? -errno : 0;
-}
-
-/* Let go of a child, whether it lives or not. */
-void child_deinit(Child *child) {
-        closep(&child->pidfd);
-        *child = (Child) CHILD_NULL;
-}
-
 /**
  * child_run() - do something that may block, in a child
- * @options:    limits and file descriptors. With a `guard_fd` (a file of its own,
- *              open for writing), the child holds a record lock on it until its end.
+ * @options:    limits, file descriptors and guard
  * @fn:         the work
  * @userdata:   its argument
  * @ret:        how it went; filled in part also for CHILD_E_LATE and _DIED
  *
- * Return: 0 if it came to an end (see ChildResult.answer for which),
- *         CHILD_E_LATE if it had not when the time was up, CHILD_E_DIED if it
- *         ended without an answer, negative error code if it could not be
- *         started or watched.
+ * Return: 0 if it came to an end (see ChildResult.answer for which), CHILD_E_LATE,
+ *         CHILD_E_DIED, or a negative error code if it could not be started or watched.
  */
 int child_run(const ChildOptions *options, ChildFn fn, void *userdata, ChildResult *ret) {
         _cleanup_(closep) int reply = -1, reply_child = -1;
@@ -284,7 +265,7 @@ int child_run(const ChildOptions *options, ChildFn fn, void *userdata, ChildResu
         closep(&reply_child);
         reply_child = -1;
 
-        r = child_wait(options, &child, reply, CHILD_UNTIL_END, &result);
+        r = child_wait(options, &child, reply, false, &result);
         if (r == 0)
                 r = child_reap(&child, &result);
         if (r < 0) {
@@ -295,4 +276,200 @@ int child_run(const ChildOptions *options, ChildFn fn, void *userdata, ChildResu
         result.usec = monotonic_usec() - start;
         *ret = result;
         return r;
+}
+
+/* guards */
+
+/**
+ * child_guard_test() - is a child at work under a guard?
+ * @guard_fd:   the file, open for reading is enough
+ * @ret_pid:    which process, or NULL; 0 if it is in another PID namespace
+ *
+ * Return: 0 if none is, CHILD_GUARD_E_HELD if one is, negative error code on failure.
+ */
+int child_guard_test(int guard_fd, pid_t *ret_pid) {
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+        if (fcntl(guard_fd, F_GETLK, &lock) < 0)
+                return -errno;
+        if (lock.l_type == F_UNLCK)
+                return 0;
+        if (ret_pid)
+                *ret_pid = lock.l_pid > 0 ? lock.l_pid : 0;
+        return CHILD_GUARD_E_HELD;
+}
+
+/* Likewise, and wait for its end as long as the limit (in microseconds) allows. */
+int child_guard_wait(int guard_fd, uint64_t limit_usec, pid_t *ret_pid) {
+        uint64_t deadline = monotonic_usec() + limit_usec;
+        pid_t pid = 0, again = 0;
+        int r;
+
+        for (;;) {
+                _cleanup_(closep) int pidfd = -1;
+                struct pollfd fds = { .events = POLLIN };
+
+                r = child_guard_test(guard_fd, &pid);
+                if (r <= 0)
+                        return r;
+                if (ret_pid)
+                        *ret_pid = pid;
+                if (pid == 0)
+                        return CHILD_GUARD_E_HELD;
+
+                pidfd = pidfd_open(pid, 0);
+                if (pidfd < 0 && errno == ESRCH)
+                        continue;
+                if (pidfd < 0)
+                        return -errno;
+
+                /* The number may have been given to another process in between. */
+                r = child_guard_test(guard_fd, &again);
+                if (r <= 0)
+                        return r;
+                if (again != pid)
+                        continue;
+
+                fds.fd = pidfd;
+                r = poll_until(&fds, 1, deadline);
+                if (r < 0 && r != -EINTR)
+                        return r;
+                if (r <= 0 && monotonic_usec() >= deadline)
+                        return CHILD_GUARD_E_HELD;
+        }
+}
+
+/* workers */
+
+typedef struct Server {
+        WorkerFn fn;
+        void *userdata;
+        pid_t parent;
+} Server;
+
+/* In the child. */
+static int serve(void *userdata, int socket_fd) {
+        _Alignas(max_align_t) char request[WORKER_REQUEST_MAX];
+        Server *server = userdata;
+        ssize_t k;
+        int answer;
+
+        while ((k = read(socket_fd, request, sizeof(request))) > 0) {
+                if (getppid() != server->parent)
+                        return -ECANCELED;
+                answer = answer_of(server->fn(server->userdata, request, k));
+                if (write(socket_fd, &answer, sizeof(answer)) != sizeof(answer))
+                        return -EPIPE;
+        }
+        return k < 0 ? -errno : 0;
+}
+
+/**
+ * worker_start() - start a worker
+ * @worker:     to initialise; worker_stop() it
+ * @options:    file descriptors that it keeps, and its guard, which it holds to its end
+ * @fn:         the work
+ * @userdata:   its argument, as it is now: what changes later is not seen by it
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int worker_start(Worker *worker, const ChildOptions *options, WorkerFn fn, void *userdata) {
+        Server server = { .fn = fn, .userdata = userdata, .parent = getpid() };
+        int sockets[2], r;
+
+        *worker = (Worker) WORKER_NULL;
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+                return -errno;
+
+        r = child_start(&worker->child, options, sockets[1], serve, &server);
+        close(sockets[1]);
+        worker->socket_fd = sockets[0];
+        if (r < 0)
+                worker_stop(worker);
+        return r;
+}
+
+/* A worker ended over a request. Return: 0 if it says why, CHILD_E_DIED if not. */
+static int worker_end(Worker *worker, ChildResult *result) {
+        int r;
+
+        r = child_reap(&worker->child, result);
+        if (r == 0 && result->answer == 0)
+                r = CHILD_E_DIED;
+        child_deinit(&worker->child);
+        worker->busy = false;
+        worker_stop(worker);
+        return r;
+}
+
+/**
+ * worker_ask() - have something done that may block
+ * @worker:     by whom
+ * @options:    limit, and what else to watch
+ * @request:    what to do
+ * @n_request:  its size, up to WORKER_REQUEST_MAX
+ * @ret:        how it went; its reply is always NULL
+ *
+ * Return: 0 if it is done or could not be begun (see ChildResult.answer), CHILD_E_LATE
+ *         if it was not when the time was up, CHILD_E_DIED if the worker died over it
+ *         (then it is stopped), negative error code if it could not be asked or
+ *         watched. worker_is_busy() tells whether it may still be at it.
+ */
+int worker_ask(Worker *worker,
+                const ChildOptions *options,
+                const void *request,
+                size_t n_request,
+                ChildResult *ret) {
+        uint64_t start = monotonic_usec();
+        ChildResult result = { .pid = worker->child.pid };
+        int r;
+
+        if (worker->busy)
+                return -EBUSY;
+        if (n_request > WORKER_REQUEST_MAX)
+                return -EMSGSIZE;
+        if (send(worker->socket_fd, request, n_request, MSG_NOSIGNAL) < 0 && errno != EPIPE)
+                return -errno;
+
+        worker->busy = true;
+        r = child_wait(options, &worker->child, worker->socket_fd, true, &result);
+        if (r == 0 && result.n_reply != sizeof(result.answer))
+                r = -EBADMSG;
+        if (r == 0) {
+                memcpy(&result.answer, result.reply, sizeof(result.answer));
+                worker->busy = false;
+        }
+        free(result.reply);
+        result.reply = NULL;
+        result.n_reply = 0;
+        if (r == CHILD_E_DIED)
+                r = worker_end(worker, &result);
+        if (r < 0)
+                return r;
+
+        result.usec = monotonic_usec() - start;
+        *ret = result;
+        return r;
+}
+
+/*
+ * Let go of a worker, and wait for the end of one that has nothing to do. (A stopped
+ * one, as SIGSTOP cannot be blocked, ends when it is continued.)
+ */
+void worker_stop(Worker *worker) {
+        uint64_t deadline = monotonic_usec() + LIMIT_END_USEC;
+        struct pollfd fds = { .fd = worker->child.pidfd, .events = POLLIN };
+        ChildResult result;
+        int r;
+
+        closep(&worker->socket_fd);
+        if (worker->child.pidfd >= 0 && !worker->busy) {
+                do
+                        r = poll_until(&fds, 1, deadline);
+                while (r == -EINTR);
+                /* How it ended is of no interest: it had answered everything. */
+                r = r > 0 ? child_reap(&worker->child, &result) : r;
+        }
+        child_deinit(&worker->child);
+        *worker = (Worker) WORKER_NULL;
 }

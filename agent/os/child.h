@@ -4,9 +4,9 @@
 /*
  * Disposable Children
  *
- * Whatever may block in the kernel runs in a child of its own, which can be
- * abandoned. It is never signalled, neither by us nor (all its signals are
- * blocked) by somebody else short of SIGKILL.
+ * Processes for what may block in the kernel, to be abandoned where it does. A worker is
+ * a child that is asked for one thing after the other, as starting a process costs more
+ * than most writes to sysfs. A guard tells whether a child is at work.
  */
 
 #include "base/macro.h"
@@ -28,12 +28,15 @@ typedef int (*ChildWatchFn)(void *userdata, uint64_t *deadline_usec);
 /* Called once when the child has not come back after `warn_usec`. */
 typedef void (*ChildWarnFn)(void *userdata);
 
+/* The most file descriptors that a child can keep. */
+#define CHILD_KEEP_MAX 14
+
 typedef struct ChildOptions {
         uint64_t limit_usec; /* how long to wait for it, from now */
         const int *keep;     /* file descriptors that it keeps; all others are closed in it */
-        size_t n_keep;
-        int guard_fd; /* see child_run(); -1 for none */
-        int watch_fd; /* -1 for none */
+        size_t n_keep;       /* up to CHILD_KEEP_MAX */
+        int guard_fd;        /* file that it has a record lock on to its end; -1 for none */
+        int watch_fd;        /* -1 for none */
         ChildWatchFn watch;
         void *watch_userdata;
         uint64_t warn_usec; /* from now */
@@ -59,33 +62,8 @@ enum {
         CHILD_E_DIED, /* ended without an answer: killed, or crashed */
 };
 
-/* A child that was started. */
-typedef struct Child {
-        pid_t pid;
-        int pidfd;
-} Child;
-
-#define CHILD_NULL \
-        { .pidfd = -1 }
-
-/* What to wait for. */
-typedef enum ChildUntil {
-        CHILD_UNTIL_END,
-        CHILD_UNTIL_REPLY,
-} ChildUntil;
-
 int child_run(const ChildOptions *options, ChildFn fn, void *userdata, ChildResult *ret)
                 _warn_unused_result_;
-
-int child_start(Child *ret, const ChildOptions *options, int reply_fd, ChildFn fn, void *userdata)
-                _warn_unused_result_;
-int child_wait(const ChildOptions *options,
-                const Child *child,
-                int reply_fd,
-                ChildUntil until,
-                ChildResult *result) _warn_unused_result_;
-int child_reap(const Child *child, ChildResult *result) _warn_unused_result_;
-void child_deinit(Child *child);
 
 /* guards */
 
@@ -97,3 +75,42 @@ enum {
 
 int child_guard_test(int guard_fd, pid_t *ret_pid) _warn_unused_result_;
 int child_guard_wait(int guard_fd, uint64_t limit_usec, pid_t *ret_pid) _warn_unused_result_;
+
+/* workers */
+
+/* The longest request. */
+#define WORKER_REQUEST_MAX 8192
+
+/* The work, in the child. @request is a copy, aligned for any type. Return: as ChildFn. */
+typedef int (*WorkerFn)(void *userdata, const void *request, size_t n_request);
+
+typedef struct Child {
+        pid_t pid;
+        int pidfd;
+} Child;
+
+typedef struct Worker {
+        Child child;
+        int socket_fd;
+        bool busy; /* was asked, and has not replied (yet) */
+} Worker;
+
+#define WORKER_NULL \
+        { .child = { .pidfd = -1 }, .socket_fd = -1 }
+
+static inline bool worker_is_started(const Worker *worker) {
+        return worker->socket_fd >= 0;
+}
+
+static inline bool worker_is_busy(const Worker *worker) {
+        return worker->busy;
+}
+
+int worker_start(Worker *worker, const ChildOptions *options, WorkerFn fn, void *userdata)
+                _warn_unused_result_;
+int worker_ask(Worker *worker,
+                const ChildOptions *options,
+                const void *request,
+                size_t n_request,
+                ChildResult *ret) _warn_unused_result_;
+void worker_stop(Worker *worker);

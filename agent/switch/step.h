@@ -8,8 +8,8 @@
  * worker, under the guard of the GPU's lock and with a deadline.
  */
 
+#include "os/child.h"
 #include "os/module.h"
-#include "os/worker.h"
 #include "probe/preflight.h"
 #include "record/lock.h"
 #include "switch/plan.h"

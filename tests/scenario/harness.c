@@ -17,7 +17,7 @@
 
 #include "harness.h"
 #include "lib/pci-model.h"
-#include "os/worker.h"
+#include "os/child.h"
 #include "record/pin.h"
 
 struct Job {
