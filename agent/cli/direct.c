@@ -14,8 +14,7 @@
 #include "cli/report.h"
 #include "cli/switch-ways.h"
 #include "journal/audit.h"
-#include "os/manager.h"
-#include "os/modules-load.h"
+#include "os/systemd.h"
 #include "policy/absent.h"
 #include "policy/stranger.h"
 #include "record/leave-out.h"
@@ -169,7 +168,7 @@ static void follow_up(const Cli *cli) {
         if (r >= 0)
                 r = leave_out_set(cli->roots->run_fd, refuses);
         if (r == 0 && !refuses && !cli->prefix[0])
-                r = modules_load_again();
+                r = systemd_load_modules();
         if (r < 0)
                 report_error("cannot see to the modules that systemd-modules-load.service loads: %s, ignoring",
                                 strerror(-r));
@@ -241,7 +240,7 @@ static bool is_overruled(const Selection *selection, const AuditSource *source) 
         if (selection->automatic || !source->unit || !selection->policy.kernel.is_set)
                 return false;
 
-        r = manager_is_starting();
+        r = systemd_is_starting();
         if (r < 0)
                 report_error("cannot ask whether the machine has come up: %s, ignoring",
                                 strerror(-r));

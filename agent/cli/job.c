@@ -20,7 +20,7 @@
 #include "cli/follow.h"
 #include "cli/job.h"
 #include "cli/report.h"
-#include "os/manager.h"
+#include "os/systemd.h"
 
 typedef struct Jobs Jobs;
 
@@ -39,7 +39,7 @@ typedef struct Job {
 
 struct Jobs {
         sd_event *event;
-        Manager *manager;
+        Systemd *systemd;
         const JobWatcher *watcher;
         Job *items;
         size_t n;
@@ -50,7 +50,7 @@ static void jobs_deinit(Jobs *jobs) {
         for (size_t i = 0; i < jobs->n; ++i)
                 follow_free(jobs->items[i].follow);
         free(jobs->items);
-        manager_free(jobs->manager);
+        systemd_free(jobs->systemd);
         sd_event_unref(jobs->event);
 }
 
@@ -98,7 +98,7 @@ static void job_ended(Job *job, const char *result) {
                 return;
 
         if (!strcmp(result, "failed") &&
-                        manager_exit_status(job->jobs->manager, job->unit, &status) == 0 &&
+                        systemd_exit_status(job->jobs->systemd, job->unit, &status) == 0 &&
                         status > VFIOPT_EXIT_DONE && status <= VFIOPT_EXIT_STUCK) {
                 job->exit_code = status;
                 return;
@@ -114,14 +114,14 @@ static void cancelling_ended(Job *job) {
         int status, r;
 
         job->over = true;
-        if (manager_exit_status(job->jobs->manager, job->unit, &status) != MANAGER_E_KILLED) {
+        if (systemd_exit_status(job->jobs->systemd, job->unit, &status) != SYSTEMD_E_KILLED) {
                 report_line("%s had begun, and was not cancelled; to see how it ended: journalctl -u '%s'",
                                 job->unit, job->unit);
                 return;
         }
         report_line("%s was waiting for another switch, and is cancelled", job->unit);
         /* It has not failed: somebody has thought better of it. */
-        r = manager_reset_failed(job->jobs->manager, job->unit);
+        r = systemd_reset_failed(job->jobs->systemd, job->unit);
         if (r < 0)
                 report_error("%s stays listed as failed: %s; see: systemctl reset-failed",
                                 job->unit, strerror(-r));
@@ -151,12 +151,12 @@ static bool job_cancel(Job *job) {
 
         if (job->id == 0 || job->over)
                 return false;
-        if (manager_cancel_waiting(job->jobs->manager, job->id) == 0) {
+        if (systemd_cancel_waiting(job->jobs->systemd, job->id) == 0) {
                 report_line("%s had not begun, and is cancelled", job->unit);
                 return false;
         }
         if (job->waits && !job->cancelling &&
-                        manager_stop(job->jobs->manager, job->unit, &id) == 0) {
+                        systemd_stop(job->jobs->systemd, job->unit, &id) == 0) {
                 job->id = id;
                 job->cancelling = true;
                 job->read = true;
@@ -207,16 +207,16 @@ static int job_start(Job *job) {
         char invocation[INVOCATION_MAX];
         int r;
 
-        r = manager_start(job->jobs->manager, job->unit, &job->id, &why);
+        r = systemd_start(job->jobs->systemd, job->unit, &job->id, &why);
         if (r > 0) {
                 report_error("%s: %s", job->unit, why);
-                return r == MANAGER_E_DENIED ? VFIOPT_EXIT_PRECONDITION : VFIOPT_EXIT_ERROR;
+                return r == SYSTEMD_E_DENIED ? VFIOPT_EXIT_PRECONDITION : VFIOPT_EXIT_ERROR;
         }
         if (r < 0 || !job->follow)
                 return r;
 
         /* Ours may be the job of somebody who asked before us. */
-        r = manager_invocation(job->jobs->manager, job->unit, invocation);
+        r = systemd_invocation(job->jobs->systemd, job->unit, invocation);
         return follow_start(job->follow, job->id, r == 0 ? invocation : NULL);
 }
 
@@ -247,7 +247,7 @@ static int jobs_start(Jobs *jobs) {
         if (r < 0)
                 return r;
 
-        r = manager_new(jobs->event, on_over, jobs, &jobs->manager);
+        r = systemd_new(jobs->event, on_over, jobs, &jobs->systemd);
         if (r < 0) {
                 report_error("cannot reach the manager: %s; --direct does without it",
                                 strerror(-r));

@@ -22,7 +22,7 @@
 #include "daemon/ward.h"
 #include "daemon/watch.h"
 #include "model/inventory.h"
-#include "os/manager.h"
+#include "os/systemd.h"
 
 #define LIMIT_BARRIER_USEC (5 * USEC_PER_SEC)
 #define UDEV_UNIT          "systemd-udevd.service"
@@ -31,7 +31,7 @@ struct Agent {
         sd_event *event;
         Roots *roots;
         const char *prefix;
-        Manager *manager;
+        Systemd *systemd;
         Watch *watch;
         sd_event_source *look;
         AuditSource source;
@@ -62,7 +62,7 @@ static void on_answer(
 
         log_error("%s was not started: %s", unit, why ?: strerror(-outcome));
         /* What is denied now will be denied then; but the manager may only have been busy. */
-        if (outcome == MANAGER_E_DENIED)
+        if (outcome == SYSTEMD_E_DENIED)
                 memory_end(&ward->memory, false);
         else
                 memory_untry(&ward->memory);
@@ -81,8 +81,8 @@ static void on_over(void *userdata, uint32_t job_id, const char *unit, const cha
                 memory_end(&ward->memory, !strcmp(result, "done"));
                 /* What was killed has not tried all that it can. */
                 if (!strcmp(result, "failed") &&
-                                manager_exit_status(agent->manager, unit, &status) ==
-                                                MANAGER_E_KILLED)
+                                systemd_exit_status(agent->systemd, unit, &status) ==
+                                                SYSTEMD_E_KILLED)
                         memory_untry(&ward->memory);
         }
         wake(agent);
@@ -103,7 +103,7 @@ static void start(Agent *agent, Ward *ward, const Gpu *gpu, const Judgement *jud
 
         tell_asked(&agent->source, gpu, judgement, ward->unit);
         ward->job_id = 0;
-        r = manager_ask(agent->manager, ward->unit, on_answer, agent);
+        r = systemd_ask(agent->systemd, ward->unit, on_answer, agent);
         if (r < 0)
                 on_answer(agent, ward->unit, r, 0, NULL);
 }
@@ -317,9 +317,9 @@ int agent_new(sd_event *event, Roots *roots, const char *prefix, Agent **ret) {
         };
         r = audit_source_init(&agent->source, roots->proc_fd, NULL);
         if (r >= 0)
-                r = manager_new(event, on_over, agent, &agent->manager);
+                r = systemd_new(event, on_over, agent, &agent->systemd);
         if (r >= 0)
-                r = manager_watch(agent->manager, on_back);
+                r = systemd_watch(agent->systemd, on_back);
         if (r >= 0)
                 r = watch_new(event, &watcher, &agent->watch);
         if (r >= 0)
@@ -340,7 +340,7 @@ Agent *agent_free(Agent *agent) {
 
         sd_event_source_disable_unref(agent->look);
         watch_free(agent->watch);
-        manager_free(agent->manager);
+        systemd_free(agent->systemd);
         wards_free(agent->wards);
         audit_source_deinit(&agent->source);
         sd_event_unref(agent->event);

@@ -13,7 +13,7 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/vigil.h"
-#include "os/inhibit.h"
+#include "os/systemd.h"
 
 struct Vigil {
         sd_event_source *source;
@@ -83,5 +83,5 @@ int vigil_inhibit_sleep(Vigil *vigil, Address gpu) {
 
         snprintf(why, sizeof(why), "GPU %s is stuck in the kernel, and sleep would hang",
                         address_format(gpu, address));
-        return inhibit_sleep("vfiopt", why, &vigil->inhibit_fd);
+        return systemd_inhibit_sleep("vfiopt", why, &vigil->inhibit_fd);
 }

@@ -3,7 +3,7 @@
 /*
  * A fake Manager
  *
- * Only what os/manager.c asks for. The answer to StartUnit is sent before the end of
+ * Only what os/systemd.c asks for. The answer to StartUnit is sent before the end of
  * the job is told, as systemd does it.
  */
 
