@@ -26,7 +26,7 @@ static unsigned int flags_of(const Cli *cli) {
 int automatic_judge(const Policy *policy, const Cli *cli, const Gpu *gpu, Judgement *ret) {
         int r;
 
-        r = roots_open_run(cli->roots, cli->prefix, false);
+        r = roots_open_run(cli->roots, false);
         if (r < 0)
                 return r;
         return judge(policy, cli->roots, gpu, flags_of(cli), ret);

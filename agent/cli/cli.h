@@ -29,7 +29,6 @@ enum {
 
 typedef struct Cli {
         Roots *roots; /* without run_fd and etc_fd, see cli_open_own() */
-        const char *prefix;
         Trigger trigger;
         unsigned int options;
         char **args; /* behind the verb, NULL-terminated */

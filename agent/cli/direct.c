@@ -167,7 +167,7 @@ static void follow_up(const Cli *cli) {
         r = look_if_it_would_refuse(cli->roots->sysfs, &refuses);
         if (r >= 0)
                 r = leave_out_set(cli->roots->run_fd, refuses);
-        if (r == 0 && !refuses && !cli->prefix[0])
+        if (r == 0 && !refuses && cli->roots->is_real)
                 r = systemd_load_modules();
         if (r < 0)
                 report_error("cannot see to the modules that systemd-modules-load.service loads: %s, ignoring",
@@ -205,14 +205,14 @@ static int tell_of_stranger(
 static int open_own(Cli *cli) {
         int r;
 
-        r = roots_open_run(cli->roots, cli->prefix, true);
+        r = roots_open_run(cli->roots, true);
         if (r < 0) {
                 report_error("cannot use our directory in /run, without which nothing is moved: %s",
                                 strerror(-r));
                 return VFIOPT_EXIT_ERROR;
         }
 
-        r = roots_open_etc(cli->roots, cli->prefix, true);
+        r = roots_open_etc(cli->roots, true);
         if (r < 0)
                 report_error("cannot remember modes across reboots: our directory in /etc: %s, ignoring",
                                 strerror(-r));

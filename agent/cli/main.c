@@ -34,9 +34,9 @@ bool cli_has(const Cli *cli, unsigned int option) {
 int cli_open_own(Cli *cli, bool make) {
         int r;
 
-        r = roots_open_run(cli->roots, cli->prefix, make);
+        r = roots_open_run(cli->roots, make);
         if (r >= 0)
-                r = roots_open_etc(cli->roots, cli->prefix, make);
+                r = roots_open_etc(cli->roots, make);
         return r < 0 ? r : 0;
 }
 
@@ -142,7 +142,6 @@ static int run(const CommandLine *line) {
         Roots roots = ROOTS_NULL;
         Cli cli = {
                 .roots = &roots,
-                .prefix = line->prefix,
                 .options = line->options,
                 .args = line->words + (line->n_words ? 1 : 0),
                 .n_args = line->n_words ? line->n_words - 1 : 0,
@@ -158,10 +157,10 @@ static int run(const CommandLine *line) {
                 return VFIOPT_EXIT_USAGE;
         }
 
-        r = roots_init(&roots, cli.prefix);
+        r = roots_init(&roots, line->prefix);
         if (r < 0) {
-                report_error("cannot open %s/sys, %s/proc and %s/dev: %s", cli.prefix, cli.prefix,
-                                cli.prefix, strerror(-r));
+                report_error("cannot open %s/sys, %s/proc and %s/dev: %s", line->prefix,
+                                line->prefix, line->prefix, strerror(-r));
                 return VFIOPT_EXIT_ERROR;
         }
         r = line->verb->run(&cli);

@@ -29,11 +29,11 @@ int policy_read(Policy *policy, const Cli *cli) {
         bool unreadable;
         int r;
 
-        r = roots_open_etc(cli->roots, cli->prefix, false);
+        r = roots_open_etc(cli->roots, false);
         unreadable = r < 0;
         if (unreadable)
                 report_error("cannot look into our directory in /etc: %s", strerror(-r));
-        r = roots_open_run(cli->roots, cli->prefix, false);
+        r = roots_open_run(cli->roots, false);
         if (r < 0)
                 report_error("cannot look into our directory in /run: %s", strerror(-r));
         r = policy_load(policy, cli->roots);

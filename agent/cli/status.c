@@ -45,7 +45,7 @@ static int status_run(Cli *cli) {
         Policy policy = POLICY_NULL;
         int r;
 
-        r = roots_open_run(cli->roots, cli->prefix, false);
+        r = roots_open_run(cli->roots, false);
         if (r < 0)
                 report_warning("cannot look into our directory in /run: %s; what is under way or stuck "
                                "is not known",

@@ -30,7 +30,6 @@
 struct Agent {
         sd_event *event;
         Roots *roots;
-        const char *prefix;
         Systemd *systemd;
         Watch *watch;
         sd_event_source *look;
@@ -208,9 +207,9 @@ static int look(Agent *agent) {
         r = watch_settle(agent->watch, &settled);
         if (r < 0 || !settled)
                 return r;
-        r = roots_open_run(agent->roots, agent->prefix, false);
+        r = roots_open_run(agent->roots, false);
         if (r >= 0)
-                r = roots_open_etc(agent->roots, agent->prefix, false);
+                r = roots_open_etc(agent->roots, false);
         if (r >= 0)
                 r = watch_update(agent->watch, agent->roots);
         if (r >= 0)
@@ -293,12 +292,11 @@ static void on_device(void *userdata, const char *action, const char *name) {
  * agent_new() - set an agent to work
  * @event:      loop, which it does all of its work in
  * @roots:      our own directories may be missing
- * @prefix:     as for roots_init()
  * @ret:        agent; agent_free() it
  *
  * Return: 0 on success, negative error code on failure.
  */
-int agent_new(sd_event *event, Roots *roots, const char *prefix, Agent **ret) {
+int agent_new(sd_event *event, Roots *roots, Agent **ret) {
         _cleanup_(agent_freep) Agent *agent = calloc(1, sizeof(*agent));
         int r;
 
@@ -306,7 +304,6 @@ int agent_new(sd_event *event, Roots *roots, const char *prefix, Agent **ret) {
                 return -ENOMEM;
         agent->event = sd_event_ref(event);
         agent->roots = roots;
-        agent->prefix = prefix;
 
         const Watcher watcher = {
                 .changed = wake,

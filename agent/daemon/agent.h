@@ -15,8 +15,7 @@ struct sd_event;
 /* With which the loop ends if there is work again just when there was none left. */
 #define AGENT_EXIT_AGAIN 75
 
-int agent_new(struct sd_event *event, Roots *roots, const char *prefix, Agent **ret)
-                _warn_unused_result_;
+int agent_new(struct sd_event *event, Roots *roots, Agent **ret) _warn_unused_result_;
 Agent *agent_free(Agent *agent);
 DEFINE_CLEANUP(Agent, agent_free);
 void agent_reload(Agent *agent);

@@ -40,7 +40,7 @@ static int run(sd_event *event, Roots *roots) {
         _cleanup_(agent_freep) Agent *agent = NULL;
         int r;
 
-        r = agent_new(event, roots, "", &agent);
+        r = agent_new(event, roots, &agent);
         if (r >= 0)
                 r = catch_signals(event, agent);
         if (r >= 0)

@@ -62,9 +62,7 @@ static int fixture_free(void **state) {
 }
 
 static void start(Fixture *fixture) {
-        assert_int_equal(agent_new(fixture->event, &fixture->tree->roots, fixture->tree->root,
-                                         &fixture->agent),
-                        0);
+        assert_int_equal(agent_new(fixture->event, &fixture->tree->roots, &fixture->agent), 0);
 }
 
 /* Let it work until it rests. Return: how many jobs it has asked for, since the beginning. */

@@ -56,7 +56,6 @@ static void remember(FakeTree *tree, const char *addresses, const char *mode) {
 static Cli cli_of(FakeTree *tree, char *args[static 2]) {
         return (Cli){
                 .roots = &tree->roots,
-                .prefix = tree->root,
                 .trigger = TRIGGER_BOOT,
                 .options = OPTION_DIRECT,
                 .args = args,

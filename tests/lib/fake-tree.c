@@ -60,9 +60,8 @@ FakeTree *fake_tree_new(void) {
                 fake_fail("link", path);
         (void) prctl(PR_SET_CHILD_SUBREAPER, 1);
 
-        if (roots_init(&tree->roots, tree->root) ||
-                        roots_open_run(&tree->roots, tree->root, true) ||
-                        roots_open_etc(&tree->roots, tree->root, true))
+        if (roots_init(&tree->roots, tree->root) || roots_open_run(&tree->roots, true) ||
+                        roots_open_etc(&tree->roots, true))
                 fake_fail("open", tree->root);
         sysfs_set_writer(tree->roots.sysfs, pci_model_write, tree);
         newest = tree;

@@ -51,8 +51,7 @@ static void each_of_them_has_to_be_there(void **state) {
 }
 
 static void our_own_directories_are_made_only_on_request(void **state) {
-        static int (*const opens[])(
-                        Roots *, const char *, bool) = { roots_open_run, roots_open_etc };
+        static int (*const opens[])(Roots *, bool) = { roots_open_run, roots_open_etc };
         FakeTree *tree = *state;
 
         remove_own(tree);
@@ -61,15 +60,17 @@ static void our_own_directories_are_made_only_on_request(void **state) {
                 int *fd = i == 0 ? &roots.run_fd : &roots.etc_fd;
                 struct stat st;
 
-                assert_int_equal(opens[i](&roots, tree->root, false), ROOTS_E_MISSING);
+                assert_int_equal(roots_init(&roots, tree->root), 0);
+                assert_int_equal(opens[i](&roots, false), ROOTS_E_MISSING);
                 assert_int_equal(*fd, -1);
-                assert_int_equal(opens[i](&roots, tree->root, true), 0);
+                assert_int_equal(opens[i](&roots, true), 0);
                 assert_true(*fd >= 0);
                 assert_int_equal(fstat(*fd, &st), 0);
                 assert_int_equal(st.st_mode, S_IFDIR | 0755);
-                assert_int_equal(opens[i](&roots, tree->root, false), 0); /* open already */
+                assert_int_equal(opens[i](&roots, false), 0); /* open already */
                 roots_deinit(&roots);
-                assert_int_equal(opens[i](&roots, tree->root, false), 0); /* there now */
+                assert_int_equal(roots_init(&roots, tree->root), 0);
+                assert_int_equal(opens[i](&roots, false), 0); /* there now */
                 roots_deinit(&roots);
         }
 }
@@ -81,9 +82,11 @@ static void a_link_is_not_our_directory(void **state) {
         remove_own(tree);
         fake_make_dir(tree->root, "elsewhere");
         fake_link(tree->root, "elsewhere", "run/vfiopt");
-        assert_true(roots_open_run(&roots, tree->root, false) < 0);
-        assert_true(roots_open_run(&roots, tree->root, true) < 0);
+        assert_int_equal(roots_init(&roots, tree->root), 0);
+        assert_true(roots_open_run(&roots, false) < 0);
+        assert_true(roots_open_run(&roots, true) < 0);
         assert_int_equal(roots.run_fd, -1);
+        roots_deinit(&roots);
 }
 
 static void without_the_parent_nothing_is_made(void **state) {
@@ -91,8 +94,37 @@ static void without_the_parent_nothing_is_made(void **state) {
         Roots roots = ROOTS_NULL;
 
         fake_remove(tree->root, "run");
-        assert_int_equal(roots_open_run(&roots, tree->root, true), -ENOENT);
+        assert_int_equal(roots_init(&roots, tree->root), 0);
+        assert_int_equal(roots_open_run(&roots, true), -ENOENT);
         assert_false(fake_exists(tree->root, "run"));
+        roots_deinit(&roots);
+}
+
+static void any_directory_of_the_machine_can_be_opened(void **state) {
+        FakeTree *tree = *state;
+        Roots roots = ROOTS_NULL;
+        int fd = -1;
+
+        fake_write(tree->root, "usr/lib/modules/x", "x");
+        fake_link(tree->root, "usr/lib", "lib");
+        assert_int_equal(roots_init(&roots, tree->root), 0);
+        assert_int_equal(roots_open(&roots, "boot", &fd), ROOTS_E_MISSING);
+        assert_int_equal(roots_open(&roots, "usr/lib/modules/x", &fd), -ENOTDIR);
+        assert_int_equal(fd, -1);
+        assert_int_equal(roots_open(&roots, "lib/modules", &fd), 0);
+        assert_int_equal(faccessat(fd, "x", F_OK, 0), 0);
+        close(fd);
+        roots_deinit(&roots);
+}
+
+static void only_the_machine_itself_is_real(void **state) {
+        FakeTree *tree = *state;
+        Roots roots;
+
+        assert_false(tree->roots.is_real);
+        assert_int_equal(roots_init(&roots, ""), 0);
+        assert_true(roots.is_real);
+        roots_deinit(&roots);
 }
 
 int main(void) {
@@ -102,6 +134,8 @@ int main(void) {
                 tree_test(our_own_directories_are_made_only_on_request),
                 tree_test(a_link_is_not_our_directory),
                 tree_test(without_the_parent_nothing_is_made),
+                tree_test(any_directory_of_the_machine_can_be_opened),
+                tree_test(only_the_machine_itself_is_real),
         };
 
         return cmocka_run_group_tests_name("os/roots", tests, NULL, NULL);
