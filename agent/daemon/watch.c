@@ -17,7 +17,7 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/watch.h"
-#include "os/udev-monitor.h"
+#include "os/udev.h"
 
 #define SUBSYSTEM "pci"
 #define TAG       "vfiopt" /* as in rules.d/70-vfiopt.rules */

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
-#include "os/udev-wait.h"
+#include "os/udev.h"
 #include "switch/write.h"
 
 void step_result_deinit(StepResult *result) {

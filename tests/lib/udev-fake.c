@@ -9,7 +9,7 @@
  */
 
 #include "lib/pci-model.h"
-#include "os/udev-wait.h"
+#include "os/udev.h"
 
 int udev_wait(const char *subsystem _unused_,
                 UdevFindFn find,

@@ -28,7 +28,7 @@ LAYERS = {
 LIBRARIES = {
     "ini.h": {"record/config-ini.c"},
     "json-c/": {"base/json.c"},
-    "libudev.h": {"os/udev-monitor.c", "os/udev-wait.c"},
+    "libudev.h": {"os/udev.c", "os/udev-wait.c"},
     "libkmod.h": {"os/module.c"},
     "pci/pci.h": {"os/ids.c"},
     "systemd/sd-login.h": {"os/process.c"},

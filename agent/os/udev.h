@@ -2,17 +2,16 @@
 #pragma once
 
 /*
- * The udev Monitor
+ * Udev
  *
- * Tells of devices with a tag once udev has dealt with them, and when it has dealt with
- * all that there was. libudev is asked for events only, never for facts.
+ * Events of devices, once udev has applied all rules to them and loaded their modules, and
+ * not as the kernel sends them. libudev is asked for events only, never for facts.
  */
 
 #include "base/macro.h"
 
-typedef struct UdevMonitor UdevMonitor;
-
-typedef struct UdevQueue UdevQueue;
+typedef struct udev_monitor UdevMonitor;
+typedef struct udev_queue UdevQueue;
 
 /* Called for each event. @action is "add", "bind", …; @name is that in sysfs. */
 typedef void (*UdevMonitorFn)(void *userdata, const char *action, const char *name);
@@ -27,7 +26,7 @@ int udev_monitor_open(const char *subsystem, const char *tag, UdevMonitor **ret)
                 _warn_unused_result_;
 UdevMonitor *udev_monitor_close(UdevMonitor *monitor);
 DEFINE_CLEANUP(UdevMonitor, udev_monitor_close);
-int udev_monitor_fd(const UdevMonitor *monitor);
+int udev_monitor_fd(UdevMonitor *monitor);
 int udev_monitor_read(UdevMonitor *monitor, UdevMonitorFn fn, void *userdata) _warn_unused_result_;
 
 /* the queue of events that udev has not dealt with yet */
@@ -35,7 +34,22 @@ int udev_monitor_read(UdevMonitor *monitor, UdevMonitorFn fn, void *userdata) _w
 int udev_queue_open(UdevQueue **ret) _warn_unused_result_;
 UdevQueue *udev_queue_close(UdevQueue *queue);
 DEFINE_CLEANUP(UdevQueue, udev_queue_close);
-bool udev_queue_is_served(const UdevQueue *queue);
-bool udev_queue_is_idle(const UdevQueue *queue);
+bool udev_queue_is_served(UdevQueue *queue);
+bool udev_queue_is_idle(UdevQueue *queue);
 int udev_queue_fd(UdevQueue *queue) _warn_unused_result_;
 void udev_queue_clear(UdevQueue *queue);
+
+/* waiting for a device (udev-wait.c, which tests replace whole) */
+
+/* Looks for the device. @ret_name: its name in sysfs, or NULL if it is not there; free() it. */
+typedef int (*UdevFindFn)(void *userdata, char **ret_name);
+
+enum {
+        _UDEV_WAIT_E_SUCCESS,
+
+        UDEV_WAIT_E_LATE, /* it has not come in time */
+        UDEV_WAIT_E_NONE, /* there is no udev to wait for */
+};
+
+int udev_wait(const char *subsystem, UdevFindFn find, void *userdata, uint64_t limit_usec)
+                _warn_unused_result_;

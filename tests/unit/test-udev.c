@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Test the udev Monitor
+ * Test Udev
  *
  * As far as this goes without devices of our own: it opens without any privilege, and
  * where nothing happens there is nothing to read.
@@ -9,7 +9,7 @@
 
 #include "lib/test.h"
 
-#include "os/udev-monitor.h"
+#include "os/udev.h"
 
 static void no_event(void *userdata _unused_, const char *action, const char *name) {
         fail_msg("there is no device with this tag, but %s of %s", action, name);
@@ -46,5 +46,5 @@ int main(void) {
                 cmocka_unit_test(the_queue_can_be_asked),
         };
 
-        return cmocka_run_group_tests_name("os/udev-monitor", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("os/udev", tests, NULL, NULL);
 }
