@@ -49,3 +49,18 @@ int sysfs_link(Sysfs *sysfs, const char *path, char **ret_name) _warn_unused_res
 int sysfs_list(Sysfs *sysfs, const char *path, char ***ret_names, size_t *ret_n)
                 _warn_unused_result_;
 bool sysfs_exists(Sysfs *sysfs, const char *path);
+
+/* walks */
+
+/*
+ * Called for each directory that has at least one of the wanted attributes: @found has bit i
+ * set for wanted attribute i. Anything but 0 ends the walk, and is its result.
+ */
+typedef int (*SysfsWalkFn)(void *userdata, const char *path, const char *name, unsigned int found);
+
+int sysfs_walk(Sysfs *sysfs,
+                const char *top,
+                const char *const *wanted,
+                size_t n_wanted,
+                SysfsWalkFn fn,
+                void *userdata) _warn_unused_result_;

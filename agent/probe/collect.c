@@ -16,7 +16,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/text.h"
-#include "os/walk.h"
+#include "os/sysfs.h"
 #include "probe/collect.h"
 #include "probe/nvidia.h"
 
@@ -123,7 +123,7 @@ static int add_subtree(Nodes *nodes, Sysfs *sysfs, Address function, const char 
         Collector collector = { .nodes = nodes, .sysfs = sysfs, .function = function };
         char path[DEVICE_PATH_MAX];
 
-        return walk_subtree(sysfs, device_path(function, below, path), wanted, ARRAY_SIZE(wanted),
+        return sysfs_walk(sysfs, device_path(function, below, path), wanted, ARRAY_SIZE(wanted),
                         collect_node, &collector);
 }
 

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "os/walk.h"
+#include "os/sysfs.h"
 #include "probe/display.h"
 
 enum {
@@ -89,6 +89,6 @@ int display_check(Sysfs *sysfs, const Gpu *gpu, Findings *findings) {
                 if (r < 0)
                         return r;
         }
-        return walk_subtree(sysfs, device_path(display->address, "drm", path), wanted,
+        return sysfs_walk(sysfs, device_path(display->address, "drm", path), wanted,
                         ARRAY_SIZE(wanted), check_connector, &context);
 }

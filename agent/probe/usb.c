@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "os/walk.h"
+#include "os/sysfs.h"
 #include "probe/usb.h"
 
 /* PCI class of USB controllers. */
@@ -107,7 +107,7 @@ int usb_check(Sysfs *sysfs, const Gpu *gpu, Findings *findings) {
 
                 if (function->class >> 8 != PCI_CLASS_USB)
                         continue;
-                r = walk_subtree(sysfs, device_path(function->address, "", path), wanted,
+                r = sysfs_walk(sysfs, device_path(function->address, "", path), wanted,
                                 ARRAY_SIZE(wanted), check_usb_device, &context);
                 if (r < 0)
                         return r;
