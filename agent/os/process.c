@@ -1,27 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Processes
- *
- * Everything here is for the eyes of a person: what cannot be found out is left
- * out, and only a process that is not there at all is an answer of its own.
- *
- * The one file that knows sd-login, which insists on the real procfs. On another
- * root it would tell of unrelated processes with the same numbers, so it is not
- * asked there.
- */
-
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <systemd/sd-login.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "os/process.h"
-#include "os/procfs.h"
+
+/* include/linux/sched.h: PF_*; the field of flags in stat is part of proc(5). */
+#define FLAG_IS_ENDING        0x00000004U
+#define FLAG_IS_KERNEL_THREAD 0x00200000U
+
+/* Whether this is the kernel's own, and its numbers are those of real processes. */
+bool procfs_is_real(int proc_fd) {
+        struct statfs fs;
+
+        return fstatfs(proc_fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
+}
 
 static int read_file(int proc_fd, pid_t pid, const char *name, char **ret) {
-        char path[PROCFS_PATH_MAX];
+        char path[PROCESS_PATH_MAX];
         int r;
 
         snprintf(path, sizeof(path), "%d/%s", pid, name);
@@ -30,16 +35,12 @@ static int read_file(int proc_fd, pid_t pid, const char *name, char **ret) {
 }
 
 static int read_command(int proc_fd, pid_t pid, char **ret) {
-        char *command;
         int r;
 
-        r = read_file(proc_fd, pid, "comm", &command);
-        if (r)
-                return r;
-
-        command[strcspn(command, "\n")] = 0;
-        *ret = command;
-        return 0;
+        r = read_file(proc_fd, pid, "comm", ret);
+        if (r == 0)
+                (*ret)[strcspn(*ret, "\n")] = 0;
+        return r;
 }
 
 static int read_uid(int proc_fd, pid_t pid, uid_t *ret) {
@@ -61,12 +62,13 @@ static int read_uid(int proc_fd, pid_t pid, uid_t *ret) {
 }
 
 static bool is_gone(int proc_fd, pid_t pid) {
-        char path[PROCFS_PATH_MAX];
+        char path[PROCESS_PATH_MAX];
 
         snprintf(path, sizeof(path), "%d", pid);
         return faccessat(proc_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
 }
 
+/* sd-login insists on the real procfs: of another root it would name unrelated processes. */
 static void ask_login(Process *process, pid_t pid) {
         char *text;
 
@@ -80,15 +82,7 @@ static void ask_login(Process *process, pid_t pid) {
                 process->session = text;
 }
 
-/**
- * process_init() - learn who a process is
- * @process:    to initialise; process_deinit() it
- * @proc_fd:    root of procfs
- * @pid:        process
- *
- * Return: 0 on success, PROCESS_E_GONE if it has gone, negative error code on
- *         failure.
- */
+/* Learn about a process. Return: 0, PROCESS_E_GONE, or a negative error code. */
 int process_init(Process *process, int proc_fd, pid_t pid) {
         int r;
 
@@ -116,10 +110,7 @@ void process_deinit(Process *process) {
 }
 
 /**
- * process_login_uid() - who logged in to start a process?
- * @proc_fd:    root of procfs
- * @pid:        process
- * @ret:        user, also after sudo or su
+ * process_login_uid() - the user whose login started a process, also after sudo or su
  *
  * Return: 0 on success, PROCESS_E_NONE if it does not come from a login, or has
  *         gone, or this kernel keeps no such account; negative error code on failure.
@@ -141,4 +132,142 @@ int process_login_uid(int proc_fd, pid_t pid, uid_t *ret) {
 
         *ret = (uid_t) uid;
         return 0;
+}
+
+static int pids_push(pid_t **pids, size_t *n, size_t *n_allocated, pid_t pid) {
+        size_t want = *n_allocated ? 2 * *n_allocated : 256;
+        pid_t *more;
+
+        if (*n == *n_allocated) {
+                more = realloc(*pids, want * sizeof(*more));
+                if (!more)
+                        return -ENOMEM;
+                *pids = more;
+                *n_allocated = want;
+        }
+        (*pids)[(*n)++] = pid;
+        return 0;
+}
+
+static int list_numbers(int proc_fd, const char *path, pid_t **ret_pids, size_t *ret_n) {
+        _cleanup_(closedirp) DIR *dir = NULL;
+        _cleanup_(freep) pid_t *pids = NULL;
+        size_t n = 0, n_allocated = 0;
+        struct dirent *entry;
+        uint64_t number;
+        int r;
+
+        r = file_open_dirp(proc_fd, path, 0, &dir);
+        if (r)
+                return r == FILE_E_MISSING || r == -ESRCH ? PROCESS_E_GONE : r;
+
+        for (errno = 0; (entry = readdir(dir)); errno = 0) {
+                if (text_to_uint(entry->d_name, 10, INT32_MAX, &number) < 0 || number == 0)
+                        continue;
+                r = pids_push(&pids, &n, &n_allocated, (pid_t) number);
+                if (r < 0)
+                        return r;
+        }
+        if (errno > 0)
+                return errno == ENOENT || errno == ESRCH ? PROCESS_E_GONE : -errno;
+
+        *ret_n = n;
+        *ret_pids = TAKE_PTR(pids);
+        return 0;
+}
+
+/* All processes there are, ascending. Return: 0, or a negative error code. @ret_pids: free() it */
+int process_list(int proc_fd, pid_t **ret_pids, size_t *ret_n) {
+        return error_fold(list_numbers(proc_fd, ".", ret_pids, ret_n));
+}
+
+/* Likewise all threads of a process. Return: 0, PROCESS_E_GONE, or a negative error code. */
+int process_list_threads(int proc_fd, pid_t pid, pid_t **ret_tids, size_t *ret_n) {
+        char path[PROCESS_PATH_MAX];
+
+        snprintf(path, sizeof(path), "%d/task", pid);
+        return list_numbers(proc_fd, path, ret_tids, ret_n);
+}
+
+/**
+ * process_count_threads() - how many threads does a process have?
+ * @ret_n:      how many, those that have ended but one included
+ *
+ * From the number of links of its "task" directory, which costs one call
+ * (fs/proc/base.c: proc_task_getattr()).
+ *
+ * Return: 0 on success, PROCESS_E_GONE, or a negative error code.
+ */
+int process_count_threads(int proc_fd, pid_t pid, size_t *ret_n) {
+        char path[PROCESS_PATH_MAX];
+        struct stat st;
+
+        snprintf(path, sizeof(path), "%d/task", pid);
+        if (fstatat(proc_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT || errno == ESRCH ? PROCESS_E_GONE : -errno;
+
+        *ret_n = st.st_nlink > 2 ? st.st_nlink - 2 : 0;
+        return 0;
+}
+
+/* State and flags. Return: 0, PROCESS_E_GONE, or a negative error code. */
+static int read_stat(int proc_fd, pid_t pid, char *ret_state, unsigned int *ret_flags) {
+        _cleanup_(freep) char *stat = NULL;
+        const char *rest;
+        int r;
+
+        r = read_file(proc_fd, pid, "stat", &stat);
+        if (r)
+                return r;
+
+        /* "pid (name) state ppid pgrp session tty tpgid flags", and a name may hold anything. */
+        rest = strrchr(stat, ')');
+        if (!rest || sscanf(rest, ") %c %*d %*d %*d %*d %*d %u", ret_state, ret_flags) != 2)
+                return -EBADMSG;
+        return 0;
+}
+
+/* Is this one of the kernel's own, which has no files? Any user may ask this of any process. */
+bool process_is_kernel_thread(int proc_fd, pid_t pid) {
+        unsigned int flags;
+        char state;
+
+        return read_stat(proc_fd, pid, &state, &flags) == 0 && flags & FLAG_IS_KERNEL_THREAD;
+}
+
+/**
+ * process_wait_for_end() - wait for the end of a process that is ending
+ *
+ * A pidfd becomes readable when the last thread has become a zombie, which is behind
+ * the release of all files (kernel/exit.c: exit_notify()).
+ *
+ * Return: 0 if it has ended, or is not ending at all; PROCESS_E_LATE if it still is
+ *         after @limit_usec; negative error code on failure.
+ */
+int process_wait_for_end(int proc_fd, pid_t pid, uint64_t limit_usec) {
+        uint64_t deadline = monotonic_usec() + limit_usec;
+        struct pollfd fds = { .events = POLLIN };
+        _cleanup_(closep) int pidfd = -1;
+        unsigned int flags;
+        char state;
+        int r;
+
+        r = read_stat(proc_fd, pid, &state, &flags);
+        if (r)
+                return r == PROCESS_E_GONE ? 0 : r;
+        if (flags & FLAG_IS_KERNEL_THREAD || (!(flags & FLAG_IS_ENDING) && state != 'Z'))
+                return 0;
+        /* The number means nothing elsewhere. */
+        if (!procfs_is_real(proc_fd))
+                return state == 'Z' ? 0 : PROCESS_E_LATE;
+
+        pidfd = pidfd_open(pid, 0);
+        if (pidfd < 0)
+                return errno == ESRCH ? 0 : -errno;
+
+        fds.fd = pidfd;
+        do
+                r = poll_until(&fds, 1, deadline);
+        while (r == -EINTR);
+        return r < 0 ? r : r == 0 ? PROCESS_E_LATE : 0;
 }

@@ -4,13 +4,17 @@
 /*
  * Processes
  *
- * Who a process is, in terms that its owner knows: its name, its user, and the
- * unit or login session that it belongs to.
+ * Processes and their threads, as numbers, and what a person knows them by: name, user, and
+ * systemd unit or login session. Relative to a root of procfs, @proc_fd in all of them. As
+ * processes come and go while we look, one that has gone is an outcome, never an error.
  */
 
 #include <sys/types.h>
 
 #include "base/macro.h"
+
+/* Longest path of a file of ours in "/proc/<number>/task/<number>/…". */
+#define PROCESS_PATH_MAX 64
 
 typedef struct Process {
         uid_t uid;      /* the real one, or -1 where it cannot be read */
@@ -23,10 +27,20 @@ typedef struct Process {
 enum {
         _PROCESS_E_SUCCESS,
 
-        PROCESS_E_GONE, /* no such process (any more) */
-        PROCESS_E_NONE, /* nobody logged in to start it */
+        PROCESS_E_GONE, /* no such process (any more), or it has no threads to list */
+        PROCESS_E_LATE, /* it is ending, and has not come to its end in time */
+        PROCESS_E_NONE, /* no login has started it */
 };
 
 int process_init(Process *process, int proc_fd, pid_t pid) _warn_unused_result_;
 void process_deinit(Process *process);
 int process_login_uid(int proc_fd, pid_t pid, uid_t *ret) _warn_unused_result_;
+
+int process_list(int proc_fd, pid_t **ret_pids, size_t *ret_n) _warn_unused_result_;
+int process_list_threads(int proc_fd, pid_t pid, pid_t **ret_tids, size_t *ret_n)
+                _warn_unused_result_;
+int process_count_threads(int proc_fd, pid_t pid, size_t *ret_n) _warn_unused_result_;
+bool process_is_kernel_thread(int proc_fd, pid_t pid);
+int process_wait_for_end(int proc_fd, pid_t pid, uint64_t limit_usec) _warn_unused_result_;
+
+bool procfs_is_real(int proc_fd);

@@ -38,7 +38,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/file.h"
-#include "os/procfs.h"
+#include "os/process.h"
 #include "probe/look.h"
 
 /* A process that ends is gone in less, unless a driver keeps it. */
@@ -180,7 +180,7 @@ static void look_at_files(Look *look, const char *path) {
 
 /* By number where the kernel lets us, by name elsewhere. */
 static int look_at_mapping(void *userdata, const Mapping *mapping) {
-        char path[PROCFS_PATH_MAX + 32];
+        char path[PROCESS_PATH_MAX + 32];
         Look *look = userdata;
         struct statx stx;
 
@@ -239,12 +239,12 @@ static bool share_files(pid_t a, pid_t b) {
  */
 static int look_at_threads(Look *look, bool *has_maps) {
         _cleanup_(freep) pid_t *tids = NULL;
-        char path[PROCFS_PATH_MAX];
+        char path[PROCESS_PATH_MAX];
         pid_t like = look->pid;
         size_t n = 0;
         int r;
 
-        r = procfs_list_threads(look->proc_fd, look->pid, &tids, &n);
+        r = process_list_threads(look->proc_fd, look->pid, &tids, &n);
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
@@ -268,8 +268,8 @@ static int look_at_threads(Look *look, bool *has_maps) {
 static void look_at_end(Look *look) {
         int r;
 
-        r = procfs_wait_for_end(look->proc_fd, look->pid, LIMIT_END_USEC);
-        if (r == PROCFS_E_LATE)
+        r = process_wait_for_end(look->proc_fd, look->pid, LIMIT_END_USEC);
+        if (r == PROCESS_E_LATE)
                 r = -ETIMEDOUT;
         if (r < 0)
                 look_failed(look, -r);
@@ -284,7 +284,7 @@ static void look_at_end(Look *look) {
  *         error code if the memory is short.
  */
 int look_at_process(Look *look, pid_t pid) {
-        char path[PROCFS_PATH_MAX];
+        char path[PROCESS_PATH_MAX];
         size_t n_threads = 0;
         bool has_maps;
         int r;
@@ -294,7 +294,7 @@ int look_at_process(Look *look, pid_t pid) {
         look->has_files = false;
         memset(look->seen, 0, look->nodes->n);
 
-        r = procfs_count_threads(look->proc_fd, look->pid, &n_threads);
+        r = process_count_threads(look->proc_fd, look->pid, &n_threads);
         if (r < 0)
                 look_failed(look, -r);
 

@@ -11,7 +11,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#include "os/procfs.h"
+#include "os/process.h"
 #include "probe/look.h"
 #include "probe/scan.h"
 
@@ -67,7 +67,7 @@ static int compare_hits(const void *a, const void *b) {
 static int report(const Look *look, Hits *hits) {
         int r;
 
-        if (look->error > 0 && !procfs_is_kernel_thread(look->proc_fd, look->pid)) {
+        if (look->error > 0 && !process_is_kernel_thread(look->proc_fd, look->pid)) {
                 r = hits_push(hits, (Hit){ .pid = look->pid, .error = look->error });
                 if (r < 0)
                         return r;
@@ -173,7 +173,7 @@ int scan_processes(const Roots *roots, const Nodes *nodes, bool deep, Hits *ret)
         int r = 0;
 
         if (nodes->n > 0)
-                r = procfs_list_processes(roots->proc_fd, &pids, &scan.n_pids);
+                r = process_list(roots->proc_fd, &pids, &scan.n_pids);
         if (r < 0)
                 return r;
 

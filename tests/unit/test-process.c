@@ -12,7 +12,6 @@
 #include <sys/wait.h>
 
 #include "os/process.h"
-#include "os/procfs.h"
 
 #define STATUS "Name:\tollama\nUmask:\t0022\nState:\tS (sleeping)\nUid:\t%s\t0\t0\t0\nGid:\t0\n"
 
@@ -30,7 +29,7 @@ static void numbers_are_processes_and_nothing_else_is(void **state) {
         for (size_t i = 0; i < ARRAY_SIZE(names); ++i)
                 fake_make_dir(tree->root, fake_path(path, "proc/%s", names[i]));
 
-        assert_int_equal(procfs_list_processes(tree->roots.proc_fd, &pids, &n), 0);
+        assert_int_equal(process_list(tree->roots.proc_fd, &pids, &n), 0);
         assert_int_equal(n, 3);
         for (size_t i = 0; i < n; ++i) {
                 seen[0] |= pids[i] == 1;
@@ -46,8 +45,8 @@ static void threads_of_nobody_are_gone(void **state) {
         pid_t *tids = NULL;
         size_t n = 77;
 
-        assert_int_equal(procfs_list_threads(tree->roots.proc_fd, 812, &tids, &n), PROCFS_E_GONE);
-        assert_int_equal(procfs_count_threads(tree->roots.proc_fd, 812, &n), PROCFS_E_GONE);
+        assert_int_equal(process_list_threads(tree->roots.proc_fd, 812, &tids, &n), PROCESS_E_GONE);
+        assert_int_equal(process_count_threads(tree->roots.proc_fd, 812, &n), PROCESS_E_GONE);
         assert_null(tids);
         assert_int_equal(n, 77);
 }
@@ -67,10 +66,10 @@ static void kernel_threads_are_known_by_their_flags(void **state) {
         };
         FakeTree *tree = *state;
 
-        assert_false(procfs_is_kernel_thread(tree->roots.proc_fd, 812));
+        assert_false(process_is_kernel_thread(tree->roots.proc_fd, 812));
         for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
                 fake_write(tree->root, "proc/812/stat", "%s", cases[i].stat);
-                assert_int_equal(procfs_is_kernel_thread(tree->roots.proc_fd, 812),
+                assert_int_equal(process_is_kernel_thread(tree->roots.proc_fd, 812),
                                 cases[i].expected);
         }
 }
@@ -185,9 +184,9 @@ static void we_know_ourselves(void **state) {
         assert_int_equal(process.uid, getuid());
         process_deinit(&process);
 
-        assert_int_equal(procfs_count_threads(roots.proc_fd, getpid(), &n), 0);
+        assert_int_equal(process_count_threads(roots.proc_fd, getpid(), &n), 0);
         assert_int_equal(n, 1);
-        assert_int_equal(procfs_list_threads(roots.proc_fd, getpid(), &tids, &n), 0);
+        assert_int_equal(process_list_threads(roots.proc_fd, getpid(), &tids, &n), 0);
         assert_int_equal(n, 1);
         assert_int_equal(tids[0], getpid());
         free(tids);
@@ -217,7 +216,7 @@ static void all_processes_are_listed_and_ours_is_among_them(void **state) {
 
         (void) state;
         assert_int_equal(roots_init(&roots, ""), 0);
-        assert_int_equal(procfs_list_processes(roots.proc_fd, &pids, &n), 0);
+        assert_int_equal(process_list(roots.proc_fd, &pids, &n), 0);
         for (size_t i = 0; i < n; ++i)
                 found |= pids[i] == getpid();
         assert_true(found);

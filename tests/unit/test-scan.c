@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "os/procfs.h"
+#include "os/process.h"
 #include "probe/scan.h"
 
 typedef struct Fixture {
@@ -356,7 +356,7 @@ static int scan_as_nobody(Fixture *fixture, pid_t pid) {
                 _exit(100);
         /* Kernel threads are there for everybody to see, and have no files. */
         for (size_t i = 0; i < hits.n; ++i)
-                if (procfs_is_kernel_thread(fixture->roots.proc_fd, hits.items[i].pid))
+                if (process_is_kernel_thread(fixture->roots.proc_fd, hits.items[i].pid))
                         _exit(101);
         hit = find_hit(&hits, pid);
         _exit(hit && !hit->node && count_hits(&hits, pid) == 1 ? hit->error : 102);
