@@ -20,7 +20,7 @@ uint64_t realtime_usec(void) {
         return now_usec(CLOCK_REALTIME);
 }
 
-/* ppoll(2) until a time of CLOCK_MONOTONIC. Return: how many are ready, or a negative error code. */
+/* ppoll(2) until a time of CLOCK_MONOTONIC. Return: as it does, or a negative error code. */
 int poll_until(struct pollfd *fds, size_t n, uint64_t deadline_usec) {
         uint64_t now = monotonic_usec(), left = deadline_usec > now ? deadline_usec - now : 0;
         struct timespec ts = { .tv_sec = left / USEC_PER_SEC,

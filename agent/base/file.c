@@ -1,14 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Files
- *
- * A reader must find either the old file or the new one, whole, even after the
- * power failed: hence temporary name, write, fsync, rename, fsync of the
- * directory. For files that live in memory only (/run), the two fsyncs are left
- * out; the rename alone makes the change atomic for every other process.
- */
-
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,8 +13,8 @@
 /*
  * Make room for more, but for no more than @max bytes, one beyond, and the terminator.
  *
- * All of that at once would cost a process that runs for long two megabytes: malloc() takes
- * the size of what was freed for one to keep, and the kernel makes a huge page of it.
+ * Allocating all of that at once would cost a long-running process two megabytes: malloc()
+ * adapts its threshold to the size that was freed, and the kernel makes a huge page of it.
  */
 static int file_grow(char **data, size_t *size, size_t max) {
         size_t n = *size > 0 ? *size * 2 : READ_SIZE_MIN;
@@ -42,14 +33,12 @@ static int file_grow(char **data, size_t *size, size_t max) {
 
 /**
  * file_read() - read a small file whole
- * @dir_fd:     directory that @path is relative to
- * @path:       file
  * @max:        most bytes it may have
  * @ret_data:   its content, zero-terminated; free() it
- * @ret_n:      its size in bytes without the terminator, or NULL
+ * @ret_n:      its size without the terminator, or NULL
  *
- * Return: 0 on success, FILE_E_MISSING if there is none, -E2BIG if it is larger
- *         than @max, other negative error code on failure.
+ * Return: 0 on success, FILE_E_MISSING, -E2BIG if it is larger than @max, other
+ *         negative error code on failure.
  */
 int file_read(int dir_fd, const char *path, size_t max, char **ret_data, size_t *ret_n) {
         _cleanup_(freep) char *data = NULL;
@@ -98,7 +87,7 @@ static int file_write_all(int fd, const char *data, size_t n) {
         return 0;
 }
 
-/* One name for all: who replaces a file has a lock, so nobody else is about to. */
+/* One name for all: files are replaced under a lock. */
 static char *file_temporary(const char *name) {
         return text_format(".%s.tmp", name);
 }
@@ -124,8 +113,7 @@ static int file_write_temporary(
 
 /**
  * file_replace() - create or replace a file atomically
- * @dir_fd:     directory
- * @name:       name in it, without any slash
+ * @name:       name in the directory, without any slash
  * @mode:       permissions, exactly (the umask is not applied)
  * @data:       the new content
  * @durable:    whether it must be on disk, not only visible, on return
@@ -143,7 +131,7 @@ int file_replace(int dir_fd, const char *name, mode_t mode, const char *data, bo
         if (!temporary)
                 return -ENOMEM;
 
-        /* A leftover of an earlier process that was killed right here. */
+        /* A leftover of a process that was killed right here. */
         (void) unlinkat(dir_fd, temporary, 0);
 
         r = file_write_temporary(dir_fd, temporary, mode, data, durable);
@@ -160,13 +148,9 @@ int file_replace(int dir_fd, const char *name, mode_t mode, const char *data, bo
         return 0;
 }
 
-/**
- * file_remove() - remove a file, and what a killed file_replace() left of it
- * @dir_fd:     directory
- * @name:       name in it, without any slash
- *
- * Return: 0 on success, FILE_E_MISSING if there is no such file, negative error
- *         code on failure.
+/*
+ * Remove a file, and what a killed file_replace() left of it. Return: 0, FILE_E_MISSING,
+ * or a negative error code.
  */
 int file_remove(int dir_fd, const char *name) {
         _cleanup_(freep) char *temporary = file_temporary(name);
@@ -180,13 +164,9 @@ int file_remove(int dir_fd, const char *name) {
         return 0;
 }
 
-/**
- * file_open_dir() - open a directory
- * @dir_fd:     parent directory
- * @name:       name in it; a link is none
- * @ret_fd:     the directory, opened for reading; close() it
- *
- * Return: 0 on success, FILE_E_MISSING if it is not there, negative error code on failure.
+/*
+ * Open a directory for reading; a link is none. Return: 0, FILE_E_MISSING, or a negative
+ * error code. @ret_fd: close() it
  */
 int file_open_dir(int dir_fd, const char *name, int *ret_fd) {
         int fd;
@@ -199,14 +179,23 @@ int file_open_dir(int dir_fd, const char *name, int *ret_fd) {
         return 0;
 }
 
+/* Likewise, making it with @mode if it is not there. Return: 0, or a negative error code. */
+int file_make_dir(int dir_fd, const char *name, mode_t mode, int *ret_fd) {
+        int r;
+
+        if (mkdirat(dir_fd, name, mode) < 0 && errno != EEXIST)
+                return -errno;
+
+        r = file_open_dir(dir_fd, name, ret_fd);
+        return r == FILE_E_MISSING ? -ENOENT : r;
+}
+
 /**
  * file_open_dirp() - open a directory to list it
- * @dir_fd:     directory that @path is relative to
- * @path:       directory
- * @flags:      for openat(2), more of them: O_NOFOLLOW, or 0
+ * @flags:      more of them for openat(2): O_NOFOLLOW, or 0
  * @ret:        directory; closedir() it
  *
- * Return: 0 on success, FILE_E_MISSING if it is not there, negative error code on failure.
+ * Return: 0 on success, FILE_E_MISSING, or a negative error code.
  */
 int file_open_dirp(int dir_fd, const char *path, int flags, DIR **ret) {
         _cleanup_(closep) int fd = -1;
@@ -222,28 +211,5 @@ int file_open_dirp(int dir_fd, const char *path, int flags, DIR **ret) {
         (void) TAKE_FD(fd);
 
         *ret = dir;
-        return 0;
-}
-
-/**
- * file_make_dir() - open a directory, making it if it is not there
- * @dir_fd:     parent directory
- * @name:       name in it
- * @mode:       permissions if it has to be made
- * @ret_fd:     the directory, opened for reading; close() it
- *
- * Return: 0 on success, negative error code on failure.
- */
-int file_make_dir(int dir_fd, const char *name, mode_t mode, int *ret_fd) {
-        int fd;
-
-        if (mkdirat(dir_fd, name, mode) < 0 && errno != EEXIST)
-                return -errno;
-
-        fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd < 0)
-                return -errno;
-
-        *ret_fd = fd;
         return 0;
 }

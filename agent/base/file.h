@@ -5,7 +5,10 @@
  * Files
  *
  * Whole small files, relative to a directory that is held open: read at once,
- * or replaced at once. Never edited in place.
+ * or replaced at once, never edited in place. A reader must find either the old file
+ * or the new one, whole, even after the power failed: hence temporary name, write,
+ * fsync, rename, fsync of the directory. For files that live in memory only (/run),
+ * the two fsyncs are left out; the rename alone makes the change atomic.
  */
 
 #include <sys/types.h>

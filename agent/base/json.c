@@ -1,13 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * JSON
- *
- * json-c converts between types on its own when asked for the wrong one (a
- * string "7" becomes 7, an object becomes its text). What we read back decides
- * which driver gets a device, so every getter looks at the type first.
- */
-
 #include <json-c/json.h>
 #include <string.h>
 
@@ -78,14 +70,7 @@ int json_push_string(Json *array, const char *value) {
         return json_push(array, new_string(value));
 }
 
-/**
- * json_format() - turn a value into text
- * @json:       value
- * @pretty:     several indented lines, for people, instead of one
- * @ret:        the text, without a newline at its end; free() it
- *
- * Return: 0 on success, negative error code on failure.
- */
+/* Turn a value into text, of several indented lines if @pretty. @ret: free() it */
 int json_format(const Json *json, bool pretty, char **ret) {
         int flags = JSON_C_TO_STRING_NOSLASHESCAPE;
         const char *s;
@@ -97,13 +82,9 @@ int json_format(const Json *json, bool pretty, char **ret) {
         return s ? text_copy(s, ret) : -ENOMEM;
 }
 
-/**
- * json_parse() - parse a text which must be one JSON object and nothing else
- * @s:          text
- * @ret:        the object; json_free() it
- *
- * Return: 0 on success, JSON_E_INVALID if it is anything else, negative error
- *         code on failure.
+/*
+ * Parse one JSON object and nothing else. Return: 0, JSON_E_INVALID, or a negative error
+ * code. @ret: json_free() it
  */
 int json_parse(const char *s, Json **ret) {
         enum json_tokener_error error;

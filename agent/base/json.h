@@ -4,9 +4,10 @@
 /*
  * JSON
  *
- * The one place that knows json-c. Values are built to be printed (status, plan)
- * or stored (intent, state), and read back strictly: a member of another type
- * than asked for is an error, not a default.
+ * The one place that knows json-c. Values are built to be printed or stored, and read back
+ * strictly: json-c turns a string "7" into 7 and an object into its text when asked for the
+ * wrong type, but what we read back decides which driver gets a device. So a member of another
+ * type than asked for is an error.
  *
  * Ownership: json_add() and json_push() take their value over, also on failure,
  * so that values can be built in the call; getters lend.

@@ -1,13 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Text
- *
- * Addresses and numbers come from users, units and the kernel, and end up in
- * paths that root writes to. Hence the one rule here: whatever is not wholly
- * understood is refused, never cut, rounded or guessed.
- */
-
 #include <string.h>
 
 #include "base/text.h"
@@ -35,13 +27,7 @@ static int text_reserve(Text *text, size_t n) {
         return 0;
 }
 
-/**
- * text_append() - append formatted text
- * @text:       text to grow
- * @format:     as for printf(3)
- *
- * Return: 0 on success, negative error code on failure; @text is then as before.
- */
+/* Append, as printf(3). Return: 0, or a negative error code; @text is then as before. */
 int text_append(Text *text, const char *format, ...) {
         va_list args;
         int n, r;
@@ -86,17 +72,7 @@ static int digit_value(char c) {
         return -1;
 }
 
-/**
- * text_n_to_uint() - parse the first characters of a string as a number
- * @s:          string
- * @n:          how many characters must be digits of the number
- * @base:       10 or 16
- * @max:        largest allowed value
- * @ret:        the number
- *
- * Return: 0 on success, -EINVAL if anything but digits is found or @n is 0,
- *         -ERANGE if the number is larger than @max.
- */
+/* The first @n characters of a string, all of which must be digits, as a number. */
 int text_n_to_uint(const char *s, size_t n, unsigned int base, uint64_t max, uint64_t *ret) {
         uint64_t value = 0;
 
@@ -119,7 +95,7 @@ int text_n_to_uint(const char *s, size_t n, unsigned int base, uint64_t max, uin
         return 0;
 }
 
-/* As text_n_to_uint(), for a whole string. */
+/* Likewise a whole string. */
 int text_to_uint(const char *s, unsigned int base, uint64_t max, uint64_t *ret) {
         return text_n_to_uint(s, strlen(s), base, max, ret);
 }
@@ -169,7 +145,7 @@ bool text_is_printable(const char *s) {
         return !*s;
 }
 
-/* A copy with a question mark for each byte that is not, or NULL when memory is short; free() it. */
+/* A copy with "?" for each byte that is not, or NULL when memory is short; free() it. */
 char *text_printable(const char *s) {
         char *copy = strdup(s);
 

@@ -4,8 +4,10 @@
 /*
  * Text
  *
- * Strict number parsing and a string that grows. Parsers here take exactly what
- * they name: no leading space, no sign, no trailing rest.
+ * Strict number parsing, a string that grows, and lists of strings. Addresses and numbers
+ * come from users, units and the kernel, and end up in paths that root writes to. Hence
+ * parsers take exactly what they name, without leading space, sign or trailing rest; anything
+ * else is refused, never cut, rounded or guessed.
  */
 
 #include <stdarg.h>
@@ -27,7 +29,7 @@ int text_append(Text *text, const char *format, ...) _printf_(2, 3) _warn_unused
 const char *text(const Text *text);
 char *text_take(Text *text);
 
-/* numbers: 0 on success, -EINVAL on anything else than digits, -ERANGE beyond @max */
+/* numbers, of base 10 or 16: 0 on success, -EINVAL on anything but digits, -ERANGE beyond @max */
 
 int text_to_uint(const char *s, unsigned int base, uint64_t max, uint64_t *ret)
                 _warn_unused_result_;

@@ -343,7 +343,7 @@ int systemd_exit_status(Systemd *systemd, const char *unit, int *ret) {
         return 0;
 }
 
-/* Which run of a unit is under way? Return: 0, SYSTEMD_E_NONE if none is, or a negative error code. */
+/* The run of a unit that is under way. Return: 0, SYSTEMD_E_NONE, or a negative error code. */
 int systemd_invocation(Systemd *systemd, const char *unit, char ret[static INVOCATION_MAX]) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(freep) char *path = NULL, *state = NULL;
