@@ -4,12 +4,15 @@
 /*
  * Names of PCI Devices
  *
- * What lspci would print for a vendor and device id.
+ * What lspci would print for a vendor and device id. libpci ends the process when something is
+ * wrong: its error callback must not return. Its name list needs no access to any device and
+ * raises no error when it is missing; in case that changes, a guard makes the lookup fail
+ * instead of the program.
  */
 
 #include "base/macro.h"
 
-typedef struct Ids Ids;
+typedef struct pci_access Ids;
 
 int ids_new(Ids **ret_ids) _warn_unused_result_;
 Ids *ids_free(Ids *ids);

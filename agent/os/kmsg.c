@@ -1,13 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Kernel Messages
- *
- * Each read(2) of /dev/kmsg gives one record, "priority,sequence,time,flags;text"
- * (Documentation/ABI/testing/dev-kmsg). A record that was overwritten before we
- * came to it is EPIPE, and reading goes on behind it.
- */
-
 #include <fcntl.h>
 #include <string.h>
 
@@ -15,12 +7,10 @@
 
 /**
  * kmsg_open() - open the kernel's log
- * @dev_fd:     root of device nodes
  * @from_start: whether to start with what is there, or only with what comes
  * @ret_fd:     becomes readable with each record; close() it
  *
- * Return: 0 on success, KMSG_E_MISSING if it cannot be had here, negative error
- *         code on failure.
+ * Return: 0 on success, KMSG_E_MISSING, or a negative error code.
  */
 int kmsg_open(int dev_fd, bool from_start, int *ret_fd) {
         _cleanup_(closep) int fd = -1;
@@ -39,16 +29,13 @@ int kmsg_open(int dev_fd, bool from_start, int *ret_fd) {
 
 /**
  * kmsg_next() - the next message
- * @fd:         log
- * @buffer:     where to put it
- * @n:          its size; 8192 bytes hold any record
+ * @buffer:     where to put it; 8192 bytes hold any record
  * @ret_text:   the message without prefix, in @buffer
  *
- * Return: 0 on success, KMSG_E_NONE if there is none now, negative error code on
- *         failure.
+ * Return: 0 on success, KMSG_E_NONE if there is none now, or a negative error code.
  */
 int kmsg_next(int fd, char *buffer, size_t n, const char **ret_text) {
-        char *text, *end;
+        char *text;
         ssize_t k;
 
         for (;;) {
@@ -66,9 +53,7 @@ int kmsg_next(int fd, char *buffer, size_t n, const char **ret_text) {
         if (!text)
                 return -EBADMSG;
         /* Lines behind the first are a dictionary, not message. */
-        end = strchr(text, '\n');
-        if (end)
-                *end = 0;
+        text[strcspn(text, "\n")] = 0;
 
         *ret_text = text + 1;
         return 0;

@@ -4,8 +4,10 @@
 /*
  * Kernel Messages
  *
- * The kernel's log, record by record. Some states of NVIDIA's driver are to be
- * learnt from its messages only.
+ * The kernel's log: some states of NVIDIA's driver show in its messages only. Each read(2) of
+ * /dev/kmsg gives one record, "priority,sequence,time,flags;text"
+ * (Documentation/ABI/testing/dev-kmsg). A record that was overwritten before it was read is
+ * EPIPE, and reading goes on behind it.
  */
 
 #include "base/macro.h"

@@ -1,18 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Kernel Modules
- *
- * libkmod reads the very index files, blacklists, options and softdeps that
- * modprobe(8) and udev use, so that we load what they would have loaded. It
- * spells /sys/module and /lib/modules itself, hence this one file, which tests
- * replace whole.
- *
- * Loading blocks for as long as a module's init does, and that of a PCI driver
- * waits for the lock of each device it matches (drivers/base/dd.c:
- * __driver_attach()): call modules_load() in a child.
- */
-
 #include <libkmod.h>
 #include <string.h>
 
@@ -36,7 +23,7 @@ static void list_unrefp(struct kmod_list **list) {
         kmod_module_unref_list(*list);
 }
 
-/* The index of the running kernel's modules, to be opened by who asks it first. */
+/* The index of the running kernel's modules, which is opened at the first question. */
 int modules_new(Modules **ret_modules) {
         Modules *modules;
 
@@ -70,16 +57,13 @@ Modules *modules_free(Modules *modules) {
 
 /**
  * modules_resolve() - modules that an alias or a name stands for
- * @modules:    index
  * @alias:      module name, or alias like "pci:v000010DEd…"
- * @ret_names:  names of modules, NULL-terminated, in kmod's order; strv_free() it
- * @ret_n:      how many; at least one
+ * @ret_names:  names of modules, at least one, in kmod's order; strv_free() it
  *
  * A driver that is built into the kernel counts as a module here, as it does for
  * modprobe. Modules which a blacklist keeps from being loaded by alias are left out.
  *
- * Return: 0 on success, MODULES_E_MISSING if there is none, negative error code
- *         on failure.
+ * Return: 0 on success, MODULES_E_MISSING, or a negative error code.
  */
 int modules_resolve(Modules *modules, const char *alias, char ***ret_names, size_t *ret_n) {
         _cleanup_(list_unrefp) struct kmod_list *all = NULL, *list = NULL;
@@ -117,12 +101,13 @@ int modules_resolve(Modules *modules, const char *alias, char ***ret_names, size
 
 /**
  * modules_load() - load a module with all that it needs
- * @modules:    index
  * @name:       module name or alias; all modules of an alias are loaded
  * @ret_errno:  with MODULES_E_REFUSED, the (positive) errno that the kernel gave
  *
- * Return: 0 if it is loaded now, MODULES_E_MISSING if there is none,
- *         MODULES_E_REFUSED if it refused, negative error code on failure.
+ * Blocks for as long as the module's init does, and that of a PCI driver waits for the lock of
+ * each device it matches (drivers/base/dd.c: __driver_attach()): call it in a child.
+ *
+ * Return: 0 if it is loaded now, MODULES_E_MISSING, MODULES_E_REFUSED, or a negative error code.
  */
 int modules_load(Modules *modules, const char *name, int *ret_errno) {
         _cleanup_(list_unrefp) struct kmod_list *list = NULL;

@@ -4,9 +4,10 @@
 /*
  * Kernel Modules
  *
- * What this project asks of kmod: which modules an alias stands for, and that
- * one be loaded with its dependencies. Facts about modules that are loaded
- * (version, parameters, reference count) come from sysfs instead.
+ * Which modules an alias stands for, and loading one with its dependencies, by libkmod: it reads
+ * the very index files, blacklists, options and softdeps that modprobe(8) and udev use. It spells
+ * /sys/module and /lib/modules itself, so tests replace this module whole. Facts about modules
+ * that are loaded (version, parameters, reference count) come from sysfs instead.
  */
 
 #include "base/macro.h"

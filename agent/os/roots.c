@@ -6,13 +6,9 @@
 #include "base/file.h"
 #include "os/roots.h"
 
-/**
- * roots_open() - open any directory of the machine
- * @roots:      roots
- * @path:       "boot", "usr/lib"; links are followed
- * @ret_fd:     the directory, opened for reading; close() it
- *
- * Return: 0 on success, ROOTS_E_MISSING if it is not there, negative error code on failure.
+/*
+ * Open any directory of the machine, "boot" or "usr/lib"; links are followed. Return: 0,
+ * ROOTS_E_MISSING, or a negative error code. @ret_fd: close() it
  */
 int roots_open(const Roots *roots, const char *path, int *ret_fd) {
         int fd;
@@ -32,13 +28,7 @@ static int open_existing(const Roots *roots, const char *path, int *ret_fd) {
         return r == ROOTS_E_MISSING ? -ENOENT : r;
 }
 
-/**
- * roots_init() - open the kernel's directories
- * @roots:      to initialise; roots_deinit() it
- * @prefix:     "" in production, the top of a fake tree in tests
- *
- * Return: 0 on success, negative error code on failure.
- */
+/* Open the kernel's directories. @prefix: "" in production, the top of a tree in tests */
 int roots_init(Roots *roots, const char *prefix) {
         _cleanup_(roots_deinit) Roots opened = ROOTS_NULL;
         _cleanup_(closep) int sys_fd = -1;
@@ -101,15 +91,9 @@ static int open_own(const Roots *roots, const char *parent, bool make, int *fd) 
         return r == FILE_E_MISSING ? ROOTS_E_MISSING : r;
 }
 
-/**
- * roots_open_run() - open our directory for what must not survive a reboot
- * @roots:      roots
- * @make:       whether to make it if it is not there
- *
- * If it is open already, but was removed or replaced since, it is opened anew.
- *
- * Return: 0 on success, ROOTS_E_MISSING if there is none (never with @make),
- *         negative error code on failure.
+/*
+ * Open our directory for what must not survive a reboot, again if it was removed or replaced
+ * since. Return: 0, ROOTS_E_MISSING (never with @make), or a negative error code.
  */
 int roots_open_run(Roots *roots, bool make) {
         return open_own(roots, "run", make, &roots->run_fd);

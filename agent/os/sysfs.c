@@ -1,24 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Sysfs Access
- *
- * Sysfs is not a file system but a remote procedure call in disguise. Three
- * rules follow, and they are the reason this file exists:
- *
- *  * An attribute is read with exactly one read(2). A second one may call into
- *    the driver again and return a newer value instead of the end of the file.
- *
- *  * An attribute is written with exactly one write(2), unbuffered. Its return
- *    value is the driver's answer, so it has to reach the caller. It blocks for
- *    as long as the driver does, which can be for ever: only a disposable child
- *    may call sysfs_write() (see os/child.h).
- *
- *  * Some attributes take the device lock even to be read (driver_override on
- *    older kernels, sriov_numvfs on all: drivers/pci/iov.c), and hang behind a
- *    driver that hangs. Those are read by a child too, or not at all.
- */
-
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
@@ -40,32 +21,21 @@ struct Sysfs {
         void *userdata;
 };
 
-/**
- * sysfs_new() - open a sysfs tree
- * @root_fd:    directory to use as root, that of "/sys" in production; duplicated
- * @ret_sysfs:  the new object
- *
- * Return: 0 on success, negative error code on failure.
- */
+/* Open the tree below a directory, which is duplicated. Return: 0, or a negative error code. */
 int sysfs_new(int root_fd, Sysfs **ret_sysfs) {
-        _cleanup_(closep) int fd = -1;
-        Sysfs *sysfs;
+        _cleanup_(freep) Sysfs *sysfs = calloc(1, sizeof(*sysfs));
 
-        fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 3);
-        if (fd < 0)
-                return -errno;
-
-        sysfs = malloc(sizeof(*sysfs));
         if (!sysfs)
                 return -ENOMEM;
+        sysfs->root_fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 3);
+        if (sysfs->root_fd < 0)
+                return -errno;
 
-        *sysfs = (Sysfs){ .root_fd = TAKE_FD(fd) };
-
-        *ret_sysfs = sysfs;
+        *ret_sysfs = TAKE_PTR(sysfs);
         return 0;
 }
 
-/* Release a tree. Takes and returns NULL. */
+/* Takes and returns NULL. */
 Sysfs *sysfs_free(Sysfs *sysfs) {
         if (!sysfs)
                 return NULL;
@@ -89,17 +59,7 @@ static int sysfs_missing(int e) {
         return e == ENOENT || e == ENOTDIR ? SYSFS_E_MISSING : -e;
 }
 
-/**
- * sysfs_read_bytes() - read the start of a binary attribute
- * @sysfs:      tree to read from
- * @path:       attribute, relative to the root
- * @buffer:     where to put it
- * @n:          most bytes to read
- * @ret_n:      how many there were
- *
- * Return: 0 on success, SYSFS_E_MISSING if there is no such attribute, negative
- *         error code on failure.
- */
+/* Read the start of a binary attribute: @n bytes at most, *@ret_n bytes that there were. */
 int sysfs_read_bytes(Sysfs *sysfs, const char *path, void *buffer, size_t n, size_t *ret_n) {
         _cleanup_(closep) int fd = -1;
         ssize_t k;
@@ -116,15 +76,7 @@ int sysfs_read_bytes(Sysfs *sysfs, const char *path, void *buffer, size_t n, siz
         return 0;
 }
 
-/**
- * sysfs_read() - read one attribute
- * @sysfs:      tree to read from
- * @path:       attribute, relative to the root
- * @ret_value:  its value, without the trailing newline; free() it
- *
- * Return: 0 on success, SYSFS_E_MISSING if there is no such attribute, negative
- *         error code on failure.
- */
+/* Read an attribute without the newline at its end. @ret_value: free() it */
 int sysfs_read(Sysfs *sysfs, const char *path, char **ret_value) {
         char buffer[SYSFS_VALUE_MAX + 1];
         char *value;
@@ -147,17 +99,7 @@ int sysfs_read(Sysfs *sysfs, const char *path, char **ret_value) {
         return 0;
 }
 
-/**
- * sysfs_read_uint() - read one attribute that is a number
- * @sysfs:      tree to read from
- * @path:       attribute, relative to the root
- * @base:       10, or 16 for "0x…"
- * @max:        largest value that makes sense
- * @ret:        its value
- *
- * Return: 0 on success, SYSFS_E_MISSING if there is no such attribute, -EBADMSG
- *         if it is no such number, other negative error code on failure.
- */
+/* Read a number of base 10, or 16 for "0x…". -EBADMSG if it is none, or larger than @max. */
 int sysfs_read_uint(
                 Sysfs *sysfs, const char *path, unsigned int base, uint64_t max, uint64_t *ret) {
         _cleanup_(freep) char *value = NULL;
@@ -173,10 +115,17 @@ int sysfs_read_uint(
         return text_to_uint(digits, base, max, ret) < 0 ? -EBADMSG : 0;
 }
 
-static int sysfs_write_attribute(Sysfs *sysfs, const char *path, const char *value) {
+/*
+ * Write an attribute. A write of nothing would do nothing (fs/sysfs/file.c: sysfs_kf_write()),
+ * so @value is never empty. Return: 0, or the negative errno that the kernel answered with.
+ */
+int sysfs_write(Sysfs *sysfs, const char *path, const char *value) {
         const size_t n_value = strlen(value);
         _cleanup_(closep) int fd = -1;
         ssize_t n;
+
+        if (sysfs->writer)
+                return sysfs->writer(sysfs->userdata, path, value);
 
         fd = openat(sysfs->root_fd, path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
         if (fd < 0)
@@ -189,31 +138,7 @@ static int sysfs_write_attribute(Sysfs *sysfs, const char *path, const char *val
         return (size_t) n == n_value ? 0 : -EIO;
 }
 
-/**
- * sysfs_write() - write one attribute
- * @sysfs:      tree to write to
- * @path:       attribute, relative to the root
- * @value:      value to write; never empty, since a write of nothing does nothing
- *              (fs/sysfs/file.c: sysfs_kf_write)
- *
- * Return: 0 on success, or the negative errno that the kernel answered with.
- */
-int sysfs_write(Sysfs *sysfs, const char *path, const char *value) {
-        if (sysfs->writer)
-                return sysfs->writer(sysfs->userdata, path, value);
-
-        return sysfs_write_attribute(sysfs, path, value);
-}
-
-/**
- * sysfs_link() - the last component of a link's target
- * @sysfs:      tree to read from
- * @path:       link, relative to the root, like "bus/pci/devices/…/driver"
- * @ret_name:   the name it leads to; free() it
- *
- * Return: 0 on success, SYSFS_E_MISSING if there is no such link, negative error
- *         code on failure.
- */
+/* The last component of the target of a link, like a device's "driver". @ret_name: free() it */
 int sysfs_link(Sysfs *sysfs, const char *path, char **ret_name) {
         char target[PATH_MAX];
         const char *slash;
@@ -234,18 +159,9 @@ static int compare_names(const void *a, const void *b) {
         return strcmp(*(char *const *) a, *(char *const *) b);
 }
 
-/**
- * sysfs_list() - names in a directory, sorted
- * @sysfs:      tree to read from
- * @path:       directory, relative to the root
- * @ret_names:  its entries without "." and "..", NULL-terminated; strv_free() it
- * @ret_n:      how many
- *
- * Sorted, because the kernel's order depends on how devices came and went, and
- * what we print and plan must not.
- *
- * Return: 0 on success, SYSFS_E_MISSING if there is no such directory, negative
- *         error code on failure.
+/*
+ * Names in a directory, without "." and "..", sorted: the kernel's order depends on how devices
+ * came and went, and what we print and plan must not. @ret_names: strv_free() it
  */
 int sysfs_list(Sysfs *sysfs, const char *path, char ***ret_names, size_t *ret_n) {
         _cleanup_(strv_freep) char **names = NULL;
@@ -357,12 +273,9 @@ static int walk_dir(Walk *walk, int parent_fd, const char *name, size_t n_path, 
 
 /**
  * sysfs_walk() - visit a directory and all below that has certain attributes
- * @sysfs:      tree
  * @top:        where to start, with at least one slash; may be a link, and may be missing
  * @wanted:     names of the attributes, at most 32
- * @n_wanted:   how many
  * @fn:         called for each directory that has one of them, after those below it
- * @userdata:   its argument
  *
  * No link is followed but the one at the top: it leads to another device, or back up. And
  * nothing is left out silently: a tree that is deeper than we go is an error, as a holder could

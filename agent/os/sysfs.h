@@ -4,9 +4,21 @@
 /*
  * Sysfs Access
  *
- * The only way this project reads or writes sysfs. Every path is relative to
- * the root a `Sysfs` was opened on, so that tests run against a plain
- * directory and nothing above this file ever spells "/sys".
+ * The only way this project reads or writes sysfs. Every path is relative to the root that a
+ * `Sysfs` was opened on, which is a plain directory in tests. Sysfs is not a file system but a
+ * remote procedure call in disguise; three rules follow:
+ *
+ *  * An attribute is read with exactly one read(2). A second one may call into
+ *    the driver again and return a newer value instead of the end of the file.
+ *
+ *  * An attribute is written with exactly one write(2), unbuffered. Its return
+ *    value is the driver's answer, so it has to reach the caller. It blocks for
+ *    as long as the driver does, which can be for ever: only a disposable child
+ *    may call sysfs_write() (see os/child.h).
+ *
+ *  * Some attributes take the device lock even to be read (driver_override on
+ *    older kernels, sriov_numvfs on all: drivers/pci/iov.c), and hang behind a
+ *    driver that hangs. Those are read by a child too, or not at all.
  */
 
 #include "base/macro.h"
@@ -25,6 +37,8 @@ enum {
 
         SYSFS_E_MISSING, /* no such attribute, link or directory */
 };
+
+/* All that read return 0, SYSFS_E_MISSING, or a negative error code. */
 
 /* trees */
 

@@ -70,7 +70,6 @@ static int on_removed(sd_bus_message *message, void *userdata, sd_bus_error *err
  * systemd_new() - connect to PID 1
  * @event:      loop; it ends with an error if the connection is lost
  * @fn:         called when any job is over
- * @userdata:   for it
  * @ret:        connection; systemd_free() it
  *
  * Return: 0 on success, negative error code on failure.
@@ -170,11 +169,10 @@ start_new(Systemd *systemd, const char *unit, bool interactive, sd_bus_message *
 }
 
 static int outcome_of(const sd_bus_error *error) {
+        static const char needs_password[] = SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED;
         int e = sd_bus_error_get_errno(error);
 
-        return e == EACCES || e == EPERM ||
-                                        sd_bus_error_has_name(error,
-                                                        SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED)
+        return e == EACCES || e == EPERM || sd_bus_error_has_name(error, needs_password)
                         ? SYSTEMD_E_DENIED
                         : SYSTEMD_E_REFUSED;
 }
@@ -198,8 +196,6 @@ static int read_job(sd_bus_message *reply, uint32_t *ret_id) {
 
 /**
  * systemd_start() - ask for a unit to be started
- * @systemd:    connection
- * @unit:       its name
  * @ret_job_id: the job, new or not, that will do it
  * @ret_why:    with an outcome, what systemd said; free() it
  *
@@ -234,10 +230,7 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *ret_er
 
 /**
  * systemd_ask() - ask for a unit to be started, and go on
- * @systemd:    connection
- * @unit:       its name
  * @fn:         called with the answer, always before the end of the job is announced
- * @userdata:   for it
  *
  * No password is asked for, as the agent has no user to type one.
  *
@@ -269,13 +262,9 @@ int systemd_ask(Systemd *systemd, const char *unit, SystemdAnswerFn fn, void *us
         return 0;
 }
 
-/**
- * systemd_stop() - ask for a unit to be stopped
- * @systemd:    connection
- * @unit:       its name; a job that starts it is cancelled by this
- * @ret_job_id: the job that will do it
- *
- * Return: 0 on success, SYSTEMD_E_DENIED, negative error code on failure.
+/*
+ * Ask for a unit to be stopped; a job that starts it is cancelled by this. Return: 0,
+ * SYSTEMD_E_DENIED, or a negative error code.
  */
 int systemd_stop(Systemd *systemd, const char *unit, uint32_t *ret_job_id) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *request = NULL, *reply = NULL;
@@ -309,16 +298,10 @@ int systemd_cancel_waiting(Systemd *systemd, uint32_t job_id) {
 
 /* units */
 
-/**
- * systemd_exit_status() - how did a service's process end?
- * @systemd:    connection
- * @unit:       its name
- * @ret:        its exit status
- *
- * A unit that ended well is forgotten soon; a failed one is kept until systemd_reset_failed().
- *
- * Return: 0 on success, SYSTEMD_E_KILLED if a signal has ended it, SYSTEMD_E_NONE if it never
- *         ran or is forgotten, negative error code on failure.
+/*
+ * How did a service's process end? A unit that ended well is forgotten soon; a failed one is kept
+ * until systemd_reset_failed(). Return: 0, SYSTEMD_E_KILLED, SYSTEMD_E_NONE if it never ran or is
+ * forgotten, or a negative error code.
  */
 int systemd_exit_status(Systemd *systemd, const char *unit, int *ret) {
         _cleanup_(freep) char *path = NULL;
