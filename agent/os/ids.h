@@ -4,7 +4,7 @@
 /*
  * Names of PCI Devices
  *
- * What lspci would print for a vendor and device id. libpci ends the process when something is
+ * Devices as lspci names them, by vendor and device id. libpci ends the process when something is
  * wrong: its error callback must not return. Its name list needs no access to any device and
  * raises no error when it is missing; in case that changes, a guard makes the lookup fail
  * instead of the program.

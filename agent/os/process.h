@@ -27,7 +27,7 @@ typedef struct Process {
 enum {
         _PROCESS_E_SUCCESS,
 
-        PROCESS_E_GONE, /* no such process (any more), or it has no threads to list */
+        PROCESS_E_GONE, /* no such process (now), or it has no threads to list */
         PROCESS_E_LATE, /* it is ending, and has not come to its end in time */
         PROCESS_E_NONE, /* no login has started it */
 };
