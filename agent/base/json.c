@@ -124,6 +124,10 @@ static int json_get(const Json *object, const char *key, enum json_type type, Js
         return 0;
 }
 
+int json_get_object(const Json *object, const char *key, Json **ret) {
+        return json_get(object, key, json_type_object, ret);
+}
+
 int json_get_array(const Json *object, const char *key, Json **ret) {
         return json_get(object, key, json_type_array, ret);
 }

@@ -48,6 +48,7 @@ int json_parse(const char *text, Json **ret) _warn_unused_result_;
 
 /* reading: 0, JSON_E_MISSING or JSON_E_INVALID; results are untouched but on success */
 
+int json_get_object(const Json *object, const char *key, Json **ret) _warn_unused_result_;
 int json_get_array(const Json *object, const char *key, Json **ret) _warn_unused_result_;
 int json_get_string(const Json *object, const char *key, const char **ret) _warn_unused_result_;
 int json_get_uint(const Json *object, const char *key, uint64_t max, uint64_t *ret)

@@ -8,7 +8,7 @@
  */
 
 #include "os/roots.h"
-#include "record/intent.h"
+#include "record/gpu-record.h"
 #include "vfiopt/exit.h"
 
 /* Options, as bits. Each verb says which ones it takes; the last three, all do. */

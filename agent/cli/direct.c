@@ -10,13 +10,11 @@
 
 #include <string.h>
 
-#include "cli/automatic.h"
 #include "cli/report.h"
 #include "cli/switch-ways.h"
 #include "journal/audit.h"
 #include "os/systemd.h"
-#include "policy/absent.h"
-#include "policy/stranger.h"
+#include "policy/unplugged.h"
 #include "record/leave-out.h"
 
 typedef struct Audience {
@@ -73,8 +71,7 @@ static int run_set(SwitchContext *context,
                 .allow_display = cli_has(cli, OPTION_ALLOW_DISPLAY),
                 /* The kernel's command line is for this boot. */
                 .transient = selection->automatic && selection->policy.kernel.is_set,
-                .still = selection->automatic ? automatic_still : NULL,
-                .still_userdata = cli,
+                .automatic = selection->automatic,
         };
         SwitchResult result;
         int r;
@@ -94,7 +91,7 @@ static int run_set(SwitchContext *context,
 static void pin_absent(const Cli *cli, const Selection *selection, Modules *modules) {
         int r;
 
-        r = absent_pin(cli->roots, modules, &selection->inventory, &selection->policy.state);
+        r = unplugged_pin(cli->roots, modules, &selection->inventory, &selection->policy.state);
         if (r < 0)
                 report_error("cannot reserve GPUs that may be plugged in later: %s, ignoring",
                                 strerror(-r));
@@ -189,7 +186,7 @@ static int tell_of_stranger(
         };
         int r;
 
-        r = stranger_tell(state, gpu, &reason);
+        r = state_describe_other_card(state, gpu, &reason);
         if (r < 0)
                 return r;
 

@@ -12,19 +12,20 @@
 #include "cli/switch-ways.h"
 #include "probe/explain.h"
 
-static int print_plan(const Gpu *gpu, const Plan *plan) {
+static int print_plan(const Move *move) {
+        const Plan *plan = &move->plan;
         char address[ADDRESS_STRING_MAX];
         int r;
 
-        address_format(gpu->address, address);
+        address_format(move->gpu->address, address);
         if (plan->n_steps == 0) {
-                if (gpu->mode == plan->to)
-                        printf("%s: is in %s already\n", address, mode_to_string(plan->to));
+                if (move->gpu->mode == move->to)
+                        printf("%s: is in %s already\n", address, mode_to_string(move->to));
                 return 0;
         }
 
-        printf("%s: from %s to %s:\n", address, mode_to_string(plan->from),
-                        mode_to_string(plan->to));
+        printf("%s: from %s to %s:\n", address, mode_to_string(move->from),
+                        mode_to_string(move->to));
         for (size_t i = 0; i < plan->n_steps; ++i) {
                 _cleanup_(freep) char *step = NULL;
 
@@ -36,26 +37,26 @@ static int print_plan(const Gpu *gpu, const Plan *plan) {
         return 0;
 }
 
-static int print_previews(Gpu *const *gpus, const Preview *previews, size_t n) {
+static int print_moves(const Move *moves, size_t n) {
         char address[ADDRESS_STRING_MAX];
         int r;
 
         for (size_t i = 0; i < n; ++i) {
-                const Findings *findings = &previews[i].findings;
+                const Move *move = &moves[i];
                 _cleanup_(freep) char *reason = NULL, *holders = NULL;
 
-                r = print_plan(gpus[i], &previews[i].plan);
-                if (r >= 0 && findings->n > 0)
+                r = print_plan(move);
+                if (r >= 0 && move->findings.n > 0)
                         r = explain_findings(
-                                        findings, gpus[i], previews[i].plan.to, &reason, &holders);
+                                        &move->findings, move->gpu, move->to, &reason, &holders);
                 if (r < 0)
                         return r;
                 if (!reason)
                         continue;
                 /* After its plan also where both streams go to one place. */
                 fflush(stdout);
-                report_error("%s: would be refused: %s", address_format(gpus[i]->address, address),
-                                reason);
+                report_error("%s: would be refused: %s",
+                                address_format(move->gpu->address, address), reason);
         }
         return 0;
 }
@@ -83,23 +84,23 @@ static int push_step(Json *array, const Step *step) {
         return r < 0 ? r : json_push(array, TAKE_PTR(object));
 }
 
-static int push_plan(Json *array, const Gpu *gpu, const Preview *preview) {
+static int push_plan(Json *array, const Move *move) {
         _cleanup_(json_freep) Json *object = json_new_object(), *steps = json_new_array();
         _cleanup_(freep) char *reason = NULL, *holders = NULL;
-        const Plan *plan = &preview->plan;
+        const Plan *plan = &move->plan;
         char address[ADDRESS_STRING_MAX];
         int r = object && steps ? 0 : -ENOMEM;
 
-        if (r >= 0 && preview->findings.n > 0)
-                r = explain_findings(&preview->findings, gpu, plan->to, &reason, &holders);
+        if (r >= 0 && move->findings.n > 0)
+                r = explain_findings(&move->findings, move->gpu, move->to, &reason, &holders);
         for (size_t i = 0; i < plan->n_steps && r >= 0; ++i)
                 r = push_step(steps, &plan->steps[i]);
         if (r >= 0)
-                r = json_add_string(object, "gpu", address_format(gpu->address, address));
+                r = json_add_string(object, "gpu", address_format(move->gpu->address, address));
         if (r >= 0)
-                r = json_add_string(object, "from", mode_to_string(plan->from));
+                r = json_add_string(object, "from", mode_to_string(move->from));
         if (r >= 0)
-                r = json_add_string(object, "to", mode_to_string(plan->to));
+                r = json_add_string(object, "to", mode_to_string(move->to));
         if (r >= 0)
                 r = json_add(object, "steps", TAKE_PTR(steps));
         if (r >= 0)
@@ -120,19 +121,19 @@ static int preview_set(SwitchContext *context,
                 .allow_display = cli_has(cli, OPTION_ALLOW_DISPLAY),
         };
         SwitchResult result = SWITCH_DONE;
-        Preview *previews = NULL;
+        Move *moves = NULL;
         int r;
 
         r = selection_ask(selection, set, to, &request);
         if (r < 0)
                 return r;
         if (request.n_gpus > 0)
-                r = switch_preview(context, &request, &previews, &result);
+                r = switch_preview(context, &request, &moves, &result);
         for (size_t i = 0; plans && i < request.n_gpus && r >= 0; ++i)
-                r = push_plan(plans, request.gpus[i], &previews[i]);
+                r = push_plan(plans, &moves[i]);
         if (!plans && r >= 0)
-                r = print_previews(request.gpus, previews, request.n_gpus);
-        previews_free(previews, request.n_gpus);
+                r = print_moves(moves, request.n_gpus);
+        moves_free(moves, request.n_gpus);
         free(request.gpus);
         return r < 0 ? r : exit_of_result(result);
 }

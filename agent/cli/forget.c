@@ -13,8 +13,8 @@
 
 #include "cli/cli.h"
 #include "cli/report.h"
+#include "record/gpu-record.h"
 #include "record/lock.h"
-#include "record/pending.h"
 #include "record/pin.h"
 #include "record/state.h"
 
@@ -49,15 +49,15 @@ static int forget_in(State *state, const Cli *cli) {
         return exit_code;
 }
 
-/* Return: 0 on success, negative error code on failure. */
-static int forget_pending(const Cli *cli) {
+/* Nor counts where they were moved in this boot. Return: 0, or a negative error code. */
+static int forget_mode(const Cli *cli) {
         Address address;
         int r = 0;
 
         for (size_t i = 0; i < cli->n_args && r >= 0; ++i) {
                 r = parse(cli->args[i], &address);
                 if (r == 0)
-                        r = pending_clear(cli->roots->run_fd, address);
+                        r = gpu_record_forget_mode(cli->roots->run_fd, address);
         }
         return r;
 }
@@ -89,7 +89,7 @@ static int forget_locked(Cli *cli) {
         if (r == 0)
                 r = state_save(&state, cli->roots->etc_fd);
         if (r == 0)
-                r = forget_pending(cli);
+                r = forget_mode(cli);
         if (r == 0)
                 unpin(cli);
         state_deinit(&state);

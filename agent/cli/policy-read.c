@@ -41,6 +41,6 @@ int policy_read(Policy *policy, const Cli *cli) {
                 return r;
         policy->config.incomplete |= unreadable;
 
-        policy_complain(policy, report_complaint, NULL);
+        policy_complain(policy, false, report_complaint, NULL);
         return 0;
 }

@@ -10,7 +10,6 @@
 
 #include <string.h>
 
-#include "cli/automatic.h"
 #include "cli/policy-read.h"
 #include "cli/report.h"
 #include "cli/select.h"
@@ -90,7 +89,8 @@ static bool has_target(const Selection *selection, const Gpu *gpu) {
 }
 
 static void push_target(Selection *selection, Gpu *gpu, Mode to) {
-        selection->targets[selection->n_targets++] = (Target){ .gpu = gpu, .to = to };
+        selection->targets[selection->n_targets++] =
+                        (Target){ .gpu = gpu, .to = to, .functions = FUNCTION_SET_ALL };
 }
 
 static void push_stranger(Selection *selection, Gpu *gpu) {
@@ -100,14 +100,28 @@ static void push_stranger(Selection *selection, Gpu *gpu) {
         selection->strangers[selection->n_strangers++] = gpu;
 }
 
-static int add_companion(Selection *selection, const Cli *cli, Gpu *gpu, Mode wish) {
-        Judgement judgement;
+static int decide(const Selection *selection, const Cli *cli, const Gpu *gpu, Decision *ret) {
+        _cleanup_(runtime_deinit) Runtime runtime = RUNTIME_NULL;
         int r;
 
-        r = automatic_judge(&selection->policy, cli, gpu, &judgement);
+        r = roots_open_run(cli->roots, false);
+        if (r >= 0)
+                r = runtime_init(&runtime, cli->roots, gpu);
         if (r < 0)
                 return r;
-        if (judgement.verdict.wish == wish && !judgement.reserved && gpu->mode != wish)
+        *ret = policy_decide(&selection->policy, cli->roots->sysfs, gpu, &runtime,
+                        cli->trigger == TRIGGER_BOOT ? DECISION_AT_BOOT : 0);
+        return 0;
+}
+
+static int add_companion(Selection *selection, const Cli *cli, Gpu *gpu, Mode wish) {
+        Decision decision;
+        int r;
+
+        r = decide(selection, cli, gpu, &decision);
+        if (r < 0)
+                return r;
+        if (decision.mode == wish && decision.functions == FUNCTION_SET_ALL && gpu->mode != wish)
                 push_target(selection, gpu, wish);
         return 0;
 }
@@ -133,22 +147,22 @@ static int add_companions(Selection *selection, const Cli *cli, Mode wish) {
 }
 
 static int add_automatic(Selection *selection, const Cli *cli, Gpu *gpu) {
-        Judgement judgement;
-        Mode wish;
+        Decision decision;
         int r;
 
-        r = automatic_judge(&selection->policy, cli, gpu, &judgement);
+        r = decide(selection, cli, gpu, &decision);
         if (r < 0)
                 return r;
-        wish = judgement.verdict.wish;
-        if (wish == MODE_UNSET && judgement.verdict.source == POLICY_STRANGER)
+        if (decision.mode == MODE_UNSET && decision.source == POLICY_OTHER_CARD)
                 push_stranger(selection, gpu);
-        if (wish == MODE_UNSET)
+        if (decision.mode == MODE_UNSET)
                 return 0;
 
-        push_target(selection, gpu, wish);
-        selection->targets[selection->n_targets - 1].give_back = judgement.reserved;
-        return selection->all || judgement.reserved ? 0 : add_companions(selection, cli, wish);
+        push_target(selection, gpu, decision.mode);
+        selection->targets[selection->n_targets - 1].functions = decision.functions;
+        if (selection->all || decision.functions != FUNCTION_SET_ALL)
+                return 0;
+        return add_companions(selection, cli, decision.mode);
 }
 
 static int add_target(Selection *selection, const Cli *cli, Gpu *gpu) {
@@ -232,7 +246,8 @@ static void find_sets(Selection *selection) {
         for (size_t i = 0; selection->automatic && i < selection->n_targets; ++i) {
                 targets[i].set = i;
                 for (size_t k = 0; k < i; ++k)
-                        if (!targets[i].give_back && !targets[k].give_back &&
+                        if (targets[i].functions == FUNCTION_SET_ALL &&
+                                        targets[k].functions == FUNCTION_SET_ALL &&
                                         gpu_shares_group(targets[i].gpu, targets[k].gpu))
                                 unite(selection, targets[i].set, targets[k].set);
         }
@@ -309,7 +324,7 @@ void selection_deinit(Selection *selection) {
  * @selection:  selection
  * @set:        which
  * @to:         as far as it goes there
- * @request:    gets .to, .gpus (free() it), .n_gpus, which may be 0, and .give_back
+ * @request:    gets .to, .gpus (free() it), .n_gpus, which may be 0, and .functions
  *
  * Return: 0 on success, negative error code on failure.
  */
@@ -321,14 +336,14 @@ int selection_ask(const Selection *selection, size_t set, Mode to, SwitchRequest
         if (!gpus)
                 return -ENOMEM;
 
-        request->give_back = false;
+        request->functions = FUNCTION_SET_ALL;
         for (size_t i = 0; i < selection->n_targets; ++i) {
                 const Target *target = &selection->targets[i];
 
                 if (target->set != set || target->to != to)
                         continue;
                 gpus[n++] = target->gpu;
-                request->give_back = target->give_back;
+                request->functions = target->functions;
         }
 
         request->to = to;

@@ -15,8 +15,8 @@
 typedef struct Target {
         Gpu *gpu;
         Mode to;
-        bool give_back; /* see SwitchRequest; then it has a set of its own */
-        size_t set;     /* less than .n_targets; those with the same number are one request */
+        FunctionSet functions; /* see SwitchRequest; if not all, it has a set of its own */
+        size_t set; /* less than .n_targets; those with the same number are one request */
 } Target;
 
 typedef struct Selection {

@@ -99,7 +99,7 @@ static int push_gpu(Json *array, const Status *status) {
         if (r >= 0)
                 r = add_functions(object, status);
         if (r >= 0)
-                r = add_job(object, &status->job);
+                r = add_job(object, &status->runtime.lock);
         if (r >= 0)
                 r = json_add_bool(object, "stuck", status->is_stuck);
         return r < 0 ? r : json_push(array, TAKE_PTR(object));

@@ -15,27 +15,24 @@
 /* Reading an override waits for a driver's probe() or remove() on older kernels. */
 #define LIMIT_OVERRIDES_USEC (USEC_PER_SEC / 2)
 
-static void status_read_wish(Status *status, const Policy *policy) {
-        Verdict verdict = policy_judge(policy, status->gpu, false);
-
-        status->other_card = verdict.source == POLICY_STRANGER;
-        status->wish = mode_to_string(verdict.wish);
-        /* Of one that is not managed nobody makes it come true. */
-        status->pending = policy_manages(policy, status->gpu) &&
-                        !mode_fulfils(verdict.wish, status->gpu->mode);
-}
-
-static int status_read_job(Status *status, const Roots *roots) {
+static int status_read_runtime(Status *status, const Roots *roots, const Policy *policy) {
+        Decision decision;
         int r;
 
-        if (roots->run_fd < 0)
-                return 0;
-
-        r = stuck_load(&status->stuck, roots->run_fd, roots->proc_fd, status->gpu->address);
+        r = runtime_init(&status->runtime, roots, status->gpu);
         if (r < 0)
                 return r;
-        status->is_stuck = r == 0;
-        return lock_test(roots->run_fd, roots->proc_fd, status->gpu->address, &status->job);
+        status->is_stuck = runtime_is_stuck(&status->runtime);
+
+        decision = policy_decide(policy, roots->sysfs, status->gpu, &status->runtime, 0);
+        if (!policy_manages(policy, status->gpu) && decision.mode == MODE_UNSET)
+                decision = policy_wish(policy, status->gpu, &status->runtime, false);
+        status->other_card = decision.source == POLICY_OTHER_CARD;
+        status->wish = mode_to_string(decision.mode);
+        /* Nobody makes the wish of one that is not managed come true. */
+        status->pending = policy_manages(policy, status->gpu) &&
+                        !mode_fulfils(decision.mode, status->gpu->mode);
+        return 0;
 }
 
 /* Somebody else's unbind may hang as well as ours. */
@@ -43,7 +40,7 @@ static int status_read_leaving(Status *status, const Roots *roots) {
         bool leaving;
         int r;
 
-        if (status->job.locked || status->job.writing)
+        if (status->runtime.lock.locked || status->runtime.lock.writing)
                 return 0;
 
         r = preflight_is_leaving(roots->proc_fd, status->gpu, &leaving);
@@ -82,8 +79,7 @@ int status_init(Status *status, Cli *cli, Ids *ids, const Policy *policy, const 
 
         *status = (Status){ .gpu = gpu };
 
-        status_read_wish(status, policy);
-        r = status_read_job(status, cli->roots);
+        r = status_read_runtime(status, cli->roots, policy);
         if (r >= 0)
                 r = status_read_leaving(status, cli->roots);
         if (r >= 0)
@@ -98,7 +94,7 @@ int status_init(Status *status, Cli *cli, Ids *ids, const Policy *policy, const 
 void status_deinit(Status *status) {
         if (status->gpu)
                 overrides_free(status->overrides, status->gpu->n_functions);
-        stuck_deinit(&status->stuck);
+        runtime_deinit(&status->runtime);
         free(status->name);
         *status = (Status){};
 }

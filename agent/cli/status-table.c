@@ -101,7 +101,7 @@ static int add_gpu(Table *table, const Status *status) {
         return r;
 }
 
-static void print_stuck(const char *gpu, const Stuck *stuck) {
+static void print_stuck(const char *gpu, const LateWrite *stuck) {
         char function[ADDRESS_STRING_MAX], since[32] = "";
         time_t seconds = (time_t) (stuck->since_usec / USEC_PER_SEC);
         struct tm tm;
@@ -120,9 +120,9 @@ static void print_notes(const Status *status) {
 
         address_format(status->gpu->address, gpu);
         if (status->is_stuck)
-                print_stuck(gpu, &status->stuck);
-        else if (status->job.locked)
-                printf("%s is being switched (pid %d).\n", gpu, (int) status->job.owner);
+                print_stuck(gpu, &status->runtime.record.move.late);
+        else if (status->runtime.lock.locked)
+                printf("%s is being switched (pid %d).\n", gpu, (int) status->runtime.lock.owner);
         if (status->other_card)
                 printf("%s is not the card that was here before; its wish does not count.\n"
                        "  To forget that one: vfioptctl forget %s\n",

@@ -13,7 +13,6 @@
 #include "os/ids.h"
 #include "policy/policy.h"
 #include "record/lock.h"
-#include "record/stuck.h"
 
 typedef struct Status {
         const Gpu *gpu;
@@ -23,8 +22,7 @@ typedef struct Status {
         bool pending;     /* it is wished to be where it is not */
         bool other_card;  /* the wish is another card's, and does not count */
         bool is_stuck;
-        Stuck stuck;
-        LockHolders job;
+        Runtime runtime;
 } Status;
 
 int status_init(Status *status, Cli *cli, Ids *ids, const Policy *policy, const Gpu *gpu)

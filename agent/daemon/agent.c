@@ -35,8 +35,8 @@ struct Agent {
         sd_event_source *look;
         AuditSource source;
         Ward *wards;
-        bool policy_told; /* what is wrong in the files, since they were last changed */
-        int problem;      /* with what is remembered, that was told */
+        bool policy_told;  /* what is wrong in the files, since they were last changed */
+        int state_problem; /* that was told */
 };
 
 static void wake(void *userdata) {
@@ -97,10 +97,10 @@ static void on_back(void *userdata) {
         wake(agent);
 }
 
-static void start(Agent *agent, Ward *ward, const Gpu *gpu, const Judgement *judgement) {
+static void start(Agent *agent, Ward *ward, const Gpu *gpu, const Decision *decision) {
         int r;
 
-        tell_asked(&agent->source, gpu, judgement, ward->unit);
+        tell_asked(&agent->source, gpu, decision, ward->unit);
         ward->job_id = 0;
         r = systemd_ask(agent->systemd, ward->unit, on_answer, agent);
         if (r < 0)
@@ -110,23 +110,23 @@ static void start(Agent *agent, Ward *ward, const Gpu *gpu, const Judgement *jud
 /* looking */
 
 /* What one job could not do, another one can when the GPU is let go. */
-static int decide(Agent *agent, Ward *ward, const Gpu *gpu, const Sight *sight, Decision *ret) {
+static int decide(Agent *agent, Ward *ward, const Gpu *gpu, const View *view, Action *ret) {
         uint64_t now_usec = monotonic_usec();
 
         if (ward_was_let_go(ward) && !memory_let_go(&ward->memory, now_usec))
-                tell_come_and_go(&agent->source, gpu, sight->fingerprint.wish);
+                tell_come_and_go(&agent->source, gpu, view->sight.fingerprint.wish);
 
-        *ret = reconcile(&ward->memory, sight, now_usec);
+        *ret = reconcile(&ward->memory, &view->sight, now_usec);
         if (*ret == RECONCILE_START || !ward->memory.tried)
                 ward->holders = holders_free(ward->holders);
         if (*ret == RECONCILE_NOTHING && ward->memory.tried)
-                return ward_wait_for_holders(ward, agent->event, agent->roots->run_fd, wake, agent);
+                return ward_wait_for_holders(ward, agent->event, &view->refusal, wake, agent);
         return 0;
 }
 
 static int look_at(Agent *agent, const Policy *policy, const Gpu *gpu, bool *ret_fulfilled) {
         bool same = true;
-        Decision decision;
+        Action action;
         Ward *ward;
         View view;
         int r;
@@ -146,13 +146,13 @@ static int look_at(Agent *agent, const Policy *policy, const Gpu *gpu, bool *ret
                 return r;
 
         ward_tell_stranger(ward, &agent->source, &view, policy, gpu);
-        r = decide(agent, ward, gpu, &view.sight, &decision);
-        switch (decision) {
+        r = decide(agent, ward, gpu, &view, &action);
+        switch (action) {
         case RECONCILE_START:
-                start(agent, ward, gpu, &view.judgement);
+                start(agent, ward, gpu, &view.decision);
                 break;
         case RECONCILE_GIVE_UP:
-                tell_gave_up(&agent->source, gpu, view.judgement.verdict.wish);
+                tell_gave_up(&agent->source, gpu, view.decision.mode);
                 break;
         default:
                 break;
@@ -219,10 +219,10 @@ static int look(Agent *agent) {
 
         if (!agent->policy_told)
                 tell_policy(&policy);
-        else if (policy_problem(&policy) != agent->problem)
+        else if (policy.state_problem != agent->state_problem)
                 tell_state(&policy);
         agent->policy_told = true;
-        agent->problem = policy_problem(&policy);
+        agent->state_problem = policy.state_problem;
 
         r = inventory_init(&inventory, agent->roots->sysfs);
         if (r >= 0)

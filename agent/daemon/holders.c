@@ -10,7 +10,7 @@
 #include "daemon/holders.h"
 
 struct Holders {
-        Vigil *vigils[BUSY_PIDS_MAX];
+        Vigil *vigils[REFUSAL_PIDS_MAX];
         size_t n_vigils;
         size_t n_left;
         VigilFn fn;
@@ -27,7 +27,7 @@ static void on_end(void *userdata) {
 /**
  * holders_new() - wait for the end of all processes that hold a GPU
  * @event:      loop
- * @busy:       who they are
+ * @refusal:    who they are
  * @fn:         called when all have ended
  * @userdata:   for it
  * @ret:        holders; holders_free() it, not in @fn
@@ -35,7 +35,7 @@ static void on_end(void *userdata) {
  * Return: 0 on success, negative error code on failure.
  */
 int holders_new(struct sd_event *event,
-                const Busy *busy,
+                const Refusal *refusal,
                 VigilFn fn,
                 void *userdata,
                 Holders **ret) {
@@ -46,8 +46,8 @@ int holders_new(struct sd_event *event,
                 return -ENOMEM;
         *holders = (Holders){ .fn = fn, .userdata = userdata };
 
-        for (size_t i = 0; i < busy->n_pids; ++i) {
-                r = vigil_new(event, busy->pids[i], on_end, holders,
+        for (size_t i = 0; i < refusal->n_holders; ++i) {
+                r = vigil_new(event, refusal->holders[i].pid, on_end, holders,
                                 &holders->vigils[holders->n_vigils]);
                 if (r < 0)
                         return r;

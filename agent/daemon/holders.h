@@ -9,14 +9,17 @@
  */
 
 #include "daemon/vigil.h"
-#include "record/busy.h"
+#include "record/gpu-record.h"
 
 typedef struct Holders Holders;
 struct sd_event;
 
 /* @fn is called from the loop, once, when all have ended; not if all had when this was called. */
-int holders_new(struct sd_event *event, const Busy *busy, VigilFn fn, void *userdata, Holders **ret)
-                _warn_unused_result_;
+int holders_new(struct sd_event *event,
+                const Refusal *refusal,
+                VigilFn fn,
+                void *userdata,
+                Holders **ret) _warn_unused_result_;
 Holders *holders_free(Holders *holders);
 DEFINE_CLEANUP(Holders, holders_free);
 bool holders_have_ended(const Holders *holders);

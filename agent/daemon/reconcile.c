@@ -136,7 +136,7 @@ static void note_change(Memory *memory, const Fingerprint *now) {
  *
  * Return: the decision.
  */
-Decision reconcile(Memory *memory, const Sight *sight, uint64_t now_usec) {
+Action reconcile(Memory *memory, const Sight *sight, uint64_t now_usec) {
         const Fingerprint *now = &sight->fingerprint;
 
         /* Who is at it changes what is wished on its way, too: that is no person's act. */

@@ -50,15 +50,15 @@ typedef struct Memory {
         bool gave_up;
 } Memory;
 
-typedef enum Decision {
+typedef enum Action {
         RECONCILE_NOTHING, /* there is nothing to do, or it was tried in vain */
         RECONCILE_WAIT,    /* somebody is at it; the end of that is an event */
         RECONCILE_START,   /* a job */
         RECONCILE_GIVE_UP, /* said once */
         _RECONCILE_MAX,
-} Decision;
+} Action;
 
-Decision reconcile(Memory *memory, const Sight *sight, uint64_t now_usec);
+Action reconcile(Memory *memory, const Sight *sight, uint64_t now_usec);
 void memory_forgive(Memory *memory);
 void memory_end(Memory *memory, bool done);
 void memory_note_move(Memory *memory);

@@ -13,17 +13,19 @@
 #include "base/text.h"
 #include "daemon/reconcile.h"
 #include "daemon/tell.h"
-#include "policy/stranger.h"
 
 static const char *const sources[_POLICY_MAX] = {
-        [POLICY_NOBODY] = "a switch of it was cut off",
+        [POLICY_NOBODY] = "",
         [POLICY_KERNEL_LINE] = "the kernel's command line says so",
         [POLICY_CONFIG] = "vfiopt.conf says so",
         [POLICY_STATE] = "it was there last",
-        [POLICY_PENDING] = "it was moved there since the machine came up",
+        [POLICY_PERSON] = "it was moved there since the machine came up",
         [POLICY_DEFAULT] = "it is the default of vfiopt.conf",
-        [POLICY_STRANGER] = "",
-        [POLICY_UNREADABLE] = "",
+        [POLICY_INTERRUPTED] = "a switch of it was cut off",
+        [POLICY_FOREIGN] =
+                        "its audio/USB functions were pinned for the card previously in this slot",
+        [POLICY_OTHER_CARD] = "",
+        [POLICY_UNKNOWN] = "",
 };
 
 static _printf_(2, 0) void log_line(const char *level, const char *format, va_list arguments) {
@@ -71,18 +73,15 @@ tell(const AuditSource *source, const Gpu *gpu, EventKind kind, Mode wish, const
 /* A GPU is not where it belongs, and a job was asked for. */
 void tell_asked(const AuditSource *source,
                 const Gpu *gpu,
-                const Judgement *judgement,
+                const Decision *decision,
                 const char *unit) {
-        const Verdict *verdict = &judgement->verdict;
-        const char *why = sources[verdict->source];
+        bool elsewhere = !mode_fulfils(decision->mode, gpu->mode);
+        PolicySource why = elsewhere || decision->source == POLICY_FOREIGN ? decision->source
+                                                                           : POLICY_INTERRUPTED;
         _cleanup_(freep) char *reason = NULL;
 
-        if (judgement->reserved)
-                why = "functions of it were taken for those of the card that was here before";
-        else if (mode_fulfils(verdict->wish, gpu->mode))
-                why = sources[POLICY_NOBODY];
-        reason = text_format("%s; asking for %s", why, unit);
-        tell(source, gpu, EVENT_ASKED, verdict->wish, reason);
+        reason = text_format("%s; asking for %s", sources[why], unit);
+        tell(source, gpu, EVENT_ASKED, decision->mode, reason);
 }
 
 /* A GPU is where it does not belong, and stays there: so many jobs are enough. */
@@ -116,7 +115,7 @@ void tell_stranger(const AuditSource *source, const Gpu *gpu, const State *state
         _cleanup_(freep) char *reason = NULL;
         int r;
 
-        r = stranger_tell(state, gpu, &reason);
+        r = state_describe_other_card(state, gpu, &reason);
         if (r < 0)
                 log_error("cannot tell of another card: %s, ignoring", strerror(-r));
         else
@@ -132,10 +131,10 @@ static void tell_complaint(void *userdata _unused_, bool is_warning, const char 
 
 /* What is wrong with the state file. */
 void tell_state(const Policy *policy) {
-        policy_complain_of_state(policy, tell_complaint, NULL);
+        policy_complain(policy, true, tell_complaint, NULL);
 }
 
 /* What is wrong in the files. */
 void tell_policy(const Policy *policy) {
-        policy_complain(policy, tell_complaint, NULL);
+        policy_complain(policy, false, tell_complaint, NULL);
 }

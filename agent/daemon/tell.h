@@ -9,11 +9,11 @@
  */
 
 #include "journal/audit.h"
-#include "policy/judge.h"
+#include "policy/policy.h"
 
 void tell_asked(const AuditSource *source,
                 const Gpu *gpu,
-                const Judgement *judgement,
+                const Decision *decision,
                 const char *unit);
 void tell_come_and_go(const AuditSource *source, const Gpu *gpu, Mode wish);
 void tell_gave_up(const AuditSource *source, const Gpu *gpu, Mode wish);

@@ -8,32 +8,6 @@
  */
 
 #include "daemon/view.h"
-#include "record/lock.h"
-#include "record/stuck.h"
-
-static int look_at_locks(View *view, const Roots *roots, const Gpu *gpu) {
-        LockHolders holders;
-        Stuck stuck = {};
-        int r, marked;
-
-        if (roots->run_fd < 0)
-                return 0;
-
-        marked = stuck_load(&stuck, roots->run_fd, roots->proc_fd, gpu->address);
-        if (marked < 0)
-                return marked;
-        if (marked != STUCK_E_NONE)
-                stuck_deinit(&stuck);
-        r = lock_test(roots->run_fd, roots->proc_fd, gpu->address, &holders);
-        if (r < 0)
-                return r;
-
-        /* The kernel knows better than the marker who it is. */
-        view->stuck = marked == 0 && holders.writing ? holders.writer : 0;
-        view->owner = holders.locked ? holders.owner : 0;
-        view->sight.locked = marked == 0 || holders.locked;
-        return 0;
-}
 
 /**
  * view_init() - look at a GPU
@@ -45,20 +19,28 @@ static int look_at_locks(View *view, const Roots *roots, const Gpu *gpu) {
  * Return: 0 on success, negative error code on failure.
  */
 int view_init(View *view, const Roots *roots, const Policy *policy, const Gpu *gpu) {
+        _cleanup_(runtime_deinit) Runtime runtime = RUNTIME_NULL;
+        const LockHolders *lock = &runtime.lock;
+        Decision decision;
         View seen = {};
-        Mode wish;
         int r;
 
-        r = look_at_locks(&seen, roots, gpu);
-        if (r >= 0)
-                r = judge(policy, roots, gpu, 0, &seen.judgement);
+        r = runtime_init(&runtime, roots, gpu);
         if (r < 0)
                 return r;
 
-        wish = seen.judgement.verdict.wish;
-        fingerprint_set(&seen.sight.fingerprint, gpu, wish, seen.judgement.unfinished);
+        decision = policy_decide(policy, roots->sysfs, gpu, &runtime, 0);
+        seen.decision = decision;
+        /* The kernel knows better than the record who it is. */
+        seen.stuck = runtime_is_stuck(&runtime) ? lock->writer : 0;
+        seen.owner = lock->locked ? lock->owner : 0;
+        seen.sight.locked = runtime_is_stuck(&runtime) || lock->locked;
+        fingerprint_set(&seen.sight.fingerprint, gpu, decision.mode, decision.interrupted);
         /* Where only overrides are left, which are not read here as that may take long. */
-        seen.sight.fulfilled = mode_fulfils(wish, gpu->mode) && !seen.judgement.reserved;
+        seen.sight.fulfilled = mode_fulfils(decision.mode, gpu->mode) &&
+                        decision.functions == FUNCTION_SET_ALL;
+        if (runtime.record.has_refusal)
+                seen.refusal = runtime.record.refusal;
         *view = seen;
         return 0;
 }
@@ -88,6 +70,6 @@ int view_is_current(const View *view, const Roots *roots, const Gpu *gpu, bool *
         if (r < 0)
                 return r;
 
-        *ret = now.judgement.verdict.wish == view->judgement.verdict.wish;
+        *ret = now.decision.mode == view->decision.mode;
         return 0;
 }

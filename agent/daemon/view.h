@@ -11,14 +11,15 @@
 #include <sys/types.h>
 
 #include "daemon/reconcile.h"
-#include "policy/judge.h"
+#include "policy/policy.h"
 
 /* A GPU, with where it belongs and why. */
 typedef struct View {
         Sight sight;
-        Judgement judgement;
-        pid_t stuck; /* the writer that hangs in the kernel, or 0 */
-        pid_t owner; /* who switches it, or 0 */
+        Decision decision;
+        Refusal refusal; /* of its last job, if any */
+        pid_t stuck;     /* the writer that hangs in the kernel, or 0 */
+        pid_t owner;     /* who switches it, or 0 */
 } View;
 
 int view_init(View *view, const Roots *roots, const Policy *policy, const Gpu *gpu)

@@ -109,7 +109,7 @@ int ward_keep_vigil(
  * ward_wait_for_holders() - hear of the end of all who were in the way of its last job
  * @ward:       of the GPU
  * @event:      loop
- * @run_fd:     our directory in /run
+ * @refusal:    of that job
  * @fn:         called when they have ended
  * @userdata:   for it
  *
@@ -118,19 +118,20 @@ int ward_keep_vigil(
  *
  * Return: 0 on success, negative error code on failure.
  */
-int ward_wait_for_holders(
-                Ward *ward, struct sd_event *event, int run_fd, VigilFn fn, void *userdata) {
-        Busy busy;
+int ward_wait_for_holders(Ward *ward,
+                struct sd_event *event,
+                const Refusal *refusal,
+                VigilFn fn,
+                void *userdata) {
         int r;
 
         if (ward->holders)
                 return 0;
 
-        r = busy_load(&busy, run_fd, ward->address);
-        if (r || busy.n_pids == 0 || busy.when_usec == ward->ended_usec)
-                return r < 0 ? r : 0;
-        ward->holders_usec = busy.when_usec;
-        r = holders_new(event, &busy, fn, userdata, &ward->holders);
+        if (refusal->n_holders == 0 || refusal->when_usec == ward->ended_usec)
+                return 0;
+        ward->holders_usec = refusal->when_usec;
+        r = holders_new(event, refusal, fn, userdata, &ward->holders);
         if (r >= 0 && holders_have_ended(ward->holders))
                 fn(userdata);
         return r;
@@ -151,7 +152,7 @@ void ward_tell_stranger(Ward *ward,
                 const View *view,
                 const Policy *policy,
                 const Gpu *gpu) {
-        bool stranger = view->judgement.verdict.source == POLICY_STRANGER;
+        bool stranger = view->decision.source == POLICY_OTHER_CARD;
 
         if (stranger && !ward->stranger)
                 tell_stranger(source, gpu, &policy->state);

@@ -26,7 +26,7 @@ typedef struct Ward {
         Vigil *owner;    /* beside who switches it; or NULL */
         pid_t owner_pid;
         Holders *holders;      /* who was in the way of its last job; or NULL */
-        uint64_t holders_usec; /* which refusal that was (Busy.when_usec) */
+        uint64_t holders_usec; /* which refusal that was (Refusal.when_usec) */
         uint64_t ended_usec;   /* the refusal whose holders have all ended */
         bool stranger;         /* it is one, and that was told */
         bool seen;             /* by the look that goes on */
@@ -39,9 +39,11 @@ int wards_get(Ward **wards, Address address, Ward **ret) _warn_unused_result_;
 int ward_keep_vigil(
                 Ward *ward, struct sd_event *event, const View *view, VigilFn fn, void *userdata)
                 _warn_unused_result_;
-int ward_wait_for_holders(
-                Ward *ward, struct sd_event *event, int run_fd, VigilFn fn, void *userdata)
-                _warn_unused_result_;
+int ward_wait_for_holders(Ward *ward,
+                struct sd_event *event,
+                const Refusal *refusal,
+                VigilFn fn,
+                void *userdata) _warn_unused_result_;
 bool ward_was_let_go(Ward *ward);
 void ward_tell_stranger(Ward *ward,
                 const AuditSource *source,

@@ -25,7 +25,7 @@
 #define CONFIG_FILE   "vfiopt.conf"
 #define CONFIG_FOLDER "vfiopt.conf.d"
 #define LOCK_FOLDER   "lock"
-#define STUCK_FOLDER  "stuck"
+#define GPU_FOLDER    "gpu"
 
 /* Longer than udev takes to load a driver. */
 #define LIMIT_QUEUE_USEC (20 * USEC_PER_SEC)
@@ -51,7 +51,7 @@ struct Watch {
         sd_event_source *etc;
         sd_event_source *config;
         sd_event_source *lock;
-        sd_event_source *stuck;
+        sd_event_source *records;
 };
 
 static int on_devices(sd_event_source *source _unused_,
@@ -116,7 +116,7 @@ Watch *watch_free(Watch *watch) {
         sd_event_source_disable_unref(watch->etc);
         sd_event_source_disable_unref(watch->config);
         sd_event_source_disable_unref(watch->lock);
-        sd_event_source_disable_unref(watch->stuck);
+        sd_event_source_disable_unref(watch->records);
         drop_queue(watch);
         udev_monitor_close(watch->monitor);
         sd_event_unref(watch->event);
@@ -155,7 +155,7 @@ on_config(sd_event_source *source _unused_, const struct inotify_event *event, v
 static int on_run(sd_event_source *source, const struct inotify_event *event, void *userdata) {
         Watch *watch = userdata;
 
-        drop_if_gone(source == watch->lock ? &watch->lock : &watch->stuck, event);
+        drop_if_gone(source == watch->lock ? &watch->lock : &watch->records, event);
         watch->watcher.changed(watch->watcher.userdata);
         return 0;
 }
@@ -211,7 +211,7 @@ int watch_update(Watch *watch, const Roots *roots) {
         }
         if (has_changed(roots->run_fd, &watch->run_dir)) {
                 watch->lock = sd_event_source_disable_unref(watch->lock);
-                watch->stuck = sd_event_source_disable_unref(watch->stuck);
+                watch->records = sd_event_source_disable_unref(watch->records);
         }
 
         r = add(watch, &watch->etc, roots->etc_fd, ".", MASK_FILES, on_etc);
@@ -220,7 +220,7 @@ int watch_update(Watch *watch, const Roots *roots) {
         if (r >= 0)
                 r = add(watch, &watch->lock, roots->run_fd, LOCK_FOLDER, MASK_LOCKS, on_run);
         if (r >= 0)
-                r = add(watch, &watch->stuck, roots->run_fd, STUCK_FOLDER,
+                r = add(watch, &watch->records, roots->run_fd, GPU_FOLDER,
                                 IN_DELETE | IN_MOVED_TO | MASK_GONE, on_run);
         return r;
 }

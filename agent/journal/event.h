@@ -9,7 +9,7 @@
  */
 
 #include "model/gpu.h"
-#include "record/intent.h"
+#include "record/gpu-record.h"
 
 typedef enum EventKind {
         EVENT_STARTED,         /* checked, about to write */

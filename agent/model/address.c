@@ -129,3 +129,15 @@ Address address_of_function(Address address, uint8_t function) {
         address.function = function;
         return address;
 }
+
+static int parse_word(const char *s, void *ret) {
+        return address_parse(s, ret);
+}
+
+static void format_word(const void *value, char *buffer, size_t n) {
+        char address[ADDRESS_STRING_MAX];
+
+        snprintf(buffer, n, "%s", address_format(*(const Address *) value, address));
+}
+
+const CodecWord address_word = { .parse = parse_word, .format = format_word };

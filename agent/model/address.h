@@ -7,7 +7,7 @@
  * domain:bus:slot.function, as the kernel writes it in sysfs.
  */
 
-#include "base/macro.h"
+#include "base/codec.h"
 
 /* Functions of one slot, a bit for each number. */
 typedef uint8_t FunctionSet;
@@ -29,6 +29,8 @@ typedef struct Address {
 int address_parse(const char *s, Address *ret) _warn_unused_result_;
 int address_parse_loose(const char *s, Address *ret, bool *ret_has_function) _warn_unused_result_;
 const char *address_format(Address address, char buffer[static ADDRESS_STRING_MAX]);
+
+extern const CodecWord address_word;
 
 /* order */
 

@@ -335,3 +335,17 @@ int identity_parse(const char *id, const char *subsystem, Identity *ret) {
         *ret = identity;
         return 0;
 }
+
+static int parse_word(const char *s, void *ret) {
+        uint16_t *ids = ret;
+
+        return identity_parse_id(s, &ids[0], &ids[1]);
+}
+
+static void format_word(const void *value, char *buffer, size_t n) {
+        const uint16_t *ids = value;
+
+        snprintf(buffer, n, "%04x:%04x", ids[0], ids[1]);
+}
+
+const CodecWord identity_word = { .parse = parse_word, .format = format_word };

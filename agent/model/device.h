@@ -80,3 +80,6 @@ const char *identity_format_subsystem(Identity identity, char buffer[static IDEN
 int identity_parse(const char *id, const char *subsystem, Identity *ret) _warn_unused_result_;
 int identity_parse_id(const char *id, uint16_t *ret_vendor, uint16_t *ret_device)
                 _warn_unused_result_;
+
+/* Two 16 bit ids in a row, as Identity has them: "10de:2204". */
+extern const CodecWord identity_word;

@@ -48,6 +48,28 @@ bool mode_fulfils(Mode wish, Mode mode) {
         return wish == MODE_UNSET || wish == mode;
 }
 
+static int parse_word(const char *s, void *ret) {
+        return mode_from_string(s, ret);
+}
+
+static int parse_seen_word(const char *s, void *ret) {
+        for (Mode mode = MODE_HOST; mode < _MODE_MAX; ++mode)
+                if (!strcmp(s, mode_names[mode])) {
+                        *(Mode *) ret = mode;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
+static void format_word(const void *value, char *buffer, size_t n) {
+        Mode mode = *(const Mode *) value;
+
+        snprintf(buffer, n, "%s", mode == MODE_UNSET ? "" : mode_to_string(mode));
+}
+
+const CodecWord mode_word = { .parse = parse_word, .format = format_word };
+const CodecWord mode_seen_word = { .parse = parse_seen_word, .format = format_word };
+
 /* Whether this is the display function of an NVIDIA card (and no virtual function). */
 bool device_is_gpu(const Device *device) {
         uint32_t class = device->class >> 8;

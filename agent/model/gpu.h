@@ -46,3 +46,6 @@ const char *mode_to_string(Mode mode);
 int mode_from_string(const char *s, Mode *ret) _warn_unused_result_;
 int mode_parse_wish(const char *s, Mode *ret) _warn_unused_result_;
 bool mode_fulfils(Mode wish, Mode mode);
+
+/* One that can be asked for, or left out where there is none; and any that a GPU can be in. */
+extern const CodecWord mode_word, mode_seen_word;

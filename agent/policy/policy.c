@@ -5,13 +5,13 @@
  *
  * The kernel's command line beats every file: it is for the day when the screen stays
  * black. At boot the administrator's word (BootMode=) comes before what is remembered; from
- * then on what is remembered is where somebody has moved the GPU since, and comes first. But
+ * then on what is remembered is where a person has moved the GPU since, and comes first. But
  * a GPU that is to be left alone at boot (BootMode=unset) is left alone until it is moved. And
- * where a person has moved it after all, that is what counts until the next boot.
+ * where a person has moved it after all, that counts until the next boot.
  *
- * What cannot be understood never moves anything. Without a readable state file it is not
- * known of which GPU something is remembered: so no word for the others counts. A file of the
- * configuration that cannot be read may have said that a GPU is to be left alone: so each of
+ * A file that is not understood never moves anything. Without a readable state file it is not
+ * known of which GPU something is remembered, so no word for the others counts. A file of the
+ * configuration that cannot be read may have said that a GPU is to be left alone, so each of
  * them is. A command line that is not understood means that nothing is touched.
  */
 
@@ -19,7 +19,6 @@
 
 #include "base/text.h"
 #include "policy/policy.h"
-#include "record/pending.h"
 
 #define NOTHING_REMEMBERED "nothing is remembered, and no GPU is moved on its own"
 
@@ -28,32 +27,28 @@
  * @policy:     to initialise; policy_deinit() it
  * @roots:      our own directories may be missing
  *
- * What is wrong in a file is no error, and left for the caller to tell.
+ * Mistakes in a file are no error: they are left for policy_complain().
  *
  * Return: 0 on success, negative error code on failure.
  */
 int policy_load(Policy *policy, const Roots *roots) {
-        Policy loaded = POLICY_NULL;
         int r;
 
-        r = kernel_line_load(roots->proc_fd, &loaded.kernel);
+        *policy = (Policy) POLICY_NULL;
+
+        r = kernel_line_load(roots->proc_fd, &policy->kernel);
         if (r >= 0)
-                r = config_load(&loaded.config, roots->etc_fd);
+                r = config_load(&policy->config, roots->etc_fd);
         if (r >= 0) {
-                r = state_load(&loaded.state, roots->etc_fd);
-                if (r != STATE_E_MISSING)
-                        loaded.state_problem = r;
+                r = state_load(&policy->state, roots->etc_fd);
+                policy->state_problem = r == STATE_E_MISSING ? 0 : r;
                 r = r == -ENOMEM ? r : 0;
         }
-        if (r >= 0)
-                r = pending_load(&loaded.pending, roots->run_fd);
-        loaded.pending_invalid = r == PENDING_E_INVALID;
         if (r < 0) {
-                policy_deinit(&loaded);
+                policy_deinit(policy);
                 return r;
         }
-
-        *policy = loaded;
+        policy->outdated = gpu_record_is_outdated(roots->run_fd);
         return 0;
 }
 
@@ -61,9 +56,10 @@ void policy_deinit(Policy *policy) {
         kernel_line_deinit(&policy->kernel);
         config_deinit(&policy->config);
         state_deinit(&policy->state);
-        state_deinit(&policy->pending);
         *policy = (Policy) POLICY_NULL;
 }
+
+/* complaints */
 
 static void complain_of_config(const Config *config, PolicyComplaintFn fn, void *userdata) {
         for (size_t i = 0; i < config->n_complaints; ++i) {
@@ -72,15 +68,12 @@ static void complain_of_config(const Config *config, PolicyComplaintFn fn, void 
 
                 fn(userdata, complaint->is_warning, text ?: complaint->text);
         }
+        if (config->incomplete)
+                fn(userdata, false,
+                                "configuration incomplete; automatic moves are off until it is fixed");
 }
 
-/* Whether something is wrong with what is remembered: another number for something else. */
-int policy_problem(const Policy *policy) {
-        return 2 * policy->state_problem + policy->pending_invalid;
-}
-
-/* Say what that is. */
-void policy_complain_of_state(const Policy *policy, PolicyComplaintFn fn, void *userdata) {
+static void complain_of_state(const Policy *policy, PolicyComplaintFn fn, void *userdata) {
         char text[256];
 
         if (policy->state_problem == STATE_E_INVALID) {
@@ -91,23 +84,23 @@ void policy_complain_of_state(const Policy *policy, PolicyComplaintFn fn, void *
                                 strerror(-policy->state_problem));
                 fn(userdata, false, text);
         }
-        if (policy->pending_invalid)
+        if (policy->outdated)
                 fn(userdata, false,
-                                "what was moved since the machine came up cannot be understood "
-                                "(/run/vfiopt/pending/state): until a GPU is moved, none is moved "
-                                "on its own");
+                                "/run/vfiopt has records of an earlier version of vfiopt; automatic "
+                                "moves are off until the next reboot");
 }
 
 /**
  * policy_complain() - say what is wrong in the files
  * @policy:     policy
- * @fn:         told of each complaint
+ * @state_only: only with what is remembered
+ * @fn:         called for each complaint
  * @userdata:   for it
  */
-void policy_complain(const Policy *policy, PolicyComplaintFn fn, void *userdata) {
+void policy_complain(const Policy *policy, bool state_only, PolicyComplaintFn fn, void *userdata) {
         char text[256];
 
-        if (policy->kernel.unknown) {
+        if (policy->kernel.unknown && !state_only) {
                 snprintf(text, sizeof(text),
                                 "vfiopt.mode=%.64s on the kernel's command line is not known, and "
                                 "taken for off; it is host, passthrough or off",
@@ -115,13 +108,12 @@ void policy_complain(const Policy *policy, PolicyComplaintFn fn, void *userdata)
                                                                           : "");
                 fn(userdata, false, text);
         }
-        complain_of_config(&policy->config, fn, userdata);
-        if (policy->config.incomplete)
-                fn(userdata, false,
-                                "not all of the configuration counts: until it does, no GPU is moved "
-                                "on its own");
-        policy_complain_of_state(policy, fn, userdata);
+        if (!state_only)
+                complain_of_config(&policy->config, fn, userdata);
+        complain_of_state(policy, fn, userdata);
 }
+
+/* decisions */
 
 /* Whether a GPU is meant where none is named. */
 bool policy_manages(const Policy *policy, const Gpu *gpu) {
@@ -135,76 +127,115 @@ bool policy_manages(const Policy *policy, const Gpu *gpu) {
         }
 }
 
-static Verdict of_kernel(const KernelLine *kernel) {
-        return (Verdict){ .wish = kernel->mode, .source = POLICY_KERNEL_LINE };
+static bool is_off(const Policy *policy) {
+        return policy->kernel.is_set && policy->kernel.mode == MODE_UNSET;
 }
 
-static bool of_config(const Policy *policy, const Gpu *gpu, Verdict *ret) {
-        Mode wish = MODE_UNSET;
+static Decision decision(Mode mode, PolicySource source) {
+        return (Decision){ .mode = mode, .source = source, .functions = FUNCTION_SET_ALL };
+}
 
+/* BootMode=, where it says something. Return: whether it does. */
+static bool of_config(const Policy *policy, const Gpu *gpu, Mode *ret) {
         switch (config_boot(&policy->config, gpu)) {
         case CONFIG_BOOT_HOST:
-                wish = MODE_HOST;
-                break;
+                *ret = MODE_HOST;
+                return true;
         case CONFIG_BOOT_PASSTHROUGH:
-                wish = MODE_PASSTHROUGH;
-                break;
+                *ret = MODE_PASSTHROUGH;
+                return true;
         case CONFIG_BOOT_UNSET:
-                break;
+                *ret = MODE_UNSET;
+                return true;
         default:
                 return false;
         }
-        *ret = (Verdict){ .wish = wish, .source = POLICY_CONFIG };
-        return true;
 }
 
-static bool of_person(const Policy *policy, const Gpu *gpu, Verdict *ret) {
-        const StateEntry *entry = state_find(&policy->pending, gpu->address);
+/* What the files and the record say of a GPU, whether it is managed or not. */
+Decision policy_wish(const Policy *policy, const Gpu *gpu, const Runtime *runtime, bool at_boot) {
+        const StateEntry *entry = state_find(&policy->state, gpu->address);
+        Mode standard = config_default(&policy->config), boot;
+        bool configured = of_config(policy, gpu, &boot);
 
-        if (!entry || !identity_equal(entry->identity, gpu->functions[0].identity))
+        if (!at_boot && runtime->record.mode != MODE_UNSET)
+                return decision(runtime->record.mode, POLICY_PERSON);
+        if (is_off(policy))
+                return decision(MODE_UNSET, POLICY_KERNEL_LINE);
+        if (entry && !identity_equal(entry->identity, gpu->functions[0].identity))
+                return decision(MODE_UNSET, POLICY_OTHER_CARD);
+        if (policy->kernel.is_set)
+                return decision(policy->kernel.mode, POLICY_KERNEL_LINE);
+        if (policy->config.incomplete)
+                return decision(MODE_UNSET, POLICY_UNKNOWN);
+        if (policy->state_problem || policy->outdated || runtime->damaged)
+                return decision(MODE_UNSET, POLICY_NOBODY);
+        if (configured && (at_boot || boot == MODE_UNSET))
+                return decision(boot, POLICY_CONFIG);
+        if (entry)
+                return decision(entry->mode, POLICY_STATE);
+        if (configured)
+                return decision(boot, POLICY_CONFIG);
+        return decision(standard, standard == MODE_UNSET ? POLICY_NOBODY : POLICY_DEFAULT);
+}
+
+/*
+ * A card has a pin for each of its functions, which udev's rule finds by address and ids
+ * (record/pin.h). Cards of one family have the same audio, USB and UCSI functions; and as
+ * the rule sees one function at a time, those of another card in the slot get them, too. If
+ * function 0 has no pin and the others have, the pins were meant for another card. With
+ * function 0 on vfio a person has put it there, who may want the rest there as well.
+ *
+ * To give them back undoes what our own rule has done, and so is no matter of who manages it.
+ */
+static bool has_foreign_pins(
+                const Policy *policy, Sysfs *sysfs, const Gpu *gpu, const Runtime *runtime) {
+        const FunctionSet display = 1U << gpu->functions[0].address.function;
+
+        if (is_off(policy) || policy->config.incomplete ||
+                        driver_is_vfio(sysfs, gpu->functions[0].driver))
                 return false;
-        *ret = (Verdict){ .wish = entry->mode, .source = POLICY_PENDING };
-        return true;
+        /* The pins may be gone by now. Any other interrupted move comes first. */
+        if (runtime->record.has_move)
+                return !(runtime->record.move.asked & display);
+        return runtime->pinned && !(runtime->pinned & display);
+}
+
+/* No wish, but no ban either: an interrupted move may be finished or undone. */
+static bool allows_recovery(const Decision *decision) {
+        return decision->mode == MODE_UNSET && decision->source != POLICY_KERNEL_LINE &&
+                        decision->source != POLICY_OTHER_CARD && decision->source != POLICY_UNKNOWN;
 }
 
 /**
- * policy_judge() - where shall a GPU be?
+ * policy_decide() - where does a GPU belong?
  * @policy:     what is said
+ * @sysfs:      to tell vfio drivers
  * @gpu:        which
- * @at_boot:    whether the machine has just come up
- *
- * Return: the wish, and whose it is.
+ * @runtime:    what /run says of it
+ * @flags:      of DecisionFlags
  */
-Verdict policy_judge(const Policy *policy, const Gpu *gpu, bool at_boot) {
-        const StateEntry *entry = state_find(&policy->state, gpu->address);
-        Verdict verdict;
+Decision policy_decide(const Policy *policy,
+                Sysfs *sysfs,
+                const Gpu *gpu,
+                const Runtime *runtime,
+                unsigned int flags) {
+        const MoveRecord *move = &runtime->record.move;
+        bool managed = policy_manages(policy, gpu);
+        Decision made = decision(MODE_UNSET, POLICY_NOBODY);
 
-        if (!at_boot && of_person(policy, gpu, &verdict))
-                return verdict;
-        if (policy->kernel.is_set && policy->kernel.mode == MODE_UNSET)
-                return of_kernel(&policy->kernel);
-        if (entry && !identity_equal(entry->identity, gpu->functions[0].identity))
-                return (Verdict){ .source = POLICY_STRANGER };
-        if (policy->kernel.is_set)
-                return of_kernel(&policy->kernel);
-        if (policy->config.incomplete)
-                return (Verdict){ .source = POLICY_UNREADABLE };
-        if (policy->state_problem || (policy->pending_invalid && !at_boot))
-                return (Verdict){ .source = POLICY_NOBODY };
-        if (of_config(policy, gpu, &verdict) && (at_boot || verdict.wish == MODE_UNSET))
-                return verdict;
-        if (entry)
-                return (Verdict){ .wish = entry->mode, .source = POLICY_STATE };
-        if (of_config(policy, gpu, &verdict))
-                return verdict;
-        if (config_default(&policy->config) != MODE_UNSET)
-                return (Verdict){ .wish = config_default(&policy->config),
-                        .source = POLICY_DEFAULT };
-        return (Verdict){ .source = POLICY_NOBODY };
-}
+        if (managed)
+                made = policy_wish(policy, gpu, runtime, flags & DECISION_AT_BOOT);
+        made.interrupted = runtime->record.has_move &&
+                        (flags & DECISION_LOCKED || !runtime->lock.locked);
 
-/* No wish, but no ban either: what was cut off may be finished or undone. */
-bool policy_allows_recovery(const Verdict *verdict) {
-        return verdict->wish == MODE_UNSET && verdict->source != POLICY_KERNEL_LINE &&
-                        verdict->source != POLICY_STRANGER && verdict->source != POLICY_UNREADABLE;
+        if (made.mode != MODE_PASSTHROUGH && has_foreign_pins(policy, sysfs, gpu, runtime)) {
+                made.mode = MODE_HOST;
+                made.source = POLICY_FOREIGN;
+                made.functions = FUNCTION_SET_ALL & ~1U;
+        } else if (made.interrupted && managed && allows_recovery(&made)) {
+                made.mode = move->from == MODE_PASSTHROUGH ? MODE_PASSTHROUGH : MODE_HOST;
+                made.source = POLICY_INTERRUPTED;
+        }
+        return made;
 }

@@ -4,22 +4,22 @@
 /*
  * Policy
  *
- * Where each GPU shall be when nobody says so right now: kernel command line,
- * configuration and state file together.
+ * Where a GPU belongs when nobody says so right now: by the kernel's command line, the
+ * configuration, the state file and what its record says, together. The agent, its jobs and
+ * `status` all ask here.
  */
 
-#include "os/roots.h"
 #include "record/config.h"
 #include "record/kernel-line.h"
+#include "record/runtime.h"
 #include "record/state.h"
 
 typedef struct Policy {
         KernelLine kernel;
         Config config;
         State state;
-        State pending; /* what somebody has done since the machine came up, and is not in there */
-        bool pending_invalid; /* that cannot be understood */
-        int state_problem;    /* 0, STATE_E_INVALID, or the negative errno of reading it */
+        int state_problem; /* 0, STATE_E_INVALID, or the negative errno of reading it */
+        bool outdated;     /* a version before this one has left records in this boot */
 } Policy;
 
 #define POLICY_NULL \
@@ -31,26 +31,41 @@ typedef enum PolicySource {
         POLICY_KERNEL_LINE,
         POLICY_CONFIG,
         POLICY_STATE,
-        POLICY_PENDING,
+        POLICY_PERSON, /* who has moved it in this boot */
         POLICY_DEFAULT,
-        POLICY_STRANGER,   /* another card is at a remembered address: nothing applies to it */
-        POLICY_UNREADABLE, /* nobody knows what the configuration says */
+        POLICY_INTERRUPTED, /* nobody; it goes back to where an interrupted move began */
+        POLICY_FOREIGN,     /* functions of it were pinned for the card that was here before */
+        POLICY_OTHER_CARD,  /* another card is at a remembered address: nothing applies to it */
+        POLICY_UNKNOWN,     /* a file that may say something about it is not understood */
         _POLICY_MAX,
 } PolicySource;
 
-typedef struct Verdict {
-        Mode wish;
+/* Where a GPU belongs. */
+typedef struct Decision {
+        Mode mode; /* MODE_UNSET: it is left alone */
         PolicySource source;
-} Verdict;
+        bool interrupted; /* a move of it has to be finished or undone, wherever it belongs */
+        FunctionSet functions; /* which of its functions are meant; without function 0 for POLICY_FOREIGN */
+} Decision;
+
+typedef enum DecisionFlags {
+        DECISION_AT_BOOT = 1 << 0, /* the machine has just come up */
+        DECISION_LOCKED = 1 << 1,  /* the lock of the GPU is ours */
+} DecisionFlags;
 
 /* Called for each complaint, in words and without a full stop. */
 typedef void (*PolicyComplaintFn)(void *userdata, bool is_warning, const char *complaint);
 
 int policy_load(Policy *policy, const Roots *roots) _warn_unused_result_;
 void policy_deinit(Policy *policy);
-int policy_problem(const Policy *policy);
-void policy_complain_of_state(const Policy *policy, PolicyComplaintFn fn, void *userdata);
-void policy_complain(const Policy *policy, PolicyComplaintFn fn, void *userdata);
+void policy_complain(const Policy *policy, bool state_only, PolicyComplaintFn fn, void *userdata);
+
+/* GPUs */
+
 bool policy_manages(const Policy *policy, const Gpu *gpu);
-bool policy_allows_recovery(const Verdict *verdict);
-Verdict policy_judge(const Policy *policy, const Gpu *gpu, bool at_boot);
+Decision policy_wish(const Policy *policy, const Gpu *gpu, const Runtime *runtime, bool at_boot);
+Decision policy_decide(const Policy *policy,
+                Sysfs *sysfs,
+                const Gpu *gpu,
+                const Runtime *runtime,
+                unsigned int flags);

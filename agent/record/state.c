@@ -1,85 +1,88 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * The State File
- *
- * Written only after a switch was verified, replaced atomically and durably, and
- * never touched when it is not understood: a newer version's state, or one that
- * an administrator broke while editing, is worth more than ours.
- *
- * Read, change and replace under lock_take_state().
- */
-
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/file.h"
 #include "base/text.h"
 #include "record/state.h"
-#include "record/store.h"
 
-#define STATE_NAME     "state"
-#define STATE_VERSION  1U
-#define STATE_SIZE_MAX (1024U * 1024U)
+#define STATE_NAME    "state"
+#define STATE_ASIDE   "state.damaged"
+#define STATE_VERSION 1U
 
-/* Who has set so many aside without looking at one has another problem. */
-#define STATE_ASIDE_MAX 1000U
+/* the file, row by row */
+
+#define FUNCTION(member) CODEC_MEMBER(StateFunction, member)
+#define ENTRY(member)    CODEC_MEMBER(StateEntry, member)
+
+/* "030000": class, subclass and interface. */
+static int parse_class(const char *s, void *ret) {
+        uint64_t class;
+
+        if (strlen(s) != 6 || text_to_uint(s, 16, 0xffffff, &class) < 0)
+                return -EINVAL;
+        *(uint32_t *) ret = (uint32_t) class;
+        return 0;
+}
+
+static void format_class(const void *value, char *buffer, size_t n) {
+        snprintf(buffer, n, "%06x", *(const uint32_t *) value & 0xffffff);
+}
+
+static const CodecWord class_word = { .parse = parse_class, .format = format_class };
+
+static const CodecRow function_rows[] = {
+        { "function", CODEC_UINT, FUNCTION(number), .max = STATE_FUNCTIONS_MAX - 1 },
+        { "id", CODEC_WORD, FUNCTION(identity.vendor), .word = &identity_word },
+        { "subsystem", CODEC_WORD, FUNCTION(identity.subsystem_vendor), .word = &identity_word },
+        { "class", CODEC_WORD, FUNCTION(class), .word = &class_word },
+};
+static const Codec function_codec = CODEC(StateFunction, function_rows);
+
+static const CodecRow entry_rows[] = {
+        { "address", CODEC_WORD, ENTRY(address), .word = &address_word },
+        { "id", CODEC_WORD, ENTRY(identity.vendor), .word = &identity_word },
+        { "subsystem", CODEC_WORD, ENTRY(identity.subsystem_vendor), .word = &identity_word },
+        { "mode", CODEC_WORD, ENTRY(mode), .word = &mode_word },
+        { "functions", CODEC_ARRAY, ENTRY(functions), .members = &function_codec,
+                        .max = STATE_FUNCTIONS_MAX, .extra = offsetof(StateEntry, n_functions),
+                        .optional = true },
+};
+static const Codec entry_codec = CODEC(StateEntry, entry_rows);
+
+static const CodecRow state_rows[] = {
+        { "gpus", CODEC_ARRAY, CODEC_MEMBER(State, entries), .members = &entry_codec,
+                        .extra = offsetof(State, n_entries) },
+};
+static const Codec state_codec = CODEC(State, state_rows);
 
 void state_deinit(State *state) {
-        free(state->entries);
-        *state = (State) STATE_NULL;
+        codec_deinit(&state_codec, state);
 }
 
-/* In place of what is remembered of the same address. */
-static int state_put(State *state, const StateEntry *entry) {
-        StateEntry *place = (StateEntry *) state_find(state, entry->address), *more;
+/* Function 0 comes first and is the card itself; each number is there once. */
+static bool functions_are_sane(const StateEntry *entry) {
+        for (size_t i = 0; i < entry->n_functions; ++i) {
+                const StateFunction *function = &entry->functions[i];
 
-        if (!place) {
-                more = realloc(state->entries, (state->n_entries + 1) * sizeof(*more));
-                if (!more)
-                        return -ENOMEM;
-                state->entries = more;
-                place = &more[state->n_entries++];
+                if (i == 0 &&
+                                (function->number != 0 ||
+                                                !identity_equal(function->identity,
+                                                                entry->identity)))
+                        return false;
+                if (i > 0 && function->number <= function[-1].number)
+                        return false;
         }
-
-        *place = *entry;
-        return 0;
+        return true;
 }
 
-static int state_parse_entry(State *state, const Json *object) {
-        StateEntry entry = {};
-        const char *mode;
-
-        if (store_get_card(object, &entry.address, &entry.identity) ||
-                        json_get_string(object, "mode", &mode) ||
-                        mode_from_string(mode, &entry.mode) < 0 ||
-                        card_get(object, entry.identity, &entry.card) ||
-                        state_find(state, entry.address))
-                return STATE_E_INVALID;
-
-        return state_put(state, &entry);
-}
-
-static int state_parse(State *state, const char *data) {
-        _cleanup_(json_freep) Json *json = NULL;
-        uint64_t version;
-        Json *gpus;
-        int r;
-
-        r = json_parse(data, &json);
-        if (r)
-                return r < 0 ? r : STATE_E_INVALID;
-        if (json_get_uint(json, "version", UINT32_MAX, &version) || version != STATE_VERSION ||
-                        json_get_array(json, "gpus", &gpus))
-                return STATE_E_INVALID;
-
-        for (size_t i = 0; i < json_length(gpus); ++i) {
-                r = state_parse_entry(state, json_at(gpus, i));
-                if (r)
-                        return r;
-        }
-        return 0;
+static bool is_sane(const State *state) {
+        for (size_t i = 0; i < state->n_entries; ++i)
+                if (state_find(state, state->entries[i].address) != &state->entries[i] ||
+                                !functions_are_sane(&state->entries[i]))
+                        return false;
+        return true;
 }
 
 /**
@@ -91,41 +94,20 @@ static int state_parse(State *state, const char *data) {
  *         cannot be understood whole, negative error code on failure.
  */
 int state_load(State *state, int etc_fd) {
-        _cleanup_(freep) char *data = NULL;
-        State parsed = STATE_NULL;
-        size_t n;
         int r;
 
         *state = (State) STATE_NULL;
         if (etc_fd < 0)
                 return STATE_E_MISSING;
 
-        r = file_read(etc_fd, STATE_NAME, STATE_SIZE_MAX, &data, &n);
-        if (r == -E2BIG)
-                return STATE_E_INVALID;
+        r = codec_load(&state_codec, etc_fd, STATE_NAME, STATE_VERSION, state);
         if (r)
-                return r == FILE_E_MISSING ? STATE_E_MISSING : r;
-        if (strlen(data) != n)
+                return r < 0 ? r : r == CODEC_E_MISSING ? STATE_E_MISSING : STATE_E_INVALID;
+        if (!is_sane(state)) {
+                state_deinit(state);
                 return STATE_E_INVALID;
-
-        r = state_parse(&parsed, data);
-        if (r) {
-                state_deinit(&parsed);
-                return r;
         }
-
-        *state = parsed;
         return 0;
-}
-
-/*
- * Whoever has put a link there wants the state elsewhere. That is outside of our directory,
- * where we write nothing; but in its place a file of ours would be forgotten with the next boot.
- */
-static bool is_link(int etc_fd) {
-        struct stat st;
-
-        return fstatat(etc_fd, STATE_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
 }
 
 /**
@@ -133,100 +115,37 @@ static bool is_link(int etc_fd) {
  * @state:      what to remember
  * @etc_fd:     our directory in /etc
  *
+ * An administrator who made it a link wants the state elsewhere. That is outside of our
+ * directory, where nothing is written; and a file in place of the link would be forgotten with
+ * the next boot.
+ *
  * Return: 0 on success, -ELOOP if it is a link, negative error code on failure; the old one is
  *         then unchanged.
  */
 int state_save(const State *state, int etc_fd) {
-        _cleanup_(json_freep) Json *json = json_new_object(), *gpus = json_new_array();
-        _cleanup_(freep) char *data = NULL;
-        int r;
+        struct stat st;
 
-        if (!json || !gpus)
-                return -ENOMEM;
-        if (is_link(etc_fd))
+        if (fstatat(etc_fd, STATE_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
                 return -ELOOP;
-
-        for (size_t i = 0; i < state->n_entries; ++i) {
-                const StateEntry *entry = &state->entries[i];
-                _cleanup_(json_freep) Json *object = json_new_object();
-
-                if (!object)
-                        return -ENOMEM;
-                r = store_add_card(object, entry->address, entry->identity);
-                if (r >= 0)
-                        r = json_add_string(object, "mode", mode_to_string(entry->mode));
-                if (r >= 0)
-                        r = card_add(object, &entry->card);
-                if (r >= 0)
-                        r = json_push(gpus, TAKE_PTR(object));
-                if (r < 0)
-                        return r;
-        }
-
-        r = json_add_uint(json, "version", STATE_VERSION);
-        if (r >= 0)
-                r = json_add(json, "gpus", TAKE_PTR(gpus));
-        if (r >= 0)
-                r = json_format(json, true, &data);
-        if (r >= 0)
-                r = file_replace(etc_fd, STATE_NAME, 0644, data, true);
-        return r;
-}
-
-/* Have none, durably or not. Return: 0 on success, also if there was none; or a negative error code. */
-int state_remove(int etc_fd) {
-        int r;
-
-        r = file_remove(etc_fd, STATE_NAME);
-        return r == FILE_E_MISSING ? 0 : r;
-}
-
-/*
- * Never onto an existing file. Not every file system can promise that for a rename
- * (ZFS before 2.2); for a second name all can, and a crash between the two calls
- * leaves the file under both names.
- */
-static int rename_to_free(int dir_fd, const char *from, const char *to) {
-        if (renameat2(dir_fd, from, dir_fd, to, RENAME_NOREPLACE) == 0)
-                return 0;
-        if (errno != EINVAL && errno != ENOSYS)
-                return -errno;
-        if (linkat(dir_fd, from, dir_fd, to, 0) < 0 || unlinkat(dir_fd, from, 0) < 0)
-                return -errno;
-        return 0;
+        return codec_save(&state_codec, etc_fd, STATE_NAME, STATE_VERSION, state, true);
 }
 
 /**
- * state_set_aside() - give the state file another name, durably
+ * state_set_aside() - give a state file that is not understood another name, durably
  * @etc_fd:     our directory in /etc
- * @ret_name:   its new name in there, "state.damaged-N"; free() it
- *
- * For one that is not understood: it stays for who wants to know what was in it,
- * and is in the way of nobody. N is the first from 1 that is free.
+ * @ret_name:   its new name in there; an older file of that name is replaced
  *
  * Return: 0 on success, STATE_E_MISSING if there is no state file, negative error
  *         code on failure.
  */
-int state_set_aside(int etc_fd, char **ret_name) {
-        for (unsigned int i = 1; i <= STATE_ASIDE_MAX; ++i) {
-                _cleanup_(freep) char *name = text_format(STATE_NAME ".damaged-%u", i);
-                int r;
+int state_set_aside(int etc_fd, const char **ret_name) {
+        if (renameat(etc_fd, STATE_NAME, etc_fd, STATE_ASIDE) < 0)
+                return errno == ENOENT ? STATE_E_MISSING : -errno;
+        if (fsync(etc_fd) < 0)
+                return -errno;
 
-                if (!name)
-                        return -ENOMEM;
-
-                r = rename_to_free(etc_fd, STATE_NAME, name);
-                if (r == -EEXIST)
-                        continue;
-                if (r < 0)
-                        return r == -ENOENT ? STATE_E_MISSING : r;
-                if (fsync(etc_fd) < 0)
-                        return -errno;
-
-                *ret_name = TAKE_PTR(name);
-                return 0;
-        }
-        return -EEXIST;
+        *ret_name = STATE_ASIDE;
+        return 0;
 }
 
 /* What is remembered of the GPU at an address, or NULL. */
@@ -237,21 +156,36 @@ const StateEntry *state_find(const State *state, Address gpu) {
         return NULL;
 }
 
-/* Remember where a GPU is. Return: 0 on success, negative error code on failure. */
-int state_set(State *state, Address gpu, Identity identity, Mode mode) {
-        return state_put(
-                        state, &(StateEntry){ .address = gpu, .identity = identity, .mode = mode });
+static StateEntry entry_of_gpu(const Gpu *gpu, Mode mode) {
+        StateEntry entry = {
+                .address = gpu->address,
+                .identity = gpu->functions[0].identity,
+                .mode = mode,
+        };
+
+        for (size_t i = 0; i < gpu->n_functions && i < STATE_FUNCTIONS_MAX; ++i)
+                entry.functions[entry.n_functions++] = (StateFunction){
+                        .number = gpu->functions[i].address.function,
+                        .identity = gpu->functions[i].identity,
+                        .class = gpu->functions[i].class,
+                };
+        return entry;
 }
 
-/* Likewise, and what it is made of. */
-int state_set_gpu(State *state, const Gpu *gpu, Mode mode) {
-        return state_put(state,
-                        &(StateEntry){
-                                        .address = gpu->address,
-                                        .identity = gpu->functions[0].identity,
-                                        .mode = mode,
-                                        .card = card_of_gpu(gpu),
-                        });
+/* Remember where a GPU is, in place of what is remembered of its address. Return: 0, or -ENOMEM. */
+int state_set(State *state, const Gpu *gpu, Mode mode) {
+        StateEntry *place = (StateEntry *) state_find(state, gpu->address), *more;
+
+        if (!place) {
+                more = realloc(state->entries, (state->n_entries + 1) * sizeof(*more));
+                if (!more)
+                        return -ENOMEM;
+                state->entries = more;
+                place = &more[state->n_entries++];
+        }
+
+        *place = entry_of_gpu(gpu, mode);
+        return 0;
 }
 
 /* Forget a GPU. Return: whether it was remembered. */
@@ -263,4 +197,116 @@ bool state_forget(State *state, Address gpu) {
 
         *entry = state->entries[--state->n_entries];
         return true;
+}
+
+/**
+ * state_entry_is() - does an entry say that this GPU is in a mode?
+ * @entry:      entry, or NULL
+ * @gpu:        the GPU
+ * @mode:       the mode
+ * @ret_functions: whether its functions are as the entry says, too
+ */
+bool state_entry_is(const StateEntry *entry, const Gpu *gpu, Mode mode, bool *ret_functions) {
+        const StateEntry now = entry_of_gpu(gpu, mode);
+
+        if (!entry || entry->mode != mode || !identity_equal(entry->identity, now.identity))
+                return false;
+
+        *ret_functions = entry->n_functions == now.n_functions;
+        for (size_t i = 0; *ret_functions && i < now.n_functions; ++i) {
+                const StateFunction *a = &entry->functions[i], *b = &now.functions[i];
+
+                *ret_functions = a->number == b->number && a->class == b->class &&
+                                identity_equal(a->identity, b->identity);
+        }
+        return true;
+}
+
+/**
+ * state_has_other_card() - is this another card than the one that is remembered?
+ * @state:      what is remembered
+ * @gpu:        which
+ * @ret_id:     if so, the id of the remembered one; its subsystem where only that differs
+ */
+bool state_has_other_card(
+                const State *state, const Gpu *gpu, char ret_id[static IDENTITY_STRING_MAX]) {
+        const StateEntry *entry = state_find(state, gpu->address);
+        const Identity identity = gpu->functions[0].identity;
+
+        if (!entry || identity_equal(entry->identity, identity))
+                return false;
+        if (entry->identity.device == identity.device)
+                identity_format_subsystem(entry->identity, ret_id);
+        else
+                identity_format_id(entry->identity, ret_id);
+        return true;
+}
+
+/**
+ * state_describe_other_card() - say that this is another card, and what would help
+ * @state:      what is remembered
+ * @gpu:        which
+ * @ret:        a sentence without a full stop, or NULL if it is the same card; free() it
+ *
+ * Return: 0 on success, -ENOMEM.
+ */
+int state_describe_other_card(const State *state, const Gpu *gpu, char **ret) {
+        char id[IDENTITY_STRING_MAX], address[ADDRESS_STRING_MAX];
+
+        *ret = NULL;
+        if (!state_has_other_card(state, gpu, id))
+                return 0;
+        *ret = text_format("this is not the card that was here before (%s); vfioptctl forget %s",
+                        id, address_format(gpu->address, address));
+        return *ret ? 0 : -ENOMEM;
+}
+
+/* The modalias is put together as the kernel does (drivers/pci/pci-sysfs.c: modalias_show()). */
+static int to_device(const StateFunction *function, Address address, Device *ret) {
+        const Identity identity = function->identity;
+        char *modalias;
+
+        modalias = text_format("pci:v%08Xd%08Xsv%08Xsd%08Xbc%02Xsc%02Xi%02X", identity.vendor,
+                        identity.device, identity.subsystem_vendor, identity.subsystem_device,
+                        function->class >> 16, function->class >> 8 & 0xff, function->class & 0xff);
+        if (!modalias)
+                return -ENOMEM;
+
+        *ret = (Device) DEVICE_NULL;
+        ret->address = address_of_function(address, function->number);
+        ret->identity = identity;
+        ret->class = function->class;
+        ret->modalias = modalias;
+        return 0;
+}
+
+/**
+ * state_entry_to_gpu() - a GPU that is not there, as it would be when it is plugged in
+ * @entry:      with known functions
+ * @ret:        the GPU, without drivers and groups; gpu_deinit() it
+ *
+ * No machine boots on a card that it does not have, so it counts as managed by default.
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int state_entry_to_gpu(const StateEntry *entry, Gpu *ret) {
+        Gpu gpu = { .address = entry->address, .mode = MODE_HOST, .managed = true };
+        int r = 0;
+
+        gpu.functions = calloc(entry->n_functions ?: 1, sizeof(*gpu.functions));
+        if (!gpu.functions)
+                return -ENOMEM;
+
+        for (size_t i = 0; r >= 0 && i < entry->n_functions; ++i) {
+                r = to_device(&entry->functions[i], entry->address, &gpu.functions[i]);
+                if (r >= 0)
+                        ++gpu.n_functions;
+        }
+        if (r < 0) {
+                gpu_deinit(&gpu);
+                return r;
+        }
+
+        *ret = gpu;
+        return 0;
 }

@@ -4,20 +4,20 @@
 /*
  * Committing
  *
- * After a GPU was verified to be where it was to go: this is where it is wished to be.
+ * After a GPU was verified to be where it was to go: this is where it belongs from now on.
  */
 
-#include "switch/switch.h"
+#include "os/roots.h"
+#include "record/gpu-record.h"
 
-enum {
-        _COMMIT_E_SUCCESS,
+typedef struct CommitNotes {
+        const char *aside; /* new name of a state file that was not understood, or NULL */
+        int error;         /* negative errno of writing the state file, or 0 */
+} CommitNotes;
 
-        COMMIT_E_PENDING, /* for as long as the machine is up; the state file cannot be written */
-};
-
-int commit(SwitchContext *context,
+int commit(const Roots *roots,
                 const Gpu *gpu,
                 Mode mode,
                 bool transient,
-                char **ret_aside,
-                int *ret_error) _warn_unused_result_;
+                GpuRecord *record,
+                CommitNotes *ret) _warn_unused_result_;

@@ -1,102 +1,93 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Facts for a Plan
- *
- * What is remembered of a GPU on the host goes before what can be guessed; what is
- * there goes before both, where nothing is under way.
- */
-
 #include <string.h>
 
 #include "base/text.h"
-#include "model/override.h"
 #include "model/vfio-driver.h"
-#include "record/intent.h"
 #include "switch/facts.h"
 
-#define LIMIT_OVERRIDES_USEC (10 * USEC_PER_SEC)
-
 void facts_deinit(Facts *facts) {
-        overrides_free(facts->overrides, facts->n_functions);
+        overrides_free(facts->overrides, facts->n_overrides);
         free(facts->vfio_driver);
         strv_free(facts->vfio_modules);
-        origin_deinit(&facts->origin);
         free(facts->host_driver);
         *facts = (Facts) FACTS_NULL;
 }
 
-static int copy_to(char **destination, const char *s) {
-        free(*destination);
-        *destination = strdup(s);
-        return *destination ? 0 : -ENOMEM;
+static bool is_registered(Sysfs *sysfs, const char *driver) {
+        char path[DEVICE_PATH_MAX];
+
+        return driver && sysfs_exists(sysfs, driver_path(driver, "bind", path));
 }
 
-/* The host driver for a GPU of which nothing is remembered, as after booting in passthrough. */
+/* The host driver for a GPU of which nothing is recorded, as after booting in passthrough. */
 static int find_host_driver(Facts *facts, Sysfs *sysfs, Modules *modules, const Gpu *gpu) {
-        static const struct {
-                const char *module;
-                const char *driver;
-        } known[] = {
-                { "nvidia", "nvidia" },
-                { "nouveau", "nouveau" },
-        };
+        static const char *const known[] = { "nvidia", "nouveau" };
         _cleanup_(strv_freep) char **names = NULL;
-        char path[DEVICE_PATH_MAX];
-        size_t n;
-        int r;
+        const char *found = NULL;
+        size_t n = 0;
+        int r = 0;
 
-        for (size_t i = 0; i < ARRAY_SIZE(known); ++i)
-                if (sysfs_exists(sysfs, driver_path(known[i].driver, "bind", path)))
-                        return copy_to(&facts->host_driver, known[i].driver);
-
-        r = modules_resolve(modules, gpu->functions[0].modalias, &names, &n);
+        for (size_t i = 0; i < ARRAY_SIZE(known) && !found; ++i)
+                if (is_registered(sysfs, known[i]))
+                        found = known[i];
+        if (!found)
+                r = modules_resolve(modules, gpu->functions[0].modalias, &names, &n);
         if (r)
                 return r < 0 ? r : 0;
 
         /* Distributions rename the module (nvidia-current), never the driver. */
-        for (size_t i = 0; i < ARRAY_SIZE(known); ++i)
-                for (size_t k = 0; k < n; ++k)
-                        if (text_starts_with(names[k], known[i].module, NULL))
-                                return copy_to(&facts->host_driver, known[i].driver);
-        return 0;
+        for (size_t i = 0; i < ARRAY_SIZE(known) && !found; ++i)
+                for (size_t k = 0; k < n && !found; ++k)
+                        if (text_starts_with(names[k], known[i], NULL))
+                                found = known[i];
+        facts->host_driver = found ? strdup(found) : NULL;
+        return found && !facts->host_driver ? -ENOMEM : 0;
 }
 
-static int find_origin(Facts *facts, Roots *roots, const Gpu *gpu, Mode to) {
-        Intent intent;
-        bool unfinished, came_from_vfio = false;
+/* At home with no move interrupted, the GPU as it is counts, and not as it was once. */
+static int find_host(Facts *facts, Sysfs *sysfs, const Gpu *gpu, Mode to, GpuRecord *record) {
+        bool interrupted = record->has_move;
         int r;
 
-        r = intent_load(&intent, roots->run_fd, gpu->address);
-        if (r < 0)
-                return r;
-        unfinished = r != INTENT_E_MISSING;
-        if (r == 0) {
-                unfinished = identity_equal(intent.identity, gpu->functions[0].identity);
-                came_from_vfio = unfinished && intent.from == MODE_PASSTHROUGH;
-                facts->unfinished = unfinished ? intent.functions : 0;
-        }
-
-        /* At home with nothing going on, what there is counts, and not what was once. */
-        if (to == MODE_HOST || unfinished || gpu->mode != MODE_HOST) {
-                r = origin_load(&facts->origin, roots->run_fd, gpu);
-                if (r < 0)
-                        return r;
-                if (r == 0) {
-                        facts->has_origin = true;
-                        return 0;
-                }
-        }
-        /* What a function is like half-way home is nothing to be remembered. */
-        if (to != MODE_PASSTHROUGH || gpu->mode == MODE_PASSTHROUGH || came_from_vfio)
+        if (record->n_host > 0 && (to == MODE_HOST || interrupted || gpu->mode != MODE_HOST))
+                return 0;
+        /* What a function is like half-way home is nothing to be recorded. */
+        if (to != MODE_PASSTHROUGH || gpu->mode == MODE_PASSTHROUGH ||
+                        (interrupted && record->move.from == MODE_PASSTHROUGH))
                 return 0;
 
-        r = origin_init(&facts->origin, roots->sysfs, gpu, facts->overrides);
-        if (r < 0)
-                return r;
-        facts->has_origin = true;
-        facts->fresh_origin = true;
-        return 0;
+        r = gpu_record_note_host(record, sysfs, gpu, facts->overrides);
+        facts->fresh_host = r >= 0;
+        return r;
+}
+
+static void add_function(
+                Facts *facts, Sysfs *sysfs, const Gpu *gpu, size_t i, const GpuRecord *record) {
+        const Device *device = &gpu->functions[i];
+        PlanFunction *function = &facts->input.functions[facts->input.n_functions++];
+
+        *function = (PlanFunction){
+                .address = device->address,
+                .iommu_group = device->iommu_group,
+                .modalias = device->modalias,
+                .driver = device->driver,
+                .on_vfio = driver_is_vfio(sysfs, device->driver),
+                .override = facts->overrides[i],
+                .override_is_vfio = driver_is_vfio(sysfs, facts->overrides[i]),
+                .host = gpu_record_find_host(record, device->address),
+                .interrupted = record->has_move &&
+                                record->move.moved & 1U << device->address.function,
+        };
+
+        /* A host driver that has it already: whoever bound it there knew, and it may be in use. */
+        function->home = function->driver && !function->on_vfio ? function->driver
+                        : function->host                        ? function->host->driver
+                                                                : NULL;
+        if (!function->home && device->address.function == 0)
+                function->home = facts->host_driver;
+        function->home_is_known = function->home || function->host;
+        function->home_is_registered = is_registered(sysfs, function->home);
 }
 
 /**
@@ -104,46 +95,46 @@ static int find_origin(Facts *facts, Roots *roots, const Gpu *gpu, Mode to) {
  * @facts:      to initialise; facts_deinit() it
  * @roots:      where from
  * @modules:    index of modules
- * @gpu:        which GPU
+ * @gpu:        which GPU; outlives @facts
  * @to:         where it shall go
+ * @functions:  which of its functions
+ * @record:     of the GPU; outlives @facts. How it is on the host is noted there on its way to
+ *              passthrough.
  *
  * Return: 0 on success, FACTS_E_LATE if the kernel did not answer in time,
  *         negative error code on failure.
  */
-int facts_init(Facts *facts, Roots *roots, Modules *modules, const Gpu *gpu, Mode to) {
+int facts_init(Facts *facts,
+                Roots *roots,
+                Modules *modules,
+                const Gpu *gpu,
+                Mode to,
+                FunctionSet functions,
+                GpuRecord *record) {
         int r;
 
-        *facts = (Facts){ .n_functions = gpu->n_functions };
+        *facts = (Facts){ .input = { .gpu = gpu->address, .to = to } };
 
-        r = gpu_read_overrides(roots->sysfs, gpu, LIMIT_OVERRIDES_USEC, &facts->overrides);
-        if (r == OVERRIDE_E_LATE)
-                r = FACTS_E_LATE;
-        if (r == 0)
-                r = find_origin(facts, roots, gpu, to);
+        r = gpu_read_overrides(roots->sysfs, gpu, FACTS_LIMIT_USEC, &facts->overrides);
+        if (r)
+                return r == OVERRIDE_E_LATE ? FACTS_E_LATE : r;
+        facts->n_overrides = gpu->n_functions;
+
+        r = find_host(facts, roots->sysfs, gpu, to, record);
         if (r == 0 && to == MODE_PASSTHROUGH)
                 r = vfio_driver_find(roots->sysfs, modules, gpu->functions[0].modalias,
                                 &facts->vfio_driver, &facts->vfio_modules);
-        if (r == 0 && to == MODE_HOST &&
-                        !(facts->has_origin && origin_find(&facts->origin, gpu->address)))
+        if (r == 0 && to == MODE_HOST && !gpu_record_find_host(record, gpu->address))
                 r = find_host_driver(facts, roots->sysfs, modules, gpu);
-        if (r)
+        if (r < 0) {
                 facts_deinit(facts);
-        return r;
-}
+                return r;
+        }
 
-/* Make the plan. Return: 0 on success, negative error code on failure. */
-int facts_plan(const Facts *facts, Sysfs *sysfs, const Gpu *gpu, Mode to, Plan *ret_plan) {
-        PlanInput input = {
-                .gpu = gpu,
-                .sysfs = sysfs,
-                .overrides = facts->overrides,
-                .vfio_driver = facts->vfio_driver,
-                .vfio_modules = facts->vfio_modules,
-                .origin = facts->has_origin ? &facts->origin : NULL,
-                .unfinished = facts->unfinished,
-                .host_driver = facts->host_driver,
-                .to = to,
-        };
-
-        return plan_init(ret_plan, &input);
+        facts->input.vfio_driver = facts->vfio_driver;
+        facts->input.vfio_modules = facts->vfio_modules;
+        for (size_t i = 0; i < gpu->n_functions && i < ARRAY_SIZE(facts->input.functions); ++i)
+                if (functions & 1U << gpu->functions[i].address.function)
+                        add_function(facts, roots->sysfs, gpu, i, record);
+        return 0;
 }

@@ -4,28 +4,34 @@
 /*
  * Facts for a Plan
  *
- * What a plan needs to know beside the GPU itself: overrides, the best vfio
- * driver, what the GPU was like on the host.
+ * Gathers what a plan has to know of a GPU and of the machine: overrides, the best vfio driver,
+ * and where each function is at home. A record of how the GPU was on the host goes before a
+ * guess; what is there now goes before both, where no move of it was interrupted.
  */
 
+#include "model/override.h"
 #include "os/module.h"
 #include "os/roots.h"
 #include "switch/plan.h"
 
 typedef struct Facts {
-        size_t n_functions;
-        char **overrides;    /* one per function, NULL for none */
+        PlanInput input; /* points into the rest, into the GPU and into its record */
+        char **overrides;
+        size_t n_overrides;
         char *vfio_driver;   /* for function 0, or NULL if this kernel has none */
         char **vfio_modules; /* still to be loaded for it, NULL-terminated */
-        Origin origin;
-        bool has_origin;
-        bool fresh_origin;      /* read from sysfs just now, not from the record */
-        FunctionSet unfinished; /* which a switch is about that is not finished, or was cut off */
-        char *host_driver;      /* for function 0, where it is not remembered; or NULL */
+        char *host_driver;   /* for function 0, where it is not recorded; or NULL */
+        bool fresh_host;     /* the record says how it is on the host since just now */
 } Facts;
 
 #define FACTS_NULL \
         {}
+
+/* How long the kernel may take to tell a driver_override. */
+#define FACTS_LIMIT_USEC (10 * USEC_PER_SEC)
+
+#define FACTS_LATE_REASON \
+        "reading driver_override timed out: another operation on this GPU is stuck in the kernel"
 
 enum {
         _FACTS_E_SUCCESS,
@@ -33,8 +39,11 @@ enum {
         FACTS_E_LATE, /* the kernel did not answer */
 };
 
-int facts_init(Facts *facts, Roots *roots, Modules *modules, const Gpu *gpu, Mode to)
-                _warn_unused_result_;
+int facts_init(Facts *facts,
+                Roots *roots,
+                Modules *modules,
+                const Gpu *gpu,
+                Mode to,
+                FunctionSet functions,
+                GpuRecord *record) _warn_unused_result_;
 void facts_deinit(Facts *facts);
-int facts_plan(const Facts *facts, Sysfs *sysfs, const Gpu *gpu, Mode to, Plan *ret_plan)
-                _warn_unused_result_;

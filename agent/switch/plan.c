@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Plans
- *
- * The list of steps, and what both directions have in common: whatever has to
- * leave its driver leaves last function first, after one more look at who uses
- * it. The unbind of a sibling can be undone, while that of function 0 is the
- * point of no return: NVIDIA's remove() cannot be called back once it waits.
- */
-
 #include <string.h>
 
-#include "switch/plan-parts.h"
+#include "base/text.h"
+#include "switch/plan.h"
+
+/* Whether two names, each of which may be NULL for none, are the same. */
+static bool same(const char *a, const char *b) {
+        return a == b || (a && b && !strcmp(a, b));
+}
 
 /* Append a step. @ret, if given, is the step, until the next is appended. */
-int plan_push(Plan *plan, StepKind kind, Address function, const char *value, Step **ret) {
-        char *copy = NULL;
+static int push(Plan *plan, StepKind kind, Address function, const char *value, Step **ret) {
+        _cleanup_(freep) char *copy = NULL;
         Step *more;
 
         if (value) {
@@ -24,58 +21,275 @@ int plan_push(Plan *plan, StepKind kind, Address function, const char *value, St
                         return -ENOMEM;
         }
         more = realloc(plan->steps, (plan->n_steps + 1) * sizeof(*more));
-        if (!more) {
-                free(copy);
+        if (!more)
                 return -ENOMEM;
-        }
 
         plan->steps = more;
-        more[plan->n_steps] = (Step){ .kind = kind, .function = function, .value = copy };
+        more[plan->n_steps] = (Step){ .kind = kind, .function = function, .value = TAKE_PTR(copy) };
         if (ret)
                 *ret = &more[plan->n_steps];
         ++plan->n_steps;
         return 0;
 }
 
-/* Append a step that the switch can do without. */
-int plan_push_optional(Plan *plan, StepKind kind, Address function, const char *value) {
+static int push_optional(Plan *plan, StepKind kind, Address function, const char *value) {
         Step *step;
         int r;
 
-        r = plan_push(plan, kind, function, value, &step);
+        r = push(plan, kind, function, value, &step);
         if (r >= 0)
                 step->optional = true;
         return r;
 }
 
-/*
- * Unbind what has a driver and wants another one, last function first. A sibling may
- * take its time; so who uses the card is looked at anew before function 0 leaves the
- * host, from which there is no way back.
- */
-int plan_leave(Plan *plan, const PlanInput *input, bool vfio) {
-        bool checked = false;
+static int push_verify(Plan *plan, const PlanFunction *function, const char *driver) {
+        Step *step;
         int r;
 
-        for (size_t i = input->gpu->n_functions; i-- > 0;) {
-                const Device *function = &input->gpu->functions[i];
+        plan->functions |= (FunctionSet) (1U << function->address.function);
+        r = push(plan, STEP_VERIFY, function->address, driver, &step);
+        if (r >= 0)
+                step->number = function->iommu_group;
+        return r;
+}
 
-                if (!function->driver || driver_is_vfio(input->sysfs, function->driver) != vfio)
+/*
+ * Unbind every function that is on the other side, last function first: the unbind of a
+ * sibling can be undone, while that of function 0 is the point of no return, since NVIDIA's
+ * remove() cannot be called back once it waits. A sibling may take its time; so holders are
+ * looked for anew before function 0 leaves the host.
+ */
+static int push_unbinds(Plan *plan, const PlanInput *input, bool from_vfio) {
+        bool checked = false, unbound = false;
+        int r;
+
+        for (size_t i = input->n_functions; i-- > 0;) {
+                const PlanFunction *function = &input->functions[i];
+
+                if (!function->driver || function->on_vfio != from_vfio)
                         continue;
-                if (!checked ||
-                                (i == 0 && !vfio &&
-                                                plan->steps[plan->n_steps - 1].kind ==
-                                                                STEP_UNBIND)) {
-                        r = plan_push(plan, STEP_CHECK, input->gpu->address, NULL, NULL);
+                if (!checked || (function->address.function == 0 && !from_vfio && unbound)) {
+                        r = push(plan, STEP_CHECK, input->gpu, NULL, NULL);
                         if (r < 0)
                                 return r;
                         checked = true;
                 }
-                r = plan_push(plan, STEP_UNBIND, function->address, function->driver, NULL);
+                r = push(plan, STEP_UNBIND, function->address, function->driver, NULL);
                 if (r < 0)
                         return r;
+                unbound = true;
+                plan->leaves_host |= !from_vfio;
         }
         return 0;
+}
+
+/*
+ * to passthrough
+ *
+ * The override of every function comes first: from here on no other driver takes a function,
+ * whatever module is loaded and whoever writes to drivers_probe. Function 0 is bound first;
+ * it is the one that the others belong to.
+ */
+
+/* Variants exist for display functions only. */
+static const char *vfio_driver_of(const PlanInput *input, const PlanFunction *function) {
+        return function->address.function == 0 ? input->vfio_driver : "vfio-pci";
+}
+
+static int plan_passthrough(Plan *plan, const PlanInput *input) {
+        int r = 0;
+
+        for (char *const *module = input->vfio_modules; r >= 0 && module && *module; ++module)
+                r = push(plan, STEP_LOAD, input->gpu, *module, NULL);
+        for (size_t i = 0; r >= 0 && i < input->n_functions; ++i) {
+                const PlanFunction *function = &input->functions[i];
+                const char *driver = vfio_driver_of(input, function);
+
+                if (!same(function->override, driver))
+                        r = push(plan, STEP_OVERRIDE, function->address, driver, NULL);
+        }
+        if (r >= 0)
+                r = push_unbinds(plan, input, false);
+        for (size_t i = 0; r >= 0 && i < input->n_functions; ++i) {
+                const PlanFunction *function = &input->functions[i];
+
+                if (!function->on_vfio)
+                        r = push(plan, STEP_BIND, function->address,
+                                        vfio_driver_of(input, function), NULL);
+        }
+
+        /* There already, overrides included: nothing to verify either. */
+        if (plan->n_steps == 0)
+                return r;
+        for (size_t i = 0; r >= 0 && i < input->n_functions; ++i) {
+                const PlanFunction *function = &input->functions[i];
+
+                r = push_verify(plan, function,
+                                function->on_vfio ? function->driver
+                                                  : vfio_driver_of(input, function));
+        }
+        return r;
+}
+
+/*
+ * to the host
+ *
+ * Each override is aimed at its host driver by name, because nouveau, nova_core or nvidia may
+ * otherwise win by the order of loading, and because nvidia refuses to load while all its GPUs
+ * are kept from it by their overrides (KERNEL.md 1.20, 1.26). It is put back as it was last of
+ * all. The IOMMU group is held meanwhile, so that no guest starts on a GPU that is leaving.
+ */
+
+/* Whether a function has to come home. */
+static bool is_away(const PlanFunction *function) {
+        if (function->on_vfio || function->override_is_vfio)
+                return true;
+        /* An interrupted move: its driver or its override is not as it was. */
+        if (function->host)
+                return !same(function->driver, function->home) ||
+                                !same(function->override, function->host->override);
+        /* Likewise, and nothing is remembered but that it was on its way. */
+        return function->interrupted && (!function->driver || function->override);
+}
+
+/* Whether it is on the driver that it has at home, or has to be bound. */
+static bool is_bound_home(const PlanFunction *function) {
+        return function->home_is_known && same(function->driver, function->home);
+}
+
+static int push_group_holds(Plan *plan, const PlanInput *input) {
+        for (size_t i = 0; i < input->n_functions; ++i) {
+                const PlanFunction *function = &input->functions[i];
+                bool seen = false;
+                Step *step;
+                int r;
+
+                if (!function->on_vfio || function->iommu_group < 0)
+                        continue;
+                for (size_t k = 0; k < plan->n_steps; ++k)
+                        seen = seen || plan->steps[k].number == function->iommu_group;
+                if (seen)
+                        continue;
+
+                r = push(plan, STEP_HOLD_GROUP, function->address, NULL, &step);
+                if (r < 0)
+                        return r;
+                step->number = function->iommu_group;
+        }
+        return 0;
+}
+
+/* The drivers that have to be there before a bind by name can work. */
+static int push_load(Plan *plan, const PlanFunction *function) {
+        if (is_bound_home(function))
+                return 0;
+        if (function->home && !function->home_is_registered)
+                return push(plan, STEP_LOAD, function->address, function->home, NULL);
+        if (!function->home_is_known)
+                return push_optional(plan, STEP_LOAD, function->address, function->modalias);
+        return 0;
+}
+
+static int push_bind(Plan *plan, const PlanFunction *function) {
+        if (is_bound_home(function))
+                return 0;
+        if (function->home)
+                return push(plan, STEP_BIND, function->address, function->home, NULL);
+        if (!function->home_is_known)
+                return push(plan, STEP_PROBE, function->address, NULL, NULL);
+        return 0;
+}
+
+/*
+ * Power settings as they were, also of a function that is back already. snd_hda_intel goes on
+ * behind its probe(), and allows runtime power management last of all (sound/pci/hda/hda_intel.c,
+ * azx_probe_continue()): a setting against that, made before, would be lost.
+ */
+static int push_settings(Plan *plan, const PlanFunction *function) {
+        const HostFunction *host = function->host;
+        int r = 0;
+
+        if (!host)
+                return 0;
+        if (is_away(function) && same(function->home, "snd_hda_intel") &&
+                        same(host->power_control, "on"))
+                r = push_optional(plan, STEP_SETTLE, function->address, function->home);
+        if (r >= 0 && host->power_control)
+                r = push_optional(plan, STEP_POWER, function->address, host->power_control);
+        if (r >= 0 && host->d3cold_allowed)
+                r = push_optional(plan, STEP_D3COLD, function->address, host->d3cold_allowed);
+        return r;
+}
+
+/* For each function that is away, in order: @push of it. */
+static int
+push_away(Plan *plan, const PlanInput *input, int (*fn)(Plan *plan, const PlanFunction *function)) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < input->n_functions; ++i)
+                if (is_away(&input->functions[i]))
+                        r = fn(plan, &input->functions[i]);
+        return r;
+}
+
+static int push_aim(Plan *plan, const PlanFunction *function) {
+        if (same(function->override, function->home))
+                return 0;
+        return push(plan, STEP_OVERRIDE, function->address, function->home, NULL);
+}
+
+static int push_home_verify(Plan *plan, const PlanFunction *function) {
+        return push_verify(plan, function, function->home);
+}
+
+static int push_override_back(Plan *plan, const PlanFunction *function) {
+        const char *override = function->host ? function->host->override : NULL;
+
+        if (same(function->home, override))
+                return 0;
+        return push(plan, STEP_OVERRIDE, function->address, override, NULL);
+}
+
+/*
+ * Other modules that the machine would have loaded for it: nvidia-drm has the same aliases.
+ * Where the driver was not there, as after a boot in passthrough, they were not either. Last,
+ * for they may hold the GPU from then on, and there is no way back any more.
+ */
+static int push_company(Plan *plan, const PlanInput *input) {
+        const PlanFunction *display = &input->functions[0];
+
+        if (display->address.function != 0 || !is_away(display) || display->host ||
+                        !display->home || display->home_is_registered)
+                return 0;
+        return push_optional(plan, STEP_LOAD, display->address, display->modalias);
+}
+
+static int plan_host(Plan *plan, const PlanInput *input) {
+        size_t n_held;
+        int r;
+
+        r = push_group_holds(plan, input);
+        n_held = plan->n_steps;
+        if (r >= 0)
+                r = push_away(plan, input, push_aim);
+        if (r >= 0)
+                r = push_unbinds(plan, input, true);
+        if (r >= 0)
+                r = push_away(plan, input, push_load);
+        if (r >= 0)
+                r = push_away(plan, input, push_bind);
+        if (r >= 0)
+                r = push_away(plan, input, push_home_verify);
+        for (size_t i = 0; r >= 0 && i < input->n_functions; ++i)
+                r = push_settings(plan, &input->functions[i]);
+        /* As long as one override is not as it was, a recovery knows that the rest is not either. */
+        if (r >= 0)
+                r = push_away(plan, input, push_override_back);
+        if (r >= 0 && n_held > 0)
+                r = push(plan, STEP_RELEASE_GROUP, input->gpu, NULL, NULL);
+        if (r >= 0)
+                r = push_company(plan, input);
+        return r;
 }
 
 /**
@@ -89,12 +303,9 @@ int plan_leave(Plan *plan, const PlanInput *input, bool vfio) {
 int plan_init(Plan *plan, const PlanInput *input) {
         int r;
 
-        *plan = (Plan){
-                .gpu = input->gpu->address,
-                .from = input->gpu->mode,
-                .to = input->to,
-        };
-
+        *plan = (Plan) PLAN_NULL;
+        if (input->n_functions == 0)
+                return 0;
         r = input->to == MODE_PASSTHROUGH ? plan_passthrough(plan, input) : plan_host(plan, input);
         if (r < 0)
                 plan_deinit(plan);
@@ -108,21 +319,72 @@ void plan_deinit(Plan *plan) {
         *plan = (Plan) PLAN_NULL;
 }
 
-/* Which functions it moves: it makes sure of each in the end. */
-FunctionSet plan_functions(const Plan *plan) {
-        FunctionSet functions = 0;
+/* words */
 
-        for (size_t i = 0; i < plan->n_steps; ++i)
-                if (plan->steps[i].kind == STEP_VERIFY)
-                        functions |= (FunctionSet) (1U << plan->steps[i].function.function);
-        return functions;
+static const char *const step_names[_STEP_MAX] = {
+        [STEP_LOAD] = "load",
+        [STEP_HOLD_GROUP] = "hold-group",
+        [STEP_OVERRIDE] = "override",
+        [STEP_CHECK] = "check",
+        [STEP_UNBIND] = "unbind",
+        [STEP_BIND] = "bind",
+        [STEP_PROBE] = "probe",
+        [STEP_VERIFY] = "verify",
+        [STEP_SETTLE] = "settle",
+        [STEP_POWER] = "power",
+        [STEP_D3COLD] = "d3cold",
+        [STEP_RELEASE_GROUP] = "release-group",
+};
+
+const char *step_kind_to_string(StepKind kind) {
+        return kind < _STEP_MAX ? step_names[kind] : "unknown";
 }
 
-/* Whether a host driver loses a function, and so users of it have to be looked for. */
-bool plan_unbinds_host(const Plan *plan, Sysfs *sysfs) {
-        for (size_t i = 0; i < plan->n_steps; ++i)
-                if (plan->steps[i].kind == STEP_UNBIND &&
-                                !driver_is_vfio(sysfs, plan->steps[i].value))
-                        return true;
-        return false;
+static char *describe(const Step *step) {
+        char address[ADDRESS_STRING_MAX];
+
+        address_format(step->function, address);
+        switch (step->kind) {
+        case STEP_LOAD:
+                return text_format("load module %s", step->value);
+        case STEP_HOLD_GROUP:
+                return text_format(
+                                "hold IOMMU group %d, so that no guest can take it", step->number);
+        case STEP_OVERRIDE:
+                return step->value ? text_format("set driver_override of %s to %s", address,
+                                                     step->value)
+                                   : text_format("clear driver_override of %s", address);
+        case STEP_CHECK:
+                return text_format("check once more that nobody uses %s", address);
+        case STEP_UNBIND:
+                return text_format("unbind %s from %s", address, step->value);
+        case STEP_BIND:
+                return text_format("bind %s to %s", address, step->value);
+        case STEP_PROBE:
+                return text_format("probe drivers for %s", address);
+        case STEP_VERIFY:
+                return step->value ? text_format("verify that %s is on %s", address, step->value)
+                                   : text_format("verify that %s has left vfio", address);
+        case STEP_SETTLE:
+                return text_format("wait for %s to finish probing %s", step->value, address);
+        case STEP_POWER:
+                return text_format(
+                                "set runtime power management of %s to %s", address, step->value);
+        case STEP_D3COLD:
+                return text_format("set d3cold_allowed of %s to %s", address, step->value);
+        case STEP_RELEASE_GROUP:
+                return text_format("release IOMMU group");
+        default:
+                return NULL;
+        }
+}
+
+/* A step as a short phrase, like "unbind 0000:01:00.1 from snd_hda_intel"; free() it. Return: 0, or -ENOMEM. */
+int step_describe(const Step *step, char **ret) {
+        char *s = describe(step);
+
+        if (!s)
+                return -ENOMEM;
+        *ret = s;
+        return 0;
 }

@@ -4,16 +4,14 @@
 /*
  * Plans
  *
- * What to write where, and in which order, to bring a GPU to a mode: plain data,
- * computed from facts without touching anything. `--dry-run` prints it, tests
- * compare it, the transaction carries it out.
+ * What to write where, and in which order, to bring a GPU to a mode: plain data, computed
+ * from plain data. `--dry-run` prints it, tests compare it, a move carries it out.
  *
- * A plan starts from wherever the GPU is, so the same function makes the plan of
- * a switch, of its rollback, and of the recovery after a crash.
+ * A plan starts from wherever the GPU is, so the same function makes the plan of a move, of
+ * its rollback, and of the recovery after a crash.
  */
 
-#include "model/gpu.h"
-#include "record/origin.h"
+#include "record/gpu-record.h"
 
 typedef enum StepKind {
         STEP_LOAD,          /* load module or alias .value, and what it needs */
@@ -25,7 +23,7 @@ typedef enum StepKind {
         STEP_BIND,          /* to driver .value by name, unless it is there already */
         STEP_PROBE,         /* to whatever driver matches, if any */
         STEP_VERIFY,        /* driver is .value (NULL: any but vfio), its node is there */
-        STEP_SETTLE,        /* wait until driver .value is through with its probe */
+        STEP_SETTLE,        /* wait until driver .value has finished its probe */
         STEP_POWER,         /* power/control to .value */
         STEP_D3COLD,        /* d3cold_allowed to .value */
         STEP_RELEASE_GROUP, /* close what STEP_HOLD_GROUP opened */
@@ -37,38 +35,48 @@ typedef struct Step {
         Address function; /* function 0 where it is about the GPU as a whole */
         int number;       /* of the IOMMU group */
         char *value;
-        bool optional; /* without it the switch is still good: failure is a warning */
+        bool optional; /* without it the move is still good: failure is a warning */
 } Step;
 
 typedef struct Plan {
-        Address gpu;
-        Mode from;
-        Mode to;
         Step *steps; /* none if there is nothing to do */
         size_t n_steps;
+        FunctionSet functions; /* which it is about */
+        bool leaves_host;      /* a host driver loses a function */
 } Plan;
 
 #define PLAN_NULL \
         {}
 
+/* One function, as far as a plan has to know it. Strings are borrowed. */
+typedef struct PlanFunction {
+        Address address;
+        int iommu_group;
+        const char *modalias;
+        const char *driver; /* now; or NULL */
+        bool on_vfio;
+        const char *override; /* now; or NULL */
+        bool override_is_vfio;
+        const HostFunction *host; /* how it was on the host; NULL: not known */
+        const char *home;         /* its driver on the host; NULL: none, or not known */
+        bool home_is_known;
+        bool home_is_registered;
+        bool interrupted; /* a move that was about it was interrupted */
+} PlanFunction;
+
 typedef struct PlanInput {
-        const Gpu *gpu;
-        Sysfs *sysfs;              /* to tell which drivers exist, and which are vfio's */
-        char *const *overrides;    /* current one of each function, NULL for none */
-        const char *vfio_driver;   /* the one for function 0; "vfio-pci" for its siblings */
-        char *const *vfio_modules; /* to be loaded for them first, NULL-terminated, or NULL */
-        const Origin *origin;      /* what it was like on the host, or NULL: not known */
-        FunctionSet unfinished;    /* which a switch was about that was cut off */
-        const char *host_driver;   /* for function 0 where the origin does not say, or NULL */
+        Address gpu;
         Mode to;
+        PlanFunction functions[8]; /* by number, ascending; without those that are not to move */
+        size_t n_functions;
+        const char *vfio_driver;   /* the one for function 0; "vfio-pci" for its siblings */
+        char *const *vfio_modules; /* to be loaded for it first, NULL-terminated, or NULL */
 } PlanInput;
 
 /* plans */
 
 int plan_init(Plan *plan, const PlanInput *input) _warn_unused_result_;
 void plan_deinit(Plan *plan);
-FunctionSet plan_functions(const Plan *plan);
-bool plan_unbinds_host(const Plan *plan, Sysfs *sysfs);
 
 /* words */
 

@@ -3,164 +3,214 @@
 /*
  * Recovery
  *
- * As long as function 0 is on its host driver, nothing irrevocable has happened,
- * and the switch is undone: that needs no unbind of anything that may be in use.
- * Afterwards both ways are open, and the one is taken that is wanted now. What is given back
- * (give-back.h) has one way only.
+ * As long as function 0 is on its host driver, nothing irrevocable has happened, and an
+ * interrupted move is undone: that needs no unbind of anything that may be in use. Afterwards
+ * both ways are open, and the one is taken that is wanted now. Siblings that are moved without
+ * their card have one way only, to the host.
  */
 
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "os/child.h"
-#include "record/stuck.h"
-#include "switch/give-back.h"
-#include "switch/recover.h"
+#include "record/pin.h"
+#include "switch/move.h"
+#include "switch/step.h"
 
-static int push_stuck(Findings *findings, const Stuck *stuck) {
+static int push_stuck(Move *move, const LateWrite *late) {
         Finding *finding;
         int r;
 
-        r = findings_push(findings, FINDING_STUCK, stuck->function, &finding);
+        r = findings_push(&move->findings, FINDING_STUCK, late->function, &finding);
         if (r < 0)
                 return r;
-
-        finding->pid = stuck->pid;
-        if (stuck->action)
-                finding->detail = strdup(stuck->action);
-        return RECOVER_E_STUCK;
+        finding->pid = late->pid;
+        return text_copy(late->action, &finding->detail);
 }
 
-/* Is a write stuck? If one was and has come back, clear the marker. */
-static int look_for_stuck(const Move *move, Findings *findings) {
-        int run_fd = move->context->roots->run_fd, r;
-        Stuck stuck;
+/* A write that was late and has come back is late no more. Return: whether one still is, or an error. */
+static int look_for_late(Move *move) {
+        MoveRecord *record = &move->record.move;
+        int r;
 
-        r = stuck_load(&stuck, run_fd, move->context->roots->proc_fd, move->gpu->address);
-        if (r < 0 || r == STUCK_E_NONE)
-                return r < 0 ? r : 0;
-
-        if (r == STUCK_E_OVER) {
-                r = stuck_clear(run_fd, move->gpu->address);
-                if (r >= 0)
-                        notify(move, EVENT_UNSTUCK, "recover", NULL);
-                r = r < 0 ? r : 0;
-        } else {
-                r = push_stuck(findings, &stuck);
+        if (!move->record.has_move || !record->is_late)
+                return 0;
+        r = child_guard_test(move->lock.guard_fd, NULL);
+        if (r < 0)
+                return r;
+        if (r == CHILD_GUARD_E_HELD) {
+                r = push_stuck(move, &record->late);
+                return r < 0 ? r : 1;
         }
-        stuck_deinit(&stuck);
+
+        free(record->late.action);
+        free(record->late.driver);
+        record->late = (LateWrite){};
+        record->is_late = false;
+        r = gpu_record_save(&move->record, move->context->roots->run_fd);
+        if (r >= 0)
+                notify(move, EVENT_UNSTUCK, "recover", NULL);
         return r;
 }
 
-/* A child may still write for a parent that was killed: wait as long as for our own. */
-static int wait_for_writer(const Move *move, const Lock *lock, Findings *findings) {
-        Stuck stuck = { .gpu = move->gpu->address, .function = move->gpu->address };
+/* A child may still write for a parent that was killed: wait as long as for our own. Return: as above. */
+static int wait_for_writer(Move *move) {
+        LateWrite *late = &move->record.move.late;
+        pid_t pid = 0;
         int r;
 
-        r = child_guard_wait(lock->guard_fd, STEP_SLOW_USEC, &stuck.pid);
+        r = child_guard_wait(move->lock.guard_fd, STEP_SLOW_USEC, &pid);
         if (r == CHILD_GUARD_E_HELD) {
                 notify(move, EVENT_WARNING, "recover",
-                                "a switch was cut off while it wrote; waiting for that to end");
-                r = child_guard_wait(lock->guard_fd, STEP_LIMIT_USEC - STEP_SLOW_USEC, &stuck.pid);
+                                "an interrupted switch still writes; waiting for that to end");
+                r = child_guard_wait(move->lock.guard_fd, STEP_LIMIT_USEC - STEP_SLOW_USEC, &pid);
         }
         if (r <= 0)
                 return r;
 
-        stuck.since_usec = realtime_usec();
-        r = stuck_save(&stuck, move->context->roots->run_fd);
+        move->record.move.is_late = true;
+        *late = (LateWrite){
+                .function = move->gpu->address,
+                .pid = pid,
+                .since_usec = realtime_usec(),
+        };
+        r = gpu_record_save(&move->record, move->context->roots->run_fd);
         if (r < 0)
                 return r;
         notify(move, EVENT_STUCK, "recover", NULL);
-        return push_stuck(findings, &stuck);
+        r = push_stuck(move, late);
+        return r < 0 ? r : 1;
 }
 
-static int finish(Move *move, const Lock *lock) {
-        PreflightInput preflight = {
-                .roots = move->context->roots,
-                .gpu = move->gpu,
-                .to = move->to,
-                .moving = &move->gpu,
-                .n_moving = 1,
-                .allow_display = true,
-        };
-        Transaction transaction = { .move = move, .lock = lock, .preflight = &preflight };
+/*
+ * Where function 0 is on vfio, or has an override for it, a person has done that by hand, and
+ * may want its siblings there as well. Overrides that the kernel does not tell now are no
+ * answer: whatever goes on will see that, and say so.
+ */
+static int siblings_may_move(const Move *move, bool *ret) {
+        const Gpu *gpu = move->gpu;
+        char **overrides;
         int r;
 
-        r = transaction_run(&transaction);
-        switch (r) {
-        case 0:
-        case TRANSACTION_E_NOTHING:
-                notify(move, EVENT_RECOVERED, "recover", NULL);
-                return 0;
-        case TRANSACTION_E_STUCK:
-                return RECOVER_E_STUCK;
-        case TRANSACTION_E_BUSY:
-        case TRANSACTION_E_PRECONDITION:
-                return RECOVER_E_BUSY;
-        default:
-                return r < 0 ? r : RECOVER_E_FAILED;
-        }
+        r = gpu_read_overrides(move->context->roots->sysfs, gpu, FACTS_LIMIT_USEC, &overrides);
+        if (r < 0)
+                return r;
+        *ret = r == OVERRIDE_E_LATE || !move_display_is_taken(move, overrides[0]);
+        if (r == 0)
+                overrides_free(overrides, gpu->n_functions);
+        return 0;
 }
 
 /**
- * recover() - finish or undo what was cut off
- * @next:       what comes next
- * @lock:       the GPU's lock, held
- * @gpu:        which; read anew if anything was done
- * @findings:   gets what is stuck, with RECOVER_E_STUCK
+ * move_check_siblings() - is a move of siblings without their card still due?
+ * @move:       which; if not, its pins are removed, and it is skipped
  *
- * Return: 0 if there is nothing (left) to recover, one of RECOVER_E_*, negative
- *         error code on failure.
+ * Return: 0 on success, negative error code on failure.
  */
-int recover(const Move *next, const Lock *lock, Gpu *gpu, Findings *findings) {
-        SwitchContext *context = next->context;
-        const char *driver;
-        Intent intent = {};
-        Move move = {
-                .context = context,
-                .gpu = gpu,
-                .from = gpu->mode,
-                .to = next->to,
-                .trigger = TRIGGER_RECOVERY,
-                .start_usec = monotonic_usec(),
-        };
+int move_check_siblings(Move *move) {
+        int run_fd = move->context->roots->run_fd, r;
         bool due;
-        int r, found;
 
-        r = look_for_stuck(&move, findings);
-        if (r)
-                return r;
-        found = intent_load(&intent, context->roots->run_fd, gpu->address);
-        if (found < 0 || found == INTENT_E_MISSING)
-                return found < 0 ? found : 0;
-
-        r = wait_for_writer(&move, lock, findings);
-        if (r == 0)
-                r = gpu_refresh(gpu, context->roots->sysfs);
-        if (r)
+        r = siblings_may_move(move, &due);
+        if (r < 0 || due)
                 return r;
 
-        /* What was begun with another card is not finished with this one. */
-        if (found == 0 && !identity_equal(intent.identity, gpu->functions[0].identity)) {
-                notify(&move, EVENT_WARNING, "recover",
-                                "another card is there than the one whose switch was cut off");
-                r = intent_remove(context->roots->run_fd, gpu->address);
+        notify(move, EVENT_WARNING, "policy",
+                        "function 0 was bound to or overridden for vfio-pci manually; leaving the "
+                        "other functions alone");
+        move->skip = true;
+        r = pins_clear(run_fd, move->gpu);
+        if (r < 0)
+                return r;
+        if (move->record.has_move && !(move->record.move.asked & 1U))
+                gpu_record_forget_move(&move->record);
+        return gpu_record_save(&move->record, run_fd);
+}
+
+/* Make the interrupted move one that finishes or undoes it. Return: whether there is anything to do. */
+static int plan_recovery(const Move *next, Move *recovery, bool *ret_due) {
+        const MoveRecord *record = &recovery->record.move;
+        const Gpu *gpu = recovery->gpu;
+        const char *driver = gpu->functions[0].driver;
+
+        *ret_due = true;
+        recovery->functions = record->asked;
+        recovery->from = record->from;
+        if (!move_is_whole(recovery)) {
+                recovery->to = MODE_HOST;
+                /* A request for just that says so itself, and one for all of it goes on from there. */
+                return siblings_may_move(recovery, ret_due);
+        }
+        if (driver && !driver_is_vfio(recovery->context->roots->sysfs, driver))
+                recovery->to = MODE_HOST;
+        /* To be where it is wanted is remembered with it, or the agent would undo it. */
+        recovery->uncommitted = recovery->to != next->to || !move_is_whole(next);
+        return 0;
+}
+
+static int run_recovery(Move *next, SwitchResult *ret) {
+        /* Nobody looks for holders before it begins: its plan does. */
+        Move recovery = *next;
+        const Gpu *along[] = { next->gpu };
+        bool due;
+        int r;
+
+        recovery.trigger = TRIGGER_RECOVERY;
+        recovery.allow_display = true;
+        recovery.along = along;
+        recovery.n_along = 1;
+        recovery.start_usec = monotonic_usec();
+        recovery.findings = (Findings) FINDINGS_NULL;
+
+        r = plan_recovery(next, &recovery, &due);
+        if (r == 0 && due)
+                r = move_plan(&recovery);
+        if (r == 0 && due && recovery.findings.n > 0) {
+                *ret = SWITCH_STUCK;
+                notify_findings(&recovery, &recovery.findings, "recover");
+        } else if (r == 0 && due) {
+                r = move_execute(&recovery, ret);
+                if (*ret == SWITCH_PRECONDITION)
+                        *ret = SWITCH_BUSY;
+        }
+
+        plan_deinit(&recovery.plan);
+        facts_deinit(&recovery.facts);
+        findings_deinit(&recovery.findings);
+        /* It is the same GPU's, with the lock. */
+        next->record = recovery.record;
+        return r;
+}
+
+/**
+ * move_recover() - finish or undo an interrupted move of a GPU
+ * @next:       the move that comes next; its lock is held, its record is loaded. Its GPU is read
+ *              anew if anything was done, and gets a finding if a write to it is stuck.
+ * @ret:        SWITCH_DONE if nothing is left to recover
+ *
+ * Return: 0 on success, whatever the result is; negative error code on failure.
+ */
+int move_recover(Move *next, SwitchResult *ret) {
+        int r;
+
+        *ret = SWITCH_DONE;
+        r = look_for_late(next);
+        if (r == 0 && next->record.has_move)
+                r = wait_for_writer(next);
+        if (r == 1)
+                *ret = SWITCH_STUCK;
+        if (r != 0)
                 return r < 0 ? r : 0;
-        }
+        if (!next->record.has_move)
+                return 0;
 
-        move.give_back = found == 0 ? intent.give_back : next->give_back;
-        if (move.give_back) {
-                r = give_back_look(context->roots->sysfs, gpu, &due);
-                /* Who asks for just that says so, and who asks for all of it goes on from there. */
-                if (r < 0 || !due)
-                        return r < 0 ? r : 0;
+        r = gpu_refresh(next->gpu, next->context->roots->sysfs);
+        if (r >= 0)
+                r = run_recovery(next, ret);
+        if (r >= 0 && *ret == SWITCH_DONE) {
+                r = gpu_refresh(next->gpu, next->context->roots->sysfs);
+                next->from = next->gpu->mode;
         }
-        driver = gpu->functions[0].driver;
-        if (move.give_back || (driver && !driver_is_vfio(context->roots->sysfs, driver)))
-                move.to = MODE_HOST;
-        /* From where it started, not from half-way: should this be cut off as well. */
-        move.from = found == 0 ? intent.from : gpu->mode;
-
-        r = finish(&move, lock);
-        return r ? r : gpu_refresh(gpu, context->roots->sysfs);
+        return r;
 }

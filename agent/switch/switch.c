@@ -3,71 +3,51 @@
 /*
  * Switching
  *
- * All-then-all: every GPU is locked, recovered and checked before the first one
- * is touched. Locks are taken by ascending address, so that two requests cannot
- * wait for each other.
+ * All-then-all: every GPU is locked, recovered and prepared before the first one is touched.
+ * Locks are taken by ascending address, so that two requests cannot wait for each other.
  *
- * Once the locks are ours, a request to end (^C, a stopping unit) is not heeded:
- * half-way there is no place to stop, and every step has a deadline.
+ * Once the locks are ours, a request to end (^C, a stopping unit) is not heeded: half-way
+ * there is no place to stop, and every step has a deadline.
  */
 
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
-#include "base/text.h"
-#include "switch/check.h"
-#include "switch/commit.h"
-#include "switch/give-back.h"
-#include "switch/recover.h"
-#include "switch/refuse.h"
+#include "policy/policy.h"
+#include "switch/switch.h"
 
-/* One GPU of a request. */
-typedef struct Item {
-        Move move;
-        Lock lock;
-        PreflightInput preflight;
-        Findings findings;
-        bool skip; /* it shall not move any more */
-        bool transient;
-} Item;
-
-static void items_free(Item *items, size_t n) {
-        for (size_t i = 0; items && i < n; ++i) {
-                lock_release(&items[i].lock);
-                findings_deinit(&items[i].findings);
-        }
-        free(items);
+Move *moves_free(Move *moves, size_t n) {
+        for (size_t i = 0; moves && i < n; ++i)
+                move_deinit(&moves[i]);
+        free(moves);
+        return NULL;
 }
 
-static Item *items_new(SwitchContext *context, const SwitchRequest *request) {
-        Item *items;
+static Move *moves_new(SwitchContext *context, const SwitchRequest *request) {
+        Move *moves;
 
-        items = calloc(request->n_gpus ?: 1, sizeof(*items));
-        if (!items)
+        moves = calloc(request->n_gpus ?: 1, sizeof(*moves));
+        if (!moves)
                 return NULL;
 
         for (size_t i = 0; i < request->n_gpus; ++i)
-                items[i] = (Item){
-                        .move = {
-                                .context = context,
-                                .gpu = request->gpus[i],
-                                .from = request->gpus[i]->mode,
-                                .to = request->to,
-                                .trigger = request->trigger,
-                                .give_back = request->give_back,
-                                .start_usec = monotonic_usec(),
-                        },
-                        .lock = LOCK_NULL,
+                moves[i] = (Move){
+                        .context = context,
+                        .gpu = request->gpus[i],
+                        .from = request->gpus[i]->mode,
+                        .to = request->to,
+                        .functions = request->functions,
+                        .trigger = request->trigger,
+                        .allow_display = request->allow_display,
                         .transient = request->transient,
-                        .preflight = {
-                                .roots = context->roots,
-                                .gpu = request->gpus[i],
-                                .to = request->to,
-                                .allow_display = request->allow_display,
-                        },
+                        .lock = LOCK_NULL,
+                        .along = (const Gpu *const *) request->gpus,
+                        .n_along = request->n_gpus,
+                        .start_usec = monotonic_usec(),
                 };
-        return items;
+        return moves;
 }
 
 static void worsen(SwitchResult *result, SwitchResult other) {
@@ -75,130 +55,9 @@ static void worsen(SwitchResult *result, SwitchResult other) {
                 *result = other;
 }
 
-/* Is it still to move, now that nobody else moves it? */
-static int item_ask(Item *item, const SwitchRequest *request) {
-        int r;
+/* signals */
 
-        if (!request->still)
-                return 0;
-        r = request->still(request->still_userdata, request, item->move.gpu);
-        if (r < 0)
-                return r;
-        item->skip = r == 0;
-        return 0;
-}
-
-/* Clean up behind whoever did not come to an end. */
-static int item_recover(Item *item, Gpu *gpu, SwitchResult *result) {
-        int r;
-
-        refusal_forget(&item->move);
-        r = recover(&item->move, &item->lock, gpu, &item->findings);
-        item->move.from = gpu->mode;
-        if (r == RECOVER_E_STUCK)
-                worsen(result, SWITCH_STUCK);
-        else if (r == RECOVER_E_FAILED)
-                worsen(result, SWITCH_FAILED);
-        else if (r == RECOVER_E_BUSY)
-                worsen(result, SWITCH_BUSY);
-        return r < 0 ? r : 0;
-}
-
-/* Of another card: is it still about what is beside the GPU? */
-static int item_look_beside(Item *item) {
-        Roots *roots = item->move.context->roots;
-        bool due;
-        int r;
-
-        r = give_back_look(roots->sysfs, item->move.gpu, &due);
-        if (r < 0 || due)
-                return r;
-
-        notify(&item->move, EVENT_WARNING, "policy",
-                        "it was put on vfio, or fenced for it, by hand: what is beside the GPU is "
-                        "left there, too");
-        item->skip = true;
-        return give_back_drop(roots->run_fd, item->move.gpu);
-}
-
-static int item_check(Item *item, SwitchResult *result) {
-        int r;
-
-        r = check(item->move.context, &item->preflight, item->move.give_back, &item->findings);
-        if (r < 0)
-                return r;
-        worsen(result, check_result(&item->findings));
-        return 0;
-}
-
-static SwitchResult result_of(int transaction) {
-        switch (transaction) {
-        case 0:
-        case TRANSACTION_E_NOTHING:
-                return SWITCH_DONE;
-        case TRANSACTION_E_BUSY:
-                return SWITCH_BUSY;
-        case TRANSACTION_E_PRECONDITION:
-                return SWITCH_PRECONDITION;
-        case TRANSACTION_E_STUCK:
-                return SWITCH_STUCK;
-        default:
-                return SWITCH_FAILED;
-        }
-}
-
-static void item_commit(Item *item) {
-        _cleanup_(freep) char *name = NULL, *aside = NULL, *failure = NULL;
-        int r, error = 0;
-
-        r = commit(item->move.context, item->move.gpu, item->move.to, item->transient, &name,
-                        &error);
-        if (name) {
-                aside = text_format(
-                                "the state file could not be understood, and was set aside as %s",
-                                name);
-                notify(&item->move, EVENT_WARNING, "commit", aside);
-        }
-        if (r < 0)
-                failure = text_format("it will not be remembered: %s", strerror(-r));
-        else if (r == COMMIT_E_PENDING)
-                failure = text_format(
-                                "it will be remembered until the next boot only, the state file "
-                                "cannot be written: %s",
-                                strerror(-error));
-        if (failure)
-                notify(&item->move, EVENT_WARNING, "commit", failure);
-}
-
-static int item_move(Item *item, SwitchResult *result) {
-        Transaction transaction = {
-                .move = &item->move,
-                .lock = &item->lock,
-                .preflight = &item->preflight,
-        };
-        int r;
-
-        r = transaction_run(&transaction);
-        if (r < 0)
-                return r;
-
-        worsen(result, result_of(r));
-        if (r == 0 || r == TRANSACTION_E_NOTHING) {
-                if (!item->move.give_back)
-                        item_commit(item);
-                notify(&item->move, r == 0 ? EVENT_DONE : EVENT_NOTHING, "end", NULL);
-        }
-        return 0;
-}
-
-/* Tell of everything that is in the way of any of them. */
-static void report_refusals(const Item *items, size_t n) {
-        for (size_t i = 0; i < n; ++i)
-                if (items[i].findings.n > 0)
-                        refuse(&items[i].move, &items[i].findings, "check");
-}
-
-/* What would end us: a request to end, or a terminal or pipe that went away. */
+/* A request to end, or a terminal or pipe that went away. */
 static sigset_t ending_signals(void) {
         sigset_t set;
 
@@ -217,7 +76,7 @@ static void hold_signals(sigset_t *old) {
         (void) sigprocmask(SIG_BLOCK, &set, old);
 }
 
-/* Who asked us to end meanwhile is told of it: what has begun is over, and nothing more shall. */
+/* Return: whether a request to end came meanwhile. It is taken: a move that began is over. */
 static bool release_signals(const sigset_t *old) {
         const struct timespec now = {};
         sigset_t pending = ending_signals();
@@ -229,76 +88,127 @@ static bool release_signals(const sigset_t *old) {
         return asked;
 }
 
-/* Wait for our turn. */
-static int lock_items(Item *items, const SwitchRequest *request) {
+/* before the first write */
+
+static int lock_moves(Move *moves, size_t n) {
         int r = 0;
 
-        for (size_t i = 0; r == 0 && i < request->n_gpus; ++i) {
-                int run_fd = items[i].move.context->roots->run_fd;
+        for (size_t i = 0; r == 0 && i < n; ++i) {
+                int run_fd = moves[i].context->roots->run_fd;
 
-                r = lock_take(&items[i].lock, run_fd, request->gpus[i]->address, false);
+                r = lock_take(&moves[i].lock, run_fd, moves[i].gpu->address, false);
                 if (r != LOCK_E_BUSY)
                         continue;
-                notify(&items[i].move, EVENT_WARNING, PHASE_WAIT,
+                notify(&moves[i], EVENT_WARNING, PHASE_WAIT,
                                 "waiting for another switch of this GPU to end");
-                r = lock_take(&items[i].lock, run_fd, request->gpus[i]->address, true);
+                r = lock_take(&moves[i].lock, run_fd, moves[i].gpu->address, true);
         }
         return error_fold(r);
 }
 
-/* With the lock, look and ask again, and clean up: it may have moved while we waited for it. */
-static int enter_items(Item *items, const SwitchRequest *request, SwitchResult *result) {
-        int r = 0;
+/*
+ * The policy, asked anew under the lock: a switch that was waited for may have moved the GPU,
+ * and a person may have said where it belongs. That must not be undone by a job that came late.
+ */
+static int decide(Move *move) {
+        _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
+        _cleanup_(runtime_deinit) Runtime runtime = RUNTIME_NULL;
+        Roots *roots = move->context->roots;
+        unsigned int flags = DECISION_LOCKED;
+        Decision decision;
+        int r;
 
-        for (size_t i = 0; r == 0 && i < request->n_gpus; ++i) {
-                Gpu *gpu = request->gpus[i];
-
-                r = gpu_refresh(gpu, items[i].move.context->roots->sysfs);
-                if (r == 0)
-                        r = item_ask(&items[i], request);
-                if (r == 0 && !items[i].skip)
-                        r = item_recover(&items[i], gpu, result);
-                if (r == 0 && !items[i].skip && request->give_back && *result == SWITCH_DONE)
-                        r = item_look_beside(&items[i]);
-        }
-        return r;
-}
-
-/* Who is left alone after all is in the way of the others like any stranger. */
-static int note_moving(Item *items, size_t n, const Gpu ***ret) {
-        const Gpu **moving = calloc(n ?: 1, sizeof(*moving));
-        size_t n_moving = 0;
-
-        if (!moving)
-                return -ENOMEM;
-        for (size_t i = 0; i < n; ++i)
-                if (!items[i].skip)
-                        moving[n_moving++] = items[i].move.gpu;
-        for (size_t i = 0; i < n; ++i) {
-                items[i].preflight.moving = moving;
-                items[i].preflight.n_moving = n_moving;
-        }
-        *ret = moving;
+        r = policy_load(&policy, roots);
+        if (r >= 0)
+                r = runtime_init(&runtime, roots, move->gpu);
+        if (r < 0)
+                return r;
+        if (move->trigger == TRIGGER_BOOT)
+                flags |= DECISION_AT_BOOT;
+        decision = policy_decide(&policy, roots->sysfs, move->gpu, &runtime, flags);
+        move->skip = decision.mode != move->to || decision.functions != move->functions;
         return 0;
 }
 
-static int run_items(Item *items, const SwitchRequest *request, SwitchResult *result) {
-        _cleanup_(freep) const Gpu **moving = NULL;
+static int load_record(Move *move) {
+        int run_fd = move->context->roots->run_fd, r;
+
+        r = gpu_record_load(&move->record, run_fd, move->gpu);
+        if (r == GPU_RECORD_E_INVALID)
+                notify(move, EVENT_WARNING, "recover",
+                                "its record in /run/vfiopt/gpu is not understood, and is replaced");
+        if (r < 0 || move->trigger != TRIGGER_AGENT || !move->record.has_refusal)
+                return r < 0 ? r : 0;
+
+        /* It is tried anew. A person's move leaves no refusal, and removes none. */
+        move->record.has_refusal = false;
+        return gpu_record_save(&move->record, run_fd);
+}
+
+/* With the lock, look again, ask again, and clean up behind a move that was interrupted. */
+static int enter(Move *move, const SwitchRequest *request, SwitchResult *result) {
+        SwitchResult recovered = SWITCH_DONE;
         int r;
 
-        r = enter_items(items, request, result);
+        r = gpu_refresh(move->gpu, move->context->roots->sysfs);
+        if (r == 0) {
+                move->from = move->gpu->mode;
+                r = request->automatic ? decide(move) : 0;
+        }
+        if (r < 0 || move->skip)
+                return r;
+
+        r = load_record(move);
         if (r == 0)
-                r = note_moving(items, request->n_gpus, &moving);
+                r = move_recover(move, &recovered);
+        worsen(result, recovered);
+        if (r == 0 && !move_is_whole(move) && *result == SWITCH_DONE)
+                r = move_check_siblings(move);
+        return r;
+}
+
+/* A GPU that is left alone after all is in the way of the others like any member of their group. */
+static int note_along(Move *moves, size_t n, const Gpu ***ret) {
+        const Gpu **along = calloc(n ?: 1, sizeof(*along));
+        size_t n_along = 0;
+
+        if (!along)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; ++i)
+                if (!moves[i].skip)
+                        along[n_along++] = moves[i].gpu;
+        for (size_t i = 0; i < n; ++i) {
+                moves[i].along = along;
+                moves[i].n_along = n_along;
+        }
+        *ret = along;
+        return 0;
+}
+
+static int run_moves(Move *moves, const SwitchRequest *request, SwitchResult *result) {
+        _cleanup_(freep) const Gpu **along = NULL;
+        const size_t n = request->n_gpus;
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < n; ++i)
+                r = enter(&moves[i], request, result);
+        if (r == 0)
+                r = note_along(moves, n, &along);
         /* One finding is enough to stop, but all of them are to be told. */
-        if (*result == SWITCH_DONE)
-                for (size_t i = 0; r == 0 && i < request->n_gpus; ++i)
-                        if (!items[i].skip)
-                                r = item_check(&items[i], result);
+        if (r == 0 && *result == SWITCH_DONE)
+                for (size_t i = 0; r == 0 && i < n; ++i)
+                        if (!moves[i].skip) {
+                                r = move_prepare(&moves[i]);
+                                worsen(result, move_result(&moves[i]));
+                        }
         if (r == 0 && *result != SWITCH_DONE)
-                report_refusals(items, request->n_gpus);
-        for (size_t i = 0; r == 0 && *result == SWITCH_DONE && i < request->n_gpus; ++i)
-                if (!items[i].skip)
-                        r = item_move(&items[i], result);
+                for (size_t i = 0; i < n; ++i)
+                        if (moves[i].findings.n > 0)
+                                move_refuse(&moves[i], &moves[i].findings, "check");
+
+        for (size_t i = 0; r == 0 && *result == SWITCH_DONE && i < n; ++i)
+                if (!moves[i].skip)
+                        r = move_execute(&moves[i], result);
         return r;
 }
 
@@ -309,31 +219,70 @@ static int run_items(Item *items, const SwitchRequest *request, SwitchResult *re
  * @ret:        the worst result of all
  *
  * The observer is told of every result, refusal and failure. A request to end that came
- * meanwhile is in @context, for who has more to do.
+ * meanwhile is in @context, for a caller that has more to do.
  *
  * Return: 0 on success, whatever the result is; negative error code on failure.
  */
 int switch_run(SwitchContext *context, const SwitchRequest *request, SwitchResult *ret) {
         SwitchResult result = SWITCH_DONE;
+        Move *moves;
         sigset_t old;
-        Item *items;
         int r;
 
-        items = items_new(context, request);
-        if (!items)
+        moves = moves_new(context, request);
+        if (!moves)
                 return -ENOMEM;
 
-        r = lock_items(items, request);
+        r = lock_moves(moves, request->n_gpus);
         if (r == 0) {
                 hold_signals(&old);
-                r = run_items(items, request, &result);
+                r = run_moves(moves, request, &result);
                 if (release_signals(&old))
                         context->asked_to_end = true;
         }
 
-        items_free(items, request->n_gpus);
+        moves_free(moves, request->n_gpus);
         if (r < 0)
                 return r;
+        *ret = result;
+        return 0;
+}
+
+/**
+ * switch_preview() - prepare a switch, and leave it at that
+ * @context:    of the switch; run_fd and etc_fd may be missing
+ * @request:    which GPUs, and where to
+ * @ret_moves:  one for each GPU, in order; moves_free() them
+ * @ret:        the worst result that can be foreseen
+ *
+ * Takes no lock, so a switch under way may overtake it.
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int switch_preview(SwitchContext *context,
+                const SwitchRequest *request,
+                Move **ret_moves,
+                SwitchResult *ret) {
+        SwitchResult result = SWITCH_DONE;
+        Move *moves;
+        int r = 0;
+
+        moves = moves_new(context, request);
+        if (!moves)
+                return -ENOMEM;
+
+        for (size_t i = 0; r == 0 && i < request->n_gpus; ++i) {
+                r = gpu_record_load(&moves[i].record, context->roots->run_fd, moves[i].gpu);
+                if (r >= 0)
+                        r = move_prepare(&moves[i]);
+                worsen(&result, move_result(&moves[i]));
+        }
+        if (r < 0) {
+                moves_free(moves, request->n_gpus);
+                return r;
+        }
+
+        *ret_moves = moves;
         *ret = result;
         return 0;
 }

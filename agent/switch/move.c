@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Notification
+ * Telling of a Move
  *
- * A switch never fails because it could not be told about: what cannot be put
- * into words for want of memory is told without them.
+ * A move never fails because it could not be told about: for want of memory it is told without
+ * words.
  */
 
-#include "switch/notify.h"
+#include "switch/move.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "probe/explain.h"

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "policy/unplugged.h"
+#include "model/vfio-driver.h"
+#include "policy/policy.h"
+#include "record/lock.h"
+#include "record/pin.h"
+
+/* Whether anything is in the slot, be it another card: udev may look at that again any time. */
+static bool is_taken(Sysfs *sysfs, const StateEntry *entry) {
+        char path[DEVICE_PATH_MAX];
+
+        for (uint8_t function = 0; function < STATE_FUNCTIONS_MAX; ++function)
+                if (sysfs_exists(sysfs,
+                                    device_path(address_of_function(entry->address, function), "",
+                                                    path)))
+                        return true;
+        return false;
+}
+
+/* Known well enough, and not there. A GPU of the inventory costs no look at sysfs. */
+static bool is_unplugged(const Inventory *present, Sysfs *sysfs, const StateEntry *entry) {
+        if (entry->n_functions == 0)
+                return false;
+        for (size_t i = 0; i < present->n_gpus; ++i)
+                if (address_same_slot(present->gpus[i].address, entry->address))
+                        return false;
+        return !is_taken(sysfs, entry);
+}
+
+/*
+ * The mode is the one that the agent will want when the card comes, and so not the one for
+ * the boot, which is over then: else it would come to one side only to be moved to the other.
+ */
+static int belongs_to_vfio(const Policy *policy, const Roots *roots, const Gpu *gpu, bool *ret) {
+        _cleanup_(runtime_deinit) Runtime runtime = RUNTIME_NULL;
+        int r;
+
+        *ret = false;
+        if (!device_is_gpu(&gpu->functions[0]) || !policy_manages(policy, gpu))
+                return 0;
+        r = runtime_init(&runtime, roots, gpu);
+        if (r < 0)
+                return r;
+
+        *ret = policy_wish(policy, gpu, &runtime, false).mode == MODE_PASSTHROUGH;
+        return 0;
+}
+
+static int pin_or_clear(Roots *roots, Modules *modules, const Policy *policy, const Gpu *gpu) {
+        _cleanup_(freep) char *driver = NULL;
+        bool pin;
+        int r;
+
+        r = belongs_to_vfio(policy, roots, gpu, &pin);
+        if (r >= 0 && pin)
+                r = vfio_driver_find(
+                                roots->sysfs, modules, gpu->functions[0].modalias, &driver, NULL);
+        if (r < 0)
+                return r;
+        /* Without a vfio driver there is nothing to pin it to. */
+        return driver ? pins_set(roots->run_fd, gpu, driver) : pins_clear(roots->run_fd, gpu);
+}
+
+/* Under the locks, everything is read anew: the card may have come, and been moved or forgotten. */
+static int look_again(Roots *roots, Modules *modules, Address address) {
+        _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
+        _cleanup_(gpu_deinit) Gpu gpu = {};
+        const StateEntry *entry;
+        int r;
+
+        r = policy_load(&policy, roots);
+        if (r < 0)
+                return r;
+
+        /* A file that is not understood is no reason to do anything. */
+        entry = policy.config.incomplete || policy.outdated ? NULL
+                                                            : state_find(&policy.state, address);
+        if (!entry || entry->n_functions == 0 || is_taken(roots->sysfs, entry))
+                return 0;
+        r = state_entry_to_gpu(entry, &gpu);
+        return r < 0 ? r : pin_or_clear(roots, modules, &policy, &gpu);
+}
+
+static int see_to(Roots *roots, Modules *modules, Address address) {
+        _cleanup_(lock_release) Lock lock = LOCK_NULL, state_lock = LOCK_NULL;
+        int r;
+
+        /* A job that moves it sees to its pins. */
+        r = lock_take(&lock, roots->run_fd, address, false);
+        if (r)
+                return r == LOCK_E_BUSY ? 0 : r;
+        r = error_fold(lock_take_state(&state_lock, roots->run_fd));
+        return r < 0 ? r : look_again(roots, modules, address);
+}
+
+/**
+ * unplugged_pin() - pin the functions of cards that are not there, or not any more
+ * @roots:      with run_fd
+ * @modules:    index of modules; not asked unless a card is unplugged
+ * @present:    the GPUs that are there
+ * @state:      what is remembered
+ *
+ * A card whose functions are not known is left alone. No device is touched.
+ *
+ * Return: 0 on success, or the first error, negative; the other cards are dealt with.
+ */
+int unplugged_pin(Roots *roots, Modules *modules, const Inventory *present, const State *state) {
+        int r = 0;
+
+        for (size_t i = 0; i < state->n_entries; ++i)
+                if (is_unplugged(present, roots->sysfs, &state->entries[i]))
+                        error_gather(&r, see_to(roots, modules, state->entries[i].address));
+        return r;
+}

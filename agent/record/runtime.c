@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "record/runtime.h"
+#include "record/pin.h"
+
+void runtime_deinit(Runtime *runtime) {
+        gpu_record_deinit(&runtime->record);
+        *runtime = (Runtime) RUNTIME_NULL;
+}
+
+static int read_record(Runtime *runtime, const Roots *roots, const Gpu *gpu) {
+        int r;
+
+        gpu_record_deinit(&runtime->record);
+        r = gpu_record_load(&runtime->record, roots->run_fd, gpu);
+        runtime->damaged = r == GPU_RECORD_E_INVALID;
+        return r < 0 ? r : 0;
+}
+
+/**
+ * runtime_init() - look at what /run says of a GPU
+ * @runtime:    to initialise; runtime_deinit() it
+ * @roots:      run_fd may be missing
+ * @gpu:        which
+ *
+ * The record is read before and after the lock is looked at: a move that began after the first
+ * look is not taken for an interrupted one, and one that ended before the second has left none.
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int runtime_init(Runtime *runtime, const Roots *roots, const Gpu *gpu) {
+        int r;
+
+        *runtime = (Runtime) RUNTIME_NULL;
+        r = read_record(runtime, roots, gpu);
+        if (r < 0 || roots->run_fd < 0)
+                return r;
+
+        r = lock_test(roots->run_fd, roots->proc_fd, gpu->address, &runtime->lock);
+        if (r >= 0 && runtime->record.has_move && !runtime->lock.locked)
+                r = read_record(runtime, roots, gpu);
+        if (r >= 0)
+                r = pins_test(roots->run_fd, gpu, &runtime->pinned);
+        if (r < 0)
+                runtime_deinit(runtime);
+        return r;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Run-Time State
+ *
+ * Everything that is to be seen of a GPU in /run/vfiopt at one moment: its record, who is at
+ * it, and its pins. It needs no privilege, takes no lock and disturbs nobody.
+ */
+
+#include "os/roots.h"
+#include "record/gpu-record.h"
+#include "record/lock.h"
+
+typedef struct Runtime {
+        GpuRecord record;
+        bool damaged; /* the record is there and not understood */
+        LockHolders lock;
+        FunctionSet pinned; /* functions with a pin of this very card */
+} Runtime;
+
+#define RUNTIME_NULL \
+        {}
+
+int runtime_init(Runtime *runtime, const Roots *roots, const Gpu *gpu) _warn_unused_result_;
+void runtime_deinit(Runtime *runtime);
+
+/* A write to it has not come back, and still has not. */
+static inline bool runtime_is_stuck(const Runtime *runtime) {
+        return runtime->record.has_move && runtime->record.move.is_late && runtime->lock.writing;
+}
+
+/* A move of it was begun, and nobody is at it: the next one finishes or undoes it. */
+static inline bool runtime_is_interrupted(const Runtime *runtime) {
+        return runtime->record.has_move && !runtime->lock.locked && !runtime_is_stuck(runtime);
+}

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Executing a Move
+ *
+ * All functions of a GPU move, or none does. The record of the move is written before the
+ * first write to sysfs, with how the GPU was on the host. When a step fails, the way back is
+ * planned from where the GPU is then, not replayed from a list: the truth is in sysfs. When
+ * that fails too, the record stays, so that the next move tries again before anything else;
+ * nothing is retried in a loop. When a write does not come back, nothing more is written at
+ * all: the record says so, and the GPU is left to the kernel.
+ *
+ * When all is verified, the state file comes first, then the pins, and the record of the move
+ * goes last, in the one rename that also says where the GPU is.
+ */
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "probe/explain.h"
+#include "record/pin.h"
+#include "switch/commit.h"
+#include "switch/move.h"
+#include "switch/step.h"
+
+/* What to do about a GPU that a write hangs on. */
+#define STUCK_ADVICE                                                                                  \
+        "nothing more is written to it. It may come back when whoever uses it ends; if it does not, " \
+        "save your work, then systemctl reboot --force --force (and do not suspend: that hangs, too)"
+
+/* What stopped a plan. */
+typedef struct Trouble {
+        const Step *step; /* of the plan; NULL: reading the facts for it */
+        StepResult result;
+} Trouble;
+
+static void trouble_deinit(Trouble *trouble) {
+        step_result_deinit(&trouble->result);
+}
+
+/* The end of a sentence, "could not bind 0000:01:00.2 to vfio-pci: No such device"; or NULL. */
+static char *trouble_format(const Trouble *trouble) {
+        _cleanup_(freep) char *what = NULL;
+
+        if (!trouble->step || step_describe(trouble->step, &what) < 0)
+                return trouble->result.reason ? strdup(trouble->result.reason) : NULL;
+        return trouble->result.reason
+                        ? text_format("could not %s: %s", what, trouble->result.reason)
+                        : text_format("could not %s", what);
+}
+
+static const char *trouble_phase(const Trouble *trouble) {
+        return trouble->step ? step_kind_to_string(trouble->step->kind) : "check";
+}
+
+/* records and pins */
+
+static int save(const Move *move) {
+        return gpu_record_save(&move->record, move->context->roots->run_fd);
+}
+
+/*
+ * Have udev do the right thing with functions that appear from now on. That is a help, and
+ * no condition. Before a GPU goes home, since a rule that is run again meanwhile (udevadm
+ * trigger) would set its driver_override again; but after it has come to vfio.
+ */
+static void set_pins(const Move *move, bool pinned) {
+        int run_fd = move->context->roots->run_fd, r;
+
+        r = pinned ? pins_set(run_fd, move->gpu, move->facts.vfio_driver)
+                   : pins_clear(run_fd, move->gpu);
+        if (r < 0)
+                notify(move, EVENT_WARNING, "pin", strerror(-r));
+}
+
+static void commit_and_tell(Move *move) {
+        _cleanup_(freep) char *text = NULL;
+        CommitNotes notes;
+        int r;
+
+        r = commit(move->context->roots, move->gpu, move->to, move->transient, &move->record,
+                        &notes);
+        if (notes.aside) {
+                text = text_format(
+                                "the state file could not be understood, and was set aside as %s",
+                                notes.aside);
+                notify(move, EVENT_WARNING, "commit", text);
+                freep(&text);
+        }
+        text = r < 0 ? text_format("it will not be remembered: %s", strerror(-r))
+                        : notes.error < 0
+                        ? text_format("it will be remembered until the next boot only, the state "
+                                      "file cannot be written: %s",
+                                          strerror(-notes.error))
+                        : NULL;
+        if (text)
+                notify(move, EVENT_WARNING, "commit", text);
+}
+
+/*
+ * Everything is over, well or as before. How another card was on the host is not forgotten
+ * with the siblings of this one.
+ */
+static int conclude(Move *move, Mode where, bool commit_it) {
+        GpuRecord *record = &move->record;
+
+        if (where == MODE_HOST && move_is_whole(move))
+                gpu_record_forget_host(record, false);
+        else if (move->trigger == TRIGGER_BOOT && move->facts.fresh_host)
+                gpu_record_forget_host(record, true);
+        if (commit_it)
+                commit_and_tell(move);
+        if (where == MODE_PASSTHROUGH)
+                set_pins(move, true);
+        gpu_record_forget_move(record);
+        return save(move);
+}
+
+static int write_down(Move *move) {
+        GpuRecord *record = &move->record;
+
+        gpu_record_forget_move(record);
+        record->has_move = true;
+        record->move = (MoveRecord){
+                .from = move->from,
+                .to = move->to,
+                .trigger = move->trigger,
+                .asked = move->functions,
+                .moved = move->plan.functions,
+        };
+        return save(move);
+}
+
+/* Leave word that a write to a GPU hangs. */
+static int note_late(Move *move, const Trouble *trouble) {
+        LateWrite late = {
+                .function = trouble->step ? trouble->step->function : move->gpu->address,
+                .action = trouble->step ? strdup(step_kind_to_string(trouble->step->kind)) : NULL,
+                .driver = trouble->step ? strdup(trouble->step->value ?: "") : NULL,
+                .pid = trouble->result.pid,
+                .since_usec = realtime_usec(),
+        };
+
+        move->record.move.is_late = true;
+        move->record.move.late = late;
+        return save(move);
+}
+
+/* the plan */
+
+static bool is_notable(const Step *step) {
+        return step->kind == STEP_UNBIND || step->kind == STEP_BIND || step->kind == STEP_PROBE;
+}
+
+static void tell_slow(void *userdata, const Step *step) {
+        _cleanup_(freep) char *what = NULL, *reason = NULL;
+        Move *move = userdata;
+
+        if (step_describe(step, &what) < 0)
+                return;
+        reason = text_format("%s has not come back after %u s; waiting for it up to %u s", what,
+                        (unsigned int) (STEP_SLOW_USEC / USEC_PER_SEC),
+                        (unsigned int) (STEP_LIMIT_USEC / USEC_PER_SEC));
+        notify(move, EVENT_WARNING, step_kind_to_string(step->kind), reason);
+}
+
+/* One step, where an error of ours is taken like a refusal of the kernel's: half-way there is no place to stop. */
+static int run_step(Move *move, StepContext *context, const Step *step, StepResult *result) {
+        int r;
+
+        r = step_run(context, step, result);
+        if (r < 0) {
+                free(result->reason);
+                result->reason = strdup(strerror(-r));
+                result->error = -r;
+                r = STEP_E_REFUSED;
+        }
+        if (r == STEP_E_NOTHING || (r == STEP_E_REFUSED && step->optional)) {
+                _cleanup_(freep) char *reason = NULL;
+
+                reason = trouble_format(&(Trouble){ .step = step, .result = *result });
+                notify(move, EVENT_WARNING, step_kind_to_string(step->kind), reason);
+                r = 0;
+        }
+        if (r == 0 && is_notable(step))
+                notify_step(move, step, result->usec);
+        return r;
+}
+
+/*
+ * Carry out a plan, step by step until the first that is not done.
+ *
+ * Return: 0 if all of it is done; STEP_E_REFUSED, STEP_E_BUSY or STEP_E_LATE, with @trouble
+ * (which refers to @plan), if not. Never a negative error code.
+ */
+static int run_plan(Move *move,
+                const Gpu *gpu,
+                const Plan *plan,
+                const PreflightInput *preflight,
+                Trouble *trouble) {
+        _cleanup_(step_context_deinit) StepContext context = {
+                .roots = move->context->roots,
+                .modules = move->context->modules,
+                .lock = &move->lock,
+                .gpu = gpu,
+                .preflight = preflight,
+                .worker = WORKER_NULL,
+                .slow = tell_slow,
+                .slow_userdata = move,
+        };
+
+        for (size_t i = 0; i < plan->n_steps; ++i) {
+                StepResult result;
+                int r;
+
+                r = run_step(move, &context, &plan->steps[i], &result);
+                if (r > 0) {
+                        *trouble = (Trouble){ .step = &plan->steps[i], .result = result };
+                        return r;
+                }
+                step_result_deinit(&result);
+        }
+        return 0;
+}
+
+/* the way back */
+
+/* A holder that only an errno showed (EBUSY of the group node): look who it is. */
+static int find_holders(const PreflightInput *preflight, Trouble *trouble) {
+        Findings *findings = &trouble->result.findings;
+        Finding *finding;
+        int r;
+
+        if (findings->n == 0) {
+                r = preflight_holders(preflight, findings);
+                if (r < 0)
+                        return r;
+        }
+        if (findings->n > 0)
+                return 0;
+
+        r = findings_push(findings, FINDING_UNKNOWN, trouble->step->function, &finding);
+        if (r >= 0)
+                finding->error = EBUSY;
+        return r;
+}
+
+/*
+ * On its way back to vfio the GPU leaves a host driver that has had it for a moment
+ * only. That driver may not be able to let go (KERNEL.md 1.5), or wait for a card that
+ * does not answer any more (1.8): then it has to stay there.
+ */
+static int may_leave_host(const PreflightInput *preflight, Trouble *trouble) {
+        _cleanup_(findings_deinit) Findings findings = FINDINGS_NULL;
+        _cleanup_(freep) char *holders = NULL;
+        int r;
+
+        r = preflight_preconditions(preflight, &findings);
+        if (r < 0 || findings.n == 0)
+                return r;
+        r = explain_findings(&findings, preflight->gpu, preflight->to, &trouble->result.reason,
+                        &holders);
+        return r < 0 ? r : STEP_E_REFUSED;
+}
+
+/* Bring the GPU back to where it came from. As run_plan(), but -ENODEV if it is gone. */
+static int roll_back(Move *move, Mode back, Trouble *trouble) {
+        _cleanup_(facts_deinit) Facts facts = FACTS_NULL;
+        _cleanup_(plan_deinit) Plan plan = PLAN_NULL;
+        _cleanup_(gpu_deinit) Gpu gpu = {};
+        SwitchContext *context = move->context;
+        PreflightInput preflight;
+        int r;
+
+        r = gpu_init(&gpu, context->roots->sysfs, move->gpu->address);
+        if (r)
+                return r < 0 ? r : -ENODEV;
+        /* Holders are looked for where it is now, not where it was. */
+        preflight = move_preflight(move, &gpu, back);
+
+        r = facts_init(&facts, context->roots, context->modules, &gpu, back, move->functions,
+                        &move->record);
+        if (r == FACTS_E_LATE) {
+                trouble->result.reason = strdup(FACTS_LATE_REASON);
+                return STEP_E_LATE;
+        }
+        if (r == 0)
+                r = plan_init(&plan, &facts.input);
+        if (r == 0 && plan.leaves_host)
+                r = may_leave_host(&preflight, trouble);
+        if (r == 0)
+                r = run_plan(move, &gpu, &plan, &preflight, trouble);
+        if (r == STEP_E_LATE && note_late(move, trouble) < 0)
+                r = -EIO;
+        /* The step goes with its plan. */
+        if (r > 0) {
+                char *reason = trouble_format(trouble);
+
+                free(trouble->result.reason);
+                trouble->result.reason = reason;
+                trouble->step = NULL;
+        }
+        return r;
+}
+
+/* Neither there nor back. */
+static SwitchResult tell_broken(Move *move, int why, const Trouble *first, const Trouble *next) {
+        _cleanup_(freep) char *reason = trouble_format(first), *text = NULL;
+        const char *again = why < 0 ? strerror(-why) : next->result.reason;
+        bool stuck = why == STEP_E_LATE;
+
+        text = text_format("%s; and on the way back: %s%s", reason ?: "it failed",
+                        again ?: "it failed", stuck ? "; " STUCK_ADVICE : "");
+        notify(move, stuck ? EVENT_STUCK : EVENT_ROLLBACK_FAILED, trouble_phase(first), text);
+        return stuck ? SWITCH_STUCK : SWITCH_FAILED;
+}
+
+static SwitchResult tell_stuck(Move *move, const Trouble *trouble) {
+        _cleanup_(freep) char *reason = trouble_format(trouble), *text = NULL;
+
+        text = text_format("%s; " STUCK_ADVICE, reason ?: "a write did not come back");
+        notify(move, EVENT_STUCK, trouble_phase(trouble), text);
+        return SWITCH_STUCK;
+}
+
+/* The plan was stopped. Return: 0 on success, with how it ended; negative error code on failure. */
+static int give_up(Move *move, int why, Trouble *trouble, SwitchResult *ret) {
+        const PreflightInput preflight = move_preflight(move, move->gpu, move->to);
+        Mode back = move->from == MODE_PASSTHROUGH ? MODE_PASSTHROUGH : MODE_HOST;
+        _cleanup_(trouble_deinit) Trouble next = {};
+        Findings *findings = &trouble->result.findings;
+        int r;
+
+        if (why == STEP_E_LATE) {
+                r = note_late(move, trouble);
+                if (r >= 0)
+                        *ret = tell_stuck(move, trouble);
+                return r;
+        }
+        if (why == STEP_E_BUSY) {
+                r = find_holders(&preflight, trouble);
+                if (r < 0)
+                        return r;
+        }
+
+        r = roll_back(move, back, &next);
+        if (r == 0)
+                r = conclude(move, back, false);
+        if (r != 0) {
+                *ret = tell_broken(move, r, trouble, &next);
+        } else if (why == STEP_E_BUSY) {
+                move_refuse(move, findings, trouble_phase(trouble));
+                *ret = findings_are_busy(findings) ? SWITCH_BUSY : SWITCH_PRECONDITION;
+        } else {
+                _cleanup_(freep) char *reason = trouble_format(trouble);
+
+                notify(move, EVENT_ROLLED_BACK, trouble_phase(trouble), reason);
+                *ret = SWITCH_FAILED;
+        }
+        return 0;
+}
+
+/**
+ * move_execute() - move a GPU
+ * @move:       prepared, with nothing in its way; its lock is held
+ * @ret:        how it ended
+ *
+ * Looks for holders once more before the first unbind, but for nothing else: that was done
+ * when it was prepared. Tells the observer of each function that moves and of how it ended.
+ *
+ * Return: 0 on success, whatever the result is; negative error code on failure, and then the
+ *         record of the move is still there.
+ */
+int move_execute(Move *move, SwitchResult *ret) {
+        const PreflightInput preflight = move_preflight(move, move->gpu, move->to);
+        bool commit_it = move_is_whole(move) && !move->uncommitted;
+        bool nothing = move->plan.n_steps == 0;
+        _cleanup_(trouble_deinit) Trouble trouble = {};
+        int r = 0;
+
+        if (!nothing)
+                r = write_down(move);
+        if (r < 0)
+                return r;
+        if (move->to == MODE_HOST)
+                set_pins(move, false);
+
+        if (!nothing) {
+                notify(move, EVENT_STARTED, "start", NULL);
+                r = run_plan(move, move->gpu, &move->plan, &preflight, &trouble);
+                if (r > 0)
+                        return give_up(move, r, &trouble, ret);
+        }
+
+        r = conclude(move, move->to, commit_it);
+        if (r < 0)
+                return r;
+        if (move->trigger == TRIGGER_RECOVERY)
+                notify(move, EVENT_RECOVERED, "recover", NULL);
+        else
+                notify(move, nothing ? EVENT_NOTHING : EVENT_DONE, "end", NULL);
+        *ret = SWITCH_DONE;
+        return 0;
+}

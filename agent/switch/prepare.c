@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Preparing a Move
+ *
+ * In the order of cost: the record, the hardware, the facts for a plan, and only when nothing
+ * else is in the way, all open files of the machine.
+ */
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "record/state.h"
+#include "switch/move.h"
+
+void move_deinit(Move *move) {
+        plan_deinit(&move->plan);
+        facts_deinit(&move->facts);
+        findings_deinit(&move->findings);
+        gpu_record_deinit(&move->record);
+        lock_release(&move->lock);
+}
+
+/* What the probes are asked of a GPU that goes there with this move. */
+PreflightInput move_preflight(const Move *move, const Gpu *gpu, Mode to) {
+        return (PreflightInput){
+                .roots = move->context->roots,
+                .gpu = gpu,
+                .to = to,
+                .moving = move->along,
+                .n_moving = move->n_along,
+                .allow_display = move->allow_display,
+        };
+}
+
+/* Is a write to it stuck in the kernel? Nothing of the GPU may be read then. */
+static int check_stuck(Move *move) {
+        const Roots *roots = move->context->roots;
+        const LateWrite *late = &move->record.move.late;
+        LockHolders lock = {};
+        Finding *finding;
+        int r;
+
+        if (!move->record.has_move || !move->record.move.is_late)
+                return 0;
+        r = lock_test(roots->run_fd, roots->proc_fd, move->gpu->address, &lock);
+        if (r < 0 || !lock.writing)
+                return r;
+
+        r = findings_push(&move->findings, FINDING_STUCK, late->function, &finding);
+        if (r < 0)
+                return r;
+        finding->pid = late->pid;
+        return text_copy(late->action, &finding->detail);
+}
+
+/* Is this the card that is remembered? Of a state file that cannot be read, nothing is. */
+static int check_identity(Move *move) {
+        _cleanup_(state_deinit) State state = STATE_NULL;
+        char id[IDENTITY_STRING_MAX];
+        Finding *finding;
+        int r;
+
+        r = state_load(&state, move->context->roots->etc_fd);
+        if (r == -ENOMEM)
+                return r;
+        if (!state_has_other_card(&state, move->gpu, id))
+                return 0;
+
+        r = findings_push(&move->findings, FINDING_OTHER_CARD, move->gpu->address, &finding);
+        if (r < 0)
+                return r;
+        finding->detail = strdup(id);
+        return finding->detail ? 0 : -ENOMEM;
+}
+
+/* Is there anything to bind it to? */
+static int check_driver(Move *move) {
+        const PlanFunction *display = &move->facts.input.functions[0];
+
+        if (move->to == MODE_PASSTHROUGH && !move->facts.vfio_driver)
+                return findings_push(
+                                &move->findings, FINDING_NO_VFIO_DRIVER, move->gpu->address, NULL);
+        if (move->to == MODE_HOST && move_is_whole(move) && display->on_vfio &&
+                        !display->home_is_known)
+                return findings_push(
+                                &move->findings, FINDING_NO_HOST_DRIVER, move->gpu->address, NULL);
+        return 0;
+}
+
+/**
+ * move_plan() - gather the facts, and make the plan
+ * @move:       which; gets a finding if the kernel does not answer
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int move_plan(Move *move) {
+        int r;
+
+        r = facts_init(&move->facts, move->context->roots, move->context->modules, move->gpu,
+                        move->to, move->functions, &move->record);
+        if (r == FACTS_E_LATE)
+                return findings_push(&move->findings, FINDING_STUCK, move->gpu->address, NULL);
+        if (r < 0)
+                return r;
+        /* Without a driver to bind it to there is no plan; nor for siblings that stay. */
+        if (move->to == MODE_PASSTHROUGH && !move->facts.vfio_driver)
+                return 0;
+        if (!move_is_whole(move) && move_display_is_taken(move, move->facts.overrides[0]))
+                return 0;
+        return plan_init(&move->plan, &move->facts.input);
+}
+
+/**
+ * move_prepare() - look whether a GPU may move, and how
+ * @move:       which; gets findings, facts and plan. Its record is loaded.
+ *
+ * A GPU that is there already needs no permission, unless it is another card; neither does
+ * one of which only the siblings move.
+ *
+ * Return: 0 on success, whatever was found; negative error code on failure.
+ */
+int move_prepare(Move *move) {
+        const PreflightInput preflight = move_preflight(move, move->gpu, move->to);
+        bool moves = move->gpu->mode != move->to;
+        int r;
+
+        r = check_stuck(move);
+        if (r < 0 || move->findings.n > 0)
+                return r;
+
+        if (move_is_whole(move))
+                r = check_identity(move);
+        if (r >= 0 && moves && move_is_whole(move))
+                r = preflight_preconditions(&preflight, &move->findings);
+        if (r >= 0)
+                r = move_plan(move);
+        if (r >= 0 && moves && move->facts.input.n_functions > 0)
+                r = check_driver(move);
+        if (r >= 0 && moves && move->findings.n == 0)
+                r = preflight_holders(&preflight, &move->findings);
+        return r;
+}
+
+/* What a move comes to that has its findings in the way. */
+SwitchResult move_result(const Move *move) {
+        if (move->findings.n == 0)
+                return SWITCH_DONE;
+        if (findings_are_stuck(&move->findings))
+                return SWITCH_STUCK;
+        return findings_are_busy(&move->findings) ? SWITCH_BUSY : SWITCH_PRECONDITION;
+}
+
+/**
+ * move_refuse() - tell that a GPU does not move, and note the holders
+ * @move:       which
+ * @findings:   what is in the way; at least one
+ * @phase:      of the move
+ *
+ * The note is for the agent, which cannot look into other users' processes. A person is told,
+ * and knows best when to try again.
+ */
+void move_refuse(Move *move, const Findings *findings, const char *phase) {
+        Refusal *refusal = &move->record.refusal;
+        int r;
+
+        notify_findings(move, findings, phase);
+        if (!findings_are_busy(findings) ||
+                        (move->trigger != TRIGGER_AGENT && move->trigger != TRIGGER_RECOVERY))
+                return;
+
+        *refusal = (Refusal){ .when_usec = monotonic_usec() };
+        for (size_t i = 0; i < findings->n; ++i)
+                refusal_add(refusal, findings->items[i].pid);
+        move->record.has_refusal = refusal->n_holders > 0;
+        if (!move->record.has_refusal)
+                return;
+        r = gpu_record_save(&move->record, move->context->roots->run_fd);
+        if (r < 0)
+                notify(move, EVENT_WARNING, phase, strerror(-r));
+}
