@@ -260,16 +260,29 @@ static int write_unbind(StepContext *context, const Step *step, StepResult *resu
         return ask(context, watch.fd >= 0 ? &watch : NULL, &request, result);
 }
 
-/* Load a module, or whatever there is for an alias, which may be nothing. */
+/* Whether a module is there and has done with its init: another GPU's move may have loaded it. */
+static bool is_loaded(Sysfs *sysfs, const char *module) {
+        _cleanup_(freep) char *path = text_format("module/%s", module), *state = NULL;
+        _cleanup_(freep) char *attribute = text_format("module/%s/initstate", module);
+
+        if (!path || !attribute || !sysfs_exists(sysfs, path))
+                return false;
+        return sysfs_read(sysfs, attribute, &state) != 0 || !strcmp(state, "live");
+}
+
+/* Load a module, or all modules of an alias, which may be none. */
 static int write_load(StepContext *context, const Step *step, StepResult *result) {
+        bool is_alias = strchr(step->value, ':');
         Request request;
         int r;
 
+        if (!is_alias && is_loaded(context->roots->sysfs, step->value))
+                return 0;
         r = request_fill(&request, TASK_LOAD, step->function, "", step->value);
         if (r < 0)
                 return r;
         r = ask(context, NULL, &request, result);
-        if (r != STEP_E_REFUSED || result->error != ENOENT || !strchr(step->value, ':'))
+        if (r != STEP_E_REFUSED || result->error != ENOENT || !is_alias)
                 return r;
 
         step_result_deinit(result);

@@ -130,8 +130,8 @@ static void observe(void *userdata, const Event *event) {
         ++outcome->n_told;
 }
 
-SwitchStillFn scenario_still;
-bool scenario_give_back;
+bool scenario_automatic;
+FunctionSet scenario_functions = FUNCTION_SET_ALL;
 
 /* What a request is made of, for as long as it takes. */
 typedef struct Order {
@@ -151,8 +151,8 @@ static void order_init(Order *order, FakeTree *tree, Mode to, const char *name, 
                                 .observer_userdata = outcome },
                 .request = { .to = to,
                                 .trigger = TRIGGER_COMMAND,
-                                .give_back = scenario_give_back,
-                                .still = scenario_still },
+                                .functions = scenario_functions,
+                                .automatic = scenario_automatic },
         };
         order->request.gpus = order->gpus;
         assert_int_equal(modules_new(&order->modules), 0);
@@ -191,15 +191,15 @@ Outcome scenario_switch_here(FakeTree *tree, Mode to, const char *gpu) {
 
 size_t scenario_preview(FakeTree *tree, Mode to, const char *gpu) {
         Outcome outcome = {};
-        Preview *previews;
+        Move *moves;
         Order order;
         size_t n;
 
         order_init(&order, tree, to, gpu, &outcome);
-        assert_int_equal(switch_preview(&order.context, &order.request, &previews, &outcome.result),
-                        0);
-        n = previews[0].plan.n_steps;
-        previews_free(previews, order.request.n_gpus);
+        assert_int_equal(
+                        switch_preview(&order.context, &order.request, &moves, &outcome.result), 0);
+        n = moves[0].plan.n_steps;
+        moves_free(moves, order.request.n_gpus);
         order_deinit(&order);
         return n;
 }
@@ -247,6 +247,46 @@ Outcome scenario_finish(Job *job) {
 
 Outcome scenario_switch(FakeTree *tree, Mode to, const char *gpu) {
         return scenario_finish(scenario_start(tree, to, gpu));
+}
+
+static GpuRecord record_of(FakeTree *tree, const char *name) {
+        _cleanup_(gpu_deinit) Gpu gpu = {};
+        GpuRecord record = GPU_RECORD_NULL;
+        Address address;
+        int r;
+
+        assert_int_equal(address_parse(name, &address), 0);
+        r = gpu_init(&gpu, fake_sysfs(tree), address);
+        assert_true(r >= 0);
+        if (r > 0) /* Not every machine has that card. */
+                return record;
+        assert_int_equal(gpu_record_load(&record, tree->roots.run_fd, &gpu), 0);
+        return record;
+}
+
+bool scenario_has_move(FakeTree *tree, const char *gpu) {
+        _cleanup_(gpu_record_deinit) GpuRecord record = record_of(tree, gpu);
+
+        return record.has_move;
+}
+
+bool scenario_has_host(FakeTree *tree, const char *gpu) {
+        _cleanup_(gpu_record_deinit) GpuRecord record = record_of(tree, gpu);
+
+        return record.n_host > 0;
+}
+
+bool scenario_is_late(FakeTree *tree, const char *gpu) {
+        _cleanup_(gpu_record_deinit) GpuRecord record = record_of(tree, gpu);
+
+        return record.has_move && record.move.is_late;
+}
+
+void scenario_forget_host(FakeTree *tree, const char *gpu) {
+        _cleanup_(gpu_record_deinit) GpuRecord record = record_of(tree, gpu);
+
+        gpu_record_forget_host(&record, false);
+        assert_int_equal(gpu_record_save(&record, tree->roots.run_fd), 0);
 }
 
 bool scenario_was_told(const Outcome *outcome, EventKind kind) {

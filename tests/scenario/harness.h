@@ -42,11 +42,19 @@ Outcome scenario_finish(Job *job);
 /* The same in this process. */
 Outcome scenario_switch_here(FakeTree *tree, Mode to, const char *gpu);
 
-/* What a switch is asked under the lock, if anything. */
-extern SwitchStillFn scenario_still;
+/* Whether a switch leaves alone every GPU that does not belong there, by the policy. */
+extern bool scenario_automatic;
 
-/* Whether it is to give back what is reserved for another card. */
-extern bool scenario_give_back;
+/* Which functions it is about. */
+extern FunctionSet scenario_functions;
+
+/* What /run says of the card that is in a slot now, of a move and of the host. */
+bool scenario_has_move(FakeTree *tree, const char *gpu);
+bool scenario_has_host(FakeTree *tree, const char *gpu);
+bool scenario_is_late(FakeTree *tree, const char *gpu);
+
+/* Forget how it was on the host. */
+void scenario_forget_host(FakeTree *tree, const char *gpu);
 
 /* Number of steps that a switch would take; none is taken. */
 size_t scenario_preview(FakeTree *tree, Mode to, const char *gpu);

@@ -90,7 +90,7 @@ void expect(Reference *reference,
 
         /* What it is like at home is known once it has been there, also if only in between. */
         if (reference->machinery->is_away && snapshot == reference->settled)
-                fake_remove(tree->root, "run/vfiopt/origin/" GPU_A ".json");
+                scenario_forget_host(tree, GPU_A);
         now = fake_snapshot(tree);
         if (!fake_snapshot_equal(snapshot, now))
                 wrong(reference, tree, k, outcome, what);

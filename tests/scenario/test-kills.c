@@ -4,11 +4,32 @@
  * Scenario: Every Crash Point in Between
  *
  * The job is killed before each change to a file of its own: while it takes its
- * lock, writes down its intent, commits the state, cleans up. The next switch comes
- * to the same end as if nothing had happened, and leaves no more behind.
+ * lock, writes the record of the move, commits the state, cleans up. The next switch comes
+ * to the same end as if nothing had happened, and leaves no more behind. And the agent never
+ * takes a finished move for one to be undone: where a GPU is not where it belongs, its record
+ * says that a move was interrupted.
  */
 
+#include "policy/policy.h"
 #include "reference.h"
+
+/* Whether the agent would move a GPU whose record knows of no interrupted move. */
+static bool would_be_undone(FakeTree *tree, const char *name) {
+        _cleanup_(runtime_deinit) Runtime runtime = RUNTIME_NULL;
+        _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
+        _cleanup_(gpu_deinit) Gpu gpu = {};
+        Decision decision;
+        Address address;
+
+        assert_int_equal(address_parse(name, &address), 0);
+        if (gpu_init(&gpu, fake_sysfs(tree), address) != 0)
+                return false;
+        gpu.managed = true;
+        assert_int_equal(policy_load(&policy, &tree->roots), 0);
+        assert_int_equal(runtime_init(&runtime, &tree->roots, &gpu), 0);
+        decision = policy_decide(&policy, fake_sysfs(tree), &gpu, &runtime, DECISION_LOCKED);
+        return !decision.interrupted && !mode_fulfils(decision.mode, gpu.mode);
+}
 
 static unsigned int kill_then(const Reference *reference, unsigned int n, Mode next) {
         FakeTree *tree = scenario_machine(reference->machinery, reference->to);
@@ -16,6 +37,10 @@ static unsigned int kill_then(const Reference *reference, unsigned int n, Mode n
         Outcome killed, outcome;
         unsigned int n_wrong = 0;
 
+        /* It is remembered at home, which is what the agent would go by. */
+        if (!reference->machinery->is_away && reference->to == MODE_PASSTHROUGH)
+                assert_int_equal(scenario_switch(tree, MODE_HOST, reference->machinery->gpu).result,
+                                SWITCH_DONE);
         changes_kill_at(n);
         killed = scenario_switch(tree, reference->to, reference->machinery->gpu);
         changes_kill_at(0);
@@ -26,11 +51,16 @@ static unsigned int kill_then(const Reference *reference, unsigned int n, Mode n
                 return 1;
         }
 
+        if (would_be_undone(tree, GPU_A) || would_be_undone(tree, GPU_B)) {
+                print_error("%s to %s, killed before change %u: the agent would undo it\n",
+                                reference->machinery->name, mode_to_string(reference->to), n);
+                n_wrong = 1;
+        }
         outcome = scenario_switch(tree, next, reference->machinery->gpu);
         if (outcome.r != 0 || outcome.result != SWITCH_DONE)
                 n_wrong = 1;
         if (reference->machinery->is_away && next != reference->to)
-                fake_remove(tree->root, "run/vfiopt/origin/" GPU_A ".json");
+                scenario_forget_host(tree, GPU_A);
         /* Half a file under another name: the next one that is written replaces it. */
         fake_remove(tree->root, "etc/vfiopt/.state.tmp");
         now = fake_snapshot(tree);

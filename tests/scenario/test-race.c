@@ -94,23 +94,18 @@ static void both_are_remembered(void **state _unused_) {
         }
 }
 
-static int not_any_more(void *userdata _unused_, const SwitchRequest *request, const Gpu *gpu) {
-        assert_int_equal(gpu->address.bus, 1);
-        assert_int_equal(request->to, MODE_PASSTHROUGH);
-        return 0;
-}
-
-static int
-as_before(void *userdata _unused_, const SwitchRequest *request _unused_, const Gpu *gpu _unused_) {
-        return 1;
+static void belongs(FakeTree *tree, const char *text) {
+        fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "%s", text);
 }
 
 static void who_came_late_undoes_nothing(void **state _unused_) {
         FakeTree *tree = scenario_machine(&machineries[0], MODE_PASSTHROUGH);
-        _cleanup_(freep) char *before = fake_snapshot(tree), *after = NULL;
+        _cleanup_(freep) char *before = NULL, *after = NULL;
         Outcome outcome;
 
-        scenario_still = not_any_more;
+        belongs(tree, "[vfiopt]\nDefaultMode=host\n");
+        before = fake_snapshot(tree);
+        scenario_automatic = true;
         outcome = scenario_switch(tree, MODE_PASSTHROUGH, GPU_A);
         assert_int_equal(outcome.result, SWITCH_DONE);
         assert_int_equal(outcome.n_told, 0);
@@ -118,19 +113,14 @@ static void who_came_late_undoes_nothing(void **state _unused_) {
         after = fake_snapshot(tree);
         assert_true(fake_snapshot_equal(before, after));
 
-        scenario_still = as_before;
+        belongs(tree, "[vfiopt]\nDefaultMode=passthrough\n");
         outcome = scenario_switch(tree, MODE_PASSTHROUGH, GPU_A);
-        scenario_still = NULL;
+        scenario_automatic = false;
         assert_true(scenario_was_told(&outcome, EVENT_DONE));
         fake_tree_free(tree);
 }
 
-static int all_but_the_first(
-                void *userdata _unused_, const SwitchRequest *request _unused_, const Gpu *gpu) {
-        return gpu->address.bus != 1;
-}
-
-/* It would have been no stranger, had it moved along. */
+/* It would have been no stranger to their group, had it moved along. */
 static void who_stays_after_all_is_in_the_way(void **state _unused_) {
         FakeTree *tree = fake_tree_new();
         Outcome outcome;
@@ -138,9 +128,10 @@ static void who_stays_after_all_is_in_the_way(void **state _unused_) {
         fake_standard_drivers(tree);
         fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "nvidia");
         fake_gpu_add(tree, GPU_B, .functions = 2, .group = 12, .driver = "nvidia");
-        scenario_still = all_but_the_first;
+        belongs(tree, "[vfiopt]\nDefaultMode=passthrough\n[GPU 01:00]\nManaged=no\n");
+        scenario_automatic = true;
         outcome = scenario_switch(tree, MODE_PASSTHROUGH, NULL);
-        scenario_still = NULL;
+        scenario_automatic = false;
         assert_int_equal(outcome.result, SWITCH_PRECONDITION);
         assert_driver(tree, GPU_A, "nvidia");
         assert_driver(tree, GPU_B, "nvidia");

@@ -191,7 +191,7 @@ static size_t count_remembered_functions(FakeTree *tree) {
 
         assert_int_equal(state_load(&now, tree->roots.etc_fd), 0);
         assert_int_equal(now.n_entries, 1);
-        n = now.entries[0].card.n_functions;
+        n = now.entries[0].n_functions;
         state_deinit(&now);
         return n;
 }

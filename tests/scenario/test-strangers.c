@@ -12,8 +12,7 @@
 
 #include "harness.h"
 #include "lib/pci-model.h"
-#include "policy/judge.h"
-#include "record/origin.h"
+#include "policy/policy.h"
 #include "record/pin.h"
 
 #define REMEMBERED 0x1e04
@@ -49,18 +48,46 @@ static void pin_siblings(FakeTree *tree, const Gpu *gpu) {
                 assert_int_equal(pin_set(tree->roots.run_fd, &gpu->functions[i], "vfio-pci"), 0);
 }
 
-/* The card that is remembered: where it shall be, and what it was like on the host. */
-static void remember(FakeTree *tree, const Gpu *gpu) {
-        Identity identity = gpu->functions[0].identity;
-        Origin origin = { .address = slot };
-        State state = STATE_NULL;
+/* The card that is remembered, as if it were there: of other ids. */
+static Gpu remembered_of(const Gpu *gpu, Device *function) {
+        *function = gpu->functions[0];
+        function->identity.device = REMEMBERED;
+        return (Gpu){ .address = slot, .functions = function, .n_functions = 1 };
+}
 
-        identity.device = REMEMBERED;
-        origin.identity = identity;
-        assert_int_equal(origin_save(&origin, tree->roots.run_fd), 0);
-        assert_int_equal(state_set(&state, slot, identity, MODE_PASSTHROUGH), 0);
+/* Where it shall be, and how it was on the host. */
+static void remember(FakeTree *tree, const Gpu *gpu) {
+        State state = STATE_NULL;
+        Device function;
+        Gpu remembered = remembered_of(gpu, &function);
+        GpuRecord record = {
+                .address = slot,
+                .identity = function.identity,
+                .host = { { .number = 0 } },
+                .n_host = 1,
+        };
+
+        assert_int_equal(gpu_record_save(&record, tree->roots.run_fd), 0);
+        assert_int_equal(state_set(&state, &remembered, MODE_PASSTHROUGH), 0);
         assert_int_equal(state_save(&state, tree->roots.etc_fd), 0);
         state_deinit(&state);
+}
+
+static bool remembers_host(FakeTree *tree) {
+        _cleanup_(gpu_record_deinit) GpuRecord record = GPU_RECORD_NULL;
+        _cleanup_(gpu_deinit) Gpu gpu = {};
+        Device function;
+        Gpu remembered;
+
+        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), slot), 0);
+        remembered = remembered_of(&gpu, &function);
+        assert_int_equal(gpu_record_load(&record, tree->roots.run_fd, &remembered), 0);
+        return record.n_host > 0;
+}
+
+/* Have nothing remembered of the slot. */
+static void forget_all(FakeTree *tree) {
+        fake_remove(tree->root, "etc/vfiopt/state");
 }
 
 static FakeTree *machine_with(const Drivers *card) {
@@ -86,26 +113,28 @@ static FakeTree *machine_with(const Drivers *card) {
         return tree;
 }
 
-static Judgement judge_now(FakeTree *tree, bool managed) {
-        Policy policy = POLICY_NULL;
-        Judgement judgement;
-        Gpu gpu;
+static Decision decide_now(FakeTree *tree, bool managed) {
+        _cleanup_(runtime_deinit) Runtime runtime = RUNTIME_NULL;
+        _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
+        _cleanup_(gpu_deinit) Gpu gpu = {};
 
         assert_int_equal(policy_load(&policy, &tree->roots), 0);
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), slot), 0);
+        assert_int_equal(runtime_init(&runtime, &tree->roots, &gpu), 0);
         gpu.managed = managed;
-        assert_int_equal(judge(&policy, &tree->roots, &gpu, 0, &judgement), 0);
-        gpu_deinit(&gpu);
-        policy_deinit(&policy);
-        return judgement;
+        return policy_decide(&policy, fake_sysfs(tree), &gpu, &runtime, 0);
+}
+
+static bool is_reserved(FakeTree *tree, bool managed) {
+        return decide_now(tree, managed).source == POLICY_FOREIGN;
 }
 
 static void assert_reserved(FakeTree *tree, bool reserved) {
-        Judgement judgement = judge_now(tree, true);
+        Decision decision = decide_now(tree, true);
 
-        assert_int_equal(judgement.verdict.source, POLICY_STRANGER);
-        assert_int_equal(judgement.verdict.wish, reserved ? MODE_HOST : MODE_UNSET);
-        assert_int_equal(judgement.reserved, reserved);
+        assert_int_equal(decision.source, reserved ? POLICY_FOREIGN : POLICY_OTHER_CARD);
+        assert_int_equal(decision.mode, reserved ? MODE_HOST : MODE_UNSET);
+        assert_int_equal(decision.functions, reserved ? 0xfe : 0xff);
 }
 
 static void assert_gpu_untouched(FakeTree *tree) {
@@ -116,9 +145,9 @@ static void assert_gpu_untouched(FakeTree *tree) {
 static Outcome give_back(FakeTree *tree) {
         Outcome outcome;
 
-        scenario_give_back = true;
+        scenario_functions = FUNCTION_SET_ALL & ~1U;
         outcome = scenario_switch(tree, MODE_HOST, GPU_A);
-        scenario_give_back = false;
+        scenario_functions = FUNCTION_SET_ALL;
         wait_for_children();
         return outcome;
 }
@@ -148,9 +177,8 @@ static char *done_with(
         assert_driver(tree, "0000:01:00.1", "snd_hda_intel");
         assert_driver(tree, "0000:01:00.3", "nvidia-gpu");
         assert_gpu_untouched(tree);
-        assert_true(fake_exists(tree->root, "run/vfiopt/origin/" GPU_A ".json"));
-        assert_false(fake_exists(tree->root, "run/vfiopt/pending/state"));
-        assert_false(fake_exists(tree->root, "run/vfiopt/intent/" GPU_A ".json"));
+        assert_true(remembers_host(tree));
+        assert_false(scenario_has_move(tree, GPU_A));
         *ret_n_writes = writes_count(tree->machine, ACT_ANY);
         *ret_n_changes = outcome.n_changes;
         snapshot = fake_snapshot(tree);
@@ -200,7 +228,7 @@ static unsigned int kill_at_change(const Drivers *card, const char *done, unsign
         assert_true(give_back(tree).killed);
         changes_kill_at(0);
         /* Where nobody knows of it any more, all is done but for the files of the lock. */
-        if (judge_now(tree, true).reserved)
+        if (is_reserved(tree, true))
                 assert_int_equal(give_back(tree).result, SWITCH_DONE);
         fake_remove(tree->root, "run/vfiopt/lock/" GPU_A);
         fake_remove(tree->root, "run/vfiopt/lock/" GPU_A ".writer");
@@ -240,7 +268,7 @@ static void what_was_cut_off_touches_the_gpu_for_nobody(void **state _unused_) {
         assert_int_equal(outcome.result, SWITCH_PRECONDITION);
         assert_driver(tree, "0000:01:00.1", "snd_hda_intel");
         assert_gpu_untouched(tree);
-        assert_true(fake_exists(tree->root, "run/vfiopt/origin/" GPU_A ".json"));
+        assert_true(remembers_host(tree));
         assert_reserved(tree, false);
         fake_tree_free(tree);
 }
@@ -255,10 +283,10 @@ static void what_was_cut_off_moves_no_gpu_that_is_fenced(void **state _unused_) 
         writes_clear(tree->machine);
         assert_int_equal(scenario_switch(tree, MODE_HOST, GPU_A).result, SWITCH_PRECONDITION);
         assert_int_equal(writes_count(tree->machine, ACT_ANY), 0);
-        assert_true(fake_exists(tree->root, "run/vfiopt/intent/" GPU_A ".json"));
+        assert_true(scenario_has_move(tree, GPU_A));
         assert_int_equal(give_back(tree).result, SWITCH_DONE);
         assert_int_equal(writes_count(tree->machine, ACT_ANY), 0);
-        assert_false(fake_exists(tree->root, "run/vfiopt/intent/" GPU_A ".json"));
+        assert_false(scenario_has_move(tree, GPU_A));
         assert_reserved(tree, false);
         fake_tree_free(tree);
 }
@@ -269,8 +297,7 @@ static void what_was_cut_off_comes_home_with_the_whole(void **state _unused_) {
         FakeTree *tree = machine_with(&card);
         Outcome outcome;
 
-        assert_int_equal(state_remove(tree->roots.etc_fd), 0);
-        fake_remove(tree->root, "run/vfiopt/origin/" GPU_A ".json");
+        forget_all(tree);
         cut_off(tree, ACT_LOAD);
         fake_device_write(tree, GPU_A, "driver_override", "vfio-pci");
         outcome = scenario_switch(tree, MODE_HOST, GPU_A);
@@ -278,31 +305,30 @@ static void what_was_cut_off_comes_home_with_the_whole(void **state _unused_) {
         assert_driver(tree, GPU_A, "nvidia");
         assert_driver(tree, "0000:01:00.1", "snd_hda_intel");
         assert_driver(tree, "0000:01:00.3", "nvidia-gpu");
-        assert_false(fake_exists(tree->root, "run/vfiopt/intent/" GPU_A ".json"));
+        assert_false(scenario_has_move(tree, GPU_A));
         fake_tree_free(tree);
 }
 
 /* It is moved as a whole where nothing is remembered of the slot; then all of it is undone. */
 static void what_was_cut_off_as_a_whole_is_not_given_back(void **state _unused_) {
         FakeTree *tree = machine_with(&both_reserved);
-        Judgement judgement;
+        Decision decision;
 
-        assert_int_equal(state_remove(tree->roots.etc_fd), 0);
-        fake_remove(tree->root, "run/vfiopt/origin/" GPU_A ".json");
+        forget_all(tree);
         faults_add(tree->machine, .kind = FAULT_KILL_BEFORE, .act = ACT_UNBIND);
         assert_true(scenario_switch(tree, MODE_PASSTHROUGH, GPU_A).killed);
         faults_clear(tree->machine);
         wait_for_children();
 
-        judgement = judge_now(tree, true);
-        assert_false(judgement.reserved);
-        assert_true(judgement.unfinished);
-        assert_int_equal(judgement.verdict.wish, MODE_HOST);
+        decision = decide_now(tree, true);
+        assert_int_equal(decision.functions, FUNCTION_SET_ALL);
+        assert_true(decision.interrupted);
+        assert_int_equal(decision.mode, MODE_HOST);
         /* Nor by who comes late with that. */
         assert_int_equal(give_back(tree).result, SWITCH_DONE);
         assert_driver(tree, GPU_A, "nvidia");
         assert_driver(tree, "0000:01:00.1", "snd_hda_intel");
-        assert_false(fake_exists(tree->root, "run/vfiopt/intent/" GPU_A ".json"));
+        assert_false(scenario_has_move(tree, GPU_A));
         fake_tree_free(tree);
 }
 
@@ -319,7 +345,7 @@ static void a_card_that_somebody_has_put_on_vfio_is_left_alone(void **state _unu
         tree = machine_with(&fenced);
         fake_device_write(tree, GPU_A, "driver_override", "vfio-pci");
         assert_reserved(tree, true);
-        scenario_give_back = true;
+        scenario_functions = FUNCTION_SET_ALL & ~1U;
         assert_int_equal(scenario_preview(tree, MODE_HOST, GPU_A), 0);
         outcome = give_back(tree);
         assert_int_equal(outcome.result, SWITCH_DONE);
@@ -334,15 +360,15 @@ static void a_card_that_somebody_has_put_on_vfio_is_left_alone(void **state _unu
 static void a_card_that_is_remembered_by_nobody_gets_its_functions_back(void **state _unused_) {
         FakeTree *tree = machine_with(&both_reserved);
 
-        assert_true(judge_now(tree, false).reserved);
-        assert_int_equal(state_remove(tree->roots.etc_fd), 0);
-        assert_true(judge_now(tree, true).reserved);
-        assert_int_equal(judge_now(tree, true).verdict.wish, MODE_HOST);
+        assert_true(is_reserved(tree, false));
+        forget_all(tree);
+        assert_true(is_reserved(tree, true));
+        assert_int_equal(decide_now(tree, true).mode, MODE_HOST);
 
         /* But as a whole where it is meant to go as a whole. */
         fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[vfiopt]\nDefaultMode=passthrough\n");
-        assert_false(judge_now(tree, true).reserved);
-        assert_int_equal(judge_now(tree, true).verdict.wish, MODE_PASSTHROUGH);
+        assert_false(is_reserved(tree, true));
+        assert_int_equal(decide_now(tree, true).mode, MODE_PASSTHROUGH);
         fake_tree_free(tree);
 }
 
@@ -350,11 +376,11 @@ static void where_nothing_may_be_moved_nothing_is_given_back(void **state _unuse
         FakeTree *tree = machine_with(&both_reserved);
 
         fake_write(tree->root, "proc/cmdline", "vfiopt.mode=off\n");
-        assert_int_equal(judge_now(tree, true).verdict.wish, MODE_UNSET);
+        assert_int_equal(decide_now(tree, true).mode, MODE_UNSET);
         fake_write(tree->root, "proc/cmdline", "\n");
-        assert_int_equal(judge_now(tree, true).verdict.wish, MODE_HOST);
+        assert_int_equal(decide_now(tree, true).mode, MODE_HOST);
         assert_int_equal(mkdirat(tree->roots.etc_fd, "vfiopt.conf", 0755), 0);
-        assert_int_equal(judge_now(tree, true).verdict.wish, MODE_UNSET);
+        assert_int_equal(decide_now(tree, true).mode, MODE_UNSET);
         fake_tree_free(tree);
 }
 

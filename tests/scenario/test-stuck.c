@@ -14,9 +14,6 @@
 #include "lib/pci-model.h"
 #include "reference.h"
 
-#define MARKER_A "run/vfiopt/stuck/" GPU_A ".json"
-#define MARKER_B "run/vfiopt/stuck/" GPU_B ".json"
-
 static int impatient_setup(void **state _unused_) {
         scenario_be_impatient(true);
         return 0;
@@ -47,7 +44,7 @@ static bool has_pending_signals(pid_t pid) {
 }
 
 static bool is_marked(FakeTree *tree) {
-        return fake_exists(tree->root, MARKER_A) || fake_exists(tree->root, MARKER_B);
+        return scenario_is_late(tree, GPU_A) || scenario_is_late(tree, GPU_B);
 }
 
 /* While it is stuck, another request refuses at once, and writes nothing. */
@@ -143,8 +140,8 @@ static void another_card_still_moves(void **state _unused_) {
         assert_driver(tree, GPU_B, "vfio-pci");
         assert_int_equal(scenario_switch(tree, MODE_HOST, GPU_B).result, SWITCH_DONE);
         assert_driver(tree, GPU_B, "nvidia");
-        assert_true(fake_exists(tree->root, MARKER_A));
-        assert_false(fake_exists(tree->root, MARKER_B));
+        assert_true(scenario_is_late(tree, GPU_A));
+        assert_false(scenario_is_late(tree, GPU_B));
 
         /* Asked for both, neither moves. */
         writes_clear(tree->machine);
