@@ -119,7 +119,7 @@ def broken_state_at_boot(vm):
     # The next switch keeps it under another name.
     before = vm.read(FILE)
     vm.sh("systemctl start vfiopt@passthrough")
-    vm.equal(vm.read("/etc/vfiopt/state.damaged-1"), before, "what was set aside")
+    vm.equal(vm.read("/etc/vfiopt/state.damaged"), before, "what was set aside")
     vm.equal([g["mode"] for g in json.loads(vm.read(FILE))["gpus"]], ["passthrough"], "the new one")
 
 

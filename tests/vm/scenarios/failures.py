@@ -85,7 +85,7 @@ def falls_off_the_bus_on_the_way(vm):
 def writer_of(vm):
     gpus = json.loads(vm.sh("vfioptctl status --json").out)["gpus"]
     vm.equal([g["stuck"] for g in gpus if g["address"] == GPU.address], [True], "stuck")
-    return json.loads(vm.sh("cat /run/vfiopt/stuck/0000:01:00.0.json").out)["pid"]
+    return json.loads(vm.sh("cat /run/vfiopt/gpu/0000:01:00.0-*.json").out)["move"]["late"]["pid"]
 
 
 @scenario(gpus=[GPU, SECOND], driver=("standin", "nvidia"), timeout=240)

@@ -29,7 +29,7 @@ def anything_said_is_looked_at(vm):
     vm.sh(looked, ok=3)
     vm.equal(vm.ls("/etc/vfiopt"), [], "files in /etc/vfiopt")
     for path in ("/etc/vfiopt/state", "/etc/vfiopt/vfiopt.conf", "/etc/vfiopt/vfiopt.conf.d/a.conf",
-                 f"/run/vfiopt/intent/{GPU.address}", f"/run/vfiopt/stuck/{GPU.address}"):
+                 f"/run/vfiopt/gpu/{GPU.address}"):
         # Of each, one that means nothing: only looking at it is asked for.
         vm.sh(f"mkdir -p {path.rsplit('/', 1)[0]} && echo >{path}")
         vm.sh(f"systemctl stop {BOOT}; systemctl start {BOOT}", ok=None)
