@@ -62,12 +62,8 @@ void policy_deinit(Policy *policy) {
 /* complaints */
 
 static void complain_of_config(const Config *config, PolicyComplaintFn fn, void *userdata) {
-        for (size_t i = 0; i < config->n_complaints; ++i) {
-                const ConfigComplaint *complaint = &config->complaints[i];
-                _cleanup_(freep) char *text = config_complaint_format(complaint);
-
-                fn(userdata, complaint->is_warning, text ?: complaint->text);
-        }
+        for (size_t i = 0; i < config->n_complaints; ++i)
+                fn(userdata, config->complaints[i].is_warning, config->complaints[i].text);
         if (config->incomplete)
                 fn(userdata, false,
                                 "configuration incomplete; automatic moves are off until it is fixed");
@@ -135,28 +131,11 @@ static Decision decision(Mode mode, PolicySource source) {
         return (Decision){ .mode = mode, .source = source, .functions = FUNCTION_SET_ALL };
 }
 
-/* BootMode=, where it says something. Return: whether it does. */
-static bool of_config(const Policy *policy, const Gpu *gpu, Mode *ret) {
-        switch (config_boot(&policy->config, gpu)) {
-        case CONFIG_BOOT_HOST:
-                *ret = MODE_HOST;
-                return true;
-        case CONFIG_BOOT_PASSTHROUGH:
-                *ret = MODE_PASSTHROUGH;
-                return true;
-        case CONFIG_BOOT_UNSET:
-                *ret = MODE_UNSET;
-                return true;
-        default:
-                return false;
-        }
-}
-
 /* What the files and the record say of a GPU, whether it is managed or not. */
 Decision policy_wish(const Policy *policy, const Gpu *gpu, const Runtime *runtime, bool at_boot) {
         const StateEntry *entry = state_find(&policy->state, gpu->address);
         Mode standard = config_default(&policy->config), boot;
-        bool configured = of_config(policy, gpu, &boot);
+        bool configured = config_boot(&policy->config, gpu, &boot);
 
         if (!at_boot && runtime->record.mode != MODE_UNSET)
                 return decision(runtime->record.mode, POLICY_PERSON);

@@ -1,190 +1,326 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Configuration
- *
- * Files as systemd has them: the main file first, then the drop-ins in the order of
- * their names, and what is said later wins. None of them needs to be there.
- *
- * Whatever an administrator got wrong must not keep the machine from booting, nor
- * make us forget what is right in the same file. So nothing here fails but for want
- * of memory and the like, and what is wrong is kept for the program to tell. Of a
- * file that does not count as a whole nobody knows what it says: that is kept, too.
- */
-
+#include <ctype.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/text.h"
-#include "record/config-parts.h"
+#include "record/config.h"
 
 #define CONFIG_FILE     "vfiopt.conf"
 #define CONFIG_FOLDER   "vfiopt.conf.d"
-#define CONFIG_SUFFIX   ".conf"
+#define CONFIG_DROP_IN  "*.conf"
 #define CONFIG_SIZE_MAX (64U * 1024U)
+#define LINE_LENGTH_MAX 160U
 
-/* Each is a record of the journal; nobody reads more. */
-#define CONFIG_COMPLAINTS_MAX 100U
+#define BLANKS " \t\v\f\r"
+#define BOM    "\xef\xbb\xbf"
 
-void config_deinit(Config *config) {
-        for (size_t i = 0; i < config->n_complaints; ++i) {
-                free(config->complaints[i].file);
-                free(config->complaints[i].text);
-        }
-        free(config->complaints);
-        free(config->gpus);
-        *config = (Config) CONFIG_NULL;
-}
+/* How complaints quote text of a file, so that they stay short. */
+#define QUOTE "%.64s"
 
-/**
- * config_quote() - make text from a file fit for a message
- * @s:          any text
- * @buffer:     for the result: printable, and cut where it is long
- *
- * Return: @buffer.
- */
-const char *config_quote(const char *s, char buffer[static CONFIG_QUOTE_MAX]) {
-        const size_t max = CONFIG_QUOTE_MAX - sizeof("…");
-        size_t n = 0;
+typedef enum Section {
+        SECTION_NONE,    /* before the first one */
+        SECTION_IGNORED, /* complained about already: its keys are skipped silently */
+        SECTION_GENERAL,
+        SECTION_GPU,
+} Section;
 
-        for (; s[n] && n < max; ++n)
-                buffer[n] = s[n] < 0x20 || s[n] > 0x7e ? '?' : s[n];
-        snprintf(buffer + n, CONFIG_QUOTE_MAX - n, "%s", s[n] ? "…" : "");
-        return buffer;
-}
+/* A place in a file, and the section around it. */
+typedef struct Reader {
+        Config *config;
+        const char *file;
+        unsigned int line; /* from 1; 0 for the whole file */
+        Section section;
+        ConfigGpu *gpu; /* in SECTION_GPU */
+} Reader;
 
-/* Takes @text over, which is NULL where there was no memory for it. */
-static int complain(Config *config, ConfigPlace place, bool is_warning, char *text) {
-        _cleanup_(freep) char *mine = text, *file = text_printable(place.file);
-        ConfigComplaint *more;
+typedef enum KeyType {
+        KEY_WORD,
+        KEY_BOOLEAN, /* in any case, with systemd's synonyms; anything else is no */
+} KeyType;
 
-        if (!mine || !file)
+typedef struct Key {
+        Section section;
+        const char *name;
+        KeyType type;
+        size_t offset;       /* of its ConfigValue, in Config or ConfigGpu */
+        const char *allowed; /* words in the order of their values, as complaints list them */
+} Key;
+
+/* A new key is a row here, a ConfigValue in config.h, and a lookup. */
+static const Key keys[] = {
+        { SECTION_GENERAL, "DefaultMode", KEY_WORD, offsetof(Config, default_mode),
+                        "unset, host or passthrough" },
+        { SECTION_GPU, "Managed", KEY_BOOLEAN, offsetof(ConfigGpu, managed), "yes, no or auto" },
+        { SECTION_GPU, "BootMode", KEY_WORD, offsetof(ConfigGpu, boot_mode),
+                        "remembered, host, passthrough or unset" },
+};
+
+#define complain(reader, is_warning, ...) \
+        keep_complaint(reader, is_warning, text_format(__VA_ARGS__))
+
+/* Takes @what over, which is NULL when memory is short. */
+static int keep_complaint(const Reader *reader, bool is_warning, char *what) {
+        _cleanup_(freep) char *mine = what, *text = NULL, *printable = NULL;
+        Config *config = reader->config;
+        char line[16] = "";
+
+        if (!mine)
                 return -ENOMEM;
-        if (config->n_complaints >= CONFIG_COMPLAINTS_MAX)
+        if (config->n_complaints == CONFIG_COMPLAINTS_MAX)
                 return 0;
-        if (config->n_complaints == CONFIG_COMPLAINTS_MAX - 1) {
-                freep(&mine);
-                mine = strdup("there is more to complain about, which is left out");
-                if (!mine)
-                        return -ENOMEM;
-        }
 
-        more = realloc(config->complaints, (config->n_complaints + 1) * sizeof(*more));
-        if (!more)
+        if (reader->line > 0)
+                snprintf(line, sizeof(line), ":%u", reader->line);
+        if (config->n_complaints == CONFIG_COMPLAINTS_MAX - 1)
+                text = text_format("%s%s: further problems not shown", reader->file, line);
+        else
+                text = text_format("%s%s: %s%s", reader->file, line, mine,
+                                is_warning ? ", ignoring" : "");
+        printable = text ? text_printable(text) : NULL;
+        if (!printable)
                 return -ENOMEM;
-        config->complaints = more;
 
-        more[config->n_complaints++] = (ConfigComplaint){
-                .file = TAKE_PTR(file),
-                .line = place.line,
-                .text = TAKE_PTR(mine),
-                .is_warning = is_warning,
-        };
+        config->complaints[config->n_complaints++] =
+                        (ConfigComplaint){ TAKE_PTR(printable), is_warning };
         return 0;
 }
 
-static _printf_(4, 0) int complain_format(Config *config,
-                ConfigPlace place,
-                bool is_warning,
-                const char *format,
-                va_list args) {
-        char *text = NULL;
+/* Continue the section of a GPU, or begin one. */
+static int open_gpu(Reader *reader, const char *selector) {
+        Config *config = reader->config;
+        ConfigGpu gpu = {}, *gpus;
+        bool has_function;
 
-        if (vasprintf(&text, format, args) < 0)
-                text = NULL;
-        return complain(config, place, is_warning, text);
+        gpu.by_id = identity_parse_id(selector, &gpu.vendor, &gpu.device) == 0;
+        if (!gpu.by_id && address_parse_loose(selector, &gpu.address, &has_function) < 0)
+                return complain(reader, false,
+                                "[GPU " QUOTE "]: invalid GPU selector; expected an address "
+                                "(01:00 or 0000:01:00.0) or an id (10de:2204)",
+                                selector);
+
+        gpu.address = address_of_function(gpu.address, 0);
+        reader->section = SECTION_GPU;
+        for (size_t i = 0; i < config->n_gpus; ++i) {
+                reader->gpu = &config->gpus[i];
+                if (reader->gpu->by_id == gpu.by_id && reader->gpu->vendor == gpu.vendor &&
+                                reader->gpu->device == gpu.device &&
+                                !address_compare(reader->gpu->address, gpu.address))
+                        return 0;
+        }
+
+        gpus = realloc(config->gpus, (config->n_gpus + 1) * sizeof(*gpus));
+        if (!gpus)
+                return -ENOMEM;
+        config->gpus = gpus;
+        reader->gpu = &gpus[config->n_gpus++];
+        *reader->gpu = gpu;
+        return 0;
 }
 
-/**
- * config_error() - something is wrong, and does not count
- * @config:     to keep it
- * @place:      where
- * @format:     what, and what would be right, as for printf(3)
- *
- * Return: 0 on success, negative error code on failure.
- */
-int config_error(Config *config, ConfigPlace place, const char *format, ...) {
-        va_list args;
+/* A line "[...]", which is taken apart. */
+static int read_section(Reader *reader, char *line) {
+        const char *name = line + 1, *selector;
+
+        line[strlen(line) - 1] = 0;
+        reader->section = SECTION_IGNORED;
+        if (!strcmp(name, "vfiopt")) {
+                reader->section = SECTION_GENERAL;
+                return 0;
+        }
+        if (text_starts_with(name, "GPU", &selector) && (!*selector || *selector == ' '))
+                return open_gpu(reader, selector + (*selector == ' '));
+        return complain(reader, true,
+                        "unknown section [" QUOTE "]; there are [vfiopt] and [GPU SELECTOR]", name);
+}
+
+/* Return: the index of @s in a list "a, b or c", or -1. */
+static int find_word(const char *words, const char *s, KeyType type) {
+        for (int i = 0; *words; ++i) {
+                size_t n = strcspn(words, ", ");
+
+                if (n == strlen(s) && !(type == KEY_WORD ? strncmp : strncasecmp)(words, s, n))
+                        return i;
+                words += n + strspn(words + n, ", ");
+                (void) text_starts_with(words, "or ", &words);
+        }
+        return -1;
+}
+
+/* Return: whether @s is understood; an empty one unsets the key. */
+static bool set_value(const Reader *reader, const Key *key, const char *s) {
+        char *base = key->section == SECTION_GPU ? (char *) reader->gpu : (char *) reader->config;
+        ConfigValue *value = (void *) (base + key->offset);
+        int found;
+
+        if (!*s) {
+                *value = (ConfigValue){};
+                return true;
+        }
+        if (key->type == KEY_BOOLEAN && find_word("1, y, true, t, on", s, key->type) >= 0)
+                s = "yes";
+        else if (key->type == KEY_BOOLEAN && find_word("0, n, false, f, off", s, key->type) >= 0)
+                s = "no";
+
+        found = find_word(key->allowed, s, key->type);
+        if (found >= 0)
+                *value = (ConfigValue){ true, found };
+        else if (key->type == KEY_BOOLEAN)
+                *value = (ConfigValue){ true, find_word(key->allowed, "no", key->type) };
+        return found >= 0;
+}
+
+/* Return: the key of the section whose name is the first @n bytes of @name, or NULL. */
+static const Key *find_key(const Reader *reader, const char *name, size_t n) {
+        for (size_t i = 0; i < ARRAY_SIZE(keys); ++i)
+                if (keys[i].section == reader->section && !strncmp(keys[i].name, name, n) &&
+                                !keys[i].name[n])
+                        return &keys[i];
+        return NULL;
+}
+
+static int complain_of_key(const Reader *reader, const char *name) {
+        const char *section = reader->section == SECTION_GPU ? "GPU SELECTOR" : "vfiopt";
+        _cleanup_(text_deinit) Text known = TEXT_NULL;
         int r;
 
-        va_start(args, format);
-        r = complain_format(config, place, false, format, args);
-        va_end(args);
-        return r;
+        for (size_t i = 0; i < ARRAY_SIZE(keys); ++i) {
+                if (keys[i].section != reader->section)
+                        continue;
+                r = text_append(&known, "%s %s=", known.n > 0 ? "," : "", keys[i].name);
+                if (r < 0)
+                        return r;
+        }
+        return complain(reader, true, "unknown key " QUOTE "= in [%s]; known keys:%s", name,
+                        section, text(&known));
 }
 
-/* As config_error(), for what another version may understand. */
-int config_warning(Config *config, ConfigPlace place, const char *format, ...) {
-        va_list args;
-        int r;
+static int read_key(const Reader *reader, const char *name, const char *value) {
+        const Key *key = find_key(reader, name, strlen(name));
 
-        va_start(args, format);
-        r = complain_format(config, place, true, format, args);
-        va_end(args);
-        return r;
+        if (reader->section == SECTION_IGNORED)
+                return 0;
+        if (reader->section == SECTION_NONE)
+                return complain(reader, false,
+                                QUOTE
+                                "= is in no section; put [vfiopt] or [GPU SELECTOR] before it",
+                                name);
+        if (!key)
+                return complain_of_key(reader, name);
+        if (set_value(reader, key, value))
+                return 0;
+        return complain(reader, false, "%s=" QUOTE " is not understood%s; it can be %s", name,
+                        value, key->type == KEY_BOOLEAN ? ", and taken for no" : "", key->allowed);
 }
 
-/* "vfiopt.conf:3: what is wrong", or NULL for want of memory; free() it. */
-char *config_complaint_format(const ConfigComplaint *complaint) {
-        const char *end = complaint->is_warning ? ", ignoring" : "";
-
-        return complaint->line > 0 ? text_format("%s:%u: %s%s", complaint->file, complaint->line,
-                                                     complaint->text, end)
-                                   : text_format("%s: %s%s", complaint->file, complaint->text, end);
+/* Return: what is wrong with the form of a line that is not empty, or NULL. */
+static const char *find_fault(const char *line) {
+        if (strchr(BLANKS, *line))
+                return "is indented; everything begins in the first column";
+        if (strlen(line) > LINE_LENGTH_MAX)
+                return "is too long; at most 160 bytes are allowed";
+        if (*line == '[')
+                return line[strlen(line) - 1] == ']'
+                                ? NULL
+                                : "does not end with a bracket; a section is [vfiopt] or "
+                                  "[GPU SELECTOR], alone on its line";
+        if (!strchr(line, '='))
+                return "is neither [SECTION] nor KEY=VALUE";
+        for (const char *c = line; (c = strpbrk(c, BLANKS)); ++c)
+                if (c[1] == ';')
+                        return "has a comment in it; comments have lines of their own";
+        return NULL;
 }
 
-/* Complain about a file that cannot be read, unless it is not the file's fault. */
-static int unreadable(Config *config, const char *file, int error) {
+/* A boolean key that the line seems to be about becomes no. */
+static int refuse_line(Reader *reader, const char *line, const char *fault) {
+        const Key *key;
+        size_t n = 0;
+
+        if (line[strspn(line, BOM)] == '[')
+                reader->section = SECTION_IGNORED;
+        while (isalnum((unsigned char) line[n]))
+                ++n;
+        key = find_key(reader, line, n);
+        if (!key || key->type != KEY_BOOLEAN)
+                return complain(reader, false, "\"" QUOTE "\" %s", line, fault);
+
+        (void) set_value(reader, key, "no");
+        return complain(reader, false, "\"" QUOTE "\" %s; taken for %s=no", line, fault, key->name);
+}
+
+/* Cut off the blanks at both ends, in place. */
+static char *strip(char *s) {
+        size_t n;
+
+        s += strspn(s, BLANKS);
+        n = strlen(s);
+        while (n > 0 && strchr(BLANKS, s[n - 1]))
+                s[--n] = 0;
+        return s;
+}
+
+static int read_line(Reader *reader, char *line) {
+        char *stripped = strip(line), *value;
+        const char *fault;
+
+        if (!*stripped || *stripped == '#' || *stripped == ';')
+                return 0;
+        fault = find_fault(line);
+        if (fault)
+                return refuse_line(reader, stripped, fault);
+        if (*line == '[')
+                return read_section(reader, line);
+
+        value = strpbrk(line, "=:");
+        *value++ = 0;
+        return read_key(reader, strip(line), strip(value));
+}
+
+/* A file that cannot be read is ignored, unless that is not the file's fault. */
+static int refuse_file(const Reader *reader, int error) {
         if (error == -ENOMEM || error == -EMFILE || error == -ENFILE)
                 return error;
-        config->incomplete = true;
-        return config_error(config, (ConfigPlace){ .file = file }, "cannot be read: %s",
-                        strerror(-error));
+
+        reader->config->incomplete = true;
+        if (error == -E2BIG)
+                return complain(reader, false, "is larger than %u KiB; file ignored",
+                                CONFIG_SIZE_MAX / 1024);
+        if (error == -EBADMSG)
+                return complain(reader, false, "contains NUL bytes; file ignored");
+        return complain(reader, false, "cannot be read: %s", strerror(-error));
 }
 
-static int load_file(Config *config, int etc_fd, const char *file) {
+static int read_file(Config *config, int etc_fd, const char *file) {
+        Reader reader = { .config = config, .file = file };
         _cleanup_(freep) char *data = NULL;
-        const ConfigPlace whole = { .file = file };
+        char *rest, *line;
         size_t n;
         int r;
 
         r = file_read(etc_fd, file, CONFIG_SIZE_MAX, &data, &n);
         if (r == FILE_E_MISSING)
                 return 0;
-        if (r < 0 && r != -E2BIG)
-                return unreadable(config, file, r);
-        if (r == 0 && strlen(data) == n)
-                return config_read_ini(config, file, data);
+        if (r == 0 && strlen(data) != n)
+                r = -EBADMSG;
+        if (r < 0)
+                return refuse_file(&reader, r);
 
-        config->incomplete = true;
-        if (r == -E2BIG)
-                return config_error(config, whole,
-                                "is larger than %u KiB, so that none of it counts",
-                                CONFIG_SIZE_MAX / 1024);
-        return config_error(config, whole,
-                        "holds zero bytes, as no text does, so that none of it counts");
+        for (rest = data; text_starts_with(rest, BOM, NULL);)
+                rest += strlen(BOM);
+        while (r >= 0 && (line = strsep(&rest, "\n"))) {
+                ++reader.line;
+                r = read_line(&reader, line);
+        }
+        return r;
 }
 
-static int load_drop_in(Config *config, int etc_fd, const char *name) {
-        _cleanup_(freep) char *file = text_format(CONFIG_FOLDER "/%s", name);
-        struct stat st;
-
-        if (!file)
-                return -ENOMEM;
-
-        if (fstatat(etc_fd, file, &st, 0) < 0)
-                return errno == ENOENT ? 0 : unreadable(config, file, -errno);
-        /* /dev/null is how a drop-in is masked. */
-        return S_ISREG(st.st_mode) ? load_file(config, etc_fd, file) : 0;
-}
-
-/* Hidden ones are what editors leave behind. */
 static int is_drop_in(const struct dirent *entry) {
-        const char *suffix = strrchr(entry->d_name, '.');
-
-        return entry->d_name[0] != '.' && suffix && !strcmp(suffix, CONFIG_SUFFIX);
+        return !fnmatch(CONFIG_DROP_IN, entry->d_name, FNM_PERIOD);
 }
 
 /* Not alphasort(3), which depends on the locale. */
@@ -192,18 +328,25 @@ static int compare_names(const struct dirent **a, const struct dirent **b) {
         return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static int load_drop_ins(Config *config, int etc_fd) {
+static int read_drop_ins(Config *config, int etc_fd) {
+        const Reader folder = { .config = config, .file = CONFIG_FOLDER };
         struct dirent **entries;
+        struct stat st;
         int n, r = 0;
 
         n = scandirat(etc_fd, CONFIG_FOLDER, &entries, is_drop_in, compare_names);
         if (n < 0)
-                return errno == ENOENT ? 0 : unreadable(config, CONFIG_FOLDER, -errno);
+                return errno == ENOENT ? 0 : refuse_file(&folder, -errno);
 
         for (int i = 0; i < n; ++i) {
-                if (r >= 0)
-                        r = load_drop_in(config, etc_fd, entries[i]->d_name);
+                _cleanup_(freep) char *file = text_format(CONFIG_FOLDER "/%s", entries[i]->d_name);
+
                 free(entries[i]);
+                if (r >= 0 && !file)
+                        r = -ENOMEM;
+                /* A drop-in is masked by a link to /dev/null. */
+                if (r >= 0 && (fstatat(etc_fd, file, &st, 0) < 0 || S_ISREG(st.st_mode)))
+                        r = read_file(config, etc_fd, file);
         }
         free(entries);
         return r;
@@ -211,87 +354,77 @@ static int load_drop_ins(Config *config, int etc_fd) {
 
 /**
  * config_load() - read the configuration
- * @config:     to initialise; config_deinit() it. The default one but for a result of 0.
+ * @ret:        what the files say; config_deinit() it
  * @etc_fd:     our directory in /etc, or -1 if there is none
  *
- * Return: 0 on success, also if files are missing or there is something to complain
- *         about; negative error code on failure.
+ * Return: 0 on success, complaints included; negative error code on failure.
  */
-int config_load(Config *config, int etc_fd) {
+int config_load(Config *ret, int etc_fd) {
+        _cleanup_(config_deinit) Config config = CONFIG_NULL;
         int r;
 
-        *config = (Config) CONFIG_NULL;
-        if (etc_fd < 0)
-                return 0;
+        if (etc_fd >= 0) {
+                r = read_file(&config, etc_fd, CONFIG_FILE);
+                if (r < 0)
+                        return r;
+                r = read_drop_ins(&config, etc_fd);
+                if (r < 0)
+                        return r;
+        }
 
-        r = load_file(config, etc_fd, CONFIG_FILE);
-        if (r >= 0)
-                r = load_drop_ins(config, etc_fd);
-        if (r < 0)
-                config_deinit(config);
-        return r;
+        *ret = config;
+        config = (Config) CONFIG_NULL;
+        return 0;
 }
 
-/* What the sections say that name a GPU by its address, or by its id; NULL for nothing. */
-static const ConfigGpu *find_gpu(const Config *config, const Gpu *gpu, bool by_id) {
+void config_deinit(Config *config) {
+        for (size_t i = 0; i < config->n_complaints; ++i)
+                free(config->complaints[i].text);
+        free(config->gpus);
+        *config = (Config) CONFIG_NULL;
+}
+
+static bool names_gpu(const ConfigGpu *section, const Gpu *gpu) {
+        const Identity *identity = &gpu->functions[0].identity;
+
+        if (section->by_id)
+                return section->vendor == identity->vendor && section->device == identity->device;
+        return address_same_slot(section->address, gpu->address);
+}
+
+/* Return: the value at @offset in ConfigGpu; a section for the address beats one for the id. */
+static int look_up(const Config *config, const Gpu *gpu, size_t offset, int otherwise) {
+        const ConfigValue *found = NULL;
+
         for (size_t i = 0; i < config->n_gpus; ++i) {
                 const ConfigGpu *section = &config->gpus[i];
+                const ConfigValue *value = (void *) ((char *) section + offset);
 
-                if (section->by_id != by_id)
-                        continue;
-                if (by_id ? section->vendor == gpu->functions[0].identity.vendor &&
-                                                                section->device ==
-                                                                                gpu->functions[0]
-                                                                                                .identity
-                                                                                                .device
-                          : address_same_slot(section->address, gpu->address))
-                        return section;
+                if (value->is_set && names_gpu(section, gpu) && (!found || !section->by_id))
+                        found = value;
         }
-        return NULL;
+        return found ? found->value : otherwise;
 }
 
-/**
- * config_default() - where does a GPU belong that nothing is remembered of?
- * @config:     configuration
- *
- * Return: a wish, MODE_UNSET unless configured.
- */
+/* Return: the wish for a GPU of which nothing is remembered, MODE_UNSET by default. */
 Mode config_default(const Config *config) {
-        return config->wish;
+        return config->default_mode.value;
 }
 
-/**
- * config_managed() - is a GPU meant where none is named?
- * @config:     configuration
- * @gpu:        the GPU
- *
- * What is said of its address goes before what is said of its id.
- *
- * Return: CONFIG_MANAGED_AUTO unless configured; gpu->managed tells then.
- */
+/* Return: CONFIG_MANAGED_AUTO unless configured. */
 ConfigManaged config_managed(const Config *config, const Gpu *gpu) {
-        for (int by_id = 0; by_id <= 1; ++by_id) {
-                const ConfigGpu *section = find_gpu(config, gpu, by_id);
-
-                if (section && section->managed != CONFIG_MANAGED_NOT_SAID)
-                        return section->managed;
-        }
-        return CONFIG_MANAGED_AUTO;
+        return look_up(config, gpu, offsetof(ConfigGpu, managed), CONFIG_MANAGED_AUTO);
 }
 
-/**
- * config_boot() - where does a GPU belong at boot?
- * @config:     configuration
- * @gpu:        the GPU
- *
- * Return: as config_managed(), CONFIG_BOOT_REMEMBERED unless configured.
+/*
+ * @ret gets the configured mode at boot; MODE_UNSET leaves the GPU alone. Return: false if it
+ * belongs where it was last.
  */
-ConfigBoot config_boot(const Config *config, const Gpu *gpu) {
-        for (int by_id = 0; by_id <= 1; ++by_id) {
-                const ConfigGpu *section = find_gpu(config, gpu, by_id);
+bool config_boot(const Config *config, const Gpu *gpu, Mode *ret) {
+        static const Mode modes[] = { 0, MODE_HOST, MODE_PASSTHROUGH, MODE_UNSET };
+        int value = look_up(config, gpu, offsetof(ConfigGpu, boot_mode), 0);
 
-                if (section && section->boot != CONFIG_BOOT_NOT_SAID)
-                        return section->boot;
-        }
-        return CONFIG_BOOT_REMEMBERED;
+        if (value > 0)
+                *ret = modes[value];
+        return value > 0;
 }

@@ -4,54 +4,49 @@
 /*
  * Configuration
  *
- * vfiopt.conf and vfiopt.conf.d/ of our directory in /etc; see vfiopt.conf(5). What
- * is wrong in there is no error but a complaint, and the rest counts.
+ * vfiopt.conf and vfiopt.conf.d/ in our directory in /etc, see vfiopt.conf(5).
+ *
+ * A mistake in a file is a complaint and no error: it must neither keep the machine from
+ * booting nor cost what is right in the same file.
  */
 
 #include "model/gpu.h"
 
-/* Is a GPU meant where none is named? */
+#define CONFIG_COMPLAINTS_MAX 100U
+
+/* Whether a request that names no GPU means this one. */
 typedef enum ConfigManaged {
-        CONFIG_MANAGED_AUTO, /* unless it is the boot display beside another, see Gpu */
         CONFIG_MANAGED_YES,
         CONFIG_MANAGED_NO,
-        _CONFIG_MANAGED_MAX,
-        CONFIG_MANAGED_NOT_SAID = _CONFIG_MANAGED_MAX, /* by one section */
+        CONFIG_MANAGED_AUTO, /* as Gpu.managed says */
 } ConfigManaged;
 
-/* Where does a GPU belong at boot? */
-typedef enum ConfigBoot {
-        CONFIG_BOOT_REMEMBERED, /* where it was last */
-        CONFIG_BOOT_HOST,
-        CONFIG_BOOT_PASSTHROUGH,
-        CONFIG_BOOT_UNSET, /* leave it alone */
-        _CONFIG_BOOT_MAX,
-        CONFIG_BOOT_NOT_SAID = _CONFIG_BOOT_MAX,
-} ConfigBoot;
+typedef struct ConfigValue {
+        bool is_set;
+        int value; /* which of the words that the key allows */
+} ConfigValue;
 
-/* What all sections [GPU SELECTOR] with the same selector say. */
+/* All sections [GPU SELECTOR] with the same selector. */
 typedef struct ConfigGpu {
         bool by_id;
-        Address address; /* unless by id; of function 0 */
+        Address address; /* of function 0, unless by id */
         uint16_t vendor; /* if by id */
         uint16_t device;
-        ConfigManaged managed;
-        ConfigBoot boot;
+        ConfigValue managed;
+        ConfigValue boot_mode;
 } ConfigGpu;
 
 typedef struct ConfigComplaint {
-        char *file;        /* below our directory; printable */
-        unsigned int line; /* from 1; 0: the whole file */
-        char *text;        /* one line, printable */
-        bool is_warning;   /* not known to this version, rather than wrong */
+        char *text;      /* "vfiopt.conf:3: ...", a short line of printable ASCII */
+        bool is_warning; /* unknown to this version rather than wrong */
 } ConfigComplaint;
 
 typedef struct Config {
-        Mode wish;       /* for what is not remembered */
-        bool incomplete; /* a file does not count as a whole, which may have said anything */
+        ConfigValue default_mode;
+        bool incomplete; /* a file is ignored as a whole, which may have said anything */
         ConfigGpu *gpus;
         size_t n_gpus;
-        ConfigComplaint *complaints; /* in the order of reading */
+        ConfigComplaint complaints[CONFIG_COMPLAINTS_MAX]; /* in the order of reading */
         size_t n_complaints;
 } Config;
 
@@ -59,18 +54,11 @@ typedef struct Config {
 #define CONFIG_NULL \
         {}
 
+int config_load(Config *ret, int etc_fd) _warn_unused_result_;
 void config_deinit(Config *config);
-int config_load(Config *config, int etc_fd) _warn_unused_result_;
-
-char *config_complaint_format(const ConfigComplaint *complaint);
 
 /* lookups */
 
 Mode config_default(const Config *config);
 ConfigManaged config_managed(const Config *config, const Gpu *gpu);
-ConfigBoot config_boot(const Config *config, const Gpu *gpu);
-
-/* names, as in the file */
-
-const char *config_managed_to_string(ConfigManaged managed);
-const char *config_boot_to_string(ConfigBoot boot);
+bool config_boot(const Config *config, const Gpu *gpu, Mode *ret);

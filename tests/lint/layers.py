@@ -26,7 +26,6 @@ LAYERS = {
 }
 
 LIBRARIES = {
-    "ini.h": {"record/config-ini.c"},
     "json-c/": {"base/json.c"},
     "libudev.h": {"os/udev.c", "os/udev-wait.c"},
     "libkmod.h": {"os/module.c"},

@@ -20,7 +20,7 @@ mirror=$("$here/mirror.sh")
 # seabios comes from backports as well, else QEMU's dependency is not met.
 backports=qemu-system-x86,qemu-system-common,qemu-system-data,seabios
 compiler=gcc,make,libc6-dev,linux-headers-amd64,meson,ninja-build,pkg-config
-libraries=libsystemd-dev,systemd-dev,libudev-dev,libpci-dev,libkmod-dev,libsmartcols-dev,libjson-c-dev,libinih-dev,libdbus-1-dev,libcmocka-dev
+libraries=libsystemd-dev,systemd-dev,libudev-dev,libpci-dev,libkmod-dev,libsmartcols-dev,libjson-c-dev,libdbus-1-dev,libcmocka-dev
 helpers=erofs-utils,e2fsprogs,cpio,xz-utils,zstd,kmod,busybox-static,python3-minimal
 
 packages=$(echo "$backports" | sed 's|,|/trixie-backports,|g; s|$|/trixie-backports|')
