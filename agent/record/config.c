@@ -58,6 +58,8 @@ static const Key keys[] = {
         { SECTION_GPU, "Managed", KEY_BOOLEAN, offsetof(ConfigGpu, managed), "yes, no or auto" },
         { SECTION_GPU, "BootMode", KEY_WORD, offsetof(ConfigGpu, boot_mode),
                         "remembered, host, passthrough or unset" },
+        { SECTION_GPU, "AllowDisplay", KEY_BOOLEAN, offsetof(ConfigGpu, allow_display),
+                        "no or yes" },
 };
 
 #define complain(reader, is_warning, ...) \
@@ -427,4 +429,10 @@ bool config_boot(const Config *config, const Gpu *gpu, Mode *ret) {
         if (value > 0)
                 *ret = modes[value];
         return value > 0;
+}
+
+/* Consent to give up a display in use; withheld while a file is ignored, which may deny it. */
+bool config_allows_display(const Config *config, const Gpu *gpu) {
+        return !config->incomplete &&
+                        look_up(config, gpu, offsetof(ConfigGpu, allow_display), false);
 }

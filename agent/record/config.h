@@ -34,6 +34,7 @@ typedef struct ConfigGpu {
         uint16_t device;
         ConfigValue managed;
         ConfigValue boot_mode;
+        ConfigValue allow_display;
 } ConfigGpu;
 
 typedef struct ConfigComplaint {
@@ -62,3 +63,4 @@ void config_deinit(Config *config);
 Mode config_default(const Config *config);
 ConfigManaged config_managed(const Config *config, const Gpu *gpu);
 bool config_boot(const Config *config, const Gpu *gpu, Mode *ret);
+bool config_allows_display(const Config *config, const Gpu *gpu);

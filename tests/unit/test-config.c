@@ -100,6 +100,8 @@ static void assert_defaults(const Config *config) {
         assert_int_equal(config_managed(config, &other), CONFIG_MANAGED_AUTO);
         assert_int_equal(boot(config, &first), REMEMBERED);
         assert_int_equal(boot(config, &other), REMEMBERED);
+        assert_false(config_allows_display(config, &first));
+        assert_false(config_allows_display(config, &other));
 }
 
 static void where_there_is_nothing_are_the_defaults(void **state) {
@@ -110,7 +112,7 @@ static void where_there_is_nothing_are_the_defaults(void **state) {
                 "[vfiopt]",
                 "[vfiopt]\nDefaultMode=\n",
                 "\xef\xbb\xbf",
-                "[GPU 01:00]\nManaged=\nBootMode =  \n",
+                "[GPU 01:00]\nManaged=\nBootMode =  \nAllowDisplay=\n",
                 "#\\\n[vfiopt]\n",
         };
         FakeTree *tree = *state;
@@ -143,11 +145,13 @@ static void every_key_is_understood(void **state) {
                         "[GPU 01:00]\n"
                         "Managed=no\n"
                         "BootMode=unset\n"
+                        "AllowDisplay=no\n"
                         "[GPU 10000:C1:00.0]\n"
                         "BootMode=host\n"
                         "Managed=Auto\n"
                         "[GPU 10DE:2d04]\n"
                         "BootMode=\tpassthrough\n"
+                        "AllowDisplay \t=  Yes\n"
                         "Managed=yes");
         assert_no_complaint(&config);
         assert_int_equal(config_default(&config), MODE_PASSTHROUGH);
@@ -157,6 +161,9 @@ static void every_key_is_understood(void **state) {
         assert_int_equal(boot(&config, &second), MODE_HOST);
         assert_int_equal(config_managed(&config, &other), CONFIG_MANAGED_YES);
         assert_int_equal(boot(&config, &other), MODE_PASSTHROUGH);
+        assert_false(config_allows_display(&config, &first));
+        assert_false(config_allows_display(&config, &second));
+        assert_true(config_allows_display(&config, &other));
         config_deinit(&config);
 }
 
@@ -169,11 +176,13 @@ static void yes_and_no_have_the_names_that_systemd_knows(void **state) {
                 for (int yes = 0; yes <= 1; ++yes) {
                         Config config;
 
-                        fake_write(tree->root, MAIN, "[GPU 01:00]\nManaged=%s\n", names[i][yes]);
+                        fake_write(tree->root, MAIN, "[GPU 01:00]\nManaged=%s\nAllowDisplay=%s\n",
+                                        names[i][yes], names[i][yes]);
                         load(tree, &config);
                         assert_no_complaint(&config);
                         assert_int_equal(config_managed(&config, &first),
                                         yes ? CONFIG_MANAGED_YES : CONFIG_MANAGED_NO);
+                        assert_int_equal(config_allows_display(&config, &first), yes);
                         config_deinit(&config);
                 }
 }
@@ -303,7 +312,7 @@ static void what_is_unknown_is_warned_of_and_ignored(void **state) {
                         "unknown key BootMode= in [vfiopt]; known keys: DefaultMode=, ignoring");
         assert_complaint(&config, 5, "vfiopt.conf", 9, true, "unknown key = in [vfiopt]");
         assert_complaint(&config, 6, "vfiopt.conf", 11, true,
-                        "known keys: Managed=, BootMode=, ignoring");
+                        "known keys: Managed=, BootMode=, AllowDisplay=, ignoring");
         assert_complaint(&config, 7, "vfiopt.conf", 12, true, "unknown key DriverAtHost=");
         assert_int_equal(config_default(&config), MODE_UNSET);
         assert_int_equal(boot(&config, &first), MODE_HOST);
@@ -375,6 +384,56 @@ static void whether_to_manage_is_no_where_it_is_not_understood(void **state) {
         load_text(tree, &config, "[vfiopt]\nManaged no\n[GPU]\nManaged no\n");
         assert_int_equal(config.n_complaints, 3);
         assert_int_equal(config_managed(&config, &first), CONFIG_MANAGED_AUTO);
+        config_deinit(&config);
+}
+
+/* Consent to give up a display is given in so many words, or not at all. */
+static void consent_is_no_where_it_is_not_understood(void **state) {
+        static const struct {
+                const char *line, *text;
+        } bad[] = {
+                { "AllowDisplay=maybe",
+                                "AllowDisplay=maybe is not understood, and taken for no; it can be "
+                                "no or yes" },
+                { "AllowDisplay=auto", "AllowDisplay=auto is not understood, and taken for no" },
+                { "AllowDisplay=yes yes", "is not understood, and taken for no" },
+                { "AllowDisplay=yes ; always",
+                                "in it; comments have lines of their own; taken for" },
+                { " AllowDisplay=yes",
+                                "is indented; everything begins in the first column; taken" },
+                { "AllowDisplay: yes", "nor KEY=VALUE; taken for AllowDisplay=no" },
+                { "AllowDisplay", "; taken for AllowDisplay=no" },
+        };
+        FakeTree *tree = *state;
+        Config config;
+
+        for (size_t i = 0; i < ARRAY_SIZE(bad); ++i) {
+                fake_write(tree->root, MAIN,
+                                "[GPU 01:00]\nAllowDisplay=yes\n%s\n"
+                                "[GPU 10de:2204]\nAllowDisplay=yes\n",
+                                bad[i].line);
+                load(tree, &config);
+                assert_int_equal(config.n_complaints, 1);
+                assert_complaint(&config, 0, "vfiopt.conf", 3, false, bad[i].text);
+                assert_false(config_allows_display(&config, &first));
+                assert_true(config_allows_display(&config, &second));
+                assert_int_equal(config_managed(&config, &first), CONFIG_MANAGED_AUTO);
+                config_deinit(&config);
+        }
+
+        /* An empty value leaves it to the section for the id. */
+        load_text(tree, &config,
+                        "[GPU 01:00]\nAllowDisplay=no\nAllowDisplay=\n"
+                        "[GPU 10de:2204]\nAllowDisplay=yes\n");
+        assert_no_complaint(&config);
+        assert_true(config_allows_display(&config, &first));
+        config_deinit(&config);
+
+        /* A drop-in that cannot be read may have taken it back. */
+        fake_write_bytes(tree->root, DROP_INS "1.conf", "\0", 1);
+        load_text(tree, &config, "[GPU 01:00]\nAllowDisplay=yes\n");
+        assert_true(config.incomplete);
+        assert_false(config_allows_display(&config, &first));
         config_deinit(&config);
 }
 
@@ -683,6 +742,7 @@ int main(void) {
                 tree_test(what_is_unknown_is_warned_of_and_ignored),
                 tree_test(a_bad_value_is_told_of_and_the_rest_counts),
                 tree_test(whether_to_manage_is_no_where_it_is_not_understood),
+                tree_test(consent_is_no_where_it_is_not_understood),
                 tree_test(what_is_in_a_bad_section_is_in_no_other),
                 tree_test(a_line_is_understood_whole_or_not_at_all),
                 tree_test(a_key_needs_a_section),
