@@ -1,17 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * The Kernel's Command Line
- *
- * Split as the kernel itself does (lib/cmdline.c: next_arg()), so that what a boot
- * loader passes means the same to both: blanks separate, unless within double
- * quotes; quotes around a whole parameter or around its value are no part of it;
- * what follows "--" is for init.
- *
- * Who types this wants out of trouble. A value with a typing error in it therefore
- * means "touch nothing", and not what the files say.
- */
-
 #include <string.h>
 
 #include "base/file.h"
@@ -20,7 +8,7 @@
 #define KERNEL_LINE_KEY      "vfiopt.mode"
 #define KERNEL_LINE_SIZE_MAX (64U * 1024U)
 
-/* What the kernel takes for blank, which has the no-break space of Latin-1 among it. */
+/* isspace() of the kernel, which includes the no-break space of Latin-1. */
 #define BLANKS " \t\n\v\f\r\xa0"
 
 void kernel_line_deinit(KernelLine *kernel) {
@@ -28,7 +16,7 @@ void kernel_line_deinit(KernelLine *kernel) {
         *kernel = (KernelLine) KERNEL_LINE_NULL;
 }
 
-/* Cut the next parameter off, with quotes. Return: NULL if there is none. */
+/* Cut off the next parameter, quotes included. Return: NULL if there is none. */
 static char *cut_parameter(char **rest) {
         char *start = *rest + strspn(*rest, BLANKS), *end;
         bool quoted = false;
@@ -44,7 +32,7 @@ static char *cut_parameter(char **rest) {
         return start;
 }
 
-/* Take a pair of quotes off, of which the kernel forgives a missing second one. */
+/* Remove a pair of quotes; like the kernel, forgive a missing second one. */
 static char *unquote(char *s) {
         size_t n;
 
@@ -57,7 +45,7 @@ static char *unquote(char *s) {
         return s;
 }
 
-/* The last value given, "" for a parameter without one, NULL if there is none. */
+/* Return: the last value, "" for a parameter without one, NULL if there is no parameter. */
 static const char *find_value(char *line) {
         const char *found = NULL;
         char *parameter;
@@ -79,21 +67,24 @@ static const char *find_value(char *line) {
 }
 
 /**
- * kernel_line_parse() - read vfiopt.mode= from a command line
- * @line:       text
- * @ret:        what it says; kernel_line_deinit() it. The last one counts.
+ * kernel_line_load() - read vfiopt.mode= from the command line of this boot
+ * @proc_fd:    root of procfs
+ * @ret:        the last one; kernel_line_deinit() it
  *
- * Return: 0 on success, also for a value that is not understood; negative error code on failure.
+ * Return: 0 on success, for a missing file and a value that is not understood, too; negative
+ *         error code on failure.
  */
-int kernel_line_parse(const char *line, KernelLine *ret) {
-        _cleanup_(freep) char *copy = strdup(line);
+int kernel_line_load(int proc_fd, KernelLine *ret) {
+        _cleanup_(freep) char *line = NULL;
         KernelLine found = KERNEL_LINE_NULL;
         const char *value;
+        int r;
 
-        if (!copy)
-                return -ENOMEM;
+        r = file_read(proc_fd, "cmdline", KERNEL_LINE_SIZE_MAX, &line, NULL);
+        if (r < 0)
+                return r;
 
-        value = find_value(copy);
+        value = r == FILE_E_MISSING ? NULL : find_value(line);
         found.is_set = value != NULL;
         if (value && strcmp(value, "off") != 0 && mode_from_string(value, &found.mode) < 0) {
                 found.unknown = strdup(value);
@@ -103,21 +94,4 @@ int kernel_line_parse(const char *line, KernelLine *ret) {
 
         *ret = found;
         return 0;
-}
-
-/**
- * kernel_line_load() - read vfiopt.mode= from the command line of this boot
- * @proc_fd:    root of procfs
- * @ret:        as for kernel_line_parse(); a missing file says nothing
- *
- * Return: 0 on success, negative error code on failure.
- */
-int kernel_line_load(int proc_fd, KernelLine *ret) {
-        _cleanup_(freep) char *line = NULL;
-        int r;
-
-        r = file_read(proc_fd, "cmdline", KERNEL_LINE_SIZE_MAX, &line, NULL);
-        if (r < 0)
-                return r;
-        return kernel_line_parse(r == FILE_E_MISSING ? "" : line, ret);
 }

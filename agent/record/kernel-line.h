@@ -4,7 +4,12 @@
 /*
  * The Kernel's Command Line
  *
- * `vfiopt.mode=`, for the day when the screen stays black: it beats every file.
+ * `vfiopt.mode=` beats every file: it is for the day when the screen stays black. So a
+ * value with a typing error means "touch nothing", and not what the files say.
+ *
+ * The line is split as the kernel does it (lib/cmdline.c: next_arg()), so that it means
+ * the same to both: blanks separate parameters, unless within double quotes; quotes around
+ * a parameter or its value are not part of it; what follows "--" is for init.
  */
 
 #include "model/gpu.h"
@@ -12,12 +17,11 @@
 typedef struct KernelLine {
         bool is_set;
         Mode mode;     /* MODE_UNSET: off, nothing is touched */
-        char *unknown; /* the value, if it is not understood, which counts as off; or NULL */
+        char *unknown; /* a value that is not understood and counts as off, or NULL */
 } KernelLine;
 
 #define KERNEL_LINE_NULL \
         {}
 
-int kernel_line_parse(const char *line, KernelLine *ret) _warn_unused_result_;
 int kernel_line_load(int proc_fd, KernelLine *ret) _warn_unused_result_;
 void kernel_line_deinit(KernelLine *kernel);

@@ -20,11 +20,12 @@ typedef struct Case {
 #define PASSTHROUGH true, MODE_PASSTHROUGH
 #define OFF         true, MODE_UNSET
 
-static void check(const Case *cases, size_t n) {
+static void check(FakeTree *tree, const Case *cases, size_t n) {
         for (size_t i = 0; i < n; ++i) {
                 _cleanup_(kernel_line_deinit) KernelLine kernel = KERNEL_LINE_NULL;
 
-                assert_int_equal(kernel_line_parse(cases[i].line, &kernel), 0);
+                fake_write(tree->root, "proc/cmdline", "%s", cases[i].line);
+                assert_int_equal(kernel_line_load(tree->roots.proc_fd, &kernel), 0);
                 if (kernel.is_set != cases[i].is_set || kernel.mode != cases[i].mode)
                         fail_msg("\"%s\": %d, %s", cases[i].line, kernel.is_set,
                                         mode_to_string(kernel.mode));
@@ -35,7 +36,7 @@ static void check(const Case *cases, size_t n) {
         }
 }
 
-static void a_mode_is_found_among_other_parameters(void **state _unused_) {
+static void a_mode_is_found_among_other_parameters(void **state) {
         static const Case cases[] = {
                 { "", NONE, NULL },
                 { "\n", NONE, NULL },
@@ -49,10 +50,10 @@ static void a_mode_is_found_among_other_parameters(void **state _unused_) {
                                 OFF, NULL },
         };
 
-        check(cases, ARRAY_SIZE(cases));
+        check(*state, cases, ARRAY_SIZE(cases));
 }
 
-static void the_last_one_counts(void **state _unused_) {
+static void the_last_one_counts(void **state) {
         static const Case cases[] = {
                 { "vfiopt.mode=host vfiopt.mode=passthrough", PASSTHROUGH, NULL },
                 { "vfiopt.mode=off vfiopt.mode=host", HOST, NULL },
@@ -61,10 +62,10 @@ static void the_last_one_counts(void **state _unused_) {
                 { "vfiopt.mode=host vfiopt.mode", OFF, "" },
         };
 
-        check(cases, ARRAY_SIZE(cases));
+        check(*state, cases, ARRAY_SIZE(cases));
 }
 
-static void quotes_are_those_of_the_kernel(void **state _unused_) {
+static void quotes_are_those_of_the_kernel(void **state) {
         static const Case cases[] = {
                 { "\"vfiopt.mode=host\"", HOST, NULL },
                 { "vfiopt.mode=\"host\" ro", HOST, NULL },
@@ -81,10 +82,10 @@ static void quotes_are_those_of_the_kernel(void **state _unused_) {
                 { "vfiopt.mode=\"\"", OFF, "" },
         };
 
-        check(cases, ARRAY_SIZE(cases));
+        check(*state, cases, ARRAY_SIZE(cases));
 }
 
-static void what_is_for_init_does_not_count(void **state _unused_) {
+static void what_is_for_init_does_not_count(void **state) {
         static const Case cases[] = {
                 { "ro -- vfiopt.mode=host", NONE, NULL },
                 { "vfiopt.mode=off -- vfiopt.mode=host", OFF, NULL },
@@ -95,10 +96,10 @@ static void what_is_for_init_does_not_count(void **state _unused_) {
                 { "a=-- vfiopt.mode=host", HOST, NULL },
         };
 
-        check(cases, ARRAY_SIZE(cases));
+        check(*state, cases, ARRAY_SIZE(cases));
 }
 
-static void a_value_that_is_not_known_touches_nothing(void **state _unused_) {
+static void a_value_that_is_not_known_touches_nothing(void **state) {
         static const Case cases[] = {
                 { "vfiopt.mode=", OFF, "" },
                 { "vfiopt.mode", OFF, "" },
@@ -109,10 +110,10 @@ static void a_value_that_is_not_known_touches_nothing(void **state _unused_) {
                 { "vfiopt.mode=\x1b[2J", OFF, "\x1b[2J" },
         };
 
-        check(cases, ARRAY_SIZE(cases));
+        check(*state, cases, ARRAY_SIZE(cases));
 }
 
-static void a_parameter_with_a_similar_name_is_another_one(void **state _unused_) {
+static void a_parameter_with_a_similar_name_is_another_one(void **state) {
         static const Case cases[] = {
                 { "vfiopt.modes=host", NONE, NULL },
                 { "xvfiopt.mode=host", NONE, NULL },
@@ -122,7 +123,7 @@ static void a_parameter_with_a_similar_name_is_another_one(void **state _unused_
                 { "vfiopt.mod", NONE, NULL },
         };
 
-        check(cases, ARRAY_SIZE(cases));
+        check(*state, cases, ARRAY_SIZE(cases));
 }
 
 static void it_is_read_below_the_root_that_was_given(void **state) {
@@ -155,12 +156,12 @@ static void it_is_read_below_the_root_that_was_given(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(a_mode_is_found_among_other_parameters),
-                cmocka_unit_test(the_last_one_counts),
-                cmocka_unit_test(quotes_are_those_of_the_kernel),
-                cmocka_unit_test(what_is_for_init_does_not_count),
-                cmocka_unit_test(a_value_that_is_not_known_touches_nothing),
-                cmocka_unit_test(a_parameter_with_a_similar_name_is_another_one),
+                tree_test(a_mode_is_found_among_other_parameters),
+                tree_test(the_last_one_counts),
+                tree_test(quotes_are_those_of_the_kernel),
+                tree_test(what_is_for_init_does_not_count),
+                tree_test(a_value_that_is_not_known_touches_nothing),
+                tree_test(a_parameter_with_a_similar_name_is_another_one),
                 tree_test(it_is_read_below_the_root_that_was_given),
         };
 
