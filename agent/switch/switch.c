@@ -130,6 +130,17 @@ static int decide(Move *move) {
         return 0;
 }
 
+/* Consent to give up a display that is in use may be given for good, by AllowDisplay=. */
+static int read_consent(Move *move) {
+        _cleanup_(config_deinit) Config config = CONFIG_NULL;
+        int r;
+
+        r = config_load(&config, move->context->roots->etc_fd);
+        if (r >= 0 && config_allows_display(&config, move->gpu))
+                move->allow_display = true;
+        return r;
+}
+
 static int load_record(Move *move) {
         int run_fd = move->context->roots->run_fd, r;
 
@@ -159,6 +170,8 @@ static int enter(Move *move, const SwitchRequest *request, SwitchResult *result)
                 return r;
 
         r = load_record(move);
+        if (r == 0)
+                r = read_consent(move);
         if (r == 0)
                 r = move_recover(move, &recovered);
         worsen(result, recovered);
@@ -273,6 +286,8 @@ int switch_preview(SwitchContext *context,
 
         for (size_t i = 0; r == 0 && i < request->n_gpus; ++i) {
                 r = gpu_record_load(&moves[i].record, context->roots->run_fd, moves[i].gpu);
+                if (r >= 0)
+                        r = read_consent(&moves[i]);
                 if (r >= 0)
                         r = move_prepare(&moves[i]);
                 worsen(&result, move_result(&moves[i]));
