@@ -111,6 +111,30 @@ bool text_starts_with(const char *s, const char *prefix, const char **ret_rest) 
         return true;
 }
 
+/**
+ * text_find_value() - find the value behind a key
+ * @s:          lines, as procfs and uevent files have them
+ * @key:        start of the line, with what separates it from the value
+ * @ret_n:      how long the value is, without the blanks around it
+ *
+ * Return: the value in the first such line, or NULL.
+ */
+const char *text_find_value(const char *s, const char *key, size_t *ret_n) {
+        static const char blanks[] = " \t\r";
+        size_t n;
+
+        for (; *s; s += strcspn(s, "\n"), s += *s == '\n') {
+                if (!text_starts_with(s, key, &s))
+                        continue;
+                s += strspn(s, blanks);
+                for (n = strcspn(s, "\n"); n > 0 && strchr(blanks, s[n - 1]);)
+                        --n;
+                *ret_n = n;
+                return s;
+        }
+        return NULL;
+}
+
 /* As asprintf(3), but the result is NULL when memory is short. */
 char *text_format(const char *format, ...) {
         va_list args;

@@ -117,6 +117,34 @@ static void a_prefix_leaves_the_rest(void **state _unused_) {
         assert_string_equal(rest, "untouched");
 }
 
+static void a_value_is_found_behind_its_key_at_the_start_of_a_line(void **state _unused_) {
+        static const struct {
+                const char *text;
+                const char *value; /* NULL: none */
+        } cases[] = {
+                { "key: value\n", "value" },
+                { "key:value", "value" },
+                { "other: x\nkey: \t a b \t\r\nkey: y\n", "a b" },
+                { "\n\nkey:\nx", "" },
+                { "key: \t ", "" },
+                { "a key: x\nke: x\nkeys: x\n", NULL },
+                { "", NULL },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                size_t n = 99;
+                const char *value = text_find_value(cases[i].text, "key:", &n);
+
+                if (!cases[i].value) {
+                        assert_null(value);
+                        assert_int_equal(n, 99);
+                        continue;
+                }
+                assert_int_equal(n, strlen(cases[i].value));
+                assert_memory_equal(value, cases[i].value, n);
+        }
+}
+
 static void a_format_makes_a_string(void **state _unused_) {
         _cleanup_(freep) char *s = text_format("%s-%d", "a", 7);
 
@@ -215,6 +243,7 @@ int main(void) {
                 cmocka_unit_test(numbers_are_taken_whole_or_not_at_all),
                 cmocka_unit_test(a_part_of_a_string_can_be_a_number),
                 cmocka_unit_test(a_prefix_leaves_the_rest),
+                cmocka_unit_test(a_value_is_found_behind_its_key_at_the_start_of_a_line),
                 cmocka_unit_test(a_format_makes_a_string),
                 cmocka_unit_test(a_copy_of_nothing_is_nothing),
                 cmocka_unit_test(only_plain_ascii_is_printable),
