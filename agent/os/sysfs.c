@@ -99,6 +99,28 @@ int sysfs_read(Sysfs *sysfs, const char *path, char **ret_value) {
         return 0;
 }
 
+/**
+ * sysfs_read_at() - read an attribute of a device that may go meanwhile
+ * @sysfs:      tree to read from
+ * @dir:        the device's directory, relative to the root
+ * @name:       attribute
+ * @ret_value:  as sysfs_read()
+ *
+ * Return: 0 on success, SYSFS_E_MISSING if there is no such attribute, or the device has
+ *         gone, negative error code on failure.
+ */
+int sysfs_read_at(Sysfs *sysfs, const char *dir, const char *name, char **ret_value) {
+        _cleanup_(freep) char *path = NULL;
+        int r;
+
+        path = text_format("%s/%s", dir, name);
+        if (!path)
+                return -ENOMEM;
+
+        r = sysfs_read(sysfs, path, ret_value);
+        return r == -ENODEV ? SYSFS_E_MISSING : r;
+}
+
 /* Read a number of base 10, or 16 for "0x…". -EBADMSG if it is none, or larger than @max. */
 int sysfs_read_uint(
                 Sysfs *sysfs, const char *path, unsigned int base, uint64_t max, uint64_t *ret) {

@@ -51,6 +51,8 @@ void sysfs_set_writer(Sysfs *sysfs, SysfsWriteFn fn, void *userdata);
 /* attributes */
 
 int sysfs_read(Sysfs *sysfs, const char *path, char **ret_value) _warn_unused_result_;
+int sysfs_read_at(Sysfs *sysfs, const char *dir, const char *name, char **ret_value)
+                _warn_unused_result_;
 int sysfs_read_bytes(Sysfs *sysfs, const char *path, void *buffer, size_t n, size_t *ret_n)
                 _warn_unused_result_;
 int sysfs_read_uint(Sysfs *sysfs, const char *path, unsigned int base, uint64_t max, uint64_t *ret)

@@ -38,6 +38,21 @@ static void reading_strips_one_newline(void **state) {
         }
 }
 
+static void an_attribute_is_read_below_its_device(void **state) {
+        _cleanup_(freep) char *value = NULL;
+        FakeTree *tree = *state;
+        char *none = NULL;
+
+        fake_write(tree->root, "sys/some/device/dev", "226:0\n");
+        assert_int_equal(sysfs_read_at(fake_sysfs(tree), "some/device", "dev", &value), 0);
+        assert_string_equal(value, "226:0");
+        assert_int_equal(sysfs_read_at(fake_sysfs(tree), "some/device", "size", &none),
+                        SYSFS_E_MISSING);
+        assert_int_equal(sysfs_read_at(fake_sysfs(tree), "other/device", "dev", &none),
+                        SYSFS_E_MISSING);
+        assert_null(none);
+}
+
 static void an_attribute_is_a_page_at_most(void **state) {
         _cleanup_(freep) char *value = NULL;
         FakeTree *tree = *state;
@@ -421,6 +436,7 @@ static void files_are_closed_again(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 tree_test(reading_strips_one_newline),
+                tree_test(an_attribute_is_read_below_its_device),
                 tree_test(an_attribute_is_a_page_at_most),
                 tree_test(what_is_missing_is_said_to_be_and_leaves_the_results_alone),
                 tree_test(numbers_are_read_strictly),
