@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "cli/report.h"
 #include "cli/switch-ways.h"
-#include "probe/explain.h"
+#include "probe/finding.h"
 
 static int print_plan(const Move *move) {
         const Plan *plan = &move->plan;
@@ -47,7 +47,7 @@ static int print_moves(const Move *moves, size_t n) {
 
                 r = print_plan(move);
                 if (r >= 0 && move->findings.n > 0)
-                        r = explain_findings(
+                        r = findings_explain(
                                         &move->findings, move->gpu, move->to, &reason, &holders);
                 if (r < 0)
                         return r;
@@ -92,7 +92,7 @@ static int push_plan(Json *array, const Move *move) {
         int r = object && steps ? 0 : -ENOMEM;
 
         if (r >= 0 && move->findings.n > 0)
-                r = explain_findings(&move->findings, move->gpu, move->to, &reason, &holders);
+                r = findings_explain(&move->findings, move->gpu, move->to, &reason, &holders);
         for (size_t i = 0; i < plan->n_steps && r >= 0; ++i)
                 r = push_step(steps, &plan->steps[i]);
         if (r >= 0)

@@ -4,19 +4,19 @@
 /*
  * Findings
  *
- * Reasons why a GPU must not move now, as evidence: who, which node, which
- * function. Sentences are made of them elsewhere (probe/explain.c).
+ * Reasons why a GPU must not move now, as evidence: which process, which node, which
+ * function. And the same in words.
  */
 
 #include <sys/types.h>
 
-#include "model/device.h"
+#include "model/gpu.h"
 
 typedef enum FindingKind {
         /* A precondition does not hold: waiting does not help (exit code 4). */
         FINDING_NO_IOMMU,     /* the function is in no IOMMU group */
         FINDING_UNSAFE_IOMMU, /* the group is one of noiommu mode */
-        FINDING_STRANGER, /* .other, of driver .detail, shares the group .number; no .detail: no PCI device */
+        FINDING_GROUP_MEMBER, /* .other, of driver .detail, shares the group .number; no .detail: no PCI device */
         FINDING_OTHER_CARD,     /* not the card that was here; .detail is the remembered one's id */
         FINDING_VIRTUAL,        /* virtual functions or mediated devices exist on it */
         FINDING_BOOT_DISPLAY,   /* the firmware's and console's display */
@@ -26,13 +26,13 @@ typedef enum FindingKind {
         FINDING_FELL_OFF, /* the kernel log says that it fell off the bus (Xid 79) */
         FINDING_NO_VFIO_DRIVER, /* there is no vfio-pci in this kernel */
         FINDING_NO_HOST_DRIVER, /* nothing known to bind the display function to */
-        FINDING_STUCK,          /* an earlier write never came back: .pid still waits */
+        FINDING_STUCK, /* an earlier .detail of .pid never came back; neither: an operation that is not ours */
 
-        /* Somebody uses it: waiting or stopping that helps (exit code 3). */
+        /* The GPU is in use: waiting or stopping that helps (exit code 3). */
         FINDING_HOLDER,  /* .pid has .node open, or mapped */
         FINDING_CUDA,    /* UVM retains the GPU */
         FINDING_USB,     /* the USB device .detail hangs on the card's own port */
-        FINDING_STARTED, /* the adapter is started, and nobody is seen who did */
+        FINDING_STARTED, /* the adapter is started, and no user was found */
         FINDING_UNKNOWN, /* .pid, or .node where that is 0, could not be looked into (.error) */
         _FINDING_MAX,
 } FindingKind;
@@ -44,7 +44,7 @@ typedef struct Finding {
         int number;
         int error; /* positive errno */
         char *detail;
-        /* who */
+        /* the process */
         pid_t pid;
         uid_t uid;
         char *command;  /* process name */
@@ -64,8 +64,11 @@ typedef struct Findings {
         {}
 
 void findings_deinit(Findings *findings);
-int findings_push(Findings *findings, FindingKind kind, Address function, Finding **ret)
-                _warn_unused_result_;
-bool finding_is_busy(const Finding *finding);
+int findings_push(Findings *findings, const Finding *finding) _warn_unused_result_;
 bool findings_are_busy(const Findings *findings);
 bool findings_are_stuck(const Findings *findings);
+int findings_explain(const Findings *findings,
+                const Gpu *gpu,
+                Mode to,
+                char **ret_reason,
+                char **ret_holders) _warn_unused_result_;

@@ -1,13 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * NVIDIA's Driver
- *
- * Read from its own files in procfs and from its module's in sysfs. Nothing here
- * opens a device node or runs nvidia-smi: either would make us a user of the GPU
- * that we want to see idle, and either can hang.
- */
-
 #include <ctype.h>
 #include <fcntl.h>
 #include <string.h>
@@ -18,51 +10,12 @@
 
 #define UUID_DIGITS 32U
 
-/**
- * nvidia_version_parse() - parse the version of the driver
- * @s:          "580.94.06", or of two parts as long ago
- * @ret:        the version; a third part that is not there is 0
- *
- * Return: 0 on success, -EINVAL or -ERANGE if it is anything else.
- */
-int nvidia_version_parse(const char *s, NvidiaVersion *ret) {
-        NvidiaVersion version = {};
-        uint64_t number;
-        size_t i = 0;
-        int r;
-
-        for (;; ++i) {
-                size_t n = strcspn(s, ".");
-
-                if (i >= ARRAY_SIZE(version.parts))
-                        return -EINVAL;
-                r = text_n_to_uint(s, n, 10, UINT16_MAX, &number);
-                if (r < 0)
-                        return r;
-                version.parts[i] = (unsigned int) number;
-                s += n;
-                if (!*s)
-                        break;
-                ++s;
-        }
-        if (i == 0)
-                return -EINVAL;
-
-        *ret = version;
-        return 0;
-}
-
-/* As strcmp(3). */
-int nvidia_version_compare(NvidiaVersion a, NvidiaVersion b) {
-        for (size_t i = 0; i < ARRAY_SIZE(a.parts); ++i)
-                if (a.parts[i] != b.parts[i])
-                        return a.parts[i] < b.parts[i] ? -1 : 1;
-        return 0;
-}
+/* A version as a number that compares. */
+#define VERSION(a, b, c) (UINT64_C(a) << 32 | UINT64_C(b) << 16 | UINT64_C(c))
 
 /**
  * nvidia_version_releases_gpus() - can this driver let go of one GPU with modeset on?
- * @version:    of the driver
+ * @version:    "580.94.06", or of two parts as long ago; anything else cannot
  *
  * With modeset=1 nvidia-drm holds each GPU for as long as its DRM device exists.
  * That it gives up the one that is being unbound needs nvidia_modeset_remove() in
@@ -72,16 +25,26 @@ int nvidia_version_compare(NvidiaVersion a, NvidiaVersion b) {
  * nor in 575 and before: 580.95.05 is a higher number but older code, since
  * production releases did not get the change until .105.
  */
-bool nvidia_version_releases_gpus(NvidiaVersion version) {
-        static const NvidiaVersion developer = { { 580, 94, 6 } };
-        static const NvidiaVersion production = { { 580, 105, 8 } };
-        static const NvidiaVersion next = { { 590, 44, 1 } };
+bool nvidia_version_releases_gpus(const char *version) {
+        uint64_t number = 0, part;
+        size_t n_parts = 0;
 
-        if (version.parts[0] != 580)
-                return nvidia_version_compare(version, next) >= 0;
-        if (version.parts[1] == 94)
-                return nvidia_version_compare(version, developer) >= 0;
-        return nvidia_version_compare(version, production) >= 0;
+        do {
+                size_t n = strcspn(version, ".");
+
+                if (n_parts == 3 || text_n_to_uint(version, n, 10, UINT16_MAX, &part) < 0)
+                        return false;
+                number |= part << (32 - 16 * n_parts++);
+                version += n;
+        } while (*version++);
+        if (n_parts == 1)
+                return false;
+
+        if (number >= VERSION(580, 94, 0) && number < VERSION(580, 95, 0))
+                return number >= VERSION(580, 94, 6);
+        if (number < VERSION(581, 0, 0))
+                return number >= VERSION(580, 105, 8);
+        return number >= VERSION(590, 44, 1);
 }
 
 /* Return: 0, NVIDIA_E_MISSING if the driver is not loaded, or a negative error code. */
@@ -112,48 +75,20 @@ int nvidia_read_modeset(Sysfs *sysfs, bool *ret) {
         return 0;
 }
 
-/*
- * The value behind "key:" at the start of a line, without the blanks around it.
- * Return: 0 on success, NVIDIA_E_MISSING if there is no such line, or -ENOMEM.
- */
-static int find_value(const char *text, const char *key, char **ret) {
-        size_t n_key = strlen(key), n;
-        const char *line, *end;
-        char *value;
-
-        for (line = text; *line; line = *end ? end + 1 : end) {
-                end = strchrnul(line, '\n');
-                if (strncmp(line, key, n_key) || line[n_key] != ':')
-                        continue;
-
-                line += n_key + 1;
-                line += strspn(line, " \t");
-                for (n = end - line; n > 0 && isspace((unsigned char) line[n - 1]);)
-                        --n;
-                value = strndup(line, n);
-                if (!value)
-                        return -ENOMEM;
-                *ret = value;
-                return 0;
-        }
-        return NVIDIA_E_MISSING;
-}
-
-/* Whether NVreg_GpuInitOnProbe is set: then a GPU is started without anybody using it. */
+/* Whether NVreg_GpuInitOnProbe is set: then a GPU is started though nothing uses it. */
 int nvidia_starts_on_probe(int proc_fd, bool *ret) {
-        _cleanup_(freep) char *params = NULL, *value = NULL;
+        _cleanup_(freep) char *params = NULL;
+        const char *value = NULL;
+        size_t n = 0;
         int r;
 
         r = file_read(proc_fd, "driver/nvidia/params", 65536, &params, NULL);
         if (r < 0)
                 return r;
-        if (r == 0) {
-                r = find_value(params, "GpuInitOnProbe", &value);
-                if (r < 0)
-                        return r;
-        }
+        if (r == 0)
+                value = text_find_value(params, "GpuInitOnProbe:", &n);
 
-        *ret = r == 0 && !strcmp(value, "1");
+        *ret = value && n == 1 && value[0] == '1';
         return 0;
 }
 
@@ -175,60 +110,42 @@ static bool uuid_digits(const char *uuid, char digits[static UUID_DIGITS + 1]) {
         return n == UUID_DIGITS;
 }
 
-static int parse_information(NvidiaGpu *gpu, const char *information) {
-        _cleanup_(freep) char *minor_text = NULL, *uuid = NULL;
-        char digits[UUID_DIGITS + 1];
-        uint64_t number;
-        int r;
-
-        r = find_value(information, "Device Minor", &minor_text);
-        if (r < 0)
-                return r;
-        if (r == 0 && text_to_uint(minor_text, 10, NVIDIA_MINOR_GPU_MAX, &number) == 0)
-                gpu->minor = (int) number;
-
-        /* Before its first start all digits are "?", or the line is missing. */
-        r = find_value(information, "GPU UUID", &uuid);
-        if (r < 0)
-                return r;
-        if (r == 0 && uuid_digits(uuid, digits))
-                gpu->uuid = TAKE_PTR(uuid);
-        return 0;
-}
-
 /**
- * nvidia_gpu_init() - what the driver says about a GPU
- * @gpu:        to initialise; nvidia_gpu_deinit() it
+ * nvidia_read_gpu() - what the driver says about a GPU
  * @proc_fd:    root of procfs
  * @address:    of its display function
+ * @ret_minor:  number of its node, or -1: not told
+ * @ret_uuid:   "GPU-…", or NULL: it was never started, or it is not told; free() it
  *
  * Return: 0 on success, NVIDIA_E_MISSING if it does not know this GPU, negative
  *         error code on failure.
  */
-int nvidia_gpu_init(NvidiaGpu *gpu, int proc_fd, Address address) {
-        _cleanup_(freep) char *path = NULL, *information = NULL;
-        char name[ADDRESS_STRING_MAX];
+int nvidia_read_gpu(int proc_fd, Address address, int *ret_minor, char **ret_uuid) {
+        _cleanup_(freep) char *information = NULL, *uuid = NULL;
+        char path[64], name[ADDRESS_STRING_MAX], digits[UUID_DIGITS + 1];
+        const char *value;
+        uint64_t number;
+        size_t n;
         int r;
 
-        *gpu = (NvidiaGpu) NVIDIA_GPU_NULL;
-
-        path = text_format("driver/nvidia/gpus/%s/information", address_format(address, name));
-        if (!path)
-                return -ENOMEM;
-
+        snprintf(path, sizeof(path), "driver/nvidia/gpus/%s/information",
+                        address_format(address, name));
         r = file_read(proc_fd, path, 65536, &information, NULL);
         if (r)
                 return r == FILE_E_MISSING ? NVIDIA_E_MISSING : r;
 
-        r = parse_information(gpu, information);
-        if (r < 0)
-                nvidia_gpu_deinit(gpu);
-        return r;
-}
+        /* Before its first start all digits are "?", or the line is missing. */
+        value = text_find_value(information, "GPU UUID:", &n);
+        uuid = strndup(value ?: "", value ? n : 0);
+        if (!uuid)
+                return -ENOMEM;
 
-void nvidia_gpu_deinit(NvidiaGpu *gpu) {
-        free(gpu->uuid);
-        *gpu = (NvidiaGpu) NVIDIA_GPU_NULL;
+        value = text_find_value(information, "Device Minor:", &n);
+        *ret_minor = value && text_n_to_uint(value, n, 10, NVIDIA_MINOR_GPU_MAX, &number) == 0
+                        ? (int) number
+                        : -1;
+        *ret_uuid = uuid_digits(uuid, digits) ? TAKE_PTR(uuid) : NULL;
+        return 0;
 }
 
 /**
@@ -242,16 +159,14 @@ void nvidia_gpu_deinit(NvidiaGpu *gpu) {
  */
 int nvidia_knows(int proc_fd, Address address, bool *ret) {
         char path[64], name[ADDRESS_STRING_MAX];
+        bool knows;
 
         snprintf(path, sizeof(path), "driver/nvidia/gpus/%s", address_format(address, name));
-        if (faccessat(proc_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
-                if (errno != ENOENT && errno != ENOTDIR)
-                        return -errno;
-                *ret = false;
-                return 0;
-        }
+        knows = faccessat(proc_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+        if (!knows && errno != ENOENT && errno != ENOTDIR)
+                return -errno;
 
-        *ret = true;
+        *ret = knows;
         return 0;
 }
 
@@ -294,30 +209,21 @@ int nvidia_is_retained(int proc_fd, const char *uuid, bool *ret) {
         _cleanup_(closedirp) DIR *dir = NULL;
         struct dirent *entry;
         bool retained = false;
-        int fd, r;
+        int r;
 
         if (uuid && !uuid_digits(uuid, wanted))
                 return -EINVAL;
 
-        fd = openat(proc_fd, "driver/nvidia-uvm/gpus", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0) {
-                if (errno != ENOENT)
-                        return -errno;
-                *ret = false;
-                return 0;
-        }
-        dir = fdopendir(fd);
-        if (!dir) {
-                r = -errno;
-                close(fd);
+        r = file_open_dirp(proc_fd, "driver/nvidia-uvm/gpus", 0, &dir);
+        if (r < 0)
                 return r;
+        if (r == 0) {
+                for (errno = 0; (entry = readdir(dir)); errno = 0)
+                        if (uuid_digits(entry->d_name, digits))
+                                retained |= !uuid || !strcmp(wanted, digits);
+                if (errno > 0)
+                        return -errno;
         }
-
-        for (errno = 0; (entry = readdir(dir)); errno = 0)
-                if (uuid_digits(entry->d_name, digits))
-                        retained |= !uuid || !strcmp(wanted, digits);
-        if (errno > 0)
-                return -errno;
 
         *ret = retained;
         return 0;

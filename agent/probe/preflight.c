@@ -1,85 +1,373 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Pre-flight
- *
- * Composes the checks. Preconditions are facts which waiting does not change;
- * holders are somebody's use, which may end, and which are looked for once more
- * right before the first unbind. What is not known counts as busy.
- */
-
 #include <string.h>
 
 #include "base/text.h"
-#include "probe/bus.h"
-#include "probe/collect.h"
-#include "probe/display.h"
-#include "probe/group.h"
-#include "probe/holders.h"
+#include "model/group.h"
+#include "os/child.h"
+#include "os/kmsg.h"
+#include "os/sysfs.h"
+#include "probe/devnodes.h"
+#include "probe/holder-scan.h"
 #include "probe/nvidia.h"
 #include "probe/preflight.h"
-#include "probe/usb.h"
 
 /* A GPU that sleeps deeply is awake in less than one, if it wakes up at all. */
 #define WAKE_LIMIT_USEC (10 * USEC_PER_SEC)
 
-static bool is_on_nvidia(const Gpu *gpu) {
-        return gpu->functions[0].driver && !strcmp(gpu->functions[0].driver, NVIDIA_DRIVER);
-}
+#define KMSG_MAX 8192U
 
-static int check_virtual(const Gpu *gpu, Findings *findings) {
+/* PCI class of USB controllers. */
+#define PCI_CLASS_USB 0x0c03U
+
+/* What is walked through: all that is below a function. */
+typedef struct Below {
+        Sysfs *sysfs;
+        Address function;
+        Findings *findings;
+} Below;
+
+/* the bus */
+
+/* Return: 0 if it answers, -ENXIO if it does not, or why it could not be asked. */
+static int ask_device(void *userdata, int reply_fd _unused_) {
+        const PreflightInput *input = userdata;
+        bool answers;
         int r;
 
-        for (size_t i = 0; i < gpu->n_functions; ++i) {
-                if (!gpu->functions[i].has_virtual)
+        r = device_is_on_bus(input->roots->sysfs, input->gpu->address, &answers);
+        if (r)
+                return r == DEVICE_E_GONE ? -ENODEV : r;
+        return answers ? 0 : -ENXIO;
+}
+
+/*
+ * Does the GPU answer? One that has fallen off the bus must not be unbound: the driver
+ * would wait for answers that never come (nvidia-drm restores the console through the
+ * GPU). Its configuration space tells, but to read that of a sleeping device is to wake
+ * it, which takes long where that fails: then a child reads, within a limit.
+ */
+static int check_bus(const PreflightInput *input, Findings *findings) {
+        PreflightInput asked = *input;
+        int root_fd = sysfs_root_fd(input->roots->sysfs), r;
+        ChildOptions options = CHILD_OPTIONS_NULL;
+        _cleanup_(freep) char *status = NULL;
+        char path[DEVICE_PATH_MAX];
+        ChildResult result = {};
+
+        device_path(input->gpu->address, "power/runtime_status", path);
+        if (sysfs_read(input->roots->sysfs, path, &status) == 0 && !strcmp(status, "active")) {
+                r = ask_device(&asked, -1);
+        } else {
+                options.limit_usec = input->wake_usec ?: WAKE_LIMIT_USEC;
+                options.keep = &root_fd;
+                options.n_keep = 1;
+                r = child_run(&options, ask_device, &asked, &result);
+                if (r < 0)
+                        return r;
+                free(result.reply);
+                r = r == CHILD_E_LATE ? -ETIMEDOUT : r > 0 ? -EIO : result.answer;
+        }
+        if (r == 0)
+                return 0;
+
+        return findings_push(findings,
+                        &(Finding){ .kind = FINDING_OFF_BUS,
+                                        .function = input->gpu->address,
+                                        .error = r == -ENXIO ? 0 : -r });
+}
+
+/*
+ * Has the GPU fallen off the bus since it was bound? Then it is lost to the driver even
+ * if it answers again. Where the log cannot be read (further) there is no answer.
+ */
+static int check_log(const PreflightInput *input, Findings *findings) {
+        char buffer[KMSG_MAX], name[ADDRESS_STRING_MAX], xid[64];
+        _cleanup_(closep) int fd = -1;
+        const char *message;
+        bool lost = false;
+        int r;
+
+        r = kmsg_open(input->roots->dev_fd, true, &fd);
+        if (r)
+                return r == KMSG_E_MISSING ? 0 : r;
+
+        address_format(input->gpu->address, name);
+        snprintf(xid, sizeof(xid), "NVRM: Xid (PCI:%.*s): 79,", (int) strlen(name) - 2, name);
+        while (kmsg_next(fd, buffer, sizeof(buffer), &message) == 0) {
+                bool named = strstr(message, name);
+
+                if (strstr(message, xid) || (named && strstr(message, "fallen off the bus")))
+                        lost = true;
+                else if (named &&
+                                (strstr(message, "VGA decodes changed") ||
+                                                strstr(message, "] type 00 ")))
+                        lost = false; /* bound anew, or found anew */
+        }
+        if (!lost)
+                return 0;
+
+        return findings_push(findings,
+                        &(Finding){ .kind = FINDING_FELL_OFF, .function = input->gpu->address });
+}
+
+/* the IOMMU */
+
+static int check_group(const PreflightInput *input, const Device *function, Findings *findings) {
+        Finding finding = { .function = function->address, .number = function->iommu_group };
+        _cleanup_(group_deinit) Group group = {};
+        int r = GROUP_E_MISSING;
+
+        if (function->iommu_group >= 0)
+                r = group_init(&group, input->roots->sysfs, function->iommu_group);
+        if (r == GROUP_E_MISSING || r == -EBADMSG) {
+                /* A member that is not on the PCI bus is certainly none of ours. */
+                finding.kind = r < 0 ? FINDING_GROUP_MEMBER : FINDING_NO_IOMMU;
+                return findings_push(findings, &finding);
+        }
+        if (r < 0)
+                return r;
+
+        if (group_is_unsafe(&group)) {
+                finding.kind = FINDING_UNSAFE_IOMMU;
+                r = findings_push(findings, &finding);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < group.n_members; ++i) {
+                const Device *member = &group.members[i];
+                bool fits = driver_is_inert(input->roots->sysfs, member->driver);
+
+                for (size_t k = 0; k < input->n_moving && !fits; ++k)
+                        fits = gpu_find_function(input->moving[k], member->address);
+                if (fits)
                         continue;
-                r = findings_push(findings, FINDING_VIRTUAL, gpu->functions[i].address, NULL);
+                finding.kind = FINDING_GROUP_MEMBER;
+                finding.other = member->address;
+                finding.detail = member->driver;
+                r = findings_push(findings, &finding);
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
-/* Something that must be known and cannot be read: busy, for all we know. */
-static int push_unknown(Findings *findings, Address function, const char *what, int error) {
-        Finding *finding;
+/*
+ * A group can be owned by a guest if each member moves too, or has no driver, or
+ * one that leaves DMA alone (drivers/iommu/iommu.c: iommu_group_claim_dma_owner()).
+ * Asked before anything is unbound, since vfio says so only when a guest starts.
+ */
+static int check_groups(const PreflightInput *input, Findings *findings) {
+        const Device *functions = input->gpu->functions;
         int r;
 
-        r = findings_push(findings, FINDING_UNKNOWN, function, &finding);
-        if (r < 0)
-                return r;
+        for (size_t i = 0; i < input->gpu->n_functions; ++i) {
+                size_t k = 0;
 
-        finding->error = error;
-        finding->node = strdup(what);
-        return finding->node ? 0 : -ENOMEM;
+                /* Each group once, with the first function that is in it. */
+                while (functions[k].iommu_group != functions[i].iommu_group)
+                        ++k;
+                if (k < i)
+                        continue;
+                r = check_group(input, &functions[i], findings);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
+/* displays */
+
+static int check_connector(void *userdata, const char *path, const char *name, unsigned int found) {
+        _cleanup_(freep) char *enabled = NULL, *dpms = NULL, *connector = NULL;
+        const Below *below = userdata;
+        int r;
+
+        /* Power management has an "enabled" too, elsewhere. */
+        if (found != 3)
+                return 0;
+
+        r = sysfs_read_at(below->sysfs, path, "enabled", &enabled);
+        if (r)
+                return r < 0 ? r : 0;
+        r = sysfs_read_at(below->sysfs, path, "dpms", &dpms);
+        if (r || strcmp(enabled, "enabled") != 0 || strcmp(dpms, "On") != 0)
+                return r < 0 ? r : 0;
+
+        connector = strdup(name);
+        if (!connector)
+                return -ENOMEM;
+        return findings_push(below->findings,
+                        &(Finding){ .kind = FINDING_DISPLAY_ACTIVE,
+                                        .function = below->function,
+                                        .detail = connector });
+}
+
+/*
+ * Is the GPU a display in use? Read from the connectors in sysfs, which are cached
+ * values: reading them neither probes a monitor nor wakes the GPU
+ * (drivers/gpu/drm/drm_sysfs.c), where opening the card would do both. A text console
+ * lights a connector too. Without modeset NVIDIA's driver has no connectors; then
+ * /dev/nvidia-modeset is all that there is to see.
+ */
+static int check_display(const PreflightInput *input, Findings *findings) {
+        static const char *const wanted[] = { "enabled", "dpms" };
+        const Device *display = &input->gpu->functions[0];
+        Below below = { input->roots->sysfs, display->address, findings };
+        char path[DEVICE_PATH_MAX];
+        int r;
+
+        if (display->boot_vga == 1) {
+                r = findings_push(findings,
+                                &(Finding){ .kind = FINDING_BOOT_DISPLAY,
+                                                .function = display->address });
+                if (r < 0)
+                        return r;
+        }
+        return sysfs_walk(below.sysfs, device_path(display->address, "drm", path), wanted,
+                        ARRAY_SIZE(wanted), check_connector, &below);
+}
+
+/* USB */
+
+static bool is_fit(const char *s) {
+        return s && s[0] && text_is_printable(s);
+}
+
+static int check_usb_device(
+                void *userdata, const char *path, const char *name, unsigned int found _unused_) {
+        _cleanup_(freep) char *devpath = NULL, *maker = NULL, *product = NULL, *vendor_id = NULL,
+                              *product_id = NULL, *text = NULL;
+        const struct {
+                const char *name;
+                char **ret;
+        } attributes[] = {
+                { "devpath", &devpath },
+                { "manufacturer", &maker },
+                { "product", &product },
+                { "idVendor", &vendor_id },
+                { "idProduct", &product_id },
+        };
+        const Below *below = userdata;
+        int r;
+
+        for (size_t i = 0; i < ARRAY_SIZE(attributes); ++i) {
+                r = sysfs_read_at(below->sysfs, path, attributes[i].name, attributes[i].ret);
+                if (r < 0)
+                        return r;
+        }
+        /* A root hub is the controller itself, seen from the other side. */
+        if (!devpath || !strcmp(devpath, "0"))
+                return 0;
+
+        /* Its own words, which may be anything, or its id. */
+        if (is_fit(product))
+                text = text_format("%s%s%s", is_fit(maker) ? maker : "", is_fit(maker) ? " " : "",
+                                product);
+        else if (vendor_id && product_id)
+                text = text_format("%s:%s", vendor_id, product_id);
+        else
+                text = strdup(name);
+        if (!text)
+                return -ENOMEM;
+        return findings_push(below->findings,
+                        &(Finding){ .kind = FINDING_USB,
+                                        .function = below->function,
+                                        .detail = text });
+}
+
+/*
+ * Is a device plugged into the card's own USB port? When the controller is unbound, all
+ * of them are disconnected, a mounted disk included; nothing waits, and nothing asks
+ * (drivers/usb/core/hcd-pci.c: usb_hcd_pci_remove()).
+ */
+static int check_usb(const PreflightInput *input, Findings *findings) {
+        static const char *const wanted[] = { "devpath" };
+        char path[DEVICE_PATH_MAX];
+        int r;
+
+        for (size_t i = 0; i < input->gpu->n_functions; ++i) {
+                const Device *function = &input->gpu->functions[i];
+                Below below = { input->roots->sysfs, function->address, findings };
+
+                if (function->class >> 8 != PCI_CLASS_USB)
+                        continue;
+                r = sysfs_walk(below.sysfs, device_path(function->address, "", path), wanted,
+                                ARRAY_SIZE(wanted), check_usb_device, &below);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* NVIDIA's driver */
+
 /* Can the driver let go of this one GPU while nvidia-drm is there? */
-static int check_release(Sysfs *sysfs, const Gpu *gpu, Findings *findings) {
-        _cleanup_(freep) char *text = NULL;
-        NvidiaVersion version;
-        Finding *finding;
+static int check_release(const PreflightInput *input, Findings *findings) {
+        char unknown[] = "unknown", parameter[] = "modeset of nvidia_drm";
+        Finding finding = { .kind = FINDING_CANNOT_RELEASE, .function = input->gpu->address };
+        _cleanup_(freep) char *version = NULL;
         bool modeset;
         int r;
 
-        r = nvidia_read_version(sysfs, &text);
+        r = nvidia_read_version(input->roots->sysfs, &version);
         if (r < 0)
                 return r;
-        if (r == 0 && nvidia_version_parse(text, &version) == 0 &&
-                        nvidia_version_releases_gpus(version))
+        if (version && nvidia_version_releases_gpus(version))
                 return 0;
 
-        r = nvidia_read_modeset(sysfs, &modeset);
-        if (r == -EACCES || r == -EPERM)
-                return push_unknown(findings, gpu->address, "modeset of nvidia_drm", -r);
-        if (r < 0 || !modeset)
+        r = nvidia_read_modeset(input->roots->sysfs, &modeset);
+        if (r == -EACCES || r == -EPERM) {
+                finding.kind = FINDING_UNKNOWN;
+                finding.node = parameter;
+                finding.error = -r;
+        } else if (r < 0 || !modeset) {
+                return r;
+        } else {
+                finding.detail = version ?: unknown;
+        }
+        return findings_push(findings, &finding);
+}
+
+/* Does CUDA hold the GPU, through UVM and so without any file of the GPU's own? */
+static int check_cuda(const PreflightInput *input, Findings *findings) {
+        int proc_fd = input->roots->proc_fd, minor_number, r;
+        _cleanup_(freep) char *uuid = NULL;
+        bool retained = false;
+
+        /* One that the driver tells of, but without a UUID, was never started. */
+        r = nvidia_read_gpu(proc_fd, input->gpu->address, &minor_number, &uuid);
+        if (r == 0 && !uuid)
+                return 0;
+        r = nvidia_is_retained(proc_fd, uuid, &retained);
+        if (r < 0 || !retained)
                 return r;
 
-        r = findings_push(findings, FINDING_CANNOT_RELEASE, gpu->address, &finding);
-        if (r < 0)
+        return findings_push(findings,
+                        &(Finding){ .kind = FINDING_CUDA,
+                                        .function = input->gpu->address,
+                                        .detail = uuid });
+}
+
+/*
+ * The last resort: the adapter is started, but by what? Not asked where nvidia-drm
+ * starts it, or the driver does on its own.
+ */
+static int check_started(const PreflightInput *input, Findings *findings) {
+        bool modeset = false, on_probe;
+        int r;
+
+        r = nvidia_starts_on_probe(input->roots->proc_fd, &on_probe);
+        if (r < 0 || on_probe)
                 return r;
-        finding->detail = text ? TAKE_PTR(text) : strdup("unknown");
-        return finding->detail ? 0 : -ENOMEM;
+        r = nvidia_read_modeset(input->roots->sysfs, &modeset);
+        if (r < 0 && r != -EACCES && r != -EPERM)
+                return r;
+        if (modeset)
+                return 0;
+
+        return findings_push(findings,
+                        &(Finding){ .kind = FINDING_STARTED, .function = input->gpu->address });
 }
 
 /**
@@ -89,8 +377,8 @@ static int check_release(Sysfs *sysfs, const Gpu *gpu, Findings *findings) {
  * @ret:        the answer
  *
  * The driver link goes before remove() is called, and what the driver keeps for the GPU
- * goes at its end (kernel.md 1.10, 2.9). Where nobody of ours is at work, it is somebody
- * else's unbind, and it hangs.
+ * goes at its end (KERNEL.md 1.10, 2.9). Where vfiopt is not at work, it is another
+ * program's unbind, and it hangs.
  *
  * Return: 0 on success, negative error code on failure.
  */
@@ -101,29 +389,27 @@ int preflight_is_leaving(int proc_fd, const Gpu *gpu, bool *ret) {
 
 /* Before a GPU leaves the host. */
 static int check_leaving(const PreflightInput *input, Findings *findings) {
-        Sysfs *sysfs = input->roots->sysfs;
+        const char *driver = input->gpu->functions[0].driver;
         int r;
 
-        r = group_check(sysfs, input->gpu, input->moving, input->n_moving, findings);
+        r = check_groups(input, findings);
         if (r < 0)
                 return r;
 
         /* With the display function on vfio already, the rest of the card can follow. */
-        if (driver_is_vfio(sysfs, input->gpu->functions[0].driver))
+        if (driver_is_vfio(input->roots->sysfs, driver))
                 return 0;
 
         if (!input->allow_display) {
-                r = display_check(sysfs, input->gpu, findings);
+                r = check_display(input, findings);
                 if (r < 0)
                         return r;
         }
-        if (!is_on_nvidia(input->gpu))
+        if (!driver || strcmp(driver, NVIDIA_DRIVER) != 0)
                 return 0;
 
-        r = check_release(sysfs, input->gpu, findings);
-        if (r < 0)
-                return r;
-        return bus_check_log(input->roots->dev_fd, input->gpu, findings);
+        r = check_release(input, findings);
+        return r < 0 ? r : check_log(input, findings);
 }
 
 /**
@@ -134,75 +420,33 @@ static int check_leaving(const PreflightInput *input, Findings *findings) {
  * Return: 0 on success, whatever was found; negative error code on failure.
  */
 int preflight_preconditions(const PreflightInput *input, Findings *findings) {
+        Finding finding = { .kind = FINDING_STUCK, .function = input->gpu->address };
         bool leaving;
         int r;
 
         /* Then nothing else is asked: it might wait, too. */
         r = preflight_is_leaving(input->roots->proc_fd, input->gpu, &leaving);
         if (r < 0 || leaving)
-                return r < 0 ? r
-                             : findings_push(findings, FINDING_STUCK, input->gpu->address, NULL);
+                return r < 0 ? r : findings_push(findings, &finding);
 
-        r = bus_check(input->roots->sysfs, input->gpu, WAKE_LIMIT_USEC, findings);
-        if (r >= 0)
-                r = check_virtual(input->gpu, findings);
-        if (r >= 0 && input->to == MODE_PASSTHROUGH)
-                r = check_leaving(input, findings);
-        return r;
-}
-
-/* Does CUDA hold the GPU, through UVM and so without any file of the GPU's own? */
-static int check_cuda(int proc_fd, const Gpu *gpu, Findings *findings) {
-        NvidiaGpu info = NVIDIA_GPU_NULL;
-        bool retained = false;
-        Finding *finding;
-        int r;
-
-        /* One that the driver tells of, but without a UUID, was never started. */
-        r = nvidia_gpu_init(&info, proc_fd, gpu->address);
-        if (r != 0 || info.uuid)
-                r = nvidia_is_retained(proc_fd, info.uuid, &retained);
-        if (r >= 0 && retained) {
-                r = findings_push(findings, FINDING_CUDA, gpu->address, &finding);
-                if (r >= 0)
-                        finding->detail = TAKE_PTR(info.uuid);
-        }
-        nvidia_gpu_deinit(&info);
-        return r;
-}
-
-/*
- * The last resort: the adapter is started, but by whom? Not asked where nvidia-drm
- * starts it, or the driver does on its own.
- */
-static int check_started(const Roots *roots, const Gpu *gpu, Findings *findings) {
-        bool modeset = false, on_probe;
-        int r;
-
-        r = nvidia_starts_on_probe(roots->proc_fd, &on_probe);
-        if (r < 0 || on_probe)
-                return r;
-        r = nvidia_read_modeset(roots->sysfs, &modeset);
-        if (r < 0 && r != -EACCES && r != -EPERM)
-                return r;
-        return modeset ? 0 : findings_push(findings, FINDING_STARTED, gpu->address, NULL);
-}
-
-static int find_holders(const PreflightInput *input, bool started, Findings *findings) {
-        Nodes nodes;
-        int r;
-
-        r = collect_nodes(&nodes, input->roots, input->gpu, input->to);
+        r = check_bus(input, findings);
         if (r < 0)
                 return r;
-        /* An adapter that is not started has no mappings at all. */
-        r = holders_find(input->roots, input->gpu, &nodes, started, findings);
-        nodes_deinit(&nodes);
-        return r;
+
+        finding.kind = FINDING_VIRTUAL;
+        for (size_t i = 0; i < input->gpu->n_functions; ++i) {
+                if (!input->gpu->functions[i].has_virtual)
+                        continue;
+                finding.function = input->gpu->functions[i].address;
+                r = findings_push(findings, &finding);
+                if (r < 0)
+                        return r;
+        }
+        return input->to == MODE_PASSTHROUGH ? check_leaving(input, findings) : 0;
 }
 
 /**
- * preflight_holders() - does anybody use the GPU?
+ * preflight_holders() - is the GPU in use?
  * @input:      which GPU, and where to
  * @findings:   where to add what is found
  *
@@ -212,33 +456,47 @@ static int find_holders(const PreflightInput *input, bool started, Findings *fin
  * Return: 0 on success, whatever was found; negative error code on failure.
  */
 int preflight_holders(const PreflightInput *input, Findings *findings) {
+        _cleanup_(devnodes_deinit) DevNodes nodes = DEVNODES_NULL;
         _cleanup_(freep) char *driver = NULL;
         const Roots *roots = input->roots;
+        bool on_nvidia = false, started = false;
         size_t n_before = findings->n;
-        bool on_nvidia, started = false;
         int r;
 
-        if (input->to == MODE_HOST)
-                return find_holders(input, false, findings);
-
-        r = device_read_driver(roots->sysfs, input->gpu->address, &driver);
-        on_nvidia = r >= 0 && driver && !strcmp(driver, NVIDIA_DRIVER);
-        if (on_nvidia)
+        r = devnodes_init(&nodes, roots, input->gpu, input->to);
+        if (r < 0)
+                return r;
+        if (input->to != MODE_HOST) {
+                r = device_read_driver(roots->sysfs, input->gpu->address, &driver);
+                if (r < 0)
+                        return r;
+                on_nvidia = driver && !strcmp(driver, NVIDIA_DRIVER);
+        }
+        if (on_nvidia) {
                 r = nvidia_is_started(roots->sysfs, input->gpu->address, &started);
-        if (r >= 0)
-                r = find_holders(input, started, findings);
-        if (r >= 0)
-                r = usb_check(roots->sysfs, input->gpu, findings);
+                if (r < 0)
+                        return r;
+        }
+
+        /* An adapter that is not started has no mappings at all. */
+        r = holders_find(roots, &nodes, started, findings);
+        if (r < 0 || input->to == MODE_HOST)
+                return r;
+        r = check_usb(input, findings);
         if (r < 0 || !on_nvidia)
                 return r;
-
-        r = check_release(roots->sysfs, input->gpu, findings);
-        if (r >= 0)
-                r = check_cuda(roots->proc_fd, input->gpu, findings);
-        /* Whoever was about to end when the scan began has stopped it since. */
-        if (r >= 0 && started)
-                r = nvidia_is_started(roots->sysfs, input->gpu->address, &started);
-        if (r < 0 || !started || findings->n > n_before)
+        r = check_release(input, findings);
+        if (r < 0)
                 return r;
-        return check_started(roots, input->gpu, findings);
+        r = check_cuda(input, findings);
+        if (r < 0)
+                return r;
+
+        /* A process that was about to end when the scan began has stopped it since. */
+        if (started) {
+                r = nvidia_is_started(roots->sysfs, input->gpu->address, &started);
+                if (r < 0)
+                        return r;
+        }
+        return started && findings->n == n_before ? check_started(input, findings) : 0;
 }

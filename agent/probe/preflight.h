@@ -5,6 +5,9 @@
  * Pre-flight
  *
  * Everything that has to be known before the first write: unbind never discovers.
+ * Preconditions are facts which waiting does not change; holders are uses of the GPU,
+ * which may end, and which are looked for once more right before the first unbind.
+ * What is not known counts as busy.
  */
 
 #include "model/gpu.h"
@@ -18,6 +21,7 @@ typedef struct PreflightInput {
         const Gpu *const *moving; /* all GPUs that move together, @gpu included */
         size_t n_moving;
         bool allow_display; /* the user gives up the boot display, or a lit one */
+        uint64_t wake_usec; /* how long a GPU that sleeps may take to wake up; 0: ten seconds */
 } PreflightInput;
 
 int preflight_preconditions(const PreflightInput *input, Findings *findings) _warn_unused_result_;

@@ -18,7 +18,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "probe/explain.h"
+#include "probe/finding.h"
 #include "record/pin.h"
 #include "switch/commit.h"
 #include "switch/move.h"
@@ -229,21 +229,16 @@ static int run_plan(Move *move,
 /* A holder that only an errno showed (EBUSY of the group node): look who it is. */
 static int find_holders(const PreflightInput *preflight, Trouble *trouble) {
         Findings *findings = &trouble->result.findings;
-        Finding *finding;
-        int r;
+        int r = 0;
 
-        if (findings->n == 0) {
+        if (findings->n == 0)
                 r = preflight_holders(preflight, findings);
-                if (r < 0)
-                        return r;
-        }
-        if (findings->n > 0)
-                return 0;
-
-        r = findings_push(findings, FINDING_UNKNOWN, trouble->step->function, &finding);
-        if (r >= 0)
-                finding->error = EBUSY;
-        return r;
+        if (r < 0 || findings->n > 0)
+                return r;
+        return findings_push(findings,
+                        &(Finding){ .kind = FINDING_UNKNOWN,
+                                        .function = trouble->step->function,
+                                        .error = EBUSY });
 }
 
 /*
@@ -259,7 +254,7 @@ static int may_leave_host(const PreflightInput *preflight, Trouble *trouble) {
         r = preflight_preconditions(preflight, &findings);
         if (r < 0 || findings.n == 0)
                 return r;
-        r = explain_findings(&findings, preflight->gpu, preflight->to, &trouble->result.reason,
+        r = findings_explain(&findings, preflight->gpu, preflight->to, &trouble->result.reason,
                         &holders);
         return r < 0 ? r : STEP_E_REFUSED;
 }

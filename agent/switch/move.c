@@ -10,7 +10,7 @@
 #include "switch/move.h"
 #include "base/clock.h"
 #include "base/text.h"
-#include "probe/explain.h"
+#include "probe/finding.h"
 
 static const char *const results[_EVENT_MAX] = {
         [EVENT_STARTED] = "started",
@@ -74,7 +74,7 @@ void notify_findings(const Move *move, const Findings *findings, const char *pha
         _cleanup_(freep) char *reason = NULL, *holders = NULL;
         Event event = event_of(move, kind, phase);
 
-        if (explain_findings(findings, move->gpu, move->to, &reason, &holders) < 0)
+        if (findings_explain(findings, move->gpu, move->to, &reason, &holders) < 0)
                 reason = holders = NULL;
         event.reason = reason;
         event.holders = holders;

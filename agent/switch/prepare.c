@@ -34,12 +34,16 @@ PreflightInput move_preflight(const Move *move, const Gpu *gpu, Mode to) {
         };
 }
 
+static int push(Move *move, FindingKind kind) {
+        return findings_push(&move->findings,
+                        &(Finding){ .kind = kind, .function = move->gpu->address });
+}
+
 /* Is a write to it stuck in the kernel? Nothing of the GPU may be read then. */
 static int check_stuck(Move *move) {
         const Roots *roots = move->context->roots;
         const LateWrite *late = &move->record.move.late;
         LockHolders lock = {};
-        Finding *finding;
         int r;
 
         if (!move->record.has_move || !move->record.move.is_late)
@@ -47,19 +51,17 @@ static int check_stuck(Move *move) {
         r = lock_test(roots->run_fd, roots->proc_fd, move->gpu->address, &lock);
         if (r < 0 || !lock.writing)
                 return r;
-
-        r = findings_push(&move->findings, FINDING_STUCK, late->function, &finding);
-        if (r < 0)
-                return r;
-        finding->pid = late->pid;
-        return text_copy(late->action, &finding->detail);
+        return findings_push(&move->findings,
+                        &(Finding){ .kind = FINDING_STUCK,
+                                        .function = late->function,
+                                        .pid = late->pid,
+                                        .detail = late->action });
 }
 
 /* Is this the card that is remembered? Of a state file that cannot be read, nothing is. */
 static int check_identity(Move *move) {
         _cleanup_(state_deinit) State state = STATE_NULL;
         char id[IDENTITY_STRING_MAX];
-        Finding *finding;
         int r;
 
         r = state_load(&state, move->context->roots->etc_fd);
@@ -67,12 +69,10 @@ static int check_identity(Move *move) {
                 return r;
         if (!state_has_other_card(&state, move->gpu, id))
                 return 0;
-
-        r = findings_push(&move->findings, FINDING_OTHER_CARD, move->gpu->address, &finding);
-        if (r < 0)
-                return r;
-        finding->detail = strdup(id);
-        return finding->detail ? 0 : -ENOMEM;
+        return findings_push(&move->findings,
+                        &(Finding){ .kind = FINDING_OTHER_CARD,
+                                        .function = move->gpu->address,
+                                        .detail = id });
 }
 
 /* Is there anything to bind it to? */
@@ -80,12 +80,10 @@ static int check_driver(Move *move) {
         const PlanFunction *display = &move->facts.input.functions[0];
 
         if (move->to == MODE_PASSTHROUGH && !move->facts.vfio_driver)
-                return findings_push(
-                                &move->findings, FINDING_NO_VFIO_DRIVER, move->gpu->address, NULL);
+                return push(move, FINDING_NO_VFIO_DRIVER);
         if (move->to == MODE_HOST && move_is_whole(move) && display->on_vfio &&
                         !display->home_is_known)
-                return findings_push(
-                                &move->findings, FINDING_NO_HOST_DRIVER, move->gpu->address, NULL);
+                return push(move, FINDING_NO_HOST_DRIVER);
         return 0;
 }
 
@@ -101,7 +99,7 @@ int move_plan(Move *move) {
         r = facts_init(&move->facts, move->context->roots, move->context->modules, move->gpu,
                         move->to, move->functions, &move->record);
         if (r == FACTS_E_LATE)
-                return findings_push(&move->findings, FINDING_STUCK, move->gpu->address, NULL);
+                return push(move, FINDING_STUCK);
         if (r < 0)
                 return r;
         /* Without a driver to bind it to there is no plan; nor for siblings that stay. */

@@ -19,14 +19,11 @@
 #include "switch/step.h"
 
 static int push_stuck(Move *move, const LateWrite *late) {
-        Finding *finding;
-        int r;
-
-        r = findings_push(&move->findings, FINDING_STUCK, late->function, &finding);
-        if (r < 0)
-                return r;
-        finding->pid = late->pid;
-        return text_copy(late->action, &finding->detail);
+        return findings_push(&move->findings,
+                        &(Finding){ .kind = FINDING_STUCK,
+                                        .function = late->function,
+                                        .pid = late->pid,
+                                        .detail = late->action });
 }
 
 /* A write that was late and has come back is late no more. Return: whether one still is, or an error. */

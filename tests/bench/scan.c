@@ -26,7 +26,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "probe/scan.h"
+#include "probe/holder-scan.h"
 
 #define N_ROUNDS 20
 
@@ -116,22 +116,21 @@ static int compare_times(const void *a, const void *b) {
         return (*one > *other) - (*one < *other);
 }
 
-static uint64_t measure(const Roots *roots, const Nodes *nodes, bool naive) {
+static uint64_t measure(const Roots *roots, const DevNodes *nodes, bool naive) {
         uint64_t start = monotonic_usec();
-        Hits hits = HITS_NULL;
+        _cleanup_(findings_deinit) Findings findings = FINDINGS_NULL;
 
         if (naive) {
                 if (naive_scan(nodes->items[0].rdev) == 0)
                         die("found nothing");
         } else {
-                if (scan_processes(roots, nodes, false, &hits) < 0 || hits.n == 0)
+                if (holders_find(roots, nodes, false, &findings) < 0 || findings.n == 0)
                         die("found nothing");
-                hits_deinit(&hits);
         }
         return monotonic_usec() - start;
 }
 
-static void report(const char *what, const Roots *roots, const Nodes *nodes, bool naive) {
+static void report(const char *what, const Roots *roots, const DevNodes *nodes, bool naive) {
         uint64_t first, times[N_ROUNDS];
 
         first = measure(roots, nodes, naive);
@@ -154,8 +153,8 @@ int main(int argc, char **argv) {
         unsigned int n_files = argument(argc, argv, 1, 30000);
         unsigned int n_processes = argument(argc, argv, 2, 300);
         unsigned int n_mappings = argument(argc, argv, 3, 30000);
-        Node node = { .type = S_IFCHR, .rdev = makedev(1, 3), .name = (char *) "null" };
-        Nodes nodes = { .items = &node, .n = 1 };
+        DevNode node = { .type = S_IFCHR, .rdev = makedev(1, 3), .name = (char *) "null" };
+        DevNodes nodes = { .items = &node, .n = 1 };
         struct rlimit limit = { 65536, 65536 };
         Roots roots = ROOTS_NULL;
         int ready[2];

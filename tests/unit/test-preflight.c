@@ -6,25 +6,20 @@
  * What is in the way of a GPU, in all the states of a machine that have a say.
  */
 
-#include "lib/test.h"
+#include "probe-fixture.h"
 
-#include <sys/stat.h>
+#include <fcntl.h>
 
-#include "base/text.h"
-#include "probe/preflight.h"
+#define LONG_USEC  (60 * USEC_PER_SEC)
+#define SHORT_USEC (20 * USEC_PER_MSEC)
 
-#define GPU    "0000:01:00.0"
-#define AUDIO  "0000:01:00.1"
-#define USB    "0000:01:00.2"
-#define UCSI   "0000:01:00.3"
-#define SECOND "0000:02:00.0"
 #define NVME   "0000:03:00.0"
 #define BRIDGE "0000:00:01.0"
 
 static const char *const kinds[_FINDING_MAX] = {
         [FINDING_NO_IOMMU] = "no-iommu",
         [FINDING_UNSAFE_IOMMU] = "unsafe-iommu",
-        [FINDING_STRANGER] = "stranger",
+        [FINDING_GROUP_MEMBER] = "group-member",
         [FINDING_OTHER_CARD] = "other-card",
         [FINDING_VIRTUAL] = "virtual",
         [FINDING_BOOT_DISPLAY] = "boot-display",
@@ -42,39 +37,20 @@ static const char *const kinds[_FINDING_MAX] = {
         [FINDING_UNKNOWN] = "unknown",
 };
 
-typedef struct Fixture {
-        FakeTree *tree;
-        Gpu gpus[2];
-        bool allow_display;
-} Fixture;
-
-static int fixture_setup(void **state) {
-        Fixture *fixture = calloc(1, sizeof(*fixture));
-
-        fixture->tree = fake_tree_new();
-        fake_standard_drivers(fixture->tree);
-        *state = fixture;
-        return 0;
-}
-
-static int fixture_teardown(void **state) {
-        Fixture *fixture = *state;
-
-        fake_tree_free(fixture->tree);
-        free(fixture);
-        return 0;
-}
-
-/* "kind .function what;" */
+/* "kind .function what (error);" */
 static char *describe(const Finding *finding) {
-        char other[ADDRESS_STRING_MAX] = "";
+        char other[ADDRESS_STRING_MAX + 1] = "";
         const char *what = finding->detail ?: finding->node ?: "-";
         char *text;
 
-        if (finding->kind == FINDING_STRANGER && finding->detail)
-                address_format(finding->other, other);
-        text = text_format("%s .%u %s%s%s;", kinds[finding->kind], finding->function.function, what,
-                        other[0] ? " " : "", other);
+        assert_int_equal(finding->function.bus, 1);
+        if (finding->kind == FINDING_GROUP_MEMBER && finding->detail) {
+                other[0] = ' ';
+                address_format(finding->other, other + 1);
+        }
+        text = text_format("%s .%u %s%s%s%s%s;", kinds[finding->kind], finding->function.function,
+                        what, other, finding->error ? " (" : "",
+                        finding->error ? strerror(finding->error) : "", finding->error ? ")" : "");
         assert_non_null(text);
         return text;
 }
@@ -106,29 +82,20 @@ typedef int (*CheckFn)(const PreflightInput *input, Findings *findings);
 /* Check the first GPU while the @n_moving first move. */
 static void assert_check(
                 Fixture *fixture, CheckFn check, Mode to, size_t n_moving, const char *expected) {
-        static const Address addresses[] = { { .bus = 1 }, { .bus = 2 } };
         const Gpu *moving[] = { &fixture->gpus[0], &fixture->gpus[1] };
         PreflightInput input = {
                 .roots = &fixture->tree->roots,
-                .gpu = &fixture->gpus[0],
+                .gpu = card_read(fixture, n_moving),
                 .to = to,
                 .moving = moving,
                 .n_moving = n_moving,
                 .allow_display = fixture->allow_display,
+                .wake_usec = fixture->wake_usec,
         };
-        Findings findings = FINDINGS_NULL;
 
-        for (size_t i = 0; i < n_moving; ++i)
-                assert_int_equal(gpu_init(&fixture->gpus[i], fake_sysfs(fixture->tree),
-                                                 addresses[i]),
-                                0);
-
-        assert_int_equal(check(&input, &findings), 0);
-        assert_findings(&findings, expected);
-
-        findings_deinit(&findings);
-        for (size_t i = 0; i < n_moving; ++i)
-                gpu_deinit(&fixture->gpus[i]);
+        assert_int_equal(check(&input, &fixture->findings), 0);
+        assert_findings(&fixture->findings, expected);
+        findings_deinit(&fixture->findings);
 }
 
 static void assert_preconditions(Fixture *fixture, Mode to, const char *expected) {
@@ -148,8 +115,8 @@ static void nothing_is_in_the_way_of_an_idle_gpu(void **state) {
                 Fixture *fixture = *state;
 
                 if (i > 0) {
-                        fixture_teardown(state);
-                        fixture_setup(state);
+                        card_teardown(state);
+                        card_setup(state);
                         fixture = *state;
                 }
                 fake_gpu_add(fixture->tree, GPU, .group = 12, .driver = drivers[i]);
@@ -192,17 +159,17 @@ static void a_group_without_protection_is_refused(void **state) {
         assert_preconditions(fixture, MODE_PASSTHROUGH, "unsafe-iommu .0 -;");
 }
 
-static void a_stranger_is_named_with_its_driver(void **state) {
+static void a_member_that_stays_is_named_with_its_driver(void **state) {
         Fixture *fixture = *state;
 
         fake_driver_add(fixture->tree, .name = "nvme", .match = { "pci:*bc01sc08i*" });
         fake_gpu_add(fixture->tree, GPU, .group = 12, .driver = "nvidia");
         fake_device_add(fixture->tree, NVME, .vendor = 0x144d, .class = 0x010802, .group = 12,
                         .driver = "nvme");
-        assert_preconditions(fixture, MODE_PASSTHROUGH, "stranger .0 nvme 0000:03:00.0;");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "group-member .0 nvme 0000:03:00.0;");
 }
 
-static void who_leaves_dma_alone_is_no_stranger(void **state) {
+static void a_member_that_leaves_dma_alone_may_stay(void **state) {
         Fixture *fixture = *state;
         FakeTree *tree = fixture->tree;
 
@@ -229,14 +196,14 @@ static void a_function_of_another_maker_in_the_slot_moves_too(void **state) {
         assert_preconditions(fixture, MODE_PASSTHROUGH, "");
 }
 
-static void another_gpu_in_the_group_is_a_stranger_unless_it_moves_too(void **state) {
+static void another_gpu_in_the_group_is_in_the_way_unless_it_moves_too(void **state) {
         Fixture *fixture = *state;
 
         fake_gpu_add(fixture->tree, GPU, .group = 12, .driver = "nvidia", .functions = 1);
         fake_gpu_add(fixture->tree, SECOND, .group = 12, .driver = "nvidia", .functions = 2);
         fake_module_load(fixture->tree, "snd_hda_intel");
         assert_preconditions(fixture, MODE_PASSTHROUGH,
-                        "stranger .0 nvidia 0000:02:00.0;stranger .0 snd_hda_intel 0000:02:00.1;");
+                        "group-member .0 nvidia 0000:02:00.0;group-member .0 snd_hda_intel 0000:02:00.1;");
         assert_check(fixture, preflight_preconditions, MODE_PASSTHROUGH, 2, "");
 }
 
@@ -248,15 +215,15 @@ static void each_group_of_the_card_is_looked_at(void **state) {
         fake_device_add(fixture->tree, AUDIO, .vendor = 0x10de, .class = 0x040300, .group = 14);
         fake_device_add(fixture->tree, NVME, .vendor = 0x144d, .class = 0x010802, .group = 14,
                         .driver = "nvme");
-        assert_preconditions(fixture, MODE_PASSTHROUGH, "stranger .1 nvme 0000:03:00.0;");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "group-member .1 nvme 0000:03:00.0;");
 }
 
-static void a_member_that_is_no_pci_device_is_a_stranger(void **state) {
+static void a_member_that_is_no_pci_device_is_in_the_way(void **state) {
         Fixture *fixture = *state;
 
         fake_gpu_add(fixture->tree, GPU, .group = 12);
         fake_make_dir(fixture->tree->root, "sys/kernel/iommu_groups/12/devices/fd400000.smmu");
-        assert_preconditions(fixture, MODE_PASSTHROUGH, "stranger .0 -;");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "group-member .0 -;");
 }
 
 /* the card */
@@ -304,6 +271,145 @@ static void all_that_is_in_the_way_is_told(void **state) {
         fake_device_drop(fixture->tree, GPU);
         assert_preconditions(
                         fixture, MODE_PASSTHROUGH, "boot-display .0 -;no-iommu .0 -;off-bus .0 -;");
+}
+
+/* the bus */
+
+static void assert_off_bus(Fixture *fixture, uint64_t wake_usec, const char *expected) {
+        fixture->wake_usec = wake_usec;
+        assert_preconditions(fixture, MODE_HOST, expected);
+        fixture->wake_usec = 0;
+}
+
+static void a_gpu_that_is_awake_is_asked_at_once(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12);
+        fake_device_write(fixture->tree, GPU, "power/runtime_status", "active");
+        assert_preconditions(fixture, MODE_HOST, "");
+        fake_device_drop(fixture->tree, GPU);
+        /* No time is given, and none is needed. */
+        assert_off_bus(fixture, 1, "off-bus .0 -;");
+}
+
+static void a_gpu_that_sleeps_is_asked_in_a_child(void **state) {
+        static const char *const cases[] = { "suspended", "suspending", "unsupported", "error" };
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12);
+        assert_preconditions(fixture, MODE_HOST, "");
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                fake_device_write(fixture->tree, GPU, "power/runtime_status", cases[i]);
+                assert_preconditions(fixture, MODE_HOST, "");
+        }
+        fake_device_drop(fixture->tree, GPU);
+        assert_off_bus(fixture, LONG_USEC, "off-bus .0 -;");
+}
+
+static void a_gpu_that_does_not_wake_up_in_time_is_off(void **state) {
+        Fixture *fixture = *state;
+        char path[FAKE_PATH_MAX];
+        int fd;
+
+        /* Opening this for reading waits for a writer. */
+        fake_gpu_add(fixture->tree, GPU, .group = 12);
+        fake_remove(fixture->tree->root, "sys/bus/pci/devices/" GPU "/config");
+        snprintf(path, sizeof(path), "%s/sys/bus/pci/devices/" GPU "/config", fixture->tree->root);
+        assert_int_equal(mkfifo(path, 0600), 0);
+        assert_off_bus(fixture, SHORT_USEC, "off-bus .0 - (Connection timed out);");
+
+        /* Let the child go. */
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        close(fd);
+}
+
+static void a_gpu_that_cannot_be_asked_is_off(void **state) {
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_gpu_add(tree, GPU, .group = 12);
+        for (int pass = 0; pass < 2; ++pass) {
+                fake_remove(tree->root, "sys/bus/pci/devices/" GPU "/config");
+                assert_off_bus(fixture, LONG_USEC, "off-bus .0 - (No such device);");
+                /* A configuration space that is cut off is no answer. */
+                fake_write(tree->root, "sys/bus/pci/devices/" GPU "/config", "%s", "x");
+                assert_off_bus(fixture, LONG_USEC, "off-bus .0 - (Input/output error);");
+                fake_device_write(tree, GPU, "power/runtime_status", "active");
+        }
+}
+
+/* the log: a pipe that keeps its packets apart gives one record for each read, as the real one does */
+
+#define BOUND(address)            \
+        "6,1,1,-;nvidia " address \
+        ": vgaarb: VGA decodes changed: olddecodes=io+mem,decodes=none:owns=io+mem\n"
+#define XID(address, number) "4,2,2,-;NVRM: Xid (PCI:" address "): " number ", pid=812, name=x\n"
+#define FELL(address)        "4,3,3,-;NVRM: GPU " address ": GPU has fallen off the bus.\n SUBSYSTEM=pci\n"
+#define FOUND(address)       "6,4,4,-;pci " address ": [10de:2204] type 00 class 0x030000 PCIe Endpoint\n"
+
+static void assert_log(
+                Fixture *fixture, const char *const *records, size_t n, const char *expected) {
+        char path[FAKE_PATH_MAX], target[64];
+        int fds[2];
+
+        assert_int_equal(pipe2(fds, O_CLOEXEC | O_DIRECT), 0);
+        for (size_t i = 0; i < n && records[i]; ++i)
+                assert_int_equal(write(fds[1], records[i], strlen(records[i])), strlen(records[i]));
+        snprintf(path, sizeof(path), "%s/dev/kmsg", fixture->tree->root);
+        snprintf(target, sizeof(target), "/proc/self/fd/%d", fds[0]);
+        (void) unlink(path);
+        assert_int_equal(symlink(target, path), 0);
+
+        assert_preconditions(fixture, MODE_PASSTHROUGH, expected);
+        close(fds[0]);
+        close(fds[1]);
+}
+
+static void the_log_says_whether_it_fell_off_since_it_was_bound(void **state) {
+        static const struct {
+                const char *records[4];
+                bool expected;
+        } cases[] = {
+                { { NULL }, false },
+                { { BOUND(GPU) }, false },
+                { { XID("0000:01:00", "79") }, true },
+                { { FELL(GPU) }, true },
+                { { BOUND(GPU), XID("0000:01:00", "79") }, true },
+                { { XID("0000:01:00", "79"), BOUND(GPU) }, false },
+                { { FELL(GPU), FOUND(GPU) }, false },
+                { { FELL(GPU), BOUND(SECOND), FOUND(SECOND) }, true },
+                { { FELL(GPU), BOUND(GPU), FELL(GPU) }, true },
+                { { FELL(SECOND), XID("0000:02:00", "79") }, false },
+                { { XID("0000:01:00", "13") }, false },
+                { { XID("0000:01:00", "791") }, false },
+                { { "6,5,5,-;usb 1-1: something has fallen off the bus\n" }, false },
+                { { "6,5,5,-;nvidia " GPU ": enabling device (0000 -> 0003)\n" }, false },
+                /* what is behind the first line is not the message */
+                { { "6,5,5,-;harmless\n NVRM: Xid (PCI:0000:01:00): 79, x\n" }, false },
+        };
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12, .driver = "nvidia");
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i)
+                assert_log(fixture, cases[i].records, ARRAY_SIZE(cases[i].records),
+                                cases[i].expected ? "fell-off .0 -;" : "");
+}
+
+static void a_log_that_breaks_off_says_what_it_said(void **state) {
+        static const char *const records[] = { FELL(GPU), "garbage", BOUND(GPU) };
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12, .driver = "nvidia");
+        assert_log(fixture, records, ARRAY_SIZE(records), "fell-off .0 -;");
+}
+
+static void a_log_that_is_not_there_says_nothing(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12, .driver = "nvidia");
+        assert_false(fake_exists(fixture->tree->root, "dev/kmsg"));
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "");
 }
 
 /* displays */
@@ -433,19 +539,16 @@ static void a_setting_that_may_not_be_read_is_unknown(void **state) {
         snprintf(path, sizeof(path), "%s/sys/module/nvidia_drm/parameters/modeset",
                         fixture->tree->root);
         assert_int_equal(chmod(path, 0), 0);
-        assert_preconditions(fixture, MODE_PASSTHROUGH, "unknown .0 modeset of nvidia_drm;");
+        assert_preconditions(fixture, MODE_PASSTHROUGH,
+                        "unknown .0 modeset of nvidia_drm (Permission denied);");
 }
 
 /* holders; who holds which node is tested elsewhere */
 
 /* A process with a file of the fake tree's number 1:3 open. */
 static void add_holder(FakeTree *tree) {
-        char path[FAKE_PATH_MAX];
-
-        fake_write(tree->root, "proc/5000812/comm", "holder\n");
-        fake_make_dir(tree->root, "proc/5000812/fd");
-        snprintf(path, sizeof(path), "%s/proc/5000812/fd/3", tree->root);
-        assert_int_equal(symlink("/dev/null", path), 0);
+        add_process(tree, 5000812, "holder", 0);
+        add_file(tree, 5000812, "fd/3", "/dev/null");
 }
 
 static void a_holder_of_any_function_is_found(void **state) {
@@ -575,24 +678,27 @@ static void a_started_adapter_that_nobody_explains_is_busy(void **state) {
 
 /* A check in the middle of a switch, or of its undoing, with what was known before. */
 static void drivers_are_looked_at_anew(void **state) {
-        static const Address address = { .bus = 1 };
         Fixture *fixture = *state;
         FakeTree *tree = fixture->tree;
         const Gpu *moving[] = { &fixture->gpus[0] };
-        PreflightInput input = { &tree->roots, &fixture->gpus[0], MODE_PASSTHROUGH, moving, 1,
-                false };
-        Findings findings = FINDINGS_NULL;
+        PreflightInput input = {
+                .roots = &tree->roots,
+                .gpu = moving[0],
+                .to = MODE_PASSTHROUGH,
+                .moving = moving,
+                .n_moving = 1,
+        };
 
         fake_module_load(tree, "vfio_pci");
         fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
         fake_gpu_add(tree, SECOND, .group = 13, .driver = "nvidia");
-        assert_int_equal(gpu_init(&fixture->gpus[0], fake_sysfs(tree), address), 0);
+        card_read(fixture, 1);
 
         /* CUDA uses the second one, and the first is on its way: none of its business. */
         fake_cuda_add(tree, SECOND);
         assert_int_equal(sysfs_write(fake_sysfs(tree), "bus/pci/drivers/nvidia/unbind", GPU), 0);
-        assert_int_equal(preflight_holders(&input, &findings), 0);
-        assert_findings(&findings, "");
+        assert_int_equal(preflight_holders(&input, &fixture->findings), 0);
+        assert_findings(&fixture->findings, "");
 
         /* It has arrived, and a guest has it already: it must not be taken back. */
         assert_int_equal(sysfs_write(fake_sysfs(tree), "bus/pci/devices/" GPU "/driver_override",
@@ -602,11 +708,8 @@ static void drivers_are_looked_at_anew(void **state) {
         fake_write(tree->root, "sys/class/vfio/12/dev", "1:3\n");
         add_holder(tree);
         input.to = MODE_HOST;
-        assert_int_equal(preflight_holders(&input, &findings), 0);
-        assert_findings(&findings, "holder .0 /dev/vfio/12;");
-
-        findings_deinit(&findings);
-        gpu_deinit(&fixture->gpus[0]);
+        assert_int_equal(preflight_holders(&input, &fixture->findings), 0);
+        assert_findings(&fixture->findings, "holder .0 /dev/vfio/12;");
 }
 
 static void interrupts_of_another_driver_say_nothing(void **state) {
@@ -639,43 +742,49 @@ static void whether_the_driver_can_let_go_is_asked_to_the_last(void **state) {
 }
 
 int main(void) {
-#define preflight_test(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
         const struct CMUnitTest tests[] = {
-                preflight_test(nothing_is_in_the_way_of_an_idle_gpu),
-                preflight_test(nothing_is_in_the_way_home_of_an_idle_gpu),
-                preflight_test(each_function_outside_of_any_group_is_told_once),
-                preflight_test(one_function_outside_of_any_group_is_enough),
-                preflight_test(a_group_without_protection_is_refused),
-                preflight_test(a_stranger_is_named_with_its_driver),
-                preflight_test(who_leaves_dma_alone_is_no_stranger),
-                preflight_test(a_function_of_another_maker_in_the_slot_moves_too),
-                preflight_test(another_gpu_in_the_group_is_a_stranger_unless_it_moves_too),
-                preflight_test(each_group_of_the_card_is_looked_at),
-                preflight_test(a_member_that_is_no_pci_device_is_a_stranger),
-                preflight_test(virtual_functions_stay_where_their_parent_is),
-                preflight_test(a_gpu_that_does_not_answer_goes_nowhere),
-                preflight_test(the_log_has_a_say_while_nvidias_driver_is_bound),
-                preflight_test(all_that_is_in_the_way_is_told),
-                preflight_test(the_boot_display_stays_unless_it_is_given_up),
-                preflight_test(the_boot_display_may_come_home),
-                preflight_test(the_rest_of_a_card_may_follow_its_display),
-                preflight_test(a_connector_is_lit_or_not),
-                preflight_test(each_lit_connector_is_told),
-                preflight_test(an_old_driver_with_modeset_cannot_let_go),
-                preflight_test(another_driver_is_not_asked_for_nvidias_abilities),
-                preflight_test(a_setting_that_may_not_be_read_is_unknown),
-                preflight_test(a_holder_of_any_function_is_found),
-                preflight_test(a_guest_is_found_on_the_way_home),
-                preflight_test(usb_devices_are_told_by_what_they_call_themselves),
-                preflight_test(a_hub_and_what_is_behind_it_are_devices_and_the_root_is_none),
-                preflight_test(cuda_holds_a_gpu_without_any_file),
-                preflight_test(a_gpu_that_was_never_started_is_not_cudas),
-                preflight_test(cuda_on_a_gpu_that_cannot_be_told_could_be_ours),
-                preflight_test(a_started_adapter_that_nobody_explains_is_busy),
-                preflight_test(drivers_are_looked_at_anew),
-                preflight_test(interrupts_of_another_driver_say_nothing),
-                preflight_test(a_gpu_that_somebody_elses_unbind_hangs_on_is_stuck),
-                preflight_test(whether_the_driver_can_let_go_is_asked_to_the_last),
+                card_test(nothing_is_in_the_way_of_an_idle_gpu),
+                card_test(nothing_is_in_the_way_home_of_an_idle_gpu),
+                card_test(each_function_outside_of_any_group_is_told_once),
+                card_test(one_function_outside_of_any_group_is_enough),
+                card_test(a_group_without_protection_is_refused),
+                card_test(a_member_that_stays_is_named_with_its_driver),
+                card_test(a_member_that_leaves_dma_alone_may_stay),
+                card_test(a_function_of_another_maker_in_the_slot_moves_too),
+                card_test(another_gpu_in_the_group_is_in_the_way_unless_it_moves_too),
+                card_test(each_group_of_the_card_is_looked_at),
+                card_test(a_member_that_is_no_pci_device_is_in_the_way),
+                card_test(virtual_functions_stay_where_their_parent_is),
+                card_test(a_gpu_that_does_not_answer_goes_nowhere),
+                card_test(the_log_has_a_say_while_nvidias_driver_is_bound),
+                card_test(all_that_is_in_the_way_is_told),
+                card_test(a_gpu_that_is_awake_is_asked_at_once),
+                card_test(a_gpu_that_sleeps_is_asked_in_a_child),
+                card_test(a_gpu_that_does_not_wake_up_in_time_is_off),
+                card_test(a_gpu_that_cannot_be_asked_is_off),
+                card_test(the_log_says_whether_it_fell_off_since_it_was_bound),
+                card_test(a_log_that_breaks_off_says_what_it_said),
+                card_test(a_log_that_is_not_there_says_nothing),
+                card_test(the_boot_display_stays_unless_it_is_given_up),
+                card_test(the_boot_display_may_come_home),
+                card_test(the_rest_of_a_card_may_follow_its_display),
+                card_test(a_connector_is_lit_or_not),
+                card_test(each_lit_connector_is_told),
+                card_test(an_old_driver_with_modeset_cannot_let_go),
+                card_test(another_driver_is_not_asked_for_nvidias_abilities),
+                card_test(a_setting_that_may_not_be_read_is_unknown),
+                card_test(a_holder_of_any_function_is_found),
+                card_test(a_guest_is_found_on_the_way_home),
+                card_test(usb_devices_are_told_by_what_they_call_themselves),
+                card_test(a_hub_and_what_is_behind_it_are_devices_and_the_root_is_none),
+                card_test(cuda_holds_a_gpu_without_any_file),
+                card_test(a_gpu_that_was_never_started_is_not_cudas),
+                card_test(cuda_on_a_gpu_that_cannot_be_told_could_be_ours),
+                card_test(a_started_adapter_that_nobody_explains_is_busy),
+                card_test(drivers_are_looked_at_anew),
+                card_test(interrupts_of_another_driver_say_nothing),
+                card_test(a_gpu_that_somebody_elses_unbind_hangs_on_is_stuck),
+                card_test(whether_the_driver_can_let_go_is_asked_to_the_last),
         };
 
         return cmocka_run_group_tests_name("probe/preflight", tests, NULL, NULL);

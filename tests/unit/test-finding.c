@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Test Explanations
+ * Test Findings
  */
 
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "probe/explain.h"
+#include "probe/finding.h"
 
 /* Findings own their strings; these are never freed. */
 #define S(s) ((char[]){ s })
@@ -35,14 +35,14 @@ static const struct {
         { { .kind = FINDING_UNSAFE_IOMMU, .function = GPU, .number = 3 }, MODE_PASSTHROUGH,
                         "its IOMMU group protects nothing (noiommu mode)",
                         "enable_unsafe_noiommu_mode off" },
-        { { .kind = FINDING_STRANGER,
+        { { .kind = FINDING_GROUP_MEMBER,
                           .function = GPU,
                           .other = { .bus = 2 },
                           .detail = S("ahci"),
                           .number = 7 },
                         MODE_PASSTHROUGH, "0000:02:00.0, bound to ahci, shares its IOMMU group 7",
                         "driverctl --nosave set-override 0000:02:00.0 vfio-pci" },
-        { { .kind = FINDING_STRANGER,
+        { { .kind = FINDING_GROUP_MEMBER,
                           .function = GPU,
                           .other = { .bus = 2 },
                           .detail = S("nvidia"),
@@ -141,25 +141,28 @@ static const struct {
                         "cannot tell about /dev/nvidia0: Input/output error", "try again" },
         { { .kind = FINDING_OFF_BUS, .function = GPU, .error = ETIMEDOUT }, MODE_HOST,
                         "it does not answer on the PCI bus in time", "power the machine off" },
-        { { .kind = FINDING_STRANGER, .function = GPU, .number = 7 }, MODE_PASSTHROUGH,
+        { { .kind = FINDING_GROUP_MEMBER, .function = GPU, .number = 7 }, MODE_PASSTHROUGH,
                         "a device that is not a PCI device shares its IOMMU group 7",
                         "another slot" },
         { { .kind = FINDING_UNKNOWN, .function = GPU, .error = EBUSY }, MODE_PASSTHROUGH,
                         "somebody uses 0000:01:00.0: Device or resource busy", "end the programs" },
+        { { .kind = FINDING_STUCK, .function = FUNCTION, .pid = 77 }, MODE_PASSTHROUGH,
+                        "an earlier write to 0000:01:00.1 is stuck in the kernel (pid 77)",
+                        "systemctl reboot --force --force" },
         { { .kind = FINDING_STUCK, .function = FUNCTION }, MODE_PASSTHROUGH,
-                        "something that the kernel does with 0000:01:00.1 is stuck",
+                        "an operation on 0000:01:00.1 that vfiopt did not start is stuck in the kernel",
                         "systemctl reboot --force --force" },
         { { .kind = FINDING_CUDA, .function = GPU }, MODE_PASSTHROUGH,
                         "in use by CUDA: nvidia-uvm retains it", "nvidia-persistenced" },
         { { .kind = FINDING_USB, .function = FUNCTION, .detail = S("Acme Disk") }, MODE_PASSTHROUGH,
                         "the USB device Acme Disk is plugged into the card", "unplug it" },
         { { .kind = FINDING_STARTED, .function = GPU }, MODE_PASSTHROUGH,
-                        "its driver keeps it started, though nobody is seen to use it",
+                        "the driver keeps it initialized although no user was found (persistence mode?)",
                         "nvidia-smi -i 0000:01:00.0 -pm 0" },
         { { .kind = FINDING_UNKNOWN, .pid = 5, .command = S("sshd"), .error = EACCES },
                         MODE_PASSTHROUGH,
                         "cannot tell whether it is in use by sshd (pid 5): Permission denied",
-                        "look as root" },
+                        "run as root" },
         { { .kind = FINDING_UNKNOWN,
                           .pid = 5,
                           .command = S("x"),
@@ -170,15 +173,29 @@ static const struct {
                         "systemctl stop x.service" },
 };
 
+/* What the two parts of a reason are, for one finding alone. */
+static char *explain(const Finding *finding, Mode to, const char **ret_remedy) {
+        _cleanup_(freep) char *holders = NULL;
+        Finding copy = *finding;
+        const Findings findings = { .items = &copy, .n = 1 };
+        char *reason, *end;
+
+        assert_int_equal(findings_explain(&findings, &gpu, to, &reason, &holders), 0);
+        end = strstr(reason, "; ");
+        assert_non_null(end);
+        *end = 0;
+        *ret_remedy = end + 2;
+        return reason;
+}
+
 static void every_kind_names_its_culprit_and_a_remedy(void **state _unused_) {
         bool seen[_FINDING_MAX] = {};
 
         for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
-                _cleanup_(freep) char *sentence = NULL, *remedy = NULL;
+                _cleanup_(freep) char *sentence = NULL;
+                const char *remedy;
 
-                assert_int_equal(explain_finding(&cases[i].finding, &gpu, cases[i].to, &sentence,
-                                                 &remedy),
-                                0);
+                sentence = explain(&cases[i].finding, cases[i].to, &remedy);
                 assert_string_equal(sentence, cases[i].sentence);
                 if (!strstr(remedy, cases[i].remedy))
                         fail_msg("\"%s\" is not in \"%s\"", cases[i].remedy, remedy);
@@ -194,21 +211,61 @@ static void names_are_shown_in_one_printable_line(void **state _unused_) {
                 .pid = 1,
                 .command = S("a\nb\033[31m\xff"),
                 .node = S("/dev/x\ty") };
-        _cleanup_(freep) char *sentence = NULL, *remedy = NULL;
+        _cleanup_(freep) char *sentence = NULL;
+        const char *remedy;
 
-        assert_int_equal(explain_finding(&finding, &gpu, MODE_HOST, &sentence, &remedy), 0);
+        sentence = explain(&finding, MODE_HOST, &remedy);
         assert_string_equal(sentence, "in use by a?b?[31m? (pid 1): /dev/x?y");
 }
 
 static void what_is_not_known_is_said_to_be_unknown(void **state _unused_) {
         for (FindingKind kind = 0; kind < _FINDING_MAX; ++kind) {
                 const Finding finding = { .kind = kind, .function = GPU };
-                _cleanup_(freep) char *sentence = NULL, *remedy = NULL;
+                _cleanup_(freep) char *sentence = NULL;
+                const char *remedy;
 
-                assert_int_equal(explain_finding(&finding, &gpu, MODE_HOST, &sentence, &remedy), 0);
+                sentence = explain(&finding, MODE_HOST, &remedy);
                 assert_null(strchr(sentence, '@'));
                 assert_null(strstr(sentence, "(null)"));
                 assert_null(strchr(remedy, '@'));
+        }
+}
+
+static void a_pushed_finding_is_a_copy(void **state _unused_) {
+        char strings[] = "dcusn";
+        Findings findings = FINDINGS_NULL;
+        Finding finding = { .kind = FINDING_HOLDER, .pid = 8 };
+
+        assert_int_equal(findings_push(&findings, &finding), 0);
+        assert_null(findings.items[0].node);
+        finding.detail = finding.command = finding.unit = finding.session = finding.node = strings;
+        assert_int_equal(findings_push(&findings, &finding), 0);
+        strings[0] = 'x';
+        assert_int_equal(findings.n, 2);
+        assert_int_equal(findings.items[1].pid, 8);
+        assert_string_equal(findings.items[1].detail, "dcusn");
+        assert_string_equal(findings.items[1].command, "dcusn");
+        assert_string_equal(findings.items[1].unit, "dcusn");
+        assert_string_equal(findings.items[1].session, "dcusn");
+        assert_string_equal(findings.items[1].node, "dcusn");
+        findings_deinit(&findings);
+        assert_int_equal(findings.n, 0);
+}
+
+static void only_use_of_the_gpu_is_busy_and_only_the_kernel_is_stuck(void **state _unused_) {
+        Finding items[2] = { { .kind = FINDING_USB } };
+        Findings findings = { .items = items };
+
+        assert_false(findings_are_busy(&findings));
+        assert_false(findings_are_stuck(&findings));
+        for (FindingKind kind = 0; kind < _FINDING_MAX; ++kind) {
+                bool busy = kind == FINDING_HOLDER || kind == FINDING_CUDA || kind == FINDING_USB ||
+                                kind == FINDING_STARTED || kind == FINDING_UNKNOWN;
+
+                items[1].kind = kind;
+                findings.n = 2;
+                assert_int_equal(findings_are_busy(&findings), busy);
+                assert_int_equal(findings_are_stuck(&findings), kind == FINDING_STUCK);
         }
 }
 
@@ -223,7 +280,7 @@ static void what_is_not_known_is_said_to_be_unknown(void **state _unused_) {
 static void assert_explained(const Findings *findings, const char *reason, const char *holders) {
         _cleanup_(freep) char *ret_reason = NULL, *ret_holders = NULL;
 
-        assert_int_equal(explain_findings(findings, &gpu, MODE_PASSTHROUGH, &ret_reason,
+        assert_int_equal(findings_explain(findings, &gpu, MODE_PASSTHROUGH, &ret_reason,
                                          &ret_holders),
                         0);
         assert_string_equal(ret_reason, reason);
@@ -275,7 +332,7 @@ static void a_process_that_cannot_be_looked_into_is_listed(void **state _unused_
                         { .kind = FINDING_UNKNOWN, .pid = 4, .command = S("x"), .error = EACCES });
 
         assert_explained(&findings,
-                        "cannot tell whether it is in use by x (pid 4): Permission denied; look as root",
+                        "cannot tell whether it is in use by x (pid 4): Permission denied; run as root",
                         "4 (x) ?");
 }
 
@@ -284,6 +341,8 @@ int main(void) {
                 cmocka_unit_test(every_kind_names_its_culprit_and_a_remedy),
                 cmocka_unit_test(names_are_shown_in_one_printable_line),
                 cmocka_unit_test(what_is_not_known_is_said_to_be_unknown),
+                cmocka_unit_test(a_pushed_finding_is_a_copy),
+                cmocka_unit_test(only_use_of_the_gpu_is_busy_and_only_the_kernel_is_stuck),
                 cmocka_unit_test(a_process_counts_once_with_all_its_nodes),
                 cmocka_unit_test(a_long_list_of_nodes_is_cut_but_holders_are_not),
                 cmocka_unit_test(a_precondition_outweighs_holders),
@@ -291,5 +350,5 @@ int main(void) {
                 cmocka_unit_test(a_process_that_cannot_be_looked_into_is_listed),
         };
 
-        return cmocka_run_group_tests_name("probe/explain", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("probe/finding", tests, NULL, NULL);
 }

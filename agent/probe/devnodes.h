@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Device Nodes of a GPU
+ *
+ * Device numbers of which an open file means that the GPU is in use. Found from below,
+ * not from a list of what is known: everything that the kernel made under one of the
+ * functions and gave a device number counts (DRM, sound, I2C, framebuffer, DP AUX, VFIO,
+ * …), because most of these wait in remove() for their last user. NVIDIA's own nodes are
+ * under no device and are added by number.
+ *
+ * Nothing here opens a node: the first to open a DRM card becomes its master.
+ */
+
+#include <sys/types.h>
+
+#include "model/gpu.h"
+#include "os/roots.h"
+
+typedef struct DevNode {
+        mode_t type; /* S_IFCHR or S_IFBLK */
+        dev_t rdev;
+        Address function; /* of ours, which is used through it */
+        char *name;       /* below the directory of nodes, like "dri/card0" */
+} DevNode;
+
+/* In order and each once: every open file of the machine is looked up here. */
+typedef struct DevNodes {
+        DevNode *items;
+        size_t n;
+        Address gpu;
+        bool has_vfio;     /* some are VFIO's */
+        bool has_all_vfio; /* and VFIO has no others on this machine */
+} DevNodes;
+
+#define DEVNODES_NULL \
+        {}
+
+int devnodes_init(DevNodes *nodes, const Roots *roots, const Gpu *gpu, Mode to)
+                _warn_unused_result_;
+void devnodes_deinit(DevNodes *nodes);
+
+const DevNode *devnodes_find(const DevNodes *nodes, mode_t type, dev_t rdev);
+const DevNode *devnodes_find_name(const DevNodes *nodes, const char *name, size_t n);
+const DevNode *devnodes_find_vfio(const DevNodes *nodes, const char *path);

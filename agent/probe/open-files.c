@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Asks the kernel about each open file, by the links in /proc/<pid>/fd: stat
+ * through such a link gives the file itself, whatever mount namespace it was
+ * opened in, and opens nothing. Rules:
+ *
+ *  * What could not be seen is remembered, not skipped. What has gone meanwhile is
+ *    none: a process closes its files before its number goes away.
+ *
+ *  * The question must not wait for a dead file server, nor be refused by a FUSE
+ *    mount of another user: so no attributes are asked for, and none that would
+ *    have to be fetched (fuse_getattr(), nfs_getattr()). Type and number of a
+ *    device node are always there.
+ *
+ *  * A process that ends gives up its memory and its table of files first, and only
+ *    then the files themselves (do_exit() in kernel/exit.c: exit_mm(), exit_files(),
+ *    exit_task_work()). In between it shows nothing and still uses everything. So one
+ *    that shows nothing is waited for, if it is ending: a moment, and if that is not
+ *    enough, it is not known what it has.
+ *
+ *  * Threads usually share their files, but need not; and the first, which the
+ *    process is named after, may have ended, and shows neither files nor memory
+ *    then while the others go on. kcmp(2) tells which have files of their own;
+ *    memory they share always.
+ *
+ *  * A mapping keeps a device open after its file descriptor was closed. The kernel
+ *    tells the inode and file system of a mapping, not the device number, so a
+ *    mapping by itself proves nothing: it only decides whether map_files is asked.
+ *
+ *  * No memory is allocated and no path is read for a file that is no device:
+ *    there are tens of thousands.
+ */
+
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "os/process.h"
+#include "probe/open-files.h"
+
+/* A process that ends is gone in less, unless a driver keeps it. */
+#define LIMIT_END_USEC (1 * USEC_PER_SEC)
+
+enum {
+        _MAPS_E_SUCCESS,
+
+        MAPS_E_NONE,        /* there is no memory at all: a kernel thread, or one that has ended */
+        MAPS_E_UNSUPPORTED, /* this kernel has no such query */
+};
+
+static const char vfio_device[] = "anon_inode:[vfio-device]";
+
+/**
+ * open_files_new() - prepare for looking into processes
+ * @roots:      roots
+ * @nodes:      what is looked for; must stay
+ * @deep:       whether to look for private mappings, too
+ * @ret:        open_files_free() it
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int open_files_new(const Roots *roots, const DevNodes *nodes, bool deep, OpenFiles **ret) {
+        _cleanup_(open_files_freep) OpenFiles *files = NULL;
+        _cleanup_(closep) int fd = -1;
+        struct stat st;
+
+        files = calloc(1, sizeof(*files));
+        if (!files)
+                return -ENOMEM;
+        files->proc_fd = roots->proc_fd;
+        files->nodes = nodes;
+        files->deep = deep;
+        files->seen = calloc(nodes->n + 1, 1);
+        if (!files->seen)
+                return -ENOMEM;
+
+        if (fstat(roots->dev_fd, &st) == 0)
+                files->nodes_fs = st.st_dev;
+        /* Files of memory, System V's shared memory and graphics buffers are all in one. */
+        fd = memfd_create("vfiopt", MFD_CLOEXEC);
+        if (fd >= 0 && fstat(fd, &st) == 0)
+                files->memory_fs = st.st_dev;
+
+        *ret = TAKE_PTR(files);
+        return 0;
+}
+
+OpenFiles *open_files_free(OpenFiles *files) {
+        if (!files)
+                return NULL;
+
+        free(files->seen);
+        free(files);
+        return NULL;
+}
+
+/* Anything but "not there" means that we do not know. The first reason is kept. */
+static void note_error(OpenFiles *files, int e) {
+        if (e != ENOENT && e != ESRCH && e != ENOTDIR && files->error == 0)
+                files->error = e;
+}
+
+static void note_node(OpenFiles *files, const DevNode *node, unsigned char how) {
+        if (node)
+                files->seen[node - files->nodes->items] |= how;
+}
+
+/* files */
+
+/* The value of a line of fdinfo, in the buffer of @n bytes. Return: whether there is one. */
+static bool read_info(int fd_dir, const char *name, const char *key, char *value, size_t n) {
+        _cleanup_(freep) char *info = NULL;
+        const char *found;
+        size_t n_found;
+        char path[64];
+
+        snprintf(path, sizeof(path), "../fdinfo/%.20s", name);
+        if (file_read(fd_dir, path, 65536, &info, NULL))
+                return false;
+        found = text_find_value(info, key, &n_found);
+        if (!found)
+                return false;
+
+        snprintf(value, n, "%.*s", (int) n_found, found);
+        return true;
+}
+
+/*
+ * A file opened with O_PATH names the node and does not hold the device. Asked only
+ * for files that were opened neither for reading nor for writing: these are either
+ * such, or opened with access mode 3, for ioctl(2) alone.
+ */
+static bool is_path_only(int fd_dir, const char *name) {
+        unsigned int flags;
+        char value[32];
+        struct stat st;
+
+        if (fstatat(fd_dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_mode & 0600)
+                return false;
+        return read_info(fd_dir, name, "flags:", value, sizeof(value)) &&
+                        sscanf(value, "%o", &flags) == 1 && flags & O_PATH;
+}
+
+static void look_at_file(OpenFiles *files, int fd_dir, const char *name) {
+        char target[sizeof(vfio_device)], path[4096];
+        const DevNode *node = NULL;
+        struct statx stx;
+
+        if (statx(fd_dir, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &stx) < 0) {
+                note_error(files, errno);
+                return;
+        }
+
+        if (S_ISCHR(stx.stx_mode) || S_ISBLK(stx.stx_mode)) {
+                node = devnodes_find(files->nodes, stx.stx_mode & S_IFMT,
+                                makedev(stx.stx_rdev_major, stx.stx_rdev_minor));
+                if (node && is_path_only(fd_dir, name))
+                        return;
+        } else if ((stx.stx_mode & S_IFMT) == 0 && files->nodes->has_vfio) {
+                /* A file without any node: is it an open device of VFIO? */
+                ssize_t n = readlinkat(fd_dir, name, target, sizeof(target));
+
+                if (n != (ssize_t) strlen(vfio_device) || memcmp(target, vfio_device, n) != 0)
+                        return;
+                node = devnodes_find_vfio(files->nodes,
+                                read_info(fd_dir, name, "vfio-device-syspath:", path, sizeof(path))
+                                                ? path
+                                                : NULL);
+        }
+        note_node(files, node, SEEN_OPEN);
+}
+
+/* All open files of a thread. @path: the directory of its files, relative to procfs */
+static void look_at_files(OpenFiles *files, const char *path) {
+        _cleanup_(closep) int fd = -1;
+        ssize_t n;
+
+        fd = openat(files->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0) {
+                note_error(files, errno);
+                return;
+        }
+
+        while ((n = getdents64(fd, files->buffer, sizeof(files->buffer))) > 0)
+                for (ssize_t i = 0; i < n;) {
+                        const struct dirent64 *entry = (void *) (files->buffer + i);
+
+                        i += entry->d_reclen;
+                        if (entry->d_name[0] == '.')
+                                continue;
+                        look_at_file(files, fd, entry->d_name);
+                        files->has_files = true;
+                }
+        if (n < 0)
+                note_error(files, errno);
+}
+
+/* mappings */
+
+/*
+ * Whether a mapping could be of a device: a shared one of anything but shared memory,
+ * since a container may have a node of its own under any name; and a private one of what
+ * lies where device nodes do. Elsewhere these are programs and libraries, by the thousand.
+ */
+static bool is_suspect(const OpenFiles *files, bool shared, dev_t fs, uint64_t inode) {
+        if (inode == 0 || (fs == files->memory_fs && fs != 0))
+                return false;
+        return shared || fs == files->nodes_fs;
+}
+
+/* By number where the kernel lets us, by name elsewhere. @name: as the kernel prints it */
+static void look_at_mapping(
+                OpenFiles *files, uint64_t start, uint64_t end, const char *name, size_t n) {
+        static const char deleted[] = " (deleted)";
+        char path[PROCESS_PATH_MAX + 32];
+        const DevNode *node = NULL;
+        struct statx stx;
+
+        if (n > strlen(deleted) && !memcmp(name + n - strlen(deleted), deleted, strlen(deleted)))
+                n -= strlen(deleted);
+
+        snprintf(path, sizeof(path), "%d/map_files/%jx-%jx", files->pid, (uintmax_t) start,
+                        (uintmax_t) end);
+        if (statx(files->proc_fd, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &stx) == 0 &&
+                        (stx.stx_mode & S_IFMT) != 0)
+                node = devnodes_find(files->nodes, stx.stx_mode & S_IFMT,
+                                makedev(stx.stx_rdev_major, stx.stx_rdev_minor));
+        else if (n > 5 && !memcmp(name, "/dev/", 5))
+                node = devnodes_find_name(files->nodes, name + 5, n - 5);
+        else if (n == strlen(vfio_device) && !memcmp(name, vfio_device, n))
+                node = devnodes_find_vfio(files->nodes, NULL);
+        note_node(files, node, SEEN_MAPPED);
+}
+
+/* include/uapi/linux/fs.h, which is older than this where we are built. */
+#define QUERY_SHARED      0x08U
+#define QUERY_OR_NEXT     0x10U
+#define QUERY_FILE_BACKED 0x20U
+
+typedef struct Query {
+        uint64_t size;
+        uint64_t query_flags;
+        uint64_t query_addr;
+        uint64_t vma_start;
+        uint64_t vma_end;
+        uint64_t vma_flags;
+        uint64_t vma_page_size;
+        uint64_t vma_offset;
+        uint64_t inode;
+        uint32_t dev_major;
+        uint32_t dev_minor;
+        uint32_t vma_name_size;
+        uint32_t build_id_size;
+        uint64_t vma_name_addr;
+        uint64_t build_id_addr;
+} Query;
+
+#define QUERY_IOCTL _IOWR('f', 17, Query)
+
+/*
+ * PROCMAP_QUERY (since Linux 6.11) finds mappings of files without printing any
+ * text. The gain is in asking for shared ones alone, of which most processes have
+ * none: private ones are programs and libraries, hundreds in each process, and a
+ * call for each is hardly cheaper than a line.
+ */
+static int search_by_query(OpenFiles *files, int fd) {
+        Query query = { .size = sizeof(query), .query_flags = QUERY_OR_NEXT | QUERY_FILE_BACKED };
+
+        if (!files->deep)
+                query.query_flags |= QUERY_SHARED;
+
+        for (;; query.query_addr = query.vma_end) {
+                Query named = {
+                        .size = sizeof(named),
+                        .vma_name_size = 4096,
+                        .vma_name_addr = (uintptr_t) files->buffer,
+                };
+
+                if (ioctl(fd, QUERY_IOCTL, &query) < 0) {
+                        if (errno == ENOENT)
+                                return 0;
+                        if (errno == ESRCH)
+                                return MAPS_E_NONE;
+                        return query.query_addr == 0 ? MAPS_E_UNSUPPORTED : -errno;
+                }
+                if (!is_suspect(files, query.vma_flags & QUERY_SHARED,
+                                    makedev(query.dev_major, query.dev_minor), query.inode))
+                        continue;
+
+                /* The same again, now with its name. It may have gone, or have none. */
+                named.query_addr = query.vma_start;
+                if (ioctl(fd, QUERY_IOCTL, &named) < 0 || named.vma_name_size == 0)
+                        named.vma_name_size = 1;
+                look_at_mapping(files, query.vma_start, query.vma_end, files->buffer,
+                                named.vma_name_size - 1);
+        }
+}
+
+static bool take_number(
+                const char **s, const char *end, char separator, unsigned int base, uint64_t *ret) {
+        const char *stop = memchr(*s, separator, end - *s);
+
+        if (!stop || text_n_to_uint(*s, stop - *s, base, UINT64_MAX, ret) < 0)
+                return false;
+        *s = stop + 1;
+        return true;
+}
+
+/* "7f0c…-7f0c… rw-s 00000000 00:05 163      /dev/nvidia0" */
+static void look_at_line(OpenFiles *files, const char *s, const char *end) {
+        uint64_t start, stop, offset, fs_major, fs_minor, inode;
+        bool shared;
+
+        if (!take_number(&s, end, '-', 16, &start) || !take_number(&s, end, ' ', 16, &stop) ||
+                        end - s < 5 || s[4] != ' ')
+                return;
+        shared = s[3] == 's';
+        s += 5;
+        if (!take_number(&s, end, ' ', 16, &offset) || !take_number(&s, end, ':', 16, &fs_major) ||
+                        !take_number(&s, end, ' ', 16, &fs_minor) ||
+                        !take_number(&s, end, ' ', 10, &inode) ||
+                        !is_suspect(files, shared, makedev(fs_major, fs_minor), inode))
+                return;
+
+        while (s < end && *s == ' ')
+                ++s;
+        look_at_mapping(files, start, stop, s, end - s);
+}
+
+/* Return: 0 on success, MAPS_E_NONE, -E2BIG for a line longer than the buffer, other negative errno. */
+static int search_by_text(OpenFiles *files, int fd) {
+        char *buffer = files->buffer, *line, *end;
+        size_t n = 0;
+        bool any = false;
+        ssize_t k;
+
+        for (;;) {
+                if (n == sizeof(files->buffer))
+                        return -E2BIG;
+                k = read(fd, buffer + n, sizeof(files->buffer) - n);
+                if (k < 0)
+                        return -errno;
+                if (k == 0 && !any)
+                        return MAPS_E_NONE;
+
+                any = true;
+                n += k;
+                for (line = buffer; (end = memchr(line, '\n', buffer + n - line)); line = end + 1)
+                        look_at_line(files, line, end);
+                if (k == 0) {
+                        look_at_line(files, line, buffer + n);
+                        return 0;
+                }
+                n = buffer + n - line;
+                memmove(buffer, line, n);
+        }
+}
+
+/*
+ * All mappings of a process. Return: whether it has any memory; a kernel thread has
+ * none, nor has a thread that has ended.
+ */
+static bool look_at_maps(OpenFiles *files, const char *path) {
+        _cleanup_(closep) int fd = -1;
+        int r;
+
+        fd = openat(files->proc_fd, path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0) {
+                note_error(files, errno);
+                return false;
+        }
+
+        r = search_by_query(files, fd);
+        if (r == MAPS_E_UNSUPPORTED)
+                r = search_by_text(files, fd);
+        if (r < 0)
+                note_error(files, -r);
+        return r != MAPS_E_NONE;
+}
+
+/* processes */
+
+/*
+ * The files of all threads that have a table of their own, and, where the first
+ * thread has no memory any more, the memory as another one has it.
+ */
+static int look_at_threads(OpenFiles *files, bool *has_maps) {
+        _cleanup_(freep) pid_t *tids = NULL;
+        char path[PROCESS_PATH_MAX];
+        pid_t like = files->pid;
+        size_t n = 0;
+        int r;
+
+        r = process_list_threads(files->proc_fd, files->pid, &tids, &n);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                note_error(files, -r);
+
+        for (size_t i = 0; i < n; ++i) {
+                if (!*has_maps && tids[i] != files->pid) {
+                        snprintf(path, sizeof(path), "%d/task/%d/maps", files->pid, tids[i]);
+                        *has_maps = look_at_maps(files, path);
+                }
+                if (tids[i] == like || syscall(SYS_kcmp, like, tids[i], KCMP_FILES, 0UL, 0UL) == 0)
+                        continue;
+                like = tids[i];
+                snprintf(path, sizeof(path), "%d/task/%d/fd", files->pid, like);
+                look_at_files(files, path);
+        }
+        return 0;
+}
+
+/**
+ * open_files_look() - look at all files and mappings of a process
+ * @files:      what is looked for; what is found is in .seen then
+ * @pid:        process
+ *
+ * Return: 0 on success, also if something could not be seen (.error); negative
+ *         error code if the memory is short.
+ */
+int open_files_look(OpenFiles *files, pid_t pid) {
+        char path[PROCESS_PATH_MAX];
+        size_t n_threads = 0;
+        bool has_maps;
+        int r;
+
+        files->pid = pid;
+        files->error = 0;
+        files->has_files = false;
+        memset(files->seen, 0, files->nodes->n);
+
+        r = process_count_threads(files->proc_fd, pid, &n_threads);
+        if (r < 0)
+                note_error(files, -r);
+
+        snprintf(path, sizeof(path), "%d/maps", pid);
+        has_maps = look_at_maps(files, path);
+        /* With neither it would be a kernel thread, a zombie, or about to be one. */
+        if (has_maps || n_threads != 1 || files->error != 0) {
+                snprintf(path, sizeof(path), "%d/fd", pid);
+                look_at_files(files, path);
+        }
+        if (n_threads > 1) {
+                r = look_at_threads(files, &has_maps);
+                if (r < 0)
+                        return r;
+        }
+
+        /* One that shows nothing: has it nothing, or is it about to end? */
+        if (files->error == 0 && (!has_maps || !files->has_files)) {
+                r = process_wait_for_end(files->proc_fd, pid, LIMIT_END_USEC);
+                if (r == PROCESS_E_LATE)
+                        r = -ETIMEDOUT;
+                if (r < 0)
+                        note_error(files, -r);
+        }
+        return 0;
+}

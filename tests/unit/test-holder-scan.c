@@ -1,0 +1,688 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Test the Scan for Holders
+ *
+ * Against the real procfs, with real processes. What they hold is the slave side of
+ * a pseudoterminal made for the test: a device that nothing else on this machine has.
+ * Then against the processes of a fake tree, whose card is the null device.
+ */
+
+#include "probe-fixture.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "os/process.h"
+#include "probe/holder-scan.h"
+
+typedef struct Real {
+        Roots roots;
+        int terminal; /* the other side, which keeps it alive */
+        char path[64];
+        DevNode node;
+        DevNodes nodes;
+        Findings findings;
+        pid_t pids[4];
+        size_t n_pids;
+} Real;
+
+static int real_setup(void **state) {
+        Real *real = calloc(1, sizeof(*real));
+        struct stat st;
+
+        assert_int_equal(roots_init(&real->roots, ""), 0);
+        real->terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+        assert_true(real->terminal >= 0);
+        assert_int_equal(grantpt(real->terminal), 0);
+        assert_int_equal(unlockpt(real->terminal), 0);
+        assert_int_equal(ptsname_r(real->terminal, real->path, sizeof(real->path)), 0);
+        assert_int_equal(stat(real->path, &st), 0);
+        real->node = (DevNode){ .type = S_IFCHR,
+                .rdev = st.st_rdev,
+                .function = { .bus = 1, .function = 1 },
+                .name = real->path + strlen("/dev/") };
+        real->nodes = (DevNodes){ .items = &real->node, .n = 1, .gpu = { .bus = 1 } };
+        *state = real;
+        return 0;
+}
+
+static int real_teardown(void **state) {
+        Real *real = *state;
+
+        for (size_t i = 0; i < real->n_pids; ++i) {
+                kill(real->pids[i], SIGKILL);
+                waitpid(real->pids[i], NULL, 0);
+        }
+        findings_deinit(&real->findings);
+        close(real->terminal);
+        roots_deinit(&real->roots);
+        free(real);
+        return 0;
+}
+
+/* What a process does before it says that it is ready and waits for its end. */
+typedef void (*HoldFn)(const Real *real, int ready_fd);
+
+static _noreturn_ void stay(int ready_fd) {
+        if (write(ready_fd, "", 1) != 1)
+                _exit(1);
+        for (;;)
+                pause();
+}
+
+/* Start a process that holds the device in some way. Return: its number. */
+static pid_t start(Real *real, HoldFn fn) {
+        int ready[2];
+        char byte;
+        pid_t pid;
+
+        assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                fn(real, ready[1]);
+                _exit(1);
+        }
+        real->pids[real->n_pids++] = pid;
+        close(ready[1]);
+        assert_int_equal(read(ready[0], &byte, 1), 1);
+        close(ready[0]);
+        return pid;
+}
+
+/* Scan. Return: how many findings there are of a process, and one of them. */
+static size_t scan(Real *real, const DevNodes *nodes, pid_t pid, const Finding **ret) {
+        size_t n = 0;
+
+        findings_deinit(&real->findings);
+        assert_int_equal(holders_find(&real->roots, nodes, false, &real->findings), 0);
+        for (size_t i = 0; i < real->findings.n; ++i) {
+                if (real->findings.items[i].pid != pid)
+                        continue;
+                *ret = &real->findings.items[i];
+                ++n;
+        }
+        return n;
+}
+
+static void assert_holds(Real *real, pid_t pid, bool expected) {
+        const Finding *finding;
+
+        assert_int_equal(scan(real, &real->nodes, pid, &finding), expected);
+        if (!expected)
+                return;
+        assert_int_equal(finding->kind, FINDING_HOLDER);
+        assert_string_equal(finding->node, real->path);
+        assert_int_equal(finding->function.function, 1);
+        assert_false(finding->mapped);
+        assert_int_equal(finding->error, 0);
+}
+
+static void hold_open(const Real *real, int ready_fd) {
+        if (open(real->path, O_RDWR | O_NOCTTY | O_CLOEXEC) >= 0)
+                stay(ready_fd);
+}
+
+static void who_has_it_open_is_found(void **state) {
+        assert_holds(*state, start(*state, hold_open), true);
+}
+
+static void hold_nothing(const Real *real, int ready_fd) {
+        (void) real;
+        stay(ready_fd);
+}
+
+static void who_has_it_not_is_not(void **state) {
+        assert_holds(*state, start(*state, hold_nothing), false);
+}
+
+static void hold_many_times(const Real *real, int ready_fd) {
+        for (int i = 0; i < 100; ++i)
+                if (open(real->path, O_RDWR | O_NOCTTY | O_CLOEXEC) < 0)
+                        return;
+        stay(ready_fd);
+}
+
+static void several_opens_of_one_process_are_one_finding(void **state) {
+        assert_holds(*state, start(*state, hold_many_times), true);
+}
+
+static void two_processes_are_two_findings(void **state) {
+        pid_t one = start(*state, hold_open), other = start(*state, hold_open);
+
+        assert_holds(*state, one, true);
+        assert_holds(*state, other, true);
+}
+
+static void hold_by_path_only(const Real *real, int ready_fd) {
+        if (open(real->path, O_PATH | O_CLOEXEC) >= 0)
+                stay(ready_fd);
+}
+
+static void a_file_opened_with_o_path_does_not_hold_the_device(void **state) {
+        assert_holds(*state, start(*state, hold_by_path_only), false);
+}
+
+static void hold_for_ioctl(const Real *real, int ready_fd) {
+        if (open(real->path, O_ACCMODE | O_NOCTTY | O_CLOEXEC) >= 0)
+                stay(ready_fd);
+}
+
+static void a_file_opened_for_ioctl_alone_does(void **state) {
+        assert_holds(*state, start(*state, hold_for_ioctl), true);
+}
+
+static void hold_write_only(const Real *real, int ready_fd) {
+        if (open(real->path, O_WRONLY | O_NOCTTY | O_CLOEXEC) >= 0)
+                stay(ready_fd);
+}
+
+static void so_does_one_opened_for_writing_alone(void **state) {
+        assert_holds(*state, start(*state, hold_write_only), true);
+}
+
+/* A node with the same number somewhere else, as containers have it. */
+static void hold_other_node(const Real *real, int ready_fd) {
+        char path[] = "/dev/shm/vfiopt-scan-XXXXXX", node[64];
+        int fd;
+
+        if (!mkdtemp(path))
+                return;
+        snprintf(node, sizeof(node), "%s/gpu", path);
+        if (mknod(node, S_IFCHR | 0600, real->node.rdev) < 0)
+                fd = -1;
+        else
+                fd = open(node, O_RDWR | O_NOCTTY | O_CLOEXEC);
+        unlink(node);
+        rmdir(path);
+        /* The file system may be mounted nodev; any other way to it will do then. */
+        if (fd < 0)
+                fd = open(real->path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+        if (fd >= 0)
+                stay(ready_fd);
+}
+
+static void a_node_of_another_name_that_is_gone_counts_too(void **state) {
+        assert_holds(*state, start(*state, hold_other_node), true);
+}
+
+/* Threads */
+
+typedef struct Thread {
+        const Real *real;
+        int ready_fd;
+        bool unshare;
+} Thread;
+
+static void *thread_main(void *userdata) {
+        Thread *thread = userdata;
+
+        if (thread->unshare && unshare(CLONE_FILES) < 0)
+                _exit(1);
+        if (open(thread->real->path, O_RDWR | O_NOCTTY | O_CLOEXEC) < 0)
+                _exit(1);
+        stay(thread->ready_fd);
+}
+
+static void hold_in_thread(const Real *real, int ready_fd) {
+        Thread thread = { real, ready_fd, true };
+        pthread_t id;
+
+        if (pthread_create(&id, NULL, thread_main, &thread) == 0)
+                pthread_join(id, NULL);
+}
+
+static void a_thread_with_files_of_its_own_is_found(void **state) {
+        assert_holds(*state, start(*state, hold_in_thread), true);
+}
+
+static void hold_in_survivor(const Real *real, int ready_fd) {
+        /* Not on this stack, which goes first. */
+        static Thread thread;
+        pthread_t id;
+
+        thread = (Thread){ real, ready_fd, false };
+        if (pthread_create(&id, NULL, thread_main, &thread) == 0)
+                pthread_exit(NULL);
+}
+
+static void wait_for_zombie_leader(pid_t pid) {
+        char path[64], text[512];
+        FILE *f;
+
+        /* The first thread ends at its own pace; its state is all that there is to watch. */
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, pid);
+        for (;;) {
+                f = fopen(path, "re");
+                assert_non_null(f);
+                assert_non_null(fgets(text, sizeof(text), f));
+                fclose(f);
+                if (strstr(text, ") Z "))
+                        return;
+                sched_yield();
+        }
+}
+
+static void a_process_whose_first_thread_has_ended_is_found(void **state) {
+        pid_t pid;
+
+        if (geteuid() != 0)
+                skip(); /* what is left of the first thread is root's */
+        pid = start(*state, hold_in_survivor);
+        wait_for_zombie_leader(pid);
+        assert_holds(*state, pid, true);
+}
+
+static void our_own_process_is_left_out(void **state) {
+        Real *real = *state;
+        int fd = open(real->path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+        assert_true(fd >= 0);
+        assert_holds(real, getpid(), false);
+        close(fd);
+}
+
+static void zombies_and_kernel_threads_hold_nothing(void **state) {
+        Real *real = *state;
+        const Finding *finding;
+        siginfo_t info;
+        pid_t pid;
+
+        pid = fork();
+        if (pid == 0)
+                _exit(0);
+        assert_int_equal(waitid(P_PID, pid, &info, WEXITED | WNOWAIT), 0);
+        assert_int_equal(scan(real, &real->nodes, pid, &finding), 0);
+        assert_int_equal(scan(real, &real->nodes, 2, &finding), 0);
+        waitpid(pid, NULL, 0);
+}
+
+/* A process as the kernel shows it without memory and files; @flags are PF_* */
+static void add_empty(FakeTree *tree, pid_t pid, char state, unsigned int flags) {
+        char path[FAKE_PATH_MAX];
+
+        fake_write(tree->root, fake_path(path, "proc/%d/maps", pid), "%s", "");
+        fake_make_dir(tree->root, fake_path(path, "proc/%d/fd", pid));
+        fake_make_dir(tree->root, fake_path(path, "proc/%d/task/%d", pid, pid));
+        fake_write(tree->root, fake_path(path, "proc/%d/stat", pid),
+                        "%d (a) b) %c 1 1 1 0 -1 %u 0 0 0\n", pid, state, flags);
+}
+
+static void who_is_ending_may_hold_anything(void **state) {
+        Real *real = *state;
+        FakeTree *tree = fake_tree_new();
+        Findings *findings = &real->findings;
+
+        add_empty(tree, 11, 'R', 0x4);        /* ending */
+        add_empty(tree, 12, 'D', 0x404);      /* ending, in a driver */
+        add_empty(tree, 13, 'Z', 0x4);        /* over */
+        add_empty(tree, 14, 'S', 0x00200040); /* the kernel's own */
+        add_empty(tree, 15, 'I', 0x00200044); /* likewise, ending */
+        add_empty(tree, 16, 'S', 0x400);      /* has nothing, and lives */
+
+        assert_int_equal(holders_find(&tree->roots, &real->nodes, false, findings), 0);
+        assert_int_equal(findings->n, 2);
+        for (size_t i = 0; i < findings->n; ++i) {
+                assert_int_equal(findings->items[i].kind, FINDING_UNKNOWN);
+                assert_int_equal(findings->items[i].pid, 11 + i);
+                assert_int_equal(findings->items[i].error, ETIMEDOUT);
+                assert_null(findings->items[i].node);
+        }
+        fake_tree_free(tree);
+}
+
+/* Scan as nobody, who may look into none of ours. Return: the error of the process. */
+static int scan_as_nobody(Real *real, pid_t pid) {
+        const Finding *finding;
+        int status;
+        pid_t child;
+
+        child = fork();
+        if (child > 0) {
+                assert_int_equal(waitpid(child, &status, 0), child);
+                return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+        }
+
+        if (setresuid(65534, 65534, 65534) < 0)
+                _exit(100);
+        if (scan(real, &real->nodes, pid, &finding) != 1 || finding->kind != FINDING_UNKNOWN ||
+                        finding->node)
+                _exit(102);
+        /* Kernel threads are there for everybody to see, and have no files. */
+        for (size_t i = 0; i < real->findings.n; ++i)
+                if (process_is_kernel_thread(real->roots.proc_fd, real->findings.items[i].pid))
+                        _exit(101);
+        _exit(finding->error);
+}
+
+static void who_cannot_be_looked_into_is_reported(void **state) {
+        pid_t pid;
+
+        if (geteuid() != 0)
+                skip();
+        pid = start(*state, hold_open);
+        assert_int_equal(scan_as_nobody(*state, pid), EACCES);
+}
+
+static void nothing_to_look_for_is_not_looked_for(void **state) {
+        Real *real = *state;
+        DevNodes none = DEVNODES_NULL;
+
+        start(real, hold_open);
+        assert_int_equal(holders_find(&real->roots, &none, true, &real->findings), 0);
+        assert_int_equal(real->findings.n, 0);
+}
+
+static void a_missing_procfs_is_an_error(void **state) {
+        Real *real = *state;
+        Roots broken = real->roots;
+
+        broken.proc_fd = -1;
+        assert_true(holders_find(&broken, &real->nodes, false, &real->findings) < 0);
+        assert_int_equal(real->findings.n, 0);
+}
+
+/*
+ * Mappings: there is no device that every machine has and that can be mapped, so a
+ * regular file plays it, which is found in the same way.
+ */
+
+static void map_file(int flags, int ready_fd) {
+        char path[] = "/tmp/vfiopt-scan-XXXXXX";
+        int fd = mkostemp(path, O_CLOEXEC);
+
+        unlink(path);
+        if (fd < 0 || ftruncate(fd, 4096) < 0 ||
+                        mmap(NULL, 4096, PROT_READ, flags, fd, 0) == MAP_FAILED)
+                return;
+        close(fd);
+        stay(ready_fd);
+}
+
+static void hold_shared(const Real *real, int ready_fd) {
+        (void) real;
+        map_file(MAP_SHARED, ready_fd);
+}
+
+static void hold_shared_memory(const Real *real, int ready_fd) {
+        (void) real;
+        if (mmap(NULL, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
+                stay(ready_fd);
+}
+
+static void a_mapping_is_found_after_the_file_was_closed(void **state) {
+        Real *real = *state;
+        DevNode any = { .type = S_IFREG, .name = real->path };
+        const DevNodes nodes = { .items = &any, .n = 1 };
+        pid_t mapped, memory, nothing;
+        const Finding *finding;
+
+        if (geteuid() != 0)
+                skip(); /* map_files needs privilege */
+        mapped = start(real, hold_shared);
+        memory = start(real, hold_shared_memory);
+        nothing = start(real, hold_nothing);
+
+        assert_int_equal(scan(real, &nodes, mapped, &finding), 1);
+        assert_true(finding->mapped);
+        /* Under Valgrind each process has a file mapped. */
+        assert_int_equal(scan(real, &nodes, memory, &finding),
+                        scan(real, &nodes, nothing, &finding));
+}
+
+/* processes of a fake tree */
+
+/* A GPU whose card is /dev/null, and whose sound is /dev/zero. */
+static int fake_setup(void **state) {
+        Fixture *fixture;
+
+        card_setup(state);
+        fixture = *state;
+        fake_gpu_add(fixture->tree, GPU, .group = 12);
+        fake_device_write(fixture->tree, GPU, "drm/card0/dev", "1:3");
+        fake_device_write(fixture->tree, GPU, "drm/card0/uevent", "DEVNAME=dri/card0");
+        fake_device_write(fixture->tree, AUDIO, "sound/card0/controlC0/dev", "1:5");
+        fake_device_write(fixture->tree, AUDIO, "sound/card0/controlC0/uevent",
+                        "DEVNAME=snd/controlC0");
+        return 0;
+}
+
+static void find(Fixture *fixture) {
+        _cleanup_(devnodes_deinit) DevNodes nodes = DEVNODES_NULL;
+
+        assert_int_equal(devnodes_init(&nodes, &fixture->tree->roots, card_read(fixture, 1),
+                                         MODE_PASSTHROUGH),
+                        0);
+        assert_int_equal(holders_find(&fixture->tree->roots, &nodes, true, &fixture->findings), 0);
+}
+
+static void nobody_is_no_finding(void **state) {
+        Fixture *fixture = *state;
+
+        find(fixture);
+        assert_int_equal(fixture->findings.n, 0);
+
+        add_process(fixture->tree, 5000812, "idle", 0);
+        add_file(fixture->tree, 5000812, "fd/0", "/dev/full");
+        find(fixture);
+        assert_int_equal(fixture->findings.n, 0);
+}
+
+static void a_holder_is_named_with_all_that_is_known(void **state) {
+        Fixture *fixture = *state;
+        const Finding *finding;
+
+        add_process(fixture->tree, 5000812, "kwin_wayland", 1000);
+        add_file(fixture->tree, 5000812, "fd/17", "/dev/null");
+        find(fixture);
+        assert_int_equal(fixture->findings.n, 1);
+        finding = &fixture->findings.items[0];
+        assert_int_equal(finding->kind, FINDING_HOLDER);
+        assert_int_equal(finding->pid, 5000812);
+        assert_int_equal(finding->uid, 1000);
+        assert_string_equal(finding->command, "kwin_wayland");
+        assert_string_equal(finding->node, "/dev/dri/card0");
+        assert_int_equal(finding->function.function, 0);
+        assert_int_equal(finding->function.bus, 1);
+        assert_false(finding->mapped);
+        assert_null(finding->unit);
+        assert_true(findings_are_busy(&fixture->findings));
+}
+
+static void each_node_of_each_process_is_one_finding_in_order(void **state) {
+        static const struct {
+                pid_t pid;
+                const char *node;
+                unsigned int function;
+        } expected[] = {
+                { 5000020, "/dev/dri/card0", 0 },
+                { 5000020, "/dev/snd/controlC0", 1 },
+                { 5000100, "/dev/snd/controlC0", 1 },
+                { 5000812, "/dev/dri/card0", 0 },
+        };
+        Fixture *fixture = *state;
+
+        add_process(fixture->tree, 5000812, "c", 0);
+        add_file(fixture->tree, 5000812, "fd/3", "/dev/null");
+        add_file(fixture->tree, 5000812, "fd/4", "/dev/null");
+        add_process(fixture->tree, 5000020, "a", 0);
+        add_file(fixture->tree, 5000020, "fd/9", "/dev/zero");
+        add_file(fixture->tree, 5000020, "fd/10", "/dev/null");
+        add_process(fixture->tree, 5000100, "b", 0);
+        add_file(fixture->tree, 5000100, "fd/0", "/dev/zero");
+
+        find(fixture);
+        assert_int_equal(fixture->findings.n, ARRAY_SIZE(expected));
+        for (size_t i = 0; i < ARRAY_SIZE(expected); ++i) {
+                assert_int_equal(fixture->findings.items[i].pid, expected[i].pid);
+                assert_string_equal(fixture->findings.items[i].node, expected[i].node);
+                assert_int_equal(
+                                fixture->findings.items[i].function.function, expected[i].function);
+        }
+}
+
+static void the_order_is_the_same_with_many_processes(void **state) {
+        Fixture *fixture = *state;
+
+        for (unsigned int pid = 5001000; pid < 5001300; ++pid) {
+                add_process(fixture->tree, pid, "many", 0);
+                add_file(fixture->tree, pid, "fd/0", "/dev/null");
+        }
+        find(fixture);
+        assert_int_equal(fixture->findings.n, 300);
+        for (size_t i = 0; i < fixture->findings.n; ++i)
+                assert_int_equal(fixture->findings.items[i].pid, 5001000 + i);
+}
+
+static void a_mapping_alone_is_a_finding_of_its_own_kind(void **state) {
+        static const struct {
+                const char *lines;
+                bool expected;
+        } cases[] = {
+                { "1000-2000 rw-s 00000000 00:05 163    /dev/dri/card0\n", true },
+                { "1000-2000 rw-s 00000000 00:05 163    /dev/dri/card0 (deleted)\n", true },
+                { "1000-2000 rw-s 00000000 00:05 163    /dev/dri/card01\n", false },
+                { "1000-2000 rw-s 00000000 00:05 163    /srv/dri/card0\n", false },
+                { "1000-2000 r-xp 00000000 fd:01 163    /usr/lib/libc.so.6\n", false },
+        };
+        Fixture *fixture = *state;
+
+        add_process(fixture->tree, 5000812, "mapper", 0);
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                add_maps(fixture->tree, 5000812, cases[i].lines);
+                find(fixture);
+                assert_int_equal(fixture->findings.n, cases[i].expected);
+                if (cases[i].expected) {
+                        assert_int_equal(fixture->findings.items[0].kind, FINDING_HOLDER);
+                        assert_true(fixture->findings.items[0].mapped);
+                        assert_string_equal(fixture->findings.items[0].node, "/dev/dri/card0");
+                }
+                findings_deinit(&fixture->findings);
+        }
+}
+
+static void a_mapping_is_known_by_its_number_where_it_can_be_seen(void **state) {
+        Fixture *fixture = *state;
+
+        /* In a container, under a name of its own: map_files tells what it is. */
+        add_process(fixture->tree, 5000812, "mapper", 0);
+        add_maps(fixture->tree, 5000812, "1000-2000 rw-s 00000000 00:99 3    /gpu\n");
+        fake_make_dir(fixture->tree->root, "proc/5000812/map_files");
+        add_file(fixture->tree, 5000812, "map_files/1000-2000", "/dev/null");
+        find(fixture);
+        assert_int_equal(fixture->findings.n, 1);
+        assert_string_equal(fixture->findings.items[0].node, "/dev/dri/card0");
+        findings_deinit(&fixture->findings);
+
+        /* And the other way round: the name of the node, and something else. */
+        add_maps(fixture->tree, 5000812, "1000-2000 rw-s 00000000 00:99 3    /dev/dri/card0\n");
+        add_file(fixture->tree, 5000812, "map_files/1000-2000", "/dev/full");
+        find(fixture);
+        assert_int_equal(fixture->findings.n, 0);
+}
+
+static void open_and_mapped_is_open(void **state) {
+        Fixture *fixture = *state;
+
+        add_process(fixture->tree, 5000812, "both", 0);
+        add_file(fixture->tree, 5000812, "fd/3", "/dev/null");
+        add_maps(fixture->tree, 5000812, "1000-2000 rw-s 00000000 00:05 163    /dev/dri/card0\n");
+        find(fixture);
+        assert_int_equal(fixture->findings.n, 1);
+        assert_false(fixture->findings.items[0].mapped);
+}
+
+static void a_process_that_cannot_be_looked_into_is_unknown(void **state) {
+        Fixture *fixture = *state;
+        const Finding *finding;
+
+        /* A link to itself: neither there, nor not there. */
+        add_process(fixture->tree, 5000812, "secret", 1000);
+        add_file(fixture->tree, 5000812, "fd/3", "3");
+        add_file(fixture->tree, 5000812, "fd/4", "/dev/null");
+        find(fixture);
+        assert_int_equal(fixture->findings.n, 2);
+        finding = &fixture->findings.items[0];
+        assert_int_equal(finding->kind, FINDING_UNKNOWN);
+        assert_int_equal(finding->pid, 5000812);
+        assert_int_equal(finding->error, ELOOP);
+        assert_string_equal(finding->command, "secret");
+        assert_null(finding->node);
+        assert_int_equal(finding->function.function, 0);
+        assert_int_equal(fixture->findings.items[1].kind, FINDING_HOLDER);
+        assert_true(findings_are_busy(&fixture->findings));
+}
+
+static void files_that_were_closed_meanwhile_are_none(void **state) {
+        Fixture *fixture = *state;
+
+        add_process(fixture->tree, 5000812, "quick", 0);
+        add_file(fixture->tree, 5000812, "fd/3", "/nonexistent/file");
+        find(fixture);
+        assert_int_equal(fixture->findings.n, 0);
+}
+
+static void a_process_without_files_to_see_is_none(void **state) {
+        Fixture *fixture = *state;
+
+        fake_make_dir(fixture->tree->root, "proc/5000812");
+        find(fixture);
+        assert_int_equal(fixture->findings.n, 0);
+}
+
+static void findings_are_added_to_those_that_are_there(void **state) {
+        Fixture *fixture = *state;
+        const Finding usb = { .kind = FINDING_USB };
+
+        assert_int_equal(findings_push(&fixture->findings, &usb), 0);
+        add_process(fixture->tree, 5000812, "x", 0);
+        add_file(fixture->tree, 5000812, "fd/3", "/dev/null");
+        find(fixture);
+        assert_int_equal(fixture->findings.n, 2);
+        assert_int_equal(fixture->findings.items[0].kind, FINDING_USB);
+        assert_int_equal(fixture->findings.items[1].kind, FINDING_HOLDER);
+}
+
+int main(void) {
+#define real_test(fn) cmocka_unit_test_setup_teardown(fn, real_setup, real_teardown)
+#define fake_test(fn) cmocka_unit_test_setup_teardown(fn, fake_setup, card_teardown)
+        const struct CMUnitTest tests[] = {
+                real_test(who_has_it_open_is_found),
+                real_test(who_has_it_not_is_not),
+                real_test(several_opens_of_one_process_are_one_finding),
+                real_test(two_processes_are_two_findings),
+                real_test(a_file_opened_with_o_path_does_not_hold_the_device),
+                real_test(a_file_opened_for_ioctl_alone_does),
+                real_test(so_does_one_opened_for_writing_alone),
+                real_test(a_node_of_another_name_that_is_gone_counts_too),
+                real_test(a_thread_with_files_of_its_own_is_found),
+                real_test(a_process_whose_first_thread_has_ended_is_found),
+                real_test(our_own_process_is_left_out),
+                real_test(zombies_and_kernel_threads_hold_nothing),
+                real_test(who_is_ending_may_hold_anything),
+                real_test(who_cannot_be_looked_into_is_reported),
+                real_test(nothing_to_look_for_is_not_looked_for),
+                real_test(a_missing_procfs_is_an_error),
+                real_test(a_mapping_is_found_after_the_file_was_closed),
+                fake_test(nobody_is_no_finding),
+                fake_test(a_holder_is_named_with_all_that_is_known),
+                fake_test(each_node_of_each_process_is_one_finding_in_order),
+                fake_test(the_order_is_the_same_with_many_processes),
+                fake_test(a_mapping_alone_is_a_finding_of_its_own_kind),
+                fake_test(a_mapping_is_known_by_its_number_where_it_can_be_seen),
+                fake_test(open_and_mapped_is_open),
+                fake_test(a_process_that_cannot_be_looked_into_is_unknown),
+                fake_test(files_that_were_closed_meanwhile_are_none),
+                fake_test(a_process_without_files_to_see_is_none),
+                fake_test(findings_are_added_to_those_that_are_there),
+        };
+
+        return cmocka_run_group_tests_name("probe/holder-scan", tests, NULL, NULL);
+}
