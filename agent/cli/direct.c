@@ -12,13 +12,13 @@
 
 #include "cli/report.h"
 #include "cli/switch-ways.h"
-#include "journal/audit.h"
+#include "journal/write.h"
 #include "os/systemd.h"
 #include "policy/unplugged.h"
 #include "record/leave-out.h"
 
 typedef struct Audience {
-        AuditSource source;
+        JournalSource source;
         Outcomes *outcomes;
         bool speak;
         bool verbose;
@@ -29,35 +29,19 @@ typedef struct Audience {
 static void on_event(void *userdata, const Event *event) {
         _cleanup_(freep) char *message = NULL;
         Audience *audience = userdata;
-        Tale tale;
         int r;
 
-        r = audit_send(event, &audience->source);
+        r = journal_send(event, &audience->source);
         if (r < 0 && !audience->complained) {
                 report_error("cannot write to the journal: %s, ignoring", strerror(-r));
                 audience->complained = true;
         }
 
-        r = audit_message(event, &message);
-        if (r < 0) {
-                error_gather(&audience->error, r);
-                return;
-        }
-        tale = (Tale){
-                .kind = event->kind,
-                .priority = audit_priority(event),
-                .message = message,
-                .gpu = event->gpu->address,
-                .from = mode_to_string(event->from),
-                .to = mode_to_string(event->to),
-                .phase = event->phase,
-                .reason = event->reason,
-                .holders = event->holders,
-                .usec = event->usec,
-        };
-        if (audience->speak)
-                tale_print(&tale, audience->verbose);
-        error_gather(&audience->error, outcomes_note(audience->outcomes, &tale));
+        r = audience->speak ? event_format(event, &message) : 0;
+        if (message)
+                event_print(event, message, audience->verbose);
+        error_gather(&audience->error, r);
+        error_gather(&audience->error, outcomes_note(audience->outcomes, event));
 }
 
 static int run_set(SwitchContext *context,
@@ -175,21 +159,14 @@ static void follow_up(const Cli *cli) {
 static int tell_of_stranger(
                 const Cli *cli, const State *state, const Gpu *gpu, Audience *audience) {
         _cleanup_(freep) char *reason = NULL;
-        Event event = {
-                .kind = EVENT_WARNING,
-                .gpu = gpu,
-                .from = gpu->mode,
-                .to = gpu->mode,
-                .trigger = cli->trigger,
-                .phase = "policy",
-                .result = "warning",
-        };
+        Event event = event_of_gpu(gpu, EVENT_WARNING, gpu->mode, cli->trigger);
         int r;
 
         r = state_describe_other_card(state, gpu, &reason);
         if (r < 0)
                 return r;
 
+        event.phase = "policy";
         event.reason = reason;
         on_event(audience, &event);
         return 0;
@@ -220,7 +197,7 @@ static int open_own(Cli *cli) {
  * A job that moves GPUs to where they belong does the agent's work: the policy has decided,
  * and no person has named a mode. Who had the manager start it is not known here.
  */
-static void find_trigger(Cli *cli, const Selection *selection, const AuditSource *source) {
+static void find_trigger(Cli *cli, const Selection *selection, const JournalSource *source) {
         if (selection->automatic && source->unit && !cli_has(cli, OPTION_TRIGGER))
                 cli->trigger = TRIGGER_AGENT;
 }
@@ -231,7 +208,7 @@ static void find_trigger(Cli *cli, const Selection *selection, const AuditSource
  *
  * Return: whether to leave all as it is.
  */
-static bool is_overruled(const Selection *selection, const AuditSource *source) {
+static bool is_overruled(const Selection *selection, const JournalSource *source) {
         int r;
 
         if (selection->automatic || !source->unit || !selection->policy.kernel.is_set)
@@ -262,7 +239,7 @@ int switch_direct(Cli *cli, const Selection *selection, Outcomes *outcomes) {
 
         r = open_own(cli);
         if (r == 0)
-                r = audit_source_init(
+                r = journal_source_init(
                                 &audience.source, cli->roots->proc_fd, getenv("INVOCATION_ID"));
         if (r > 0)
                 return r;
@@ -275,6 +252,6 @@ int switch_direct(Cli *cli, const Selection *selection, Outcomes *outcomes) {
                 r = run_all(cli, selection, &audience);
         if (r >= 0)
                 follow_up(cli);
-        audit_source_deinit(&audience.source);
+        journal_source_deinit(&audience.source);
         return r;
 }

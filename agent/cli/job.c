@@ -3,23 +3,25 @@
 /*
  * Jobs
  *
- * Units are started as `systemctl start` does it. Two requests for the same unit are
- * one job. Nothing is decided here, and whoever stops following changes nothing,
- * except that a job which still waits is taken back: in the manager's queue, or for
- * the GPU, as long as it says so itself. Should it get the GPU just then, it does not
- * heed that it is to end; so only the way that it ends tells what has become of it.
+ * Units are started as `systemctl start` does it: two requests for the same unit are one
+ * job. A user who stops following changes nothing, except that a job which still waits is
+ * cancelled: in the manager's queue, or for the GPU, as long as its records say so. If it
+ * gets the GPU in that moment, it ignores the request to end; so only its exit status tells
+ * whether it was cancelled.
  *
- * A job has two ends, and both have to come: the manager's word that it is over, and
- * the last of its records in the journal (follow.c), which may take a little longer.
+ * A job has two ends, and both have to come: the manager's word that it is over, and the
+ * last of its records in the journal, which may take a little longer.
  */
 
 #include <signal.h>
 #include <string.h>
 #include <systemd/sd-event.h>
 
-#include "cli/follow.h"
+#include "base/text.h"
 #include "cli/job.h"
 #include "cli/report.h"
+#include "cli/switch-ways.h"
+#include "journal/read.h"
 #include "os/systemd.h"
 
 typedef struct Jobs Jobs;
@@ -27,8 +29,8 @@ typedef struct Jobs Jobs;
 typedef struct Job {
         Jobs *jobs;
         const char *unit;
-        Follow *follow; /* NULL: the journal cannot be read */
-        uint32_t id;    /* 0: not started */
+        JournalReader *reader; /* NULL: the journal cannot be read */
+        uint32_t id;           /* 0: not started */
         bool over;
         bool read;
         bool heard;      /* it has said anything */
@@ -40,15 +42,17 @@ typedef struct Job {
 struct Jobs {
         sd_event *event;
         Systemd *systemd;
-        const JobWatcher *watcher;
+        Outcomes *outcomes;
         Job *items;
         size_t n;
+        bool verbose;
         bool interrupted;
+        int error; /* the first one of noting an outcome, negative */
 };
 
 static void jobs_deinit(Jobs *jobs) {
         for (size_t i = 0; i < jobs->n; ++i)
-                follow_free(jobs->items[i].follow);
+                journal_reader_free(jobs->items[i].reader);
         free(jobs->items);
         systemd_free(jobs->systemd);
         sd_event_unref(jobs->event);
@@ -64,19 +68,23 @@ static void jobs_look(Jobs *jobs) {
 
 /* what they say */
 
-static void on_tell(void *userdata, const Tale *tale) {
+static int on_record(void *userdata, const Record *record) {
+        const Event *event = &record->event;
         Job *job = userdata;
 
         job->heard = true;
-        job->waits = tale->phase && !strcmp(tale->phase, PHASE_WAIT);
-        job->jobs->watcher->tell(job->jobs->watcher->userdata, tale);
+        job->waits = event->phase && !strcmp(event->phase, PHASE_WAIT);
+        event_print(event, record->fields[RECORD_MESSAGE], job->jobs->verbose);
+        error_gather(&job->jobs->error, outcomes_note(job->jobs->outcomes, event));
+        return 0;
 }
 
-static void on_print(void *userdata, const char *message) {
+static int on_line(void *userdata, const char *message) {
         Job *job = userdata;
 
         job->heard = true;
-        job->jobs->watcher->print(job->jobs->watcher->userdata, message);
+        report_line("%s", message);
+        return 0;
 }
 
 static void on_end(void *userdata) {
@@ -139,7 +147,7 @@ static void on_over(void *userdata, uint32_t id, const char *unit _unused_, cons
                         cancelling_ended(job);
                 else
                         job_ended(job, result);
-                if (!job->follow || follow_finish(job->follow) < 0)
+                if (!job->reader || journal_reader_finish(job->reader) < 0)
                         job->read = true;
         }
         jobs_look(jobs);
@@ -188,16 +196,16 @@ static int on_signal(sd_event_source *source _unused_,
 /* how they begin */
 
 static int job_prepare(Job *job) {
-        const FollowWatcher watcher = {
-                .tell = on_tell,
-                .print = on_print,
+        const JournalWatcher watcher = {
+                .record = on_record,
+                .line = on_line,
                 .end = on_end,
                 .userdata = job,
         };
         int r;
 
-        r = follow_new(job->jobs->event, job->unit, &watcher, &job->follow);
-        job->read = r == FOLLOW_E_BLIND;
+        r = journal_reader_new(job->jobs->event, &watcher, &job->reader);
+        job->read = r == JOURNAL_E_BLIND;
         return r < 0 ? r : 0;
 }
 
@@ -212,12 +220,12 @@ static int job_start(Job *job) {
                 report_error("%s: %s", job->unit, why);
                 return r == SYSTEMD_E_DENIED ? VFIOPT_EXIT_PRECONDITION : VFIOPT_EXIT_ERROR;
         }
-        if (r < 0 || !job->follow)
+        if (r < 0 || !job->reader)
                 return r;
 
         /* Ours may be the job of somebody who asked before us. */
         r = systemd_invocation(job->jobs->systemd, job->unit, invocation);
-        return follow_start(job->follow, job->id, r == 0 ? invocation : NULL);
+        return journal_reader_follow(job->reader, job->unit, job->id, r == 0 ? invocation : NULL);
 }
 
 static int catch_signals(Jobs *jobs) {
@@ -277,13 +285,14 @@ static int jobs_result(const Jobs *jobs, int exit_code) {
  * jobs_run() - start units, and follow them to their end
  * @units:      their names
  * @n:          how many
- * @watcher:    who is told what they say
+ * @outcomes:   gets what their records say
+ * @verbose:    whether steps are printed
  * @ret_exit:   the worst exit code of all, or JOB_EXIT_INTERRUPTED
  *
  * Return: 0 on success, negative error code on failure.
  */
-int jobs_run(const char *const *units, size_t n, const JobWatcher *watcher, int *ret_exit) {
-        Jobs jobs = { .watcher = watcher };
+int jobs_run(char *const *units, size_t n, Outcomes *outcomes, bool verbose, int *ret_exit) {
+        _cleanup_(jobs_deinit) Jobs jobs = { .outcomes = outcomes, .verbose = verbose };
         int started, r;
 
         jobs.items = calloc(n ?: 1, sizeof(*jobs.items));
@@ -293,14 +302,86 @@ int jobs_run(const char *const *units, size_t n, const JobWatcher *watcher, int 
                 jobs.items[jobs.n++] = (Job){ .jobs = &jobs, .unit = units[i] };
 
         started = jobs_start(&jobs);
-        r = started;
-        if (started >= 0) {
-                /* Of several, those that were started are seen through. */
-                jobs_look(&jobs);
-                r = sd_event_loop(jobs.event);
+        if (started < 0)
+                return started;
+        /* Of several, those that were started are seen through. */
+        jobs_look(&jobs);
+        r = sd_event_loop(jobs.event);
+        if (r < 0)
+                return r;
+
+        *ret_exit = jobs.interrupted ? JOB_EXIT_INTERRUPTED : jobs_result(&jobs, started);
+        return jobs.error;
+}
+
+/* units */
+
+static int append_gpu(Text *name, const Gpu *gpu, size_t *n) {
+        char address[ADDRESS_STRING_MAX];
+
+        return text_append(name, "%c%s", (*n)++ == 0 ? ':' : '_',
+                        address_format(gpu->address, address));
+}
+
+/*
+ * Name the unit that moves GPUs to a mode: "vfiopt@host:0000:01:00.0_0000:02:00.0.service", or
+ * "vfiopt@host.service" for all managed ones. MODE_UNSET is "auto", a job that decides itself
+ * where each goes, and reports mismatched cards. A unit's name may have neither comma nor
+ * space, hence the underscore.
+ *
+ * @ret: free() it; NULL if no GPU goes there
+ */
+static int name_unit(const Selection *selection, Mode to, char **ret) {
+        bool automatic = to == MODE_UNSET, named = !selection->all || selection->toggle;
+        _cleanup_(text_deinit) Text name = TEXT_NULL;
+        bool wanted = automatic && !named;
+        size_t n = 0;
+        int r;
+
+        r = text_append(&name, "vfiopt@%s", automatic ? "auto" : mode_to_string(to));
+        for (size_t i = 0; i < selection->n_targets && r >= 0; ++i) {
+                if (!automatic && selection->targets[i].to != to)
+                        continue;
+                wanted = true;
+                if (named)
+                        r = append_gpu(&name, selection->targets[i].gpu, &n);
+        }
+        for (size_t i = 0; automatic && named && i < selection->n_strangers && r >= 0; ++i) {
+                wanted = true;
+                r = append_gpu(&name, selection->strangers[i], &n);
         }
         if (r >= 0)
-                *ret_exit = jobs.interrupted ? JOB_EXIT_INTERRUPTED : jobs_result(&jobs, started);
-        jobs_deinit(&jobs);
-        return r < 0 ? r : 0;
+                r = text_append(&name, ".service");
+        if (r < 0)
+                return r;
+
+        *ret = wanted ? text_take(&name) : NULL;
+        return 0;
+}
+
+/*
+ * One request is one job, so that all of its GPUs are checked before any is touched. Only a
+ * toggle can need two, one for each direction.
+ */
+int switch_by_job(Cli *cli, const Selection *selection, Outcomes *outcomes) {
+        _cleanup_(strv_freep) char **units = calloc(_MODE_MAX + 1, sizeof(*units));
+        Mode first = selection->automatic ? MODE_UNSET : MODE_HOST;
+        Mode last = selection->automatic ? MODE_UNSET : MODE_PASSTHROUGH;
+        int exit_code, r;
+        size_t n = 0;
+
+        if (!units)
+                return -ENOMEM;
+
+        for (Mode to = first; to <= last; ++to) {
+                r = name_unit(selection, to, &units[n]);
+                if (r < 0)
+                        return r;
+                n += units[n] != NULL;
+        }
+        if (n == 0)
+                return VFIOPT_EXIT_DONE;
+
+        r = jobs_run(units, n, outcomes, cli_has(cli, OPTION_VERBOSE), &exit_code);
+        return r < 0 ? r : exit_code;
 }

@@ -13,7 +13,8 @@
 
 #include "cli/render.h"
 #include "cli/report.h"
-#include "cli/tail.h"
+#include "cli/select.h"
+#include "journal/read.h"
 
 typedef struct Monitor {
         sd_event *event;
@@ -45,7 +46,7 @@ static int add_gpu(Monitor *monitor, const Cli *cli, Inventory *inventory, const
 }
 
 static int add_gpus(Monitor *monitor, const Cli *cli) {
-        Inventory inventory;
+        _cleanup_(inventory_deinit) Inventory inventory = {};
         int r;
 
         if (cli->n_args == 0)
@@ -59,7 +60,6 @@ static int add_gpus(Monitor *monitor, const Cli *cli) {
                 return r;
         for (size_t i = 0; i < cli->n_args && r == 0; ++i)
                 r = add_gpu(monitor, cli, &inventory, cli->args[i]);
-        inventory_deinit(&inventory);
         return r;
 }
 
@@ -72,12 +72,12 @@ static bool is_wanted(const Monitor *monitor, Address gpu) {
 
 /* output */
 
-static Colour colour_of(const Tale *tale) {
-        if (tale->priority <= LOG_ERR)
+static Colour colour_of(EventKind kind) {
+        if (event_types[kind].priority <= LOG_ERR)
                 return COLOUR_BAD;
-        if (tale->priority <= LOG_WARNING)
+        if (event_types[kind].priority <= LOG_WARNING)
                 return COLOUR_WARNING;
-        return tale->kind == EVENT_DONE ? COLOUR_GOOD : COLOUR_PLAIN;
+        return kind == EVENT_DONE ? COLOUR_GOOD : COLOUR_PLAIN;
 }
 
 static int on_record(void *userdata, const Record *record) {
@@ -85,11 +85,11 @@ static int on_record(void *userdata, const Record *record) {
         Monitor *monitor = userdata;
         int r;
 
-        if (!is_wanted(monitor, record->tale.gpu))
+        if (!is_wanted(monitor, record->event.gpu))
                 return 0;
         r = monitor->json ? record_format_json(record, &line) : record_format_line(record, &line);
         if (r >= 0)
-                r = line_print(line, monitor->json ? COLOUR_PLAIN : colour_of(&record->tale));
+                r = line_print(line, monitor->json ? COLOUR_PLAIN : colour_of(record->event.kind));
         if (r == LINE_E_GONE)
                 (void) sd_event_exit(monitor->event, VFIOPT_EXIT_DONE);
         return r;
@@ -131,19 +131,23 @@ static void catch_signals(void) {
 
 /* Return: an exit code, or a negative error code. */
 static int run(Monitor *monitor) {
-        _cleanup_(tail_freep) Tail *tail = NULL;
+        const JournalWatcher watcher = { .record = on_record, .userdata = monitor };
+        _cleanup_(journal_reader_freep) JournalReader *reader = NULL;
         int r;
 
         catch_signals();
         r = watch_reader(monitor);
-        if (r >= 0)
-                r = tail_new(monitor->event, on_record, monitor, &tail);
-        if (r == TAIL_E_BLIND) {
+        if (r < 0)
+                return r;
+        r = journal_reader_new(monitor->event, &watcher, &reader);
+        if (r == JOURNAL_E_BLIND) {
                 report_error(geteuid() == 0 ? "there is no journal here"
                                             : "this user may not read the journal; root may, and members "
                                               "of the groups systemd-journal and adm");
                 return VFIOPT_EXIT_PRECONDITION;
         }
+        if (r == 0)
+                r = journal_reader_tail(reader);
         if (r < 0)
                 return r;
 

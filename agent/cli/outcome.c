@@ -3,14 +3,13 @@
 /*
  * Outcomes
  *
- * Of all that is told about a GPU, the last final word counts: a switch that is
- * stuck may have been told to be stuck and then to be refused.
+ * The last final event of a GPU counts: a stuck switch may be followed by a refusal.
  */
 
-#include <string.h>
 #include <syslog.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "cli/outcome.h"
 #include "cli/report.h"
 
@@ -18,8 +17,6 @@ void outcomes_deinit(Outcomes *outcomes) {
         for (size_t i = 0; i < outcomes->n; ++i) {
                 Outcome *outcome = &outcomes->items[i];
 
-                free(outcome->from);
-                free(outcome->to);
                 free(outcome->reason);
                 free(outcome->holders);
         }
@@ -43,73 +40,48 @@ int outcomes_init(Outcomes *outcomes, const Selection *selection) {
 
         for (size_t i = 0; i < selection->n_targets; ++i) {
                 const Target *target = &selection->targets[i];
-                Outcome *outcome = &made.items[made.n++];
 
-                *outcome = (Outcome){
+                made.items[made.n++] = (Outcome){
                         .gpu = target->gpu->address,
                         .kind = _EVENT_MAX,
-                        .from = strdup(mode_to_string(target->gpu->mode)),
-                        .to = strdup(mode_to_string(target->to)),
+                        .from = target->gpu->mode,
+                        .to = target->to,
                 };
-                if (!outcome->from || !outcome->to) {
-                        outcomes_deinit(&made);
-                        return -ENOMEM;
-                }
         }
 
         *outcomes = made;
         return 0;
 }
 
-static bool is_final(EventKind kind) {
-        switch (kind) {
-        case EVENT_DONE:
-        case EVENT_NOTHING:
-        case EVENT_BUSY:
-        case EVENT_PRECONDITION:
-        case EVENT_ROLLED_BACK:
-        case EVENT_ROLLBACK_FAILED:
-        case EVENT_STUCK:
-                return true;
-        default:
-                return false;
-        }
-}
-
 static int replace(char **s, const char *value) {
-        char *copy = NULL;
+        char *copy;
+        int r;
 
-        if (value && value[0]) {
-                copy = strdup(value);
-                if (!copy)
-                        return -ENOMEM;
-        }
+        r = text_copy(value, &copy);
+        if (r < 0)
+                return r;
+
         free(*s);
         *s = copy;
         return 0;
 }
 
-/* Note what is told, if it is final and about one of our GPUs. */
-int outcomes_note(Outcomes *outcomes, const Tale *tale) {
-        Outcome *outcome = NULL;
-        int r;
+/* Note an event, if it is final and about one of our GPUs. */
+int outcomes_note(Outcomes *outcomes, const Event *event) {
+        for (size_t i = 0; i < outcomes->n && event_types[event->kind].is_final; ++i) {
+                Outcome *outcome = &outcomes->items[i];
+                int r;
 
-        for (size_t i = 0; i < outcomes->n; ++i)
-                if (!address_compare(outcomes->items[i].gpu, tale->gpu))
-                        outcome = &outcomes->items[i];
-        if (!outcome || !is_final(tale->kind))
-                return 0;
-
-        outcome->kind = tale->kind;
-        outcome->usec = tale->usec;
-        r = replace(&outcome->from, tale->from);
-        if (r >= 0)
-                r = replace(&outcome->to, tale->to);
-        if (r >= 0)
-                r = replace(&outcome->reason, tale->reason);
-        if (r >= 0)
-                r = replace(&outcome->holders, tale->holders);
-        return r;
+                if (address_compare(outcome->gpu, event->gpu) != 0)
+                        continue;
+                outcome->kind = event->kind;
+                outcome->from = event->from;
+                outcome->to = event->to;
+                outcome->usec = event->usec;
+                r = replace(&outcome->reason, event->reason);
+                return r < 0 ? r : replace(&outcome->holders, event->holders);
+        }
+        return 0;
 }
 
 static int push_outcome(Json *array, const Outcome *outcome) {
@@ -123,12 +95,12 @@ static int push_outcome(Json *array, const Outcome *outcome) {
 
         r = json_add_string(object, "address", address_format(outcome->gpu, address));
         if (r >= 0)
-                r = json_add_string(object, "from", outcome->from);
+                r = json_add_string(object, "from", mode_to_string(outcome->from));
         if (r >= 0)
-                r = json_add_string(object, "to", outcome->to);
+                r = json_add_string(object, "to", mode_to_string(outcome->to));
         if (r >= 0)
                 r = json_add_string(object, "result",
-                                touched ? event_kind_to_string(outcome->kind) : "untouched");
+                                touched ? event_types[outcome->kind].name : "untouched");
         if (r >= 0)
                 r = json_add_string(object, "reason", outcome->reason);
         if (r >= 0)
@@ -157,13 +129,13 @@ int outcomes_print_json(const Outcomes *outcomes) {
 }
 
 /* One line on the standard error stream; steps only if asked for. */
-void tale_print(const Tale *tale, bool verbose) {
-        if (tale->priority >= LOG_DEBUG && !verbose)
-                return;
-        if (tale->priority <= LOG_WARNING)
-                report_error("%s", tale->message);
-        else
-                report_line("%s", tale->message);
+void event_print(const Event *event, const char *message, bool verbose) {
+        int priority = event_types[event->kind].priority;
+
+        if (priority <= LOG_WARNING)
+                report_error("%s", message);
+        else if (priority < LOG_DEBUG || verbose)
+                report_line("%s", message);
 }
 
 int exit_of_result(SwitchResult result) {

@@ -15,8 +15,8 @@
 typedef struct Outcome {
         Address gpu;
         EventKind kind; /* _EVENT_MAX: it was not touched, because another one could not be */
-        char *from;
-        char *to;
+        Mode from;
+        Mode to;
         char *reason;  /* or NULL */
         char *holders; /* or NULL */
         uint64_t usec;
@@ -30,26 +30,12 @@ typedef struct Outcomes {
 #define OUTCOMES_NULL \
         {}
 
-/* One record, wherever it comes from. Empty strings count as none. */
-typedef struct Tale {
-        EventKind kind;
-        int priority;
-        const char *message;
-        Address gpu;
-        const char *from;
-        const char *to;
-        const char *phase;
-        const char *reason;
-        const char *holders;
-        uint64_t usec;
-} Tale;
-
 int outcomes_init(Outcomes *outcomes, const Selection *selection) _warn_unused_result_;
 void outcomes_deinit(Outcomes *outcomes);
-int outcomes_note(Outcomes *outcomes, const Tale *tale) _warn_unused_result_;
+int outcomes_note(Outcomes *outcomes, const Event *event) _warn_unused_result_;
 int outcomes_print_json(const Outcomes *outcomes) _warn_unused_result_;
 
-void tale_print(const Tale *tale, bool verbose);
+void event_print(const Event *event, const char *message, bool verbose);
 
 /* exit codes */
 

@@ -33,7 +33,7 @@ struct Agent {
         Systemd *systemd;
         Watch *watch;
         sd_event_source *look;
-        AuditSource source;
+        JournalSource source;
         Ward *wards;
         bool policy_told;  /* what is wrong in the files, since they were last changed */
         int state_problem; /* that was told */
@@ -312,7 +312,7 @@ int agent_new(sd_event *event, Roots *roots, Agent **ret) {
                 .device = on_device,
                 .userdata = agent,
         };
-        r = audit_source_init(&agent->source, roots->proc_fd, NULL);
+        r = journal_source_init(&agent->source, roots->proc_fd, NULL);
         if (r >= 0)
                 r = systemd_new(event, on_over, agent, &agent->systemd);
         if (r >= 0)
@@ -339,7 +339,7 @@ Agent *agent_free(Agent *agent) {
         watch_free(agent->watch);
         systemd_free(agent->systemd);
         wards_free(agent->wards);
-        audit_source_deinit(&agent->source);
+        journal_source_deinit(&agent->source);
         sd_event_unref(agent->event);
         free(agent);
         return NULL;

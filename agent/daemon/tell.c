@@ -52,26 +52,19 @@ void log_warning(const char *format, ...) {
 }
 
 static void
-tell(const AuditSource *source, const Gpu *gpu, EventKind kind, Mode wish, const char *reason) {
-        const Event event = {
-                .kind = kind,
-                .gpu = gpu,
-                .from = gpu->mode,
-                .to = wish == MODE_UNSET ? gpu->mode : wish,
-                .trigger = TRIGGER_AGENT,
-                .phase = "policy",
-                .result = event_kind_to_string(kind),
-                .reason = reason,
-        };
+tell(const JournalSource *source, const Gpu *gpu, EventKind kind, Mode wish, const char *reason) {
+        Event event = event_of_gpu(gpu, kind, wish == MODE_UNSET ? gpu->mode : wish, TRIGGER_AGENT);
         int r;
 
-        r = audit_send(&event, source);
+        event.phase = "policy";
+        event.reason = reason;
+        r = journal_send(&event, source);
         if (r < 0)
                 log_error("cannot write to the journal: %s, ignoring", strerror(-r));
 }
 
 /* A GPU is not where it belongs, and a job was asked for. */
-void tell_asked(const AuditSource *source,
+void tell_asked(const JournalSource *source,
                 const Gpu *gpu,
                 const Decision *decision,
                 const char *unit) {
@@ -85,7 +78,7 @@ void tell_asked(const AuditSource *source,
 }
 
 /* A GPU is where it does not belong, and stays there: so many jobs are enough. */
-static void tell_enough(const AuditSource *source,
+static void tell_enough(const JournalSource *source,
                 const Gpu *gpu,
                 Mode wish,
                 const char *before,
@@ -98,20 +91,20 @@ static void tell_enough(const AuditSource *source,
 }
 
 /* Somebody binds it elsewhere, again and again. */
-void tell_gave_up(const AuditSource *source, const Gpu *gpu, Mode wish) {
+void tell_gave_up(const JournalSource *source, const Gpu *gpu, Mode wish) {
         tell_enough(source, gpu, wish, "",
                         " have not kept it there; stop what binds it elsewhere, then: systemctl "
                         "reload vfioptd");
 }
 
 /* Others use it one after the other. */
-void tell_come_and_go(const AuditSource *source, const Gpu *gpu, Mode wish) {
+void tell_come_and_go(const JournalSource *source, const Gpu *gpu, Mode wish) {
         tell_enough(source, gpu, wish, "those who use it come and go, and each of ",
                         " has found somebody; when they are gone: systemctl reload vfioptd");
 }
 
 /* Another card is at a remembered address. */
-void tell_stranger(const AuditSource *source, const Gpu *gpu, const State *state) {
+void tell_stranger(const JournalSource *source, const Gpu *gpu, const State *state) {
         _cleanup_(freep) char *reason = NULL;
         int r;
 

@@ -8,16 +8,16 @@
  * on the standard error stream, which is the journal, too.
  */
 
-#include "journal/audit.h"
+#include "journal/write.h"
 #include "policy/policy.h"
 
-void tell_asked(const AuditSource *source,
+void tell_asked(const JournalSource *source,
                 const Gpu *gpu,
                 const Decision *decision,
                 const char *unit);
-void tell_come_and_go(const AuditSource *source, const Gpu *gpu, Mode wish);
-void tell_gave_up(const AuditSource *source, const Gpu *gpu, Mode wish);
-void tell_stranger(const AuditSource *source, const Gpu *gpu, const State *state);
+void tell_come_and_go(const JournalSource *source, const Gpu *gpu, Mode wish);
+void tell_gave_up(const JournalSource *source, const Gpu *gpu, Mode wish);
+void tell_stranger(const JournalSource *source, const Gpu *gpu, const State *state);
 void tell_state(const Policy *policy);
 void tell_policy(const Policy *policy);
 

@@ -148,7 +148,7 @@ bool ward_was_let_go(Ward *ward) {
 
 /* Tell of another card, once for each that is plugged in. */
 void ward_tell_stranger(Ward *ward,
-                const AuditSource *source,
+                const JournalSource *source,
                 const View *view,
                 const Policy *policy,
                 const Gpu *gpu) {

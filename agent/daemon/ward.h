@@ -46,7 +46,7 @@ int ward_wait_for_holders(Ward *ward,
                 void *userdata) _warn_unused_result_;
 bool ward_was_let_go(Ward *ward);
 void ward_tell_stranger(Ward *ward,
-                const AuditSource *source,
+                const JournalSource *source,
                 const View *view,
                 const Policy *policy,
                 const Gpu *gpu);

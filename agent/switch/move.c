@@ -12,32 +12,13 @@
 #include "base/text.h"
 #include "probe/finding.h"
 
-static const char *const results[_EVENT_MAX] = {
-        [EVENT_STARTED] = "started",
-        [EVENT_STEP] = "done",
-        [EVENT_DONE] = "done",
-        [EVENT_NOTHING] = "nothing",
-        [EVENT_BUSY] = "refused",
-        [EVENT_PRECONDITION] = "refused",
-        [EVENT_ROLLED_BACK] = "failed",
-        [EVENT_ROLLBACK_FAILED] = "failed",
-        [EVENT_STUCK] = "stuck",
-        [EVENT_UNSTUCK] = "done",
-        [EVENT_RECOVERED] = "done",
-        [EVENT_WARNING] = "warning",
-};
-
 static Event event_of(const Move *move, EventKind kind, const char *phase) {
-        return (Event){
-                .kind = kind,
-                .gpu = move->gpu,
-                .from = move->from,
-                .to = move->to,
-                .trigger = move->trigger,
-                .phase = phase,
-                .result = results[kind],
-                .usec = monotonic_usec() - move->start_usec,
-        };
+        Event event = event_of_gpu(move->gpu, kind, move->to, move->trigger);
+
+        event.from = move->from;
+        event.phase = phase;
+        event.usec = monotonic_usec() - move->start_usec;
+        return event;
 }
 
 static void tell(const Move *move, const Event *event) {
@@ -60,7 +41,7 @@ void notify_step(const Move *move, const Step *step, uint64_t usec) {
 
         if (step_describe(step, &reason) < 0)
                 reason = NULL;
-        event.function = &step->function;
+        event.functions = (FunctionSet) (1U << step->function.function);
         event.reason = reason;
         event.usec = usec;
         tell(move, &event);

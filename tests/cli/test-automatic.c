@@ -13,7 +13,7 @@
 
 #include "cli/automatic.h"
 #include "cli/switch-ways.h"
-#include "journal/audit.h"
+#include "journal/write.h"
 #include "record/pin.h"
 
 #define GPU_A "0000:01:00.0"
@@ -23,13 +23,13 @@
 /* Tests are not root's, and what they do is for nobody's journal. */
 
 uid_t __wrap_geteuid(void);
-int __wrap_audit_send(const Event *event, const AuditSource *source);
+int __wrap_journal_send(const Event *event, const JournalSource *source);
 
 uid_t __wrap_geteuid(void) {
         return 0;
 }
 
-int __wrap_audit_send(const Event *event _unused_, const AuditSource *source _unused_) {
+int __wrap_journal_send(const Event *event _unused_, const JournalSource *source _unused_) {
         return 0;
 }
 

@@ -21,6 +21,11 @@
 #include "fake-manager.h"
 #include "vfiopt/exit.h"
 
+/* In main.c. */
+bool cli_has(const Cli *cli, unsigned int option) {
+        return cli->options & option;
+}
+
 typedef struct Fixture {
         pid_t manager;
         int stderr_fd; /* the real one */
@@ -52,22 +57,14 @@ static int fixture_free(void **state) {
         return sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
-static void no_tale(void *userdata _unused_, const Tale *tale _unused_) {
-        fail_msg("there is no journal here that could tell");
-}
-
-static void no_line(void *userdata _unused_, const char *message) {
-        fail_msg("there is no journal here that could say \"%s\"", message);
-}
-
 /* Run units. Return: their exit code, or a negative error code. @ret: what was reported. */
 static int run(Fixture *fixture, const char *const *units, size_t n, char ret[static 1024]) {
-        const JobWatcher watcher = { .tell = no_tale, .print = no_line };
+        Outcomes outcomes = OUTCOMES_NULL;
         int exit_code = -1, r;
         ssize_t k;
 
         assert_true(dup2(fixture->report_fd, STDERR_FILENO) >= 0);
-        r = jobs_run(units, n, &watcher, &exit_code);
+        r = jobs_run((char *const *) units, n, &outcomes, false, &exit_code);
         assert_true(dup2(fixture->stderr_fd, STDERR_FILENO) >= 0);
 
         k = pread(fixture->report_fd, ret, 1023, 0);

@@ -31,11 +31,11 @@ LIBRARIES = {
     "libkmod.h": {"os/module.c"},
     "pci/pci.h": {"os/ids.c"},
     "systemd/sd-login.h": {"os/process.c"},
-    "systemd/sd-journal.h": {"journal/audit.c", "cli/follow.c", "cli/record-read.c", "cli/tail.c"},
+    "systemd/sd-journal.h": {"journal/read.c", "journal/write.c"},
     "systemd/sd-bus.h": {"os/systemd.c"},
     "systemd/sd-daemon.h": {"daemon/agent.c", "daemon/main.c", "daemon/tell.c"},
-    "systemd/sd-event.h": {"cli/follow.c", "cli/job.c", "cli/monitor.c", "cli/tail.c", "daemon/agent.c",
-                           "daemon/main.c", "daemon/vigil.c", "daemon/watch.c", "os/systemd.c"},
+    "systemd/sd-event.h": {"cli/job.c", "cli/monitor.c", "daemon/agent.c", "daemon/main.c", "daemon/vigil.c",
+                           "daemon/watch.c", "journal/read.c", "os/systemd.c"},
     "libsmartcols/": {"cli/render.c"},
 }
 

@@ -76,7 +76,7 @@ void wrong(Reference *reference,
         if (outcome->killed || outcome->r < 0)
                 print_error("        %s\n", outcome->killed ? "killed" : strerror(-outcome->r));
         for (unsigned int i = 0; i < outcome->n_told; ++i)
-                print_error("        %s: %s: %s\n", event_kind_to_string(outcome->told[i].kind),
+                print_error("        %s: %s: %s\n", event_types[outcome->told[i].kind].name,
                                 outcome->told[i].phase, outcome->told[i].reason);
 }
 

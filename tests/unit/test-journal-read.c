@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Test Records
+ * Test reading the Journal
  *
  * In front of a journal that has one entry: the list of fields below.
  */
@@ -18,8 +18,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "cli/record.h"
-#include "journal/audit.h"
+#include "journal/read.h"
 #include "vfiopt/journal.h"
 
 static const char *const refusal[] = {
@@ -111,17 +110,20 @@ static void assert_json(const char *expected) {
 
 /* reading */
 
-static void a_tale_is_what_the_record_says(void **state _unused_) {
+static void an_event_is_what_the_record_says(void **state _unused_) {
         Record record;
 
         assert_true(record_read(&record, NULL));
-        assert_int_equal(record.tale.kind, EVENT_BUSY);
-        assert_int_equal(record.tale.priority, 4);
-        assert_int_equal(record.tale.gpu.bus, 1);
-        assert_string_equal(record.tale.phase, "check");
-        assert_string_equal(record.tale.reason, "in use by hold (pid 7): /dev/nvidia0");
-        assert_string_equal(record.tale.holders, "7 (hold) /dev/nvidia0");
-        assert_int_equal(record.tale.usec, 0);
+        assert_int_equal(record.event.kind, EVENT_BUSY);
+        assert_int_equal(record.event.gpu.bus, 1);
+        assert_int_equal(record.event.functions, 0x3);
+        assert_int_equal(record.event.from, MODE_HOST);
+        assert_int_equal(record.event.to, MODE_PASSTHROUGH);
+        assert_int_equal(record.event.trigger, TRIGGER_COMMAND);
+        assert_string_equal(record.event.phase, "check");
+        assert_string_equal(record.event.reason, "in use by hold (pid 7): /dev/nvidia0");
+        assert_string_equal(record.event.holders, "7 (hold) /dev/nvidia0");
+        assert_int_equal(record.event.usec, 0);
         record_deinit(&record);
 }
 
@@ -131,10 +133,10 @@ static void what_is_no_record_of_ours_is_not_read(void **state) {
                 const char *with;
         } cases[] = {
                 { "MESSAGE_ID", NULL },
+                { "MESSAGE_ID", "MESSAGE_ID=" },
                 { "MESSAGE_ID", "MESSAGE_ID=8d45620c1a4348dbb17410da57c60c66" },
                 { "MESSAGE", NULL },
-                { "PRIORITY", NULL },
-                { "PRIORITY", "PRIORITY=8" },
+                { "MESSAGE", "MESSAGE=" },
                 { "VFIOPT_GPU", NULL },
                 { "VFIOPT_GPU", "VFIOPT_GPU=01:00" },
         };
@@ -151,15 +153,34 @@ static void what_is_no_record_of_ours_is_not_read(void **state) {
 
 static void every_kind_is_read_by_its_id(void **state) {
         for (EventKind kind = 0; kind < _EVENT_MAX; ++kind) {
-                _cleanup_(freep) char *id = text_format("MESSAGE_ID=%s", audit_id(kind));
+                _cleanup_(freep) char *id = text_format("MESSAGE_ID=%s", event_types[kind].id);
                 Record record;
 
                 entry_new(state);
                 change("MESSAGE_ID", id);
                 assert_true(record_read(&record, NULL));
-                assert_int_equal(record.tale.kind, kind);
+                assert_int_equal(record.event.kind, kind);
                 record_deinit(&record);
         }
+}
+
+static void what_is_not_understood_is_left_out(void **state _unused_) {
+        Record record;
+
+        change("VFIOPT_FROM", "VFIOPT_FROM=mixed");
+        change("VFIOPT_TO", "VFIOPT_TO=elsewhere");
+        change("VFIOPT_TRIGGER", "VFIOPT_TRIGGER=moon");
+        change("VFIOPT_FUNCTION", "VFIOPT_FUNCTION=0000:01:00.3 0000:02:00.1 all");
+        change("VFIOPT_HOLDERS", "VFIOPT_HOLDERS=");
+        change("VFIOPT_PHASE", NULL);
+        assert_true(record_read(&record, NULL));
+        assert_int_equal(record.event.from, MODE_MIXED);
+        assert_int_equal(record.event.to, MODE_UNSET);
+        assert_int_equal(record.event.trigger, _TRIGGER_MAX);
+        assert_int_equal(record.event.functions, 0x8);
+        assert_null(record.event.holders);
+        assert_null(record.event.phase);
+        record_deinit(&record);
 }
 
 /* lines */
@@ -269,9 +290,10 @@ static void a_job_says_itself_which_unit_it_is(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
 #define test(name) cmocka_unit_test_setup(name, entry_new)
-                test(a_tale_is_what_the_record_says),
+                test(an_event_is_what_the_record_says),
                 test(what_is_no_record_of_ours_is_not_read),
                 test(every_kind_is_read_by_its_id),
+                test(what_is_not_understood_is_left_out),
                 test(a_line_is_time_gpu_and_what_happened),
                 test(the_time_is_the_journals_where_the_sender_is_not_known),
                 test(a_line_is_one_line_of_text),
@@ -286,5 +308,5 @@ int main(void) {
         /* Lines are in local time. */
         setenv("TZ", "UTC", 1);
         tzset();
-        return cmocka_run_group_tests_name("cli/record", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("journal/read", tests, NULL, NULL);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Test Audit
+ * Test Events, and writing them to the Journal
  */
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,30 +16,30 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "journal/audit.h"
+#include "journal/write.h"
 #include "vfiopt/journal.h"
 
 static Device functions[] = {
         { .address = { .bus = 1 } },
         { .address = { .bus = 1, .function = 1 } },
 };
-static const Gpu gpu = { .address = { .bus = 1 }, .functions = functions, .n_functions = 2 };
-static const Address audio = { .bus = 1, .function = 1 };
+static const Gpu gpu = {
+        .address = { .bus = 1 },
+        .functions = functions,
+        .n_functions = 2,
+        .mode = MODE_HOST,
+};
+
+#define AUDIO 0x2
 
 static Event event(EventKind kind) {
-        return (Event){
-                .kind = kind,
-                .gpu = &gpu,
-                .from = MODE_HOST,
-                .to = MODE_PASSTHROUGH,
-                .trigger = TRIGGER_COMMAND,
-        };
+        return event_of_gpu(&gpu, kind, MODE_PASSTHROUGH, TRIGGER_COMMAND);
 }
 
 static void assert_message(const Event *e, const char *expected) {
         _cleanup_(freep) char *message = NULL;
 
-        assert_int_equal(audit_message(e, &message), 0);
+        assert_int_equal(event_format(e, &message), 0);
         assert_string_equal(message, expected);
 }
 
@@ -101,9 +102,8 @@ static void the_reason_comes_last(void **state _unused_) {
 static void a_step_is_told_in_its_own_words(void **state _unused_) {
         Event e = event(EVENT_STEP);
 
-        e.function = &audio;
+        e.functions = AUDIO;
         e.phase = "unbind";
-        e.result = "done";
         e.usec = 95000;
         assert_message(&e, "0000:01:00.0: unbind: done in 95 ms");
         e.reason = "unbind 0000:01:00.1 from snd_hda_intel";
@@ -146,104 +146,135 @@ static const char *const field_names[] = {
         VFIOPT_FIELD_LOGINUID,
 };
 
+/* The last record: "NAME=value" each. */
+static char record[24][256];
+static size_t n_fields;
+
+int __wrap_sd_journal_send(const char *format, ...);
+
+int __wrap_sd_journal_send(const char *format, ...) {
+        va_list args;
+
+        va_start(args, format);
+        for (n_fields = 0; format; format = va_arg(args, const char *)) {
+                const char *equals = strchr(format, '=');
+                char *field = record[n_fields++];
+                size_t n;
+
+                assert_true(n_fields <= ARRAY_SIZE(record));
+                assert_non_null(equals);
+                n = (size_t) (equals + 1 - format);
+                memcpy(field, format, n);
+                if (!strcmp(equals, "=%s"))
+                        snprintf(field + n, sizeof(*record) - n, "%s", va_arg(args, const char *));
+                else if (!strcmp(equals, "=%d"))
+                        snprintf(field + n, sizeof(*record) - n, "%d", va_arg(args, int));
+                else
+                        snprintf(field + n, sizeof(*record) - n, "%" PRIu64,
+                                        va_arg(args, uint64_t));
+        }
+        va_end(args);
+        return 0;
+}
+
 /* The value of a field, which must be there exactly once; NULL if it is not there. */
-static const char *find(char **fields, const char *name) {
+static const char *find(const char *name) {
         const char *value = NULL;
         size_t n = strlen(name);
 
-        for (char **field = fields; *field; ++field)
-                if (!strncmp(*field, name, n) && (*field)[n] == '=') {
+        for (size_t i = 0; i < n_fields; ++i)
+                if (!strncmp(record[i], name, n) && record[i][n] == '=') {
                         assert_null(value);
-                        value = *field + n + 1;
+                        value = record[i] + n + 1;
                 }
         return value;
 }
 
 static void every_record_has_every_field(void **state _unused_) {
-        const AuditSource nobody = {};
+        const JournalSource nobody = JOURNAL_SOURCE_NULL;
 
         for (EventKind kind = 0; kind < _EVENT_MAX; ++kind) {
-                _cleanup_(audit_fields_freep) char **fields = NULL;
                 Event e = event(kind);
-                size_t n;
 
-                assert_int_equal(audit_format(&e, &nobody, &fields, &n), 0);
-                assert_int_equal(n, ARRAY_SIZE(field_names) + 3);
-                assert_null(fields[n]);
+                assert_int_equal(journal_send(&e, &nobody), 0);
+                assert_int_equal(n_fields, ARRAY_SIZE(field_names) + 3);
                 for (size_t i = 0; i < ARRAY_SIZE(field_names); ++i)
-                        assert_non_null(find(fields, field_names[i]));
-                assert_int_equal(strlen(find(fields, "MESSAGE_ID")), 32);
-                assert_int_equal(strlen(find(fields, "PRIORITY")), 1);
-                assert_non_null(find(fields, "MESSAGE"));
+                        assert_non_null(find(field_names[i]));
+                assert_int_equal(strlen(find("MESSAGE_ID")), 32);
+                assert_int_equal(strlen(find("PRIORITY")), 1);
+                assert_non_null(find("MESSAGE"));
         }
 }
 
-static void message_ids_differ(void **state _unused_) {
-        const AuditSource nobody = {};
-        EventKind found = EVENT_STUCK;
-        char ids[_EVENT_MAX][33];
+static void names_and_message_ids_differ(void **state _unused_) {
+        for (EventKind kind = 0; kind < _EVENT_MAX; ++kind)
+                for (EventKind other = 0; other < kind; ++other) {
+                        assert_string_not_equal(event_types[kind].id, event_types[other].id);
+                        assert_string_not_equal(event_types[kind].name, event_types[other].name);
+                }
+}
+
+static void results_are_those_that_scripts_look_for(void **state _unused_) {
+        static const char *const results[_EVENT_MAX] = {
+                [EVENT_STARTED] = "started",
+                [EVENT_STEP] = "done",
+                [EVENT_DONE] = "done",
+                [EVENT_NOTHING] = "nothing",
+                [EVENT_BUSY] = "refused",
+                [EVENT_PRECONDITION] = "refused",
+                [EVENT_ROLLED_BACK] = "failed",
+                [EVENT_ROLLBACK_FAILED] = "failed",
+                [EVENT_STUCK] = "stuck",
+                [EVENT_UNSTUCK] = "done",
+                [EVENT_RECOVERED] = "done",
+                [EVENT_WARNING] = "warning",
+                [EVENT_ASKED] = "asked",
+                [EVENT_GAVE_UP] = "gave-up",
+        };
+        const JournalSource nobody = JOURNAL_SOURCE_NULL;
 
         for (EventKind kind = 0; kind < _EVENT_MAX; ++kind) {
-                _cleanup_(audit_fields_freep) char **fields = NULL;
                 Event e = event(kind);
-                size_t n;
 
-                assert_int_equal(audit_format(&e, &nobody, &fields, &n), 0);
-                snprintf(ids[kind], sizeof(ids[kind]), "%s", find(fields, "MESSAGE_ID"));
-                for (EventKind other = 0; other < kind; ++other)
-                        assert_string_not_equal(ids[kind], ids[other]);
-                assert_int_equal(audit_kind_from_id(ids[kind], &found), 0);
-                assert_int_equal(found, kind);
+                assert_int_equal(journal_send(&e, &nobody), 0);
+                assert_string_equal(find(VFIOPT_FIELD_RESULT), results[kind]);
         }
-}
-
-static void an_id_of_somebody_else_is_no_kind(void **state _unused_) {
-        EventKind kind = EVENT_STUCK;
-
-        assert_int_equal(audit_kind_from_id("39f53479d3a045ac8e11786248231fbf", &kind), -EINVAL);
-        assert_int_equal(audit_kind_from_id("", &kind), -EINVAL);
-        assert_int_equal(kind, EVENT_STUCK);
 }
 
 static void a_record_says_what_the_event_says(void **state _unused_) {
-        const AuditSource source = { .loginuid = (char[]){ "1000" } };
-        _cleanup_(audit_fields_freep) char **fields = NULL;
+        const JournalSource source = { .loginuid = (char[]){ "1000" } };
         Event e = event(EVENT_BUSY);
-        size_t n;
 
         e.phase = "check";
-        e.result = "refused";
         e.reason = "in use";
         e.holders = "8 (a) /dev/nvidia0";
         e.usec = 1500;
-        assert_int_equal(audit_format(&e, &source, &fields, &n), 0);
-        assert_string_equal(find(fields, "MESSAGE"), "0000:01:00.0: refused: in use");
-        assert_string_equal(find(fields, "MESSAGE_ID"), VFIOPT_MESSAGE_BUSY);
-        assert_string_equal(find(fields, "PRIORITY"), "4");
-        assert_string_equal(find(fields, VFIOPT_FIELD_GPU), "0000:01:00.0");
-        assert_string_equal(find(fields, VFIOPT_FIELD_FUNCTION), "0000:01:00.0 0000:01:00.1");
-        assert_string_equal(find(fields, VFIOPT_FIELD_FROM), "host");
-        assert_string_equal(find(fields, VFIOPT_FIELD_TO), "passthrough");
-        assert_string_equal(find(fields, VFIOPT_FIELD_TRIGGER), "command");
-        assert_string_equal(find(fields, VFIOPT_FIELD_PHASE), "check");
-        assert_string_equal(find(fields, VFIOPT_FIELD_RESULT), "refused");
-        assert_string_equal(find(fields, VFIOPT_FIELD_REASON), "in use");
-        assert_string_equal(find(fields, VFIOPT_FIELD_DURATION_USEC), "1500");
-        assert_string_equal(find(fields, VFIOPT_FIELD_HOLDERS), "8 (a) /dev/nvidia0");
-        assert_string_equal(find(fields, VFIOPT_FIELD_LOGINUID), "1000");
-        assert_null(find(fields, "OBJECT_SYSTEMD_UNIT"));
+        assert_int_equal(journal_send(&e, &source), 0);
+        assert_string_equal(find("MESSAGE"), "0000:01:00.0: refused: in use");
+        assert_string_equal(find("MESSAGE_ID"), VFIOPT_MESSAGE_BUSY);
+        assert_string_equal(find("PRIORITY"), "4");
+        assert_string_equal(find(VFIOPT_FIELD_GPU), "0000:01:00.0");
+        assert_string_equal(find(VFIOPT_FIELD_FUNCTION), "0000:01:00.0 0000:01:00.1");
+        assert_string_equal(find(VFIOPT_FIELD_FROM), "host");
+        assert_string_equal(find(VFIOPT_FIELD_TO), "passthrough");
+        assert_string_equal(find(VFIOPT_FIELD_TRIGGER), "command");
+        assert_string_equal(find(VFIOPT_FIELD_PHASE), "check");
+        assert_string_equal(find(VFIOPT_FIELD_RESULT), "refused");
+        assert_string_equal(find(VFIOPT_FIELD_REASON), "in use");
+        assert_string_equal(find(VFIOPT_FIELD_DURATION_USEC), "1500");
+        assert_string_equal(find(VFIOPT_FIELD_HOLDERS), "8 (a) /dev/nvidia0");
+        assert_string_equal(find(VFIOPT_FIELD_LOGINUID), "1000");
+        assert_null(find("OBJECT_SYSTEMD_UNIT"));
 }
 
 static void a_record_about_one_function_names_that(void **state _unused_) {
-        _cleanup_(audit_fields_freep) char **fields = NULL;
-        const AuditSource nobody = {};
+        const JournalSource nobody = JOURNAL_SOURCE_NULL;
         Event e = event(EVENT_STEP);
-        size_t n;
 
-        e.function = &audio;
-        assert_int_equal(audit_format(&e, &nobody, &fields, &n), 0);
-        assert_string_equal(find(fields, VFIOPT_FIELD_GPU), "0000:01:00.0");
-        assert_string_equal(find(fields, VFIOPT_FIELD_FUNCTION), "0000:01:00.1");
+        e.functions = AUDIO;
+        assert_int_equal(journal_send(&e, &nobody), 0);
+        assert_string_equal(find(VFIOPT_FIELD_GPU), "0000:01:00.0");
+        assert_string_equal(find(VFIOPT_FIELD_FUNCTION), "0000:01:00.1");
 }
 
 /* sources */
@@ -287,47 +318,44 @@ static void write_self(Fixture *fixture, const char *name, const char *content) 
 
 static void a_job_knows_its_unit_and_run(void **state) {
         Fixture *fixture = *state;
-        _cleanup_(audit_fields_freep) char **fields = NULL;
         Event e = event(EVENT_DONE);
-        AuditSource source;
-        size_t n;
+        JournalSource source;
 
         write_self(fixture, "loginuid", "4294967295");
         write_self(fixture, "cgroup",
                         "0::/system.slice/system-vfiopt.slice/vfiopt@host:0000:01:00.0.service\n");
-        assert_int_equal(audit_source_init(&source, fixture->proc_fd, "0123"), 0);
+        assert_int_equal(journal_source_init(&source, fixture->proc_fd, "0123"), 0);
         assert_null(source.loginuid);
 
-        assert_int_equal(audit_format(&e, &source, &fields, &n), 0);
-        assert_string_equal(
-                        find(fields, "OBJECT_SYSTEMD_UNIT"), "vfiopt@host:0000:01:00.0.service");
-        assert_string_equal(find(fields, "OBJECT_SYSTEMD_INVOCATION_ID"), "0123");
-        assert_string_equal(find(fields, VFIOPT_FIELD_LOGINUID), "");
-        audit_source_deinit(&source);
+        assert_int_equal(journal_send(&e, &source), 0);
+        assert_string_equal(find("OBJECT_SYSTEMD_UNIT"), "vfiopt@host:0000:01:00.0.service");
+        assert_string_equal(find("OBJECT_SYSTEMD_INVOCATION_ID"), "0123");
+        assert_string_equal(find(VFIOPT_FIELD_LOGINUID), "");
+        journal_source_deinit(&source);
 }
 
 static void a_shell_does_not_claim_the_run_of_its_terminal(void **state) {
         Fixture *fixture = *state;
-        AuditSource source;
+        JournalSource source;
 
         write_self(fixture, "loginuid", "1000");
         write_self(fixture, "cgroup",
                         "1:name=systemd:/user.slice/user-1000.slice/user@1000.service/app.slice/term.service\n");
-        assert_int_equal(audit_source_init(&source, fixture->proc_fd, "0123"), 0);
+        assert_int_equal(journal_source_init(&source, fixture->proc_fd, "0123"), 0);
         assert_string_equal(source.loginuid, "1000");
         assert_null(source.unit);
         assert_null(source.invocation);
-        audit_source_deinit(&source);
+        journal_source_deinit(&source);
 }
 
 static void a_kernel_without_audit_and_cgroups_is_no_error(void **state) {
         Fixture *fixture = *state;
-        AuditSource source;
+        JournalSource source;
 
-        assert_int_equal(audit_source_init(&source, fixture->proc_fd, NULL), 0);
+        assert_int_equal(journal_source_init(&source, fixture->proc_fd, NULL), 0);
         assert_null(source.loginuid);
         assert_null(source.unit);
-        audit_source_deinit(&source);
+        journal_source_deinit(&source);
 }
 
 int main(void) {
@@ -338,8 +366,8 @@ int main(void) {
                 cmocka_unit_test(a_step_is_told_in_its_own_words),
                 cmocka_unit_test(a_duration_has_a_fitting_unit),
                 cmocka_unit_test(every_record_has_every_field),
-                cmocka_unit_test(message_ids_differ),
-                cmocka_unit_test(an_id_of_somebody_else_is_no_kind),
+                cmocka_unit_test(names_and_message_ids_differ),
+                cmocka_unit_test(results_are_those_that_scripts_look_for),
                 cmocka_unit_test(a_record_says_what_the_event_says),
                 cmocka_unit_test(a_record_about_one_function_names_that),
                 cmocka_unit_test_setup_teardown(
@@ -350,5 +378,5 @@ int main(void) {
                                 fixture_new, fixture_free),
         };
 
-        return cmocka_run_group_tests_name("journal/audit", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("journal/write", tests, NULL, NULL);
 }
