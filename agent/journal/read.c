@@ -449,7 +449,9 @@ int journal_reader_tail(JournalReader *reader) {
                 r = match_ours(reader->journal);
         if (r >= 0)
                 r = start(reader);
-        return r < 0 ? r : sd_event_source_set_exit_on_failure(reader->readable, true);
+        if (r >= 0)
+                r = sd_event_source_set_exit_on_failure(reader->readable, true);
+        return r < 0 ? r : 0;
 }
 
 /**
