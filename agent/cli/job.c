@@ -66,7 +66,7 @@ static void jobs_look(Jobs *jobs) {
         (void) sd_event_exit(jobs->event, 0);
 }
 
-/* what they say */
+/* records */
 
 static int on_record(void *userdata, const Record *record) {
         const Event *event = &record->event;
@@ -94,9 +94,9 @@ static void on_end(void *userdata) {
         jobs_look(job->jobs);
 }
 
-/* how they end */
+/* ends */
 
-/* The process' exit status is ours; but only if it is one that it may end with. */
+/* The exit status of the job is ours, if it is one of vfioptctl's own. */
 static void job_ended(Job *job, const char *result) {
         int status;
 
@@ -117,18 +117,18 @@ static void job_ended(Job *job, const char *result) {
         job->exit_code = VFIOPT_EXIT_ERROR;
 }
 
-/* It was asked to end: did it still wait? */
+/* A job that was asked to end has ended: the signal kills it only if it still waited. */
 static void cancelling_ended(Job *job) {
         int status, r;
 
         job->over = true;
         if (systemd_exit_status(job->jobs->systemd, job->unit, &status) != SYSTEMD_E_KILLED) {
-                report_line("%s had begun, and was not cancelled; to see how it ended: journalctl -u '%s'",
+                report_line("%s had already started and was not cancelled; see: journalctl -u '%s'",
                                 job->unit, job->unit);
                 return;
         }
         report_line("%s was waiting for another switch, and is cancelled", job->unit);
-        /* It has not failed: somebody has thought better of it. */
+        /* A cancelled job is no failure to be listed. */
         r = systemd_reset_failed(job->jobs->systemd, job->unit);
         if (r < 0)
                 report_error("%s stays listed as failed: %s; see: systemctl reset-failed",
@@ -153,7 +153,7 @@ static void on_over(void *userdata, uint32_t id, const char *unit _unused_, cons
         jobs_look(jobs);
 }
 
-/* Return: true if its end is to be waited for. */
+/* Return: whether its end is to be waited for. */
 static bool job_cancel(Job *job) {
         uint32_t id;
 
@@ -170,8 +170,8 @@ static bool job_cancel(Job *job) {
                 job->read = true;
                 return true;
         }
-        report_line("%s %s; to see how it ends: journalctl -f -u '%s'", job->unit,
-                        job->cancelling ? "was asked to end" : "goes on", job->unit);
+        report_line("%s %s; follow it with: journalctl -f -u '%s'", job->unit,
+                        job->cancelling ? "was asked to stop" : "is still running", job->unit);
         return false;
 }
 
@@ -193,7 +193,7 @@ static int on_signal(sd_event_source *source _unused_,
         return cancelling ? 0 : sd_event_exit(jobs->event, 0);
 }
 
-/* how they begin */
+/* starts */
 
 static int job_prepare(Job *job) {
         const JournalWatcher watcher = {
@@ -223,7 +223,7 @@ static int job_start(Job *job) {
         if (r < 0 || !job->reader)
                 return r;
 
-        /* Ours may be the job of somebody who asked before us. */
+        /* The job may be one that was asked for before, and be under way. */
         r = systemd_invocation(job->jobs->systemd, job->unit, invocation);
         return journal_reader_follow(job->reader, job->unit, job->id, r == 0 ? invocation : NULL);
 }
@@ -257,8 +257,7 @@ static int jobs_start(Jobs *jobs) {
 
         r = systemd_new(jobs->event, on_over, jobs, &jobs->systemd);
         if (r < 0) {
-                report_error("cannot reach the manager: %s; --direct does without it",
-                                strerror(-r));
+                report_error("cannot connect to systemd: %s; use --direct", strerror(-r));
                 return VFIOPT_EXIT_ERROR;
         }
         for (size_t i = 0; i < jobs->n && r == 0; ++i)
@@ -304,7 +303,7 @@ int jobs_run(char *const *units, size_t n, Outcomes *outcomes, bool verbose, int
         started = jobs_start(&jobs);
         if (started < 0)
                 return started;
-        /* Of several, those that were started are seen through. */
+        /* If only some could be started, these are followed to their end. */
         jobs_look(&jobs);
         r = sd_event_loop(jobs.event);
         if (r < 0)

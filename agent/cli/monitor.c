@@ -3,7 +3,7 @@
 /*
  * vfioptctl monitor
  *
- * Prints what happens to GPUs, whoever makes it happen: jobs, switches without one, and
+ * Prints the events of GPUs as they come: from jobs, from switches without one, and from
  * the agent.
  */
 
@@ -18,7 +18,7 @@
 
 typedef struct Monitor {
         sd_event *event;
-        Address *gpus; /* whose events; none: everybody's */
+        Address *gpus; /* events of these only; none: of all */
         size_t n_gpus;
         bool json;
 } Monitor;
@@ -26,8 +26,8 @@ typedef struct Monitor {
 /* arguments */
 
 /*
- * A card that is not there may come, and be why somebody watches: any address will do
- * where there is no other device. An id can be told of a card that is there only.
+ * An address may be that of a card still to be plugged in, unless there is another device.
+ * An id is that of a card that is there.
  * Return: 0, an exit code after having reported why, or a negative error code.
  */
 static int add_gpu(Monitor *monitor, const Cli *cli, Inventory *inventory, const char *word) {
@@ -104,7 +104,7 @@ static int on_reader_gone(sd_event_source *source _unused_,
         return sd_event_exit(monitor->event, VFIOPT_EXIT_DONE);
 }
 
-/* Hear of it when the reader of a pipe goes, and not only with the next event. */
+/* End with the reader of a pipe, and not only when the next event cannot be written. */
 static int watch_reader(Monitor *monitor) {
         int r;
 
@@ -115,7 +115,7 @@ static int watch_reader(Monitor *monitor) {
 
 /* the end */
 
-/* In the handler and not in the loop, which cannot be reached from a pipe that is full. */
+/* A full pipe blocks the loop: so the handler itself exits. */
 static void on_signal(int number _unused_) {
         _exit(VFIOPT_EXIT_DONE);
 }

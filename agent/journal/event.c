@@ -15,10 +15,10 @@
 
 const EventType event_types[_EVENT_MAX] = {
         [EVENT_STARTED] = { "started", VFIOPT_MESSAGE_STARTED, LOG_INFO, "started", false,
-                        "moving from < to >", "putting it in order in >" },
+                        "moving from < to >", "repairing" },
         [EVENT_STEP] = { "step", VFIOPT_MESSAGE_STEP, LOG_DEBUG, "done", false, "done in #", NULL },
         [EVENT_DONE] = { "done", VFIOPT_MESSAGE_DONE, LOG_NOTICE, "done", true,
-                        "moved from < to > in #", "put in order in > in #" },
+                        "moved from < to > in #", "repaired: all functions on > drivers (#)" },
         [EVENT_NOTHING] = { "nothing", VFIOPT_MESSAGE_NOTHING, LOG_INFO, "nothing", true,
                         "is in > already", NULL },
         [EVENT_BUSY] = { "busy", VFIOPT_MESSAGE_BUSY, LOG_WARNING, "refused", true, "refused",
@@ -27,7 +27,7 @@ const EventType event_types[_EVENT_MAX] = {
                         "refused", true, "refused", NULL },
         [EVENT_ROLLED_BACK] = { "rolled-back", VFIOPT_MESSAGE_ROLLED_BACK, LOG_ERR, "failed", true,
                         "could not be moved to >, and is in < as before",
-                        "could not be put in order in >" },
+                        "could not be repaired in >" },
         [EVENT_ROLLBACK_FAILED] = { "rollback-failed", VFIOPT_MESSAGE_ROLLBACK_FAILED, LOG_CRIT,
                         "failed", true, "could not be moved to >, nor put back", NULL },
         [EVENT_STUCK] = { "stuck", VFIOPT_MESSAGE_STUCK, LOG_CRIT, "stuck", true,
@@ -35,13 +35,13 @@ const EventType event_types[_EVENT_MAX] = {
         [EVENT_UNSTUCK] = { "unstuck", VFIOPT_MESSAGE_UNSTUCK, LOG_NOTICE, "done", false,
                         "not stuck any more", NULL },
         [EVENT_RECOVERED] = { "recovered", VFIOPT_MESSAGE_RECOVERED, LOG_NOTICE, "done", false,
-                        "a switch had been cut off; is in > now", NULL },
+                        "recovered an interrupted switch, now in >", NULL },
         [EVENT_WARNING] = { "warning", VFIOPT_MESSAGE_WARNING, LOG_WARNING, "warning", false,
                         "warning", NULL },
         [EVENT_ASKED] = { "asked", VFIOPT_MESSAGE_ASKED, LOG_NOTICE, "asked", false,
-                        "is in <, and belongs in >", "is in >, and not in order" },
+                        "is in <, should be in >", "is in >, but needs repair" },
         [EVENT_GAVE_UP] = { "gave-up", VFIOPT_MESSAGE_GAVE_UP, LOG_ERR, "gave-up", false,
-                        "is not moved to > any more", NULL },
+                        "giving up moving it to >", NULL },
 };
 
 /* An event about all functions of a GPU, on its way from where it is. */

@@ -3,8 +3,7 @@
 /*
  * Telling of a Move
  *
- * A move never fails because it could not be told about: for want of memory it is told without
- * words.
+ * A move never fails for want of words: when memory is short, an event has no reason.
  */
 
 #include "switch/move.h"

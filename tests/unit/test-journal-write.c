@@ -58,10 +58,10 @@ static void every_kind_has_a_sentence_of_its_own(void **state _unused_) {
                 [EVENT_STUCK] = "0000:01:00.0: stuck in the kernel on the way to passthrough",
                 [EVENT_UNSTUCK] = "0000:01:00.0: not stuck any more",
                 [EVENT_RECOVERED] =
-                                "0000:01:00.0: a switch had been cut off; is in passthrough now",
+                                "0000:01:00.0: recovered an interrupted switch, now in passthrough",
                 [EVENT_WARNING] = "0000:01:00.0: warning",
-                [EVENT_ASKED] = "0000:01:00.0: is in host, and belongs in passthrough",
-                [EVENT_GAVE_UP] = "0000:01:00.0: is not moved to passthrough any more",
+                [EVENT_ASKED] = "0000:01:00.0: is in host, should be in passthrough",
+                [EVENT_GAVE_UP] = "0000:01:00.0: giving up moving it to passthrough",
         };
 
         for (EventKind kind = 0; kind < _EVENT_MAX; ++kind) {
@@ -71,15 +71,15 @@ static void every_kind_has_a_sentence_of_its_own(void **state _unused_) {
         }
 }
 
-static void what_is_not_moved_is_put_in_order(void **state _unused_) {
+static void what_is_not_moved_is_repaired(void **state _unused_) {
         static const struct {
                 EventKind kind;
                 const char *message;
         } cases[] = {
-                { EVENT_STARTED, "0000:01:00.0: putting it in order in host" },
-                { EVENT_DONE, "0000:01:00.0: put in order in host in 0.0 ms" },
-                { EVENT_ASKED, "0000:01:00.0: is in host, and not in order" },
-                { EVENT_ROLLED_BACK, "0000:01:00.0: could not be put in order in host" },
+                { EVENT_STARTED, "0000:01:00.0: repairing" },
+                { EVENT_DONE, "0000:01:00.0: repaired: all functions on host drivers (0.0 ms)" },
+                { EVENT_ASKED, "0000:01:00.0: is in host, but needs repair" },
+                { EVENT_ROLLED_BACK, "0000:01:00.0: could not be repaired in host" },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
@@ -361,7 +361,7 @@ static void a_kernel_without_audit_and_cgroups_is_no_error(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(every_kind_has_a_sentence_of_its_own),
-                cmocka_unit_test(what_is_not_moved_is_put_in_order),
+                cmocka_unit_test(what_is_not_moved_is_repaired),
                 cmocka_unit_test(the_reason_comes_last),
                 cmocka_unit_test(a_step_is_told_in_its_own_words),
                 cmocka_unit_test(a_duration_has_a_fitting_unit),

@@ -29,7 +29,7 @@ typedef struct Line {
         Mode wish;
         bool fulfilled, locked, unfinished, other;
         unsigned int second;
-        Decision decision;
+        Action decision;
 } Line;
 
 #define HOST "0:nvidia 1:snd_hda_intel "
@@ -42,7 +42,7 @@ static void run(const char *name, const Line *lines, size_t n) {
         for (size_t i = 0; i < n; ++i) {
                 const Line *line = &lines[i];
                 Sight sight = { .fulfilled = line->fulfilled, .locked = line->locked };
-                Decision decision;
+                Action decision;
 
                 sight.fingerprint.identity.device = line->other ? 2 : 1;
                 sight.fingerprint.wish = line->wish;

@@ -124,7 +124,7 @@ def agent_undoes_what_others_do(vm):
     vm.check(asked, "the agent has said nothing")
     vm.equal({r["VFIOPT_TRIGGER"] for r in asked}, {"agent"}, "trigger")
     vm.equal(asked[0]["VFIOPT_GPU"], GPU.address, "which GPU")
-    vm.match(f"is in mixed, and belongs in passthrough.*{AUTO}", asked[0]["MESSAGE"], "the message")
+    vm.match(f"is in mixed, should be in passthrough.*{AUTO}", asked[0]["MESSAGE"], "the message")
     done = [r for r in records(vm, cursor, unit=AUTO) if r["VFIOPT_RESULT"] == "done"]
     vm.equal({r["VFIOPT_TRIGGER"] for r in done}, {"agent"}, "trigger of the job")
 

@@ -36,7 +36,7 @@ def two_follow_one_job(vm):
 
     first.signal(SIGINT)
     first.wait(30, ok=INTERRUPTED)
-    vm.match(rf"(?m)^{UNIT} goes on; .*journalctl -f", first.err, "what the one who leaves is told")
+    vm.match(rf"(?m)^{UNIT} is still running; .*journalctl -f", first.err, "what the one who leaves is told")
 
     vm.write(RULES, f"release {GPU.address}")
     watcher.kill()
