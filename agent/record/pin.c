@@ -46,7 +46,7 @@ int pin_set(int run_fd, const Device *function, const char *driver) {
         const char *rest;
         int r;
 
-        /* In place of the function's own modules, the driver's (kernel.md 2.14). */
+        /* In place of the function's own modules, the driver's (KERNEL.md 2.14). */
         if (!text_starts_with(function->modalias, "pci:", &rest))
                 return -EBADMSG;
         data = text_format("VFIOPT_DRIVER=%s\nVFIOPT_MODALIAS=vfio_pci:%s\n", driver, rest);
