@@ -16,6 +16,7 @@
 #include "os/systemd.h"
 #include "policy/unplugged.h"
 #include "record/leave-out.h"
+#include "vfiopt/names.h"
 
 typedef struct Audience {
         JournalSource source;
@@ -219,8 +220,9 @@ static bool is_overruled(const Selection *selection, const JournalSource *source
                 report_error("cannot ask whether the machine has come up: %s, ignoring",
                                 strerror(-r));
         if (r == 1)
-                report_warning("vfiopt.mode= on the kernel's command line counts while the machine "
-                               "starts: nothing is moved");
+                report_warning(VFIOPT_KERNEL_KEY
+                                "= on the kernel's command line counts while the machine "
+                                "starts: nothing is moved");
         return r == 1;
 }
 

@@ -23,6 +23,7 @@
 #include "daemon/watch.h"
 #include "model/inventory.h"
 #include "os/systemd.h"
+#include "vfiopt/names.h"
 
 #define LIMIT_BARRIER_USEC (5 * USEC_PER_SEC)
 #define UDEV_UNIT          "systemd-udevd.service"
@@ -73,7 +74,7 @@ static void on_over(void *userdata, uint32_t job_id, const char *unit, const cha
         int status;
 
         /* What udev had in hand when it was started again, it tells nobody of. */
-        if (!text_starts_with(unit, "vfiopt", NULL) && strcmp(unit, UDEV_UNIT))
+        if (!text_starts_with(unit, VFIOPT_UNIT_ANY, NULL) && strcmp(unit, UDEV_UNIT))
                 return;
         ward = wards_find_unit(agent->wards, unit);
         if (ward && ward->job_id == job_id) {

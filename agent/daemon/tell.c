@@ -13,14 +13,15 @@
 #include "base/text.h"
 #include "daemon/reconcile.h"
 #include "daemon/tell.h"
+#include "vfiopt/names.h"
 
 static const char *const sources[_POLICY_MAX] = {
         [POLICY_NOBODY] = "",
         [POLICY_KERNEL_LINE] = "the kernel's command line says so",
-        [POLICY_CONFIG] = "vfiopt.conf says so",
+        [POLICY_CONFIG] = (VFIOPT_ETC_CONFIG " says so"),
         [POLICY_STATE] = "it was there last",
         [POLICY_PERSON] = "it was moved there since the machine came up",
-        [POLICY_DEFAULT] = "it is the default of vfiopt.conf",
+        [POLICY_DEFAULT] = ("it is the default of " VFIOPT_ETC_CONFIG),
         [POLICY_INTERRUPTED] = "a switch of it was cut off",
         [POLICY_FOREIGN] =
                         "its audio/USB functions were pinned for the card previously in this slot",

@@ -14,6 +14,7 @@
 
 #include "daemon/vigil.h"
 #include "os/systemd.h"
+#include "vfiopt/names.h"
 
 struct Vigil {
         sd_event_source *source;
@@ -83,5 +84,5 @@ int vigil_inhibit_sleep(Vigil *vigil, Address gpu) {
 
         snprintf(why, sizeof(why), "GPU %s is stuck in the kernel, and sleep would hang",
                         address_format(gpu, address));
-        return systemd_inhibit_sleep("vfiopt", why, &vigil->inhibit_fd);
+        return systemd_inhibit_sleep(VFIOPT_NAME, why, &vigil->inhibit_fd);
 }

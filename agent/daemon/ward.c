@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon/ward.h"
+#include "vfiopt/names.h"
 
 Ward *wards_find(Ward *wards, Address address) {
         while (wards && address_compare(wards->address, address))
@@ -40,7 +41,7 @@ int wards_get(Ward **wards, Address address, Ward **ret) {
                 if (!ward)
                         return -ENOMEM;
                 ward->address = address;
-                snprintf(ward->unit, sizeof(ward->unit), "vfiopt@auto:%s.service",
+                snprintf(ward->unit, sizeof(ward->unit), VFIOPT_UNIT_AUTO ":%s" VFIOPT_UNIT_SUFFIX,
                                 address_format(address, name));
                 ward->next = *wards;
                 *wards = ward;

@@ -18,14 +18,9 @@
 
 #include "daemon/watch.h"
 #include "os/udev.h"
+#include "vfiopt/names.h"
 
 #define SUBSYSTEM "pci"
-#define TAG       "vfiopt" /* as in rules.d/70-vfiopt.rules */
-
-#define CONFIG_FILE   "vfiopt.conf"
-#define CONFIG_FOLDER "vfiopt.conf.d"
-#define LOCK_FOLDER   "lock"
-#define GPU_FOLDER    "gpu"
 
 /* Longer than udev takes to load a driver. */
 #define LIMIT_QUEUE_USEC (20 * USEC_PER_SEC)
@@ -86,7 +81,7 @@ int watch_new(sd_event *event, const Watcher *watcher, Watch **ret) {
         watch->event = sd_event_ref(event);
         watch->watcher = *watcher;
 
-        r = udev_monitor_open(SUBSYSTEM, TAG, &watch->monitor);
+        r = udev_monitor_open(SUBSYSTEM, VFIOPT_UDEV_TAG, &watch->monitor);
         if (r >= 0)
                 r = sd_event_add_io(event, &watch->devices, udev_monitor_fd(watch->monitor),
                                 EPOLLIN, on_devices, watch);
@@ -136,7 +131,7 @@ on_etc(sd_event_source *source _unused_, const struct inotify_event *event, void
         Watch *watch = userdata;
 
         drop_if_gone(&watch->etc, event);
-        if (!strcmp(name, CONFIG_FILE) || !strcmp(name, CONFIG_FOLDER))
+        if (!strcmp(name, VFIOPT_ETC_CONFIG) || !strcmp(name, VFIOPT_ETC_DROPINS))
                 watch->watcher.reconfigured(watch->watcher.userdata);
         else
                 watch->watcher.changed(watch->watcher.userdata);
@@ -216,11 +211,12 @@ int watch_update(Watch *watch, const Roots *roots) {
 
         r = add(watch, &watch->etc, roots->etc_fd, ".", MASK_FILES, on_etc);
         if (r >= 0)
-                r = add(watch, &watch->config, roots->etc_fd, CONFIG_FOLDER, MASK_FILES, on_config);
+                r = add(watch, &watch->config, roots->etc_fd, VFIOPT_ETC_DROPINS, MASK_FILES,
+                                on_config);
         if (r >= 0)
-                r = add(watch, &watch->lock, roots->run_fd, LOCK_FOLDER, MASK_LOCKS, on_run);
+                r = add(watch, &watch->lock, roots->run_fd, VFIOPT_RUN_LOCK, MASK_LOCKS, on_run);
         if (r >= 0)
-                r = add(watch, &watch->records, roots->run_fd, GPU_FOLDER,
+                r = add(watch, &watch->records, roots->run_fd, VFIOPT_RUN_GPU,
                                 IN_DELETE | IN_MOVED_TO | MASK_GONE, on_run);
         return r;
 }

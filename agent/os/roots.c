@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "os/roots.h"
+#include "vfiopt/names.h"
 
 /*
  * Open any directory of the machine, "boot" or "usr/lib"; links are followed. Return: 0,
@@ -70,7 +71,7 @@ static bool is_current(int parent_fd, int fd) {
         struct stat here, there;
 
         return fd >= 0 && fstat(fd, &here) == 0 &&
-                        fstatat(parent_fd, "vfiopt", &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+                        fstatat(parent_fd, VFIOPT_NAME, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
                         here.st_dev == there.st_dev && here.st_ino == there.st_ino;
 }
 
@@ -86,8 +87,8 @@ static int open_own(const Roots *roots, const char *parent, bool make, int *fd) 
 
         closep(fd);
         *fd = -1;
-        r = make ? file_make_dir(parent_fd, "vfiopt", 0755, fd)
-                 : file_open_dir(parent_fd, "vfiopt", fd);
+        r = make ? file_make_dir(parent_fd, VFIOPT_NAME, 0755, fd)
+                 : file_open_dir(parent_fd, VFIOPT_NAME, fd);
         return r == FILE_E_MISSING ? ROOTS_E_MISSING : r;
 }
 

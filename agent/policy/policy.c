@@ -19,6 +19,7 @@
 
 #include "base/text.h"
 #include "policy/policy.h"
+#include "vfiopt/names.h"
 
 #define NOTHING_REMEMBERED "nothing is remembered, and no GPU is moved on its own"
 
@@ -82,8 +83,9 @@ static void complain_of_state(const Policy *policy, PolicyComplaintFn fn, void *
         }
         if (policy->outdated)
                 fn(userdata, false,
-                                "/run/vfiopt has records of an earlier version of vfiopt; automatic "
-                                "moves are off until the next reboot");
+                                VFIOPT_RUN_DIR
+                                " has records of an earlier version of vfiopt; automatic moves are off "
+                                "until the next reboot");
 }
 
 /**
@@ -98,7 +100,8 @@ void policy_complain(const Policy *policy, bool state_only, PolicyComplaintFn fn
 
         if (policy->kernel.unknown && !state_only) {
                 snprintf(text, sizeof(text),
-                                "vfiopt.mode=%.64s on the kernel's command line is not known, and "
+                                VFIOPT_KERNEL_KEY
+                                "=%.64s on the kernel's command line is not known, and "
                                 "taken for off; it is host, passthrough or off",
                                 text_is_printable(policy->kernel.unknown) ? policy->kernel.unknown
                                                                           : "");

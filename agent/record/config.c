@@ -9,9 +9,10 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "record/config.h"
+#include "vfiopt/names.h"
 
-#define CONFIG_FILE     "vfiopt.conf"
-#define CONFIG_FOLDER   "vfiopt.conf.d"
+#define CONFIG_FILE     VFIOPT_ETC_CONFIG
+#define CONFIG_FOLDER   VFIOPT_ETC_DROPINS
 #define CONFIG_DROP_IN  "*.conf"
 #define CONFIG_SIZE_MAX (64U * 1024U)
 #define LINE_LENGTH_MAX 160U

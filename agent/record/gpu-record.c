@@ -7,8 +7,9 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "record/gpu-record.h"
+#include "vfiopt/names.h"
 
-#define FOLDER  "gpu"
+#define FOLDER  VFIOPT_RUN_GPU
 #define VERSION 1U
 
 /* "0000:01:00.0-10de-2204-1043-89e5.json" */

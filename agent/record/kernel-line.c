@@ -4,8 +4,9 @@
 
 #include "base/file.h"
 #include "record/kernel-line.h"
+#include "vfiopt/names.h"
 
-#define KERNEL_LINE_KEY      "vfiopt.mode"
+#define KERNEL_LINE_KEY      VFIOPT_KERNEL_KEY
 #define KERNEL_LINE_SIZE_MAX (64U * 1024U)
 
 /* isspace() of the kernel, which includes the no-break space of Latin-1. */

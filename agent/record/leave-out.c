@@ -15,8 +15,7 @@
 
 #include "record/leave-out.h"
 #include "base/file.h"
-
-#define NAME "modprobe.conf"
+#include "vfiopt/names.h"
 
 /* As they call themselves, and as modules-load.d(5) may call them; not by the names of files. */
 static const char content[] =
@@ -40,14 +39,14 @@ int leave_out_set(int run_fd, bool leave_out) {
         int r;
 
         if (!leave_out) {
-                r = file_remove(run_fd, NAME);
+                r = file_remove(run_fd, VFIOPT_RUN_MODPROBE);
                 return r == FILE_E_MISSING ? LEAVE_OUT_E_SAME : r;
         }
 
-        r = file_read(run_fd, NAME, sizeof(content), &data, &n);
+        r = file_read(run_fd, VFIOPT_RUN_MODPROBE, sizeof(content), &data, &n);
         if (r == 0)
                 return LEAVE_OUT_E_SAME;
         if (r != FILE_E_MISSING)
                 return r;
-        return file_replace(run_fd, NAME, 0644, content, false);
+        return file_replace(run_fd, VFIOPT_RUN_MODPROBE, 0644, content, false);
 }

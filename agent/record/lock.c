@@ -23,8 +23,9 @@
 #include "base/text.h"
 #include "os/child.h"
 #include "record/lock.h"
+#include "vfiopt/names.h"
 
-#define FOLDER       "lock"
+#define FOLDER       VFIOPT_RUN_LOCK
 #define GUARD_SUFFIX ".writer"
 
 #define LOCKS_SIZE_MAX (4U * 1024U * 1024U)

@@ -15,8 +15,9 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "record/pin.h"
+#include "vfiopt/names.h"
 
-#define FOLDER "pins"
+#define FOLDER VFIOPT_RUN_PINS
 
 /* "0000:01:00.0-0x10de-0x2204-0x1043-0x89e5" */
 #define PIN_NAME_MAX (ADDRESS_STRING_MAX + 4 * 7)

@@ -6,9 +6,10 @@
 
 #include "base/text.h"
 #include "record/state.h"
+#include "vfiopt/names.h"
 
-#define STATE_NAME    "state"
-#define STATE_ASIDE   "state.damaged"
+#define STATE_NAME    VFIOPT_ETC_STATE
+#define STATE_ASIDE   STATE_NAME ".damaged"
 #define STATE_VERSION 1U
 
 /* the file, row by row */
