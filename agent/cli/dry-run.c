@@ -11,6 +11,7 @@
 #include "cli/report.h"
 #include "cli/switch-ways.h"
 #include "probe/finding.h"
+#include "vfiopt/names.h"
 
 static int print_plan(const Move *move) {
         const Plan *plan = &move->plan;
@@ -155,16 +156,16 @@ static int preview_to(SwitchContext *context,
         return exit_code;
 }
 
+/* Takes @plans over. */
 static int print_json(Json *plans) {
-        _cleanup_(json_freep) Json *json = json_new_object();
+        _cleanup_(json_freep) Json *json = json_new_object(), *owned = plans;
         _cleanup_(freep) char *text = NULL;
-        int r;
+        int r = json ? 0 : -ENOMEM;
 
-        if (!json) {
-                json_free(plans);
-                return -ENOMEM;
-        }
-        r = json_add(json, "plans", plans);
+        if (r >= 0)
+                r = json_add_uint(json, "version", VFIOPT_JSON_VERSION);
+        if (r >= 0)
+                r = json_add(json, "plans", TAKE_PTR(owned));
         if (r >= 0)
                 r = json_format(json, true, &text);
         if (r >= 0)

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "cli/outcome.h"
 #include "cli/report.h"
+#include "vfiopt/names.h"
 
 void outcomes_deinit(Outcomes *outcomes) {
         for (size_t i = 0; i < outcomes->n; ++i) {
@@ -111,12 +112,14 @@ static int push_outcome(Json *array, const Outcome *outcome) {
         return r < 0 ? r : json_push(array, TAKE_PTR(object));
 }
 
-/* {"gpus":[…]} on the standard output stream. */
+/* {"version":1,"gpus":[…]} on the standard output stream. */
 int outcomes_print_json(const Outcomes *outcomes) {
         _cleanup_(json_freep) Json *json = json_new_object(), *gpus = json_new_array();
         _cleanup_(freep) char *text = NULL;
         int r = json && gpus ? 0 : -ENOMEM;
 
+        if (r >= 0)
+                r = json_add_uint(json, "version", VFIOPT_JSON_VERSION);
         for (size_t i = 0; i < outcomes->n && r >= 0; ++i)
                 r = push_outcome(gpus, &outcomes->items[i]);
         if (r >= 0)

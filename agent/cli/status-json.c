@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "cli/status.h"
+#include "vfiopt/names.h"
 
 static int add_uint_or_null(Json *object, const char *key, uint64_t value, bool known) {
         return known ? json_add_uint(object, key, value) : json_add_null(object, key);
@@ -110,6 +111,8 @@ int status_print_json(const Status *statuses, size_t n) {
         _cleanup_(freep) char *text = NULL;
         int r = json && gpus ? 0 : -ENOMEM;
 
+        if (r >= 0)
+                r = json_add_uint(json, "version", VFIOPT_JSON_VERSION);
         for (size_t i = 0; i < n && r >= 0; ++i)
                 r = push_gpu(gpus, &statuses[i]);
         if (r >= 0)

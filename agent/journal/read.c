@@ -18,6 +18,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "journal/read.h"
+#include "vfiopt/names.h"
 #include "vfiopt/journal.h"
 
 #define AGENT_USER "vfiopt" /* as in units/vfiopt.sysusers */
@@ -229,7 +230,9 @@ int record_format_json(const Record *record, char **ret) {
         if (!object)
                 return -ENOMEM;
 
-        r = json_add_uint(object, "time_usec", record->time_usec);
+        r = json_add_uint(object, "version", VFIOPT_JSON_VERSION);
+        if (r >= 0)
+                r = json_add_uint(object, "time_usec", record->time_usec);
         if (r >= 0)
                 r = json_add_string(object, "event", event_types[record->event.kind].name);
         for (RecordField field = 0; field < _RECORD_FIELD_MAX && r >= 0; ++field)

@@ -30,6 +30,9 @@
 /* kernel command line: vfiopt.mode=host, =passthrough or =off */
 #define VFIOPT_KERNEL_KEY "vfiopt.mode"
 
+/* of what vfioptctl --json prints; the schemas are in /usr/share/vfiopt */
+#define VFIOPT_JSON_VERSION 1U
+
 /* configuration, and the modes of the GPUs across reboots */
 #define VFIOPT_ETC_DIR     "/etc/vfiopt"
 #define VFIOPT_ETC_CONFIG  "vfiopt.conf"

@@ -15,7 +15,8 @@ no --root is given), maybe the user, the command, and what comes of it:
     2> standard error
     => exit status
 
-Escapes like \\n in the command stand for what they do in Python.
+Escapes like \\n in the command stand for what they do in Python. What is JSON has to be as
+its schema in schemas/ has it.
 """
 
 import difflib
@@ -27,10 +28,14 @@ import subprocess
 import sys
 import tempfile
 
+import schema
 import tree
 
 GOLDEN = pathlib.Path(__file__).with_name("golden.txt")
 NOBODY = 65534
+
+# Before what is wrong with JSON. Also in golden.txt it makes a case fail.
+WRONG = "!! "
 
 # The name depends on the machine's pci.ids.
 NAME = re.compile(r"NVIDIA Corporation [^\"\n]*|Device 10de:[0-9a-f]{4}")
@@ -55,6 +60,10 @@ class Case:
         self.expected = "".join(line + "\n" for line in lines[head + 1:])
         assert not settings, f"{self.title}: {settings}"
 
+    def schema(self):
+        verb = "switch" if re.search(r"\bswitch\b", self.command) else "status"
+        return verb + ("-dry-run" if "--dry-run" in self.command else "")
+
     def run(self, program):
         """Return the transcript, or None if it cannot be had by this user."""
         words = [word.encode().decode("unicode_escape") for word in shlex.split(self.command)]
@@ -76,6 +85,8 @@ class Case:
                               env={"LC_ALL": "C", "PATH": os.environ["PATH"], "TERM": "dumb"})
         out = done.stdout + "".join(f"2> {line}\n" for line in done.stderr.splitlines())
         out += f"=> {done.returncode}\n"
+        if done.stdout.startswith("{"):
+            out += "".join(f"{WRONG}{problem}\n" for problem in schema.problems(self.schema(), done.stdout))
         return NAME.sub("(name)", out.replace(f"{folder}/root", "(root)"))
 
 
@@ -91,7 +102,7 @@ def compare(cases, program):
         if found is None:
             print(f"{case.title}: skipped, cannot be run as somebody else here")
             skipped += 1
-        elif found != case.expected:
+        elif found != case.expected or WRONG in found:
             problems += 1
             print(f"{case.title}: $ {case.command}")
             print("".join(difflib.unified_diff(case.expected.splitlines(True), found.splitlines(True),

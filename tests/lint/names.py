@@ -10,7 +10,7 @@ import re
 import sys
 
 HEADER = "include/vfiopt/names.h"
-DEFINE = re.compile(r"^#define (VFIOPT_\w+)\s+(.*?)\s*(?:/\*.*)?$", re.M)
+DEFINE = re.compile(r'^#define (VFIOPT_\w+)\s+((?:VFIOPT_\w+ )?"[^"]*")', re.M)
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.S)
 LITERAL = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 # A name of a local constant, as which even a plain word like "lock" is one of these names.

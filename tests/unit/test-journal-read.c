@@ -206,7 +206,8 @@ static void a_line_is_one_line_of_text(void **state _unused_) {
 /* JSON */
 
 static void every_field_has_its_key(void **state _unused_) {
-        assert_json("{\"time_usec\":1764098894123456,\"event\":\"busy\",\"gpu\":\"0000:01:00.0\","
+        assert_json("{\"version\":1,\"time_usec\":1764098894123456,\"event\":\"busy\","
+                    "\"gpu\":\"0000:01:00.0\","
                     "\"functions\":[\"0000:01:00.0\",\"0000:01:00.1\"],\"from\":\"host\","
                     "\"to\":\"passthrough\",\"trigger\":\"command\",\"phase\":\"check\","
                     "\"result\":\"refused\",\"reason\":\"in use by hold (pid 7): /dev/nvidia0\","
@@ -231,7 +232,8 @@ static void what_is_not_said_is_null(void **state _unused_) {
 
         memset(fields, 0, sizeof(fields));
         memcpy(fields, bare, sizeof(bare));
-        assert_json("{\"time_usec\":1764098895000000,\"event\":\"done\",\"gpu\":\"0000:01:00.0\","
+        assert_json("{\"version\":1,\"time_usec\":1764098895000000,\"event\":\"done\","
+                    "\"gpu\":\"0000:01:00.0\","
                     "\"functions\":[],\"from\":null,\"to\":null,\"trigger\":null,\"phase\":null,"
                     "\"result\":null,\"reason\":null,\"holders\":null,\"duration_usec\":null,"
                     "\"loginuid\":null,\"uid\":null,\"pid\":null,\"unit\":null,"
