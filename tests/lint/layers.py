@@ -21,7 +21,7 @@ LAYERS = {
     "probe": {"base", "os", "model"},
     "record": {"base", "os", "model"},
     "journal": {"base", "os", "model", "record"},
-    "policy": {"base", "os", "model", "probe", "record", "journal"},
+    "policy": {"base", "os", "model", "record", "journal"},
     "switch": {"base", "os", "model", "probe", "record", "journal", "policy"},
     "cli": {"base", "os", "model", "probe", "record", "journal", "policy", "switch"},
     # What writes to sysfs is in none of these: so the agent cannot.
