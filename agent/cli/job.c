@@ -23,6 +23,7 @@
 #include "cli/switch-ways.h"
 #include "journal/read.h"
 #include "os/systemd.h"
+#include "vfiopt/names.h"
 
 typedef struct Jobs Jobs;
 
@@ -337,7 +338,7 @@ static int name_unit(const Selection *selection, Mode to, char **ret) {
         size_t n = 0;
         int r;
 
-        r = text_append(&name, "vfiopt@%s", automatic ? "auto" : mode_to_string(to));
+        r = text_append(&name, VFIOPT_UNIT_TEMPLATE "%s", automatic ? "auto" : mode_to_string(to));
         for (size_t i = 0; i < selection->n_targets && r >= 0; ++i) {
                 if (!automatic && selection->targets[i].to != to)
                         continue;

@@ -18,10 +18,8 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "journal/read.h"
-#include "vfiopt/names.h"
 #include "vfiopt/journal.h"
-
-#define AGENT_USER "vfiopt" /* as in units/vfiopt.sysusers */
+#include "vfiopt/names.h"
 
 /* The journal's clock may be a little behind ours: it takes the time once per wakeup. */
 #define START_MARGIN_USEC (5 * USEC_PER_SEC)
@@ -422,7 +420,7 @@ static int match_ours(sd_journal *journal) {
 
         r = match(journal, strdup("_UID=0"));
         /* A machine without the agent does not have its user either. */
-        agent = getpwnam(AGENT_USER);
+        agent = getpwnam(VFIOPT_USER);
         if (r >= 0 && agent)
                 r = match(journal, text_format("_UID=%u", agent->pw_uid));
         for (EventKind kind = 0; kind < _EVENT_MAX && r >= 0; ++kind)

@@ -12,8 +12,7 @@
 #include "journal/write.h"
 #include "os/process.h"
 #include "vfiopt/journal.h"
-
-#define UNIT_PREFIX "vfiopt@"
+#include "vfiopt/names.h"
 
 void journal_source_deinit(JournalSource *source) {
         free(source->loginuid);
@@ -47,7 +46,7 @@ static int read_unit(int proc_fd, char **ret) {
         for (rest = data; (line = strsep(&rest, "\n"));) {
                 const char *name = strrchr(line, '/');
 
-                if (!name || !text_starts_with(name + 1, UNIT_PREFIX, NULL))
+                if (!name || !text_starts_with(name + 1, VFIOPT_UNIT_TEMPLATE, NULL))
                         continue;
                 *ret = strdup(name + 1);
                 return *ret ? 0 : -ENOMEM;

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "policy/policy.h"
 #include "switch/switch.h"
+#include "vfiopt/names.h"
 
 Move *moves_free(Move *moves, size_t n) {
         for (size_t i = 0; moves && i < n; ++i)
@@ -147,7 +148,8 @@ static int load_record(Move *move) {
         r = gpu_record_load(&move->record, run_fd, move->gpu);
         if (r == GPU_RECORD_E_INVALID)
                 notify(move, EVENT_WARNING, "recover",
-                                "its record in /run/vfiopt/gpu is not understood, and is replaced");
+                                "its record below " VFIOPT_RUN_DIR
+                                " is not understood, and is replaced");
         if (r < 0 || move->trigger != TRIGGER_AGENT || !move->record.has_refusal)
                 return r < 0 ? r : 0;
 

@@ -47,12 +47,7 @@ ROOTS = {"os/roots.c", "cli/main.c"}
 
 # Each of these is one module that is split over several files. Delete the entry when the files are
 # merged, and add none.
-CIRCLES = [
-    {"probe/maps", "probe/maps-query"},
-    {"record/config", "record/config-ini", "record/config-keys"},
-    {"switch/plan", "switch/plan-host", "switch/plan-passthrough"},
-    {"switch/step", "switch/write"},
-]
+CIRCLES = []
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.M)
 COMMENT = re.compile(r"/\*.*?\*/", re.S)

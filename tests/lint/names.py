@@ -18,7 +18,7 @@ LOCAL = re.compile(r'^#define \w+\s+"([^"]+)"', re.M)
 # Words of their own, which only look like one of the names.
 EXEMPT = {
     ("record/config", "vfiopt"),  # a section of vfiopt.conf
-    ("probe/maps", "vfiopt"),     # a memfd
+    ("probe/open-files", "vfiopt"),     # a memfd
 }
 
 # file, and what it says of which name
