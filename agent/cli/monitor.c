@@ -11,8 +11,8 @@
 #include <syslog.h>
 #include <systemd/sd-event.h>
 
-#include "cli/render.h"
 #include "cli/report.h"
+#include "cli/table.h"
 #include "cli/tail.h"
 
 typedef struct Monitor {

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli/render.h"
+#include "cli/table.h"
 #include "cli/status.h"
 
 typedef enum Column {

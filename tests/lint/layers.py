@@ -37,7 +37,7 @@ LIBRARIES = {
     "systemd/sd-daemon.h": {"daemon/agent.c", "daemon/main.c", "daemon/tell.c"},
     "systemd/sd-event.h": {"cli/follow.c", "cli/job.c", "cli/monitor.c", "cli/tail.c", "daemon/agent.c",
                            "daemon/main.c", "daemon/vigil.c", "daemon/watch.c", "os/systemd.c"},
-    "libsmartcols/": {"cli/render.c"},
+    "libsmartcols/": {"cli/table.c"},
 }
 
 # The one file that may spell /sys, /proc, /dev, /run and /etc.
