@@ -11,12 +11,48 @@
 #include <string.h>
 
 #include "cli/automatic.h"
-#include "cli/policy-read.h"
 #include "cli/report.h"
 #include "cli/select.h"
 
 #define AUTOMATIC "auto"
 #define TOGGLE    "toggle"
+
+static void complain(void *userdata _unused_, bool is_warning, const char *complaint) {
+        if (is_warning)
+                report_warning("%s", complaint);
+        else
+                report_error("%s", complaint);
+}
+
+/**
+ * policy_read() - load the policy, and report what is wrong with its files
+ * @policy:     to initialise; policy_deinit() it
+ * @cli:        where; opens our own directories, if they are there
+ *
+ * Return: 0 on success, whatever is wrong in a file, as the rest of it counts; negative error
+ *         code on failure.
+ */
+int policy_read(Policy *policy, const Cli *cli) {
+        bool unreadable;
+        int r;
+
+        r = roots_open_etc(cli->roots, false);
+        unreadable = r < 0;
+        if (unreadable)
+                report_error("cannot open /etc/vfiopt: %s", strerror(-r));
+        r = roots_open_run(cli->roots, false);
+        if (r < 0)
+                report_error("cannot open /run/vfiopt: %s; switches under way, interrupted or stuck "
+                             "are not known",
+                                strerror(-r));
+
+        r = policy_load(policy, cli->roots);
+        if (r < 0)
+                return r;
+        policy->config.incomplete |= unreadable;
+        policy_complain(policy, complain, NULL);
+        return 0;
+}
 
 /* As long as the longest mode, and then some for the one that it was meant to be. */
 #define MODE_WORD_MAX 32U

@@ -36,5 +36,6 @@ typedef struct Selection {
 int selection_init(Selection *selection, const Cli *cli) _warn_unused_result_;
 void selection_deinit(Selection *selection);
 int selection_refuse_gpu(int why, const char *word);
+int policy_read(Policy *policy, const Cli *cli) _warn_unused_result_;
 int selection_ask(const Selection *selection, size_t set, Mode to, SwitchRequest *request)
                 _warn_unused_result_;

@@ -9,8 +9,8 @@
 
 #include <string.h>
 
-#include "cli/policy-read.h"
 #include "cli/report.h"
+#include "cli/select.h"
 #include "cli/status.h"
 #include "model/inventory.h"
 
