@@ -6,11 +6,11 @@
  * One request is one job, so that all of its GPUs are checked before any is touched:
  * an instance of vfiopt@.service for all managed GPUs, or for those that are named.
  * (Only a toggle can need two, one for each direction.) The name is made of what was
- * understood, not of what was typed. A unit's name may have neither comma nor space,
- * hence the underscore between GPUs.
+ * understood, not of what was typed; its grammar is in instance.h.
  */
 
 #include "base/text.h"
+#include "cli/instance.h"
 #include "cli/job.h"
 #include "cli/report.h"
 #include "cli/switch-ways.h"
@@ -33,14 +33,12 @@ static void on_print(void *userdata _unused_, const char *message) {
 }
 
 static int append_gpu(Text *name, const Gpu *gpu, size_t *n) {
-        char address[ADDRESS_STRING_MAX];
-
-        return text_append(name, "%c%s", (*n)++ == 0 ? ':' : '_',
-                        address_format(gpu->address, address));
+        return instance_append_gpu(name, gpu->address, (*n)++ == 0);
 }
 
 /* One job that finds out itself where each goes. Strangers, too: it is what tells of them. */
-static int list_automatic(const Selection *selection, char ***ret, size_t *ret_n) {
+static int list_automatic(
+                const Selection *selection, unsigned int options, char ***ret, size_t *ret_n) {
         _cleanup_(strv_freep) char **units = calloc(2, sizeof(*units));
         Text name = TEXT_NULL;
         size_t n = 0;
@@ -49,7 +47,9 @@ static int list_automatic(const Selection *selection, char ***ret, size_t *ret_n
         if (!units)
                 return -ENOMEM;
 
-        r = text_append(&name, "vfiopt@auto");
+        r = text_append(&name, "vfiopt@");
+        if (r >= 0)
+                r = instance_append_mode(&name, INSTANCE_AUTO, options);
         for (size_t i = 0; r >= 0 && !selection->all && i < selection->n_targets; ++i)
                 r = append_gpu(&name, selection->targets[i].gpu, &n);
         for (size_t i = 0; r >= 0 && !selection->all && i < selection->n_strangers; ++i)
@@ -68,7 +68,7 @@ static int list_automatic(const Selection *selection, char ***ret, size_t *ret_n
 }
 
 /* "vfiopt@host:0000:01:00.0_0000:02:00.0.service"; empty if no GPU goes there */
-static int name_unit(const Selection *selection, Mode to, Text *name) {
+static int name_unit(const Selection *selection, Mode to, unsigned int options, Text *name) {
         bool started = false;
         size_t n = 0;
         int r = 0;
@@ -76,8 +76,11 @@ static int name_unit(const Selection *selection, Mode to, Text *name) {
         for (size_t i = 0; r >= 0 && i < selection->n_targets; ++i) {
                 if (selection->targets[i].to != to)
                         continue;
-                if (!started)
-                        r = text_append(name, "vfiopt@%s", mode_to_string(to));
+                if (!started) {
+                        r = text_append(name, "vfiopt@");
+                        if (r >= 0)
+                                r = instance_append_mode(name, mode_to_string(to), options);
+                }
                 started = true;
                 if (r >= 0 && (!selection->all || selection->toggle))
                         r = append_gpu(name, selection->targets[i].gpu, &n);
@@ -85,7 +88,8 @@ static int name_unit(const Selection *selection, Mode to, Text *name) {
         return r < 0 || !started ? r : text_append(name, ".service");
 }
 
-static int list_units(const Selection *selection, char ***ret, size_t *ret_n) {
+static int list_units(
+                const Selection *selection, unsigned int options, char ***ret, size_t *ret_n) {
         _cleanup_(strv_freep) char **units = NULL;
         size_t n = 0;
         int r;
@@ -97,7 +101,7 @@ static int list_units(const Selection *selection, char ***ret, size_t *ret_n) {
         for (Mode to = MODE_HOST; to <= MODE_PASSTHROUGH; ++to) {
                 Text name = TEXT_NULL;
 
-                r = name_unit(selection, to, &name);
+                r = name_unit(selection, to, options, &name);
                 if (r < 0) {
                         text_deinit(&name);
                         return r;
@@ -118,8 +122,8 @@ int switch_by_job(Cli *cli, const Selection *selection, Outcomes *outcomes) {
         int exit_code, r;
         size_t n;
 
-        r = selection->automatic ? list_automatic(selection, &units, &n)
-                                 : list_units(selection, &units, &n);
+        r = selection->automatic ? list_automatic(selection, cli->options, &units, &n)
+                                 : list_units(selection, cli->options, &units, &n);
         if (r >= 0 && n == 0)
                 return VFIOPT_EXIT_DONE;
         if (r >= 0)

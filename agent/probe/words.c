@@ -17,7 +17,7 @@
 #include "base/text.h"
 #include "probe/words.h"
 
-#define INSIST "or insist: vfioptctl switch --direct --allow-display @mode@ @gpu@"
+#define INSIST "or insist: vfioptctl switch --allow-display @mode@ @gpu@"
 
 typedef struct Words {
         const char *sentence;

@@ -61,7 +61,7 @@ done
 
 failed=0
 # Not one with a GPU: here a colon means an alias.
-for name in vfiopt@.service vfiopt@passthrough.service vfiopt-boot.service vfioptd.service; do
+for name in vfiopt@.service vfiopt@passthrough.service vfiopt@passthrough_allow-display.service vfiopt-boot.service vfioptd.service; do
         out=$(systemd-analyze verify --man=no "$folder/$name" 2>&1) || failed=1
         # Unknown settings are only told of. What is told of other units is not ours.
         if echo "$out" | grep -F "vfiopt"; then
