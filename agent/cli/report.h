@@ -4,7 +4,7 @@
 /*
  * Reports
  *
- * What goes to the standard error stream: one line each.
+ * Lines on the standard error stream.
  */
 
 #include "base/macro.h"

@@ -174,7 +174,7 @@ static int add_target(Selection *selection, const Cli *cli, Gpu *gpu) {
         if (selection->automatic)
                 return add_automatic(selection, cli, gpu);
         if (selection->toggle && gpu->mode == MODE_MIXED) {
-                report_error("%s is in neither mode: name the one that you want",
+                report_error("%s is in mixed mode; use 'switch host' or 'switch passthrough'",
                                 address_format(gpu->address, address));
                 return VFIOPT_EXIT_PRECONDITION;
         }
@@ -211,8 +211,8 @@ static int add_managed(Selection *selection, const Cli *cli) {
 
         report_error(inventory->n_gpus == 0
                                         ? "there is no NVIDIA GPU in this machine"
-                                        : "no NVIDIA GPU is managed here, by default not the boot display "
-                                          "either; name the one that you mean");
+                                        : "no managed NVIDIA GPU (the boot display is unmanaged by default); "
+                                          "name the GPU to move it anyway");
         return VFIOPT_EXIT_PRECONDITION;
 }
 
