@@ -36,7 +36,8 @@ typedef struct Status {
         bool other_card;          /* what is remembered is about another card, and does not count */
         bool interrupted; /* a switch has left something for the next one to finish or undo */
         bool is_stuck;
-        Stuck stuck;
+        bool is_foreign; /* stuck in an operation of another program */
+        Stuck stuck;     /* unless that; nothing is known where the marker is damaged */
         LockHolders job;
 } Status;
 
@@ -72,13 +73,13 @@ static int read_job(Status *status, const Roots *roots) {
                 if (r < 0)
                         return r;
         }
-        if (status->job.locked || status->job.writing)
+        if (status->is_stuck || status->job.locked || status->job.writing)
                 return 0;
 
         /* The unbind of another program may hang as well. */
         r = preflight_is_leaving(roots->proc_fd, status->gpu, &leaving);
         if (r >= 0 && leaving)
-                status->is_stuck = true;
+                status->is_stuck = status->is_foreign = true;
         return r;
 }
 
@@ -228,6 +229,8 @@ static int add_gpu(Table *table, const Status *status) {
         return r;
 }
 
+#define REBOOT "  Save your work, then: systemctl reboot --force --force\n"
+
 static void print_stuck(const char *gpu, const Stuck *stuck) {
         char function[ADDRESS_STRING_MAX], since[32] = "";
         time_t seconds = (time_t) (stuck->since_usec / USEC_PER_SEC);
@@ -235,11 +238,9 @@ static void print_stuck(const char *gpu, const Stuck *stuck) {
 
         if (seconds > 0 && localtime_r(&seconds, &tm))
                 strftime(since, sizeof(since), " since %F %T", &tm);
-        printf("%s is stuck in the kernel%s: %s of %s%s%s (pid %d).\n"
-               "  Save your work, then: systemctl reboot --force --force\n",
-                        gpu, since, stuck->action ?: "a write",
-                        address_format(stuck->function, function), stuck->driver ? " and " : "",
-                        stuck->driver ?: "", (int) stuck->pid);
+        printf("%s is stuck in the kernel%s: %s of %s%s%s (pid %d).\n" REBOOT, gpu, since,
+                        stuck->action ?: "a write", address_format(stuck->function, function),
+                        stuck->driver ? " and " : "", stuck->driver ?: "", (int) stuck->pid);
 }
 
 /* A sentence for everything that a column has no room for. */
@@ -247,7 +248,10 @@ static void print_notes(const Status *status) {
         char gpu[ADDRESS_STRING_MAX];
 
         address_format(status->gpu->address, gpu);
-        if (status->is_stuck)
+        if (status->is_foreign)
+                printf("%s: an operation that vfiopt did not start is stuck in the kernel.\n" REBOOT,
+                                gpu);
+        else if (status->is_stuck)
                 print_stuck(gpu, &status->stuck);
         else if (status->job.locked)
                 printf("%s is being switched (pid %d).\n", gpu, (int) status->job.owner);

@@ -141,6 +141,13 @@ def taken_for_another(tree):
     tree.write("run/vfiopt/pins/0000:01:00.1-0x10de-0x1aef-0x1043-0x89e5", "VFIOPT_DRIVER=vfio-pci\n")
 
 
+def leaving(tree):
+    """A script's own unbind hangs: the driver's link has gone, and what the driver keeps has not."""
+    tree.device("0000:00:02.0", "8086:4680", "0300", boot_vga="1")
+    tree.device("0000:01:00.0", "10de:2204", "0300", None, 12, boot_vga="0")
+    tree.write("proc/driver/nvidia/gpus/0000:01:00.0/information", "")
+
+
 def another_card(tree):
     host(tree)
     tree.state(("0000:01:00.0", "10de:2684", "1043:89e5", "passthrough"))
