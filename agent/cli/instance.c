@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Instances of vfiopt@.service
- *
- * Parsed strictly: any user may have asked the manager for the unit.
- */
-
 #include <string.h>
 
 #include "cli/cli.h"

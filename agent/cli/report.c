@@ -1,12 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Reports
- *
- * A quoted word may come from a unit's instance that another user chose: it is quoted only if it
- * is plain and short, so that a report is one line, and has no escape sequence for the terminal.
- */
-
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,12 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Selections
- *
- * Which GPUs the arguments of a switch are about. The words may come from the instance of a
- * unit, which any user may have asked the manager for: nothing is guessed.
- */
-
 #include <string.h>
 
 #include "cli/automatic.h"

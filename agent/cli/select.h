@@ -5,7 +5,8 @@
  * Selections
  *
  * Which GPUs shall go where: what `MODE [GPU…]` means on this machine. MODE may be an instance of
- * vfiopt@.service (instance.h).
+ * vfiopt@.service (instance.h), which any user may have asked the manager for: nothing is
+ * guessed.
  */
 
 #include "cli/cli.h"

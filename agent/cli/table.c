@@ -1,12 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Tables
- *
- * Colours and the drawing of branches are for a terminal whose user has not declined them
- * (no-color.org). A pipe gets the same table without colours, and uncut.
- */
-
 #include <libsmartcols/libsmartcols.h>
 #include <locale.h>
 

@@ -4,7 +4,9 @@
 /*
  * Tables
  *
- * Tables and coloured lines on the standard output stream.
+ * Tables and coloured lines on the standard output stream. Colours and the drawing of
+ * branches are for a terminal whose user has not declined them (no-color.org); a pipe gets the
+ * same table without colours, and uncut.
  */
 
 #include "base/macro.h"
