@@ -4,14 +4,14 @@
 /*
  * Command Line
  *
- * What main() hands to a verb, and the verbs that there are.
+ * The arguments of a verb, and the table of verbs.
  */
 
 #include "os/roots.h"
 #include "record/gpu-record.h"
 #include "vfiopt/exit.h"
 
-/* Options, as bits. Each verb says which ones it takes; the last three, all do. */
+/* Options, as bits. Each verb lists those that it takes; all of them take OPTIONS_FOR_ALL. */
 enum {
         OPTION_ALLOW_DISPLAY = 1 << 0,
         OPTION_DIRECT = 1 << 1,
@@ -21,11 +21,10 @@ enum {
         OPTION_TRIGGER = 1 << 5,
         OPTION_VERBOSE = 1 << 6,
         OPTION_HELP = 1 << 7,
-        OPTION_NO_PAGER = 1 << 8,
-        OPTION_VERSION = 1 << 9,
+        OPTION_VERSION = 1 << 8,
 };
 
-#define OPTIONS_FOR_ALL (OPTION_HELP | OPTION_NO_PAGER | OPTION_VERSION)
+#define OPTIONS_FOR_ALL (OPTION_HELP | OPTION_VERSION)
 
 typedef struct Cli {
         Roots *roots; /* without run_fd and etc_fd, see cli_open_own() */
@@ -42,7 +41,7 @@ typedef struct Verb {
         unsigned int options;
         size_t n_min;
         size_t n_max;
-        /* Return: an exit code, or a negative error code for what nobody foresaw. */
+        /* Return: an exit code, or a negative error code. */
         int (*run)(Cli *cli);
 } Verb;
 

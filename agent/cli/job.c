@@ -18,6 +18,7 @@
 #include <systemd/sd-event.h>
 
 #include "base/text.h"
+#include "cli/instance.h"
 #include "cli/job.h"
 #include "cli/report.h"
 #include "cli/switch-ways.h"
@@ -316,42 +317,38 @@ int jobs_run(char *const *units, size_t n, Outcomes *outcomes, bool verbose, int
 
 /* units */
 
-static int append_gpu(Text *name, const Gpu *gpu, size_t *n) {
-        char address[ADDRESS_STRING_MAX];
-
-        return text_append(name, "%c%s", (*n)++ == 0 ? ':' : '_',
-                        address_format(gpu->address, address));
-}
-
 /*
- * Name the unit that moves GPUs to a mode: "vfiopt@host:0000:01:00.0_0000:02:00.0.service", or
- * "vfiopt@host.service" for all managed ones. MODE_UNSET is "auto", a job that decides itself
- * where each goes, and reports mismatched cards. A unit's name may have neither comma nor
- * space, hence the underscore.
+ * Name the unit that moves GPUs to a mode (instance.h has the grammar); without GPUs it is for all
+ * managed ones. MODE_UNSET is "auto", a job that decides itself where each goes, and reports
+ * mismatched cards.
  *
  * @ret: free() it; NULL if no GPU goes there
  */
-static int name_unit(const Selection *selection, Mode to, char **ret) {
+static int name_unit(const Selection *selection, Mode to, unsigned int options, char **ret) {
         bool automatic = to == MODE_UNSET, named = !selection->all || selection->toggle;
         _cleanup_(text_deinit) Text name = TEXT_NULL;
         bool wanted = automatic && !named;
         size_t n = 0;
         int r;
 
-        r = text_append(&name, VFIOPT_UNIT_TEMPLATE "%s", automatic ? "auto" : mode_to_string(to));
+        r = text_append(&name, VFIOPT_UNIT_TEMPLATE);
+        if (r >= 0)
+                r = instance_append_mode(
+                                &name, automatic ? INSTANCE_AUTO : mode_to_string(to), options);
         for (size_t i = 0; i < selection->n_targets && r >= 0; ++i) {
                 if (!automatic && selection->targets[i].to != to)
                         continue;
                 wanted = true;
                 if (named)
-                        r = append_gpu(&name, selection->targets[i].gpu, &n);
+                        r = instance_append_gpu(
+                                        &name, selection->targets[i].gpu->address, n++ == 0);
         }
         for (size_t i = 0; automatic && named && i < selection->n_strangers && r >= 0; ++i) {
                 wanted = true;
-                r = append_gpu(&name, selection->strangers[i], &n);
+                r = instance_append_gpu(&name, selection->strangers[i]->address, n++ == 0);
         }
         if (r >= 0)
-                r = text_append(&name, ".service");
+                r = text_append(&name, VFIOPT_UNIT_SUFFIX);
         if (r < 0)
                 return r;
 
@@ -359,26 +356,49 @@ static int name_unit(const Selection *selection, Mode to, char **ret) {
         return 0;
 }
 
-/*
+/**
+ * job_units() - name the units that do what was selected
+ * @selection:  GPUs
+ * @options:    of OPTION_*; those that an instance can carry reach the job
+ * @ret:        names, NULL-terminated; strv_free() it
+ * @ret_n:      number of them, which may be 0
+ *
  * One request is one job, so that all of its GPUs are checked before any is touched. Only a
  * toggle can need two, one for each direction.
+ *
+ * Return: 0 on success, negative error code on failure.
  */
-int switch_by_job(Cli *cli, const Selection *selection, Outcomes *outcomes) {
+int job_units(const Selection *selection, unsigned int options, char ***ret, size_t *ret_n) {
         _cleanup_(strv_freep) char **units = calloc(_MODE_MAX + 1, sizeof(*units));
         Mode first = selection->automatic ? MODE_UNSET : MODE_HOST;
         Mode last = selection->automatic ? MODE_UNSET : MODE_PASSTHROUGH;
-        int exit_code, r;
         size_t n = 0;
+        int r;
 
         if (!units)
                 return -ENOMEM;
 
         for (Mode to = first; to <= last; ++to) {
-                r = name_unit(selection, to, &units[n]);
+                r = name_unit(selection, to, options, &units[n]);
                 if (r < 0)
                         return r;
                 n += units[n] != NULL;
         }
+
+        *ret = TAKE_PTR(units);
+        *ret_n = n;
+        return 0;
+}
+
+/* The verb: see switch-ways.h. */
+int switch_by_job(Cli *cli, const Selection *selection, Outcomes *outcomes) {
+        _cleanup_(strv_freep) char **units = NULL;
+        int exit_code, r;
+        size_t n;
+
+        r = job_units(selection, cli->options, &units, &n);
+        if (r < 0)
+                return r;
         if (n == 0)
                 return VFIOPT_EXIT_DONE;
 

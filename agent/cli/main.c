@@ -3,20 +3,41 @@
 /*
  * vfioptctl
  *
- * A table of verbs. What all of them need (options, the number of arguments, the
- * roots, the exit code) is done here once; a verb only does its own.
+ * A table of verbs and one of options. Everything that all verbs need is done here once:
+ * options, the number of arguments, --help, the roots, the exit code.
  */
 
 #include <getopt.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cli/help.h"
+#include "cli/cli.h"
 #include "cli/report.h"
 
 static const Verb *const verbs[] = { &verb_status, &verb_switch, &verb_monitor, &verb_forget };
 
-/* What was typed, sorted. */
+typedef struct OptionInfo {
+        const char *name;
+        const char *argument; /* NULL: takes none */
+        const char *summary;  /* NULL: for units only, and not in --help */
+        unsigned int option;
+} OptionInfo;
+
+static const OptionInfo option_table[] = {
+        { "allow-display", NULL, "give up a display that is in use, too", OPTION_ALLOW_DISPLAY },
+        { "direct", NULL, "switch in this process: for a rescue shell", OPTION_DIRECT },
+        { "dry-run", NULL, "print what would be done, and do nothing", OPTION_DRY_RUN },
+        { "help", NULL, "print this", OPTION_HELP },
+        { "json", NULL, "print JSON", OPTION_JSON },
+        { "root", "DIR", "look at a copy of a machine below DIR", OPTION_ROOT },
+        { "trigger", "WHO", NULL, OPTION_TRIGGER },
+        { "verbose", NULL, "print every step", OPTION_VERBOSE },
+        { "version", NULL, "print the version", OPTION_VERSION },
+};
+
+#define OPTIONS_N ARRAY_SIZE(option_table)
+
+/* The words of the command line, sorted. */
 typedef struct CommandLine {
         const Verb *verb;
         const char *prefix;
@@ -30,14 +51,54 @@ bool cli_has(const Cli *cli, unsigned int option) {
         return cli->options & option;
 }
 
-/* Open our own directories in /run and /etc, where they are; or make them. */
+/* Open /run/vfiopt and /etc/vfiopt, where they exist; or make them. */
 int cli_open_own(Cli *cli, bool make) {
         int r;
 
         r = roots_open_run(cli->roots, make);
-        if (r >= 0)
-                r = roots_open_etc(cli->roots, make);
+        if (r < 0)
+                return r;
+        r = roots_open_etc(cli->roots, make);
         return r < 0 ? r : 0;
+}
+
+static void
+print_item(const char *name, const char *separator, const char *argument, const char *summary) {
+        char left[32];
+
+        snprintf(left, sizeof(left), "%s%s%s", name, argument[0] ? separator : "", argument);
+        printf("  %-22s %s\n", left, summary);
+}
+
+/* One screen. Everything else is in the man page. */
+static void print_help(void) {
+        char name[32];
+
+        printf("vfioptctl [OPTION...] [VERB] [ARGUMENT...]\n"
+               "\n"
+               "Gives NVIDIA GPUs to virtual machines and takes them back.\n"
+               "\n"
+               "Verbs:\n");
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); ++i)
+                print_item(verbs[i]->name, " ", verbs[i]->args, verbs[i]->summary);
+        printf("\n"
+               "Options:\n");
+        for (size_t i = 0; i < OPTIONS_N; ++i) {
+                if (!option_table[i].summary)
+                        continue;
+                snprintf(name, sizeof(name), "--%s", option_table[i].name);
+                print_item(name, "=", option_table[i].argument ?: "", option_table[i].summary);
+        }
+        printf("\n"
+               "MODE is host, passthrough, toggle, or auto: where each GPU was last, or as\n"
+               "vfiopt.conf(5) says. GPU is an address (0000:01:00.0, or just 01:00) or an id\n"
+               "(10de:2204). Default: all managed GPUs (monitor: all GPUs). ADDRESS is the\n"
+               "address of a GPU that is there or was.\n"
+               "\n"
+               "Exit status: 0 done, 1 error, 2 usage, 3 refused: in use, 4 refused: a\n"
+               "precondition does not hold, 5 failed and rolled back, 6 stuck: reboot.\n"
+               "\n"
+               "See the man page vfioptctl(1).\n");
 }
 
 static const Verb *find_verb(const char *name) {
@@ -63,8 +124,8 @@ static const Verb *find_verb(const char *name) {
 static void list_options(struct option options[static OPTIONS_N + 1]) {
         for (size_t i = 0; i < OPTIONS_N; ++i)
                 options[i] = (struct option){
-                        .name = help_options[i].name,
-                        .has_arg = help_options[i].argument ? required_argument : no_argument,
+                        .name = option_table[i].name,
+                        .has_arg = option_table[i].argument ? required_argument : no_argument,
                         .val = OPTION_BASE + (int) i,
                 };
         options[OPTIONS_N] = (struct option){};
@@ -77,7 +138,7 @@ static int refuse_option(int c, const char *word) {
                 report_error("option %s needs an argument", report_quote(word, quote));
         else if (optopt >= OPTION_BASE)
                 report_error("option --%s takes no argument",
-                                help_options[optopt - OPTION_BASE].name);
+                                option_table[optopt - OPTION_BASE].name);
         else
                 report_error("unknown option %s; see vfioptctl --help", report_quote(word, quote));
         return VFIOPT_EXIT_USAGE;
@@ -101,7 +162,7 @@ static int sort_words(CommandLine *line, int argc, char **argv) {
         /* "-": words are options of code 1, whatever $POSIXLY_CORRECT says. */
         while ((c = getopt_long(argc, argv, "-:h", options, NULL)) >= 0) {
                 if (c >= OPTION_BASE)
-                        take_option(line, &help_options[c - OPTION_BASE]);
+                        take_option(line, &option_table[c - OPTION_BASE]);
                 else if (c == 1)
                         line->words[line->n_words++] = optarg;
                 else if (c == 'h')
@@ -114,15 +175,15 @@ static int sort_words(CommandLine *line, int argc, char **argv) {
         return 0;
 }
 
-/* Does it go together? Return: 0, or an exit code. */
+/* Do the verb, its options and the number of arguments go together? Return: 0, or an exit code. */
 static int check(const CommandLine *line) {
         const Verb *verb = line->verb;
         size_t n = line->n_words ? line->n_words - 1 : 0;
         char quote[QUOTE_MAX];
 
         for (size_t i = 0; i < OPTIONS_N; ++i)
-                if (help_options[i].option & line->options & ~(verb->options | OPTIONS_FOR_ALL)) {
-                        report_error("option --%s does not go with %s", help_options[i].name,
+                if (option_table[i].option & line->options & ~(verb->options | OPTIONS_FOR_ALL)) {
+                        report_error("option --%s does not go with %s", option_table[i].name,
                                         verb->name);
                         return VFIOPT_EXIT_USAGE;
                 }
@@ -139,7 +200,7 @@ static int check(const CommandLine *line) {
 }
 
 static int run(const CommandLine *line) {
-        Roots roots = ROOTS_NULL;
+        _cleanup_(roots_deinit) Roots roots = ROOTS_NULL;
         Cli cli = {
                 .roots = &roots,
                 .options = line->options,
@@ -152,7 +213,7 @@ static int run(const CommandLine *line) {
         if (line->trigger &&
                         (trigger_from_string(line->trigger, &cli.trigger) < 0 ||
                                         cli.trigger == TRIGGER_RECOVERY)) {
-                report_error("unknown trigger %s; it is command, agent or boot",
+                report_error("unknown trigger %s; triggers are command, agent and boot",
                                 report_quote(line->trigger, quote));
                 return VFIOPT_EXIT_USAGE;
         }
@@ -164,7 +225,6 @@ static int run(const CommandLine *line) {
                 return VFIOPT_EXIT_ERROR;
         }
         r = line->verb->run(&cli);
-        roots_deinit(&roots);
         if (r < 0) {
                 report_error("%s failed: %s", line->verb->name, strerror(-r));
                 return VFIOPT_EXIT_ERROR;
@@ -179,7 +239,7 @@ static int dispatch(CommandLine *line, int argc, char **argv) {
         if (r)
                 return r;
         if (line->options & OPTION_HELP) {
-                help_print(verbs, ARRAY_SIZE(verbs));
+                print_help();
                 return VFIOPT_EXIT_DONE;
         }
         if (line->options & OPTION_VERSION) {
@@ -195,18 +255,17 @@ static int dispatch(CommandLine *line, int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-        CommandLine line = { .prefix = "" };
+        _cleanup_(freep) char **words = calloc((size_t) argc + 1, sizeof(*words));
+        CommandLine line = { .prefix = "", .words = words };
         int r;
 
-        line.words = calloc((size_t) argc + 1, sizeof(*line.words));
-        if (!line.words) {
+        if (!words) {
                 report_error("%s", strerror(ENOMEM));
                 return VFIOPT_EXIT_ERROR;
         }
-        /* What we leave in /run and /etc is for everybody to read, and for the agent above all. */
+        /* The agent, which is not root, reads our files in /run and /etc. */
         (void) umask(022);
         r = dispatch(&line, argc, argv);
-        free(line.words);
 
         if (fflush(stdout) < 0 || ferror(stdout)) {
                 report_error("cannot write: %s", strerror(errno));

@@ -11,9 +11,9 @@
 #include <syslog.h>
 #include <systemd/sd-event.h>
 
-#include "cli/render.h"
 #include "cli/report.h"
 #include "cli/select.h"
+#include "cli/table.h"
 #include "journal/read.h"
 
 typedef struct Monitor {

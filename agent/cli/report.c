@@ -1,13 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Reports
- *
- * Whatever a user types can end up here, and it may come from a unit's instance
- * that somebody else chose: it is quoted only if it is plain and short, so that a
- * report is one line, and never speaks to the terminal.
- */
-
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,7 +11,7 @@
 
 #define QUOTED_MAX 60U
 
-/* Further apart than this, two words are not misspellings of each other. */
+/* Words further apart than this are no misspellings of each other. */
 #define DISTANCE_MAX 2U
 #define WORD_MAX     24U
 
@@ -42,7 +34,7 @@ void report_error(const char *format, ...) {
         va_end(args);
 }
 
-/* Something is not as it should be, and things go on without it. */
+/* Something is not as it should be, and the program goes on without it. */
 void report_warning(const char *format, ...) {
         va_list args;
 
@@ -51,7 +43,7 @@ void report_warning(const char *format, ...) {
         va_end(args);
 }
 
-/* Something goes on. */
+/* Progress. */
 void report_line(const char *format, ...) {
         va_list args;
 
@@ -70,7 +62,7 @@ const char *report_quote(const char *input, char buffer[static QUOTE_MAX]) {
         return buffer;
 }
 
-/* How many letters to add, drop or change to get from one word to another. */
+/* The number of letters to add, drop or change to get from one word to another. */
 static size_t distance(const char *a, const char *b) {
         size_t row[WORD_MAX + 1], n_a = strlen(a), n_b = strlen(b);
 
@@ -97,7 +89,7 @@ static size_t distance(const char *a, const char *b) {
         return row[n_b];
 }
 
-/* The name that somebody probably meant, or NULL. */
+/* The name that @input is a misspelling or the start of, or NULL. */
 const char *report_suggest(const char *input, const char *const *names, size_t n) {
         size_t best = DISTANCE_MAX + 1;
         const char *found = NULL;

@@ -4,7 +4,9 @@
 /*
  * Reports
  *
- * What goes to the standard error stream: one line each.
+ * Lines on the standard error stream. A quoted word may come from a unit's instance that
+ * another user chose: it is quoted only if it is plain and short, so that a report is one line,
+ * and has no escape sequence for the terminal.
  */
 
 #include "base/macro.h"

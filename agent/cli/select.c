@@ -1,36 +1,63 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Selections
- *
- * The words may come from the instance of a unit that anybody could have asked the
- * manager for. Nothing is guessed: a mode is one of a table, and a GPU is one that
- * this machine has.
- */
-
 #include <string.h>
 
-#include "cli/policy-read.h"
+#include "cli/instance.h"
 #include "cli/report.h"
 #include "cli/select.h"
 
-#define AUTOMATIC "auto"
-#define TOGGLE    "toggle"
+static void complain(void *userdata _unused_, bool is_warning, const char *complaint) {
+        if (is_warning)
+                report_warning("%s", complaint);
+        else
+                report_error("%s", complaint);
+}
 
-/* As long as the longest mode, and then some for the one that it was meant to be. */
-#define MODE_WORD_MAX 32U
+/**
+ * policy_read() - load the policy, and report what is wrong with its files
+ * @policy:     to initialise; policy_deinit() it
+ * @cli:        where; opens our own directories, if they are there
+ *
+ * Return: 0 on success, whatever is wrong in a file, as the rest of it counts; negative error
+ *         code on failure.
+ */
+int policy_read(Policy *policy, const Cli *cli) {
+        bool unreadable;
+        int r;
 
-static int refuse_mode(const char *word) {
-        const char *const names[] = {
-                mode_to_string(MODE_HOST),
-                mode_to_string(MODE_PASSTHROUGH),
-                TOGGLE,
-                AUTOMATIC,
-        };
-        const char *meant = report_suggest(word, names, ARRAY_SIZE(names));
+        r = roots_open_etc(cli->roots, false);
+        unreadable = r < 0;
+        if (unreadable)
+                report_error("cannot open /etc/vfiopt: %s", strerror(-r));
+        r = roots_open_run(cli->roots, false);
+        if (r < 0)
+                report_error("cannot open /run/vfiopt: %s; switches under way, interrupted or stuck "
+                             "are not known",
+                                strerror(-r));
+
+        r = policy_load(policy, cli->roots);
+        if (r < 0)
+                return r;
+        policy->config.incomplete |= unreadable;
+        policy_complain(policy, false, complain, NULL);
+        return 0;
+}
+
+/* Report what is wrong with an instance. Return: the exit code. */
+static int refuse_instance(int why, const char *culprit) {
         char quote[QUOTE_MAX];
+        const char *meant;
 
-        report_quote(word, quote);
+        report_quote(culprit, quote);
+        if (why == INSTANCE_E_OPTION) {
+                report_error("unknown option %s after the mode; options are allow-display", quote);
+                return VFIOPT_EXIT_USAGE;
+        }
+        if (why == INSTANCE_E_REPEATED) {
+                report_error("option %s is given twice", quote);
+                return VFIOPT_EXIT_USAGE;
+        }
+        meant = report_suggest(culprit, instance_modes, INSTANCE_MODES);
         if (meant)
                 report_error("unknown mode %s; did you mean %s?", quote, meant);
         else
@@ -39,27 +66,7 @@ static int refuse_mode(const char *word) {
         return VFIOPT_EXIT_USAGE;
 }
 
-/* "MODE" or "MODE:GPU[_GPU…]". Return: 0 or an exit code. */
-static int parse_mode(Selection *selection, const char *word, const char **ret_list) {
-        size_t n = strcspn(word, ":");
-        char mode[MODE_WORD_MAX];
-
-        if (n >= sizeof(mode))
-                return refuse_mode(word);
-        memcpy(mode, word, n);
-        mode[n] = 0;
-
-        selection->toggle = !strcmp(mode, TOGGLE);
-        selection->automatic = !strcmp(mode, AUTOMATIC);
-        if (!selection->toggle && !selection->automatic &&
-                        mode_from_string(mode, &selection->to) < 0)
-                return refuse_mode(mode);
-
-        *ret_list = word[n] ? word + n + 1 : NULL;
-        return 0;
-}
-
-/* Report why a word is no GPU, which is one of INVENTORY_E_*. Return: the exit code. */
+/* Report why a word is no GPU: @why is one of INVENTORY_E_*. Return: the exit code. */
 int selection_refuse_gpu(int why, const char *word) {
         char quote[QUOTE_MAX];
 
@@ -127,9 +134,9 @@ static int add_companion(Selection *selection, const Cli *cli, Gpu *gpu, Mode wi
 }
 
 /*
- * GPUs that share an IOMMU group only get to passthrough together, and whoever sees to it that
- * one of them is where it belongs asks for that one alone. So whoever belongs there, too, and
- * is not there yet, comes along with the last target; and whoever depends on that one.
+ * The agent asks for one GPU at a time, but GPUs of one IOMMU group must go to passthrough
+ * together: add each member of the group that has the same wish and is not there yet, and the
+ * members of its groups, and so on.
  */
 static int add_companions(Selection *selection, const Cli *cli, Mode wish) {
         Inventory *inventory = &selection->inventory;
@@ -174,7 +181,7 @@ static int add_target(Selection *selection, const Cli *cli, Gpu *gpu) {
         if (selection->automatic)
                 return add_automatic(selection, cli, gpu);
         if (selection->toggle && gpu->mode == MODE_MIXED) {
-                report_error("%s is in neither mode: name the one that you want",
+                report_error("%s is in mixed mode; use 'switch host' or 'switch passthrough'",
                                 address_format(gpu->address, address));
                 return VFIOPT_EXIT_PRECONDITION;
         }
@@ -195,19 +202,6 @@ static int add_named(Selection *selection, const Cli *cli, const char *word) {
         return add_target(selection, cli, gpu);
 }
 
-/* "GPU_GPU", as in the instance of a unit. */
-static int add_list(Selection *selection, const Cli *cli, const char *list) {
-        _cleanup_(freep) char *words = strdup(list);
-        char *rest = words, *word;
-        int r = 0;
-
-        if (!words)
-                return -ENOMEM;
-        while (r == 0 && (word = strsep(&rest, "_")))
-                r = add_named(selection, cli, word);
-        return r;
-}
-
 static int add_managed(Selection *selection, const Cli *cli) {
         Inventory *inventory = &selection->inventory;
         int r;
@@ -218,14 +212,14 @@ static int add_managed(Selection *selection, const Cli *cli) {
                         if (r)
                                 return r;
                 }
-        /* To have nothing to do is what a policy is like on many a machine. */
+        /* A policy that wants nothing is no error. */
         if (selection->n_targets > 0 || selection->automatic)
                 return 0;
 
         report_error(inventory->n_gpus == 0
                                         ? "there is no NVIDIA GPU in this machine"
-                                        : "no NVIDIA GPU is managed here, by default not the boot display "
-                                          "either; name the one that you mean");
+                                        : "no managed NVIDIA GPU (the boot display is unmanaged by default); "
+                                          "name the GPU to move it anyway");
         return VFIOPT_EXIT_PRECONDITION;
 }
 
@@ -236,9 +230,9 @@ static void unite(Selection *selection, size_t from, size_t into) {
 }
 
 /*
- * What a person asks for happens as a whole, or not at all. Of what nobody has asked for, as
- * much as can be: one GPU that somebody uses does not keep the others from where they belong.
- * Only those that share an IOMMU group depend on each other, where they go as a whole.
+ * A request that names a mode is all or nothing. An automatic one moves as many GPUs as it can:
+ * one that is in use does not keep the others from where they belong. Only GPUs of one
+ * IOMMU group depend on each other, and are all or nothing.
  */
 static void find_sets(Selection *selection) {
         Target *targets = selection->targets;
@@ -258,15 +252,15 @@ static int compare_targets(const void *a, const void *b) {
                         ((const Target *) a)->gpu->address, ((const Target *) b)->gpu->address);
 }
 
-static int add_targets(Selection *selection, const Cli *cli, const char *first) {
+static int add_targets(Selection *selection, const Cli *cli, const Instance *instance) {
         int r = 0;
 
-        selection->all = !first && cli->n_args == 1;
+        selection->all = instance->n_gpus == 0 && cli->n_args == 1;
         if (selection->all)
                 return add_managed(selection, cli);
 
-        if (first)
-                r = add_list(selection, cli, first);
+        for (size_t i = 0; i < instance->n_gpus && r == 0; ++i)
+                r = add_named(selection, cli, instance->gpus[i]);
         for (size_t i = 1; i < cli->n_args && r == 0; ++i)
                 r = add_named(selection, cli, cli->args[i]);
         if (r == 0)
@@ -275,37 +269,57 @@ static int add_targets(Selection *selection, const Cli *cli, const char *first) 
         return r;
 }
 
+static int fill(Selection *selection, const Cli *cli, const Instance *instance) {
+        size_t n;
+        int r;
+
+        selection->toggle = !strcmp(instance->mode, INSTANCE_TOGGLE);
+        selection->automatic = !strcmp(instance->mode, INSTANCE_AUTO);
+        if (!selection->toggle && !selection->automatic) {
+                r = mode_from_string(instance->mode, &selection->to);
+                if (r < 0)
+                        return r;
+        }
+
+        r = policy_read(&selection->policy, cli);
+        if (r < 0)
+                return r;
+        r = inventory_init(&selection->inventory, cli->roots->sysfs);
+        if (r < 0)
+                return r;
+
+        n = selection->inventory.n_gpus ?: 1;
+        selection->targets = calloc(n, sizeof(*selection->targets));
+        selection->strangers = calloc(n, sizeof(Gpu *));
+        if (!selection->targets || !selection->strangers)
+                return -ENOMEM;
+        r = add_targets(selection, cli, instance);
+        if (r)
+                return r;
+        find_sets(selection);
+        return 0;
+}
+
 /**
  * selection_init() - understand the arguments of a switch
  * @selection:  to initialise; selection_deinit() it
- * @cli:        the arguments: MODE or MODE:GPU[_GPU…], then GPUs
+ * @cli:        the arguments: MODE or an instance, then GPUs; gets the options of the instance, too
  *
  * Return: 0 on success, an exit code after having reported what is wrong with them,
  *         negative error code on failure.
  */
-int selection_init(Selection *selection, const Cli *cli) {
-        const char *first = NULL;
+int selection_init(Selection *selection, Cli *cli) {
+        _cleanup_(instance_deinit) Instance instance = INSTANCE_NULL;
         int r;
 
         *selection = (Selection){};
 
-        r = parse_mode(selection, cli->args[0], &first);
+        r = instance_parse(&instance, cli->args[0]);
         if (r)
-                return r;
+                return r < 0 ? r : refuse_instance(r, instance.culprit);
+        cli->options |= instance.options;
 
-        r = policy_read(&selection->policy, cli);
-        if (r >= 0)
-                r = inventory_init(&selection->inventory, cli->roots->sysfs);
-        if (r >= 0) {
-                size_t n = selection->inventory.n_gpus ?: 1;
-
-                selection->targets = calloc(n, sizeof(*selection->targets));
-                selection->strangers = calloc(n, sizeof(Gpu *));
-                r = selection->targets && selection->strangers ? add_targets(selection, cli, first)
-                                                               : -ENOMEM;
-                if (r == 0)
-                        find_sets(selection);
-        }
+        r = fill(selection, cli, &instance);
         if (r)
                 selection_deinit(selection);
         return r;

@@ -4,7 +4,9 @@
 /*
  * Selections
  *
- * Which GPUs shall go where: what `MODE[:GPU[_GPU…]] [GPU…]` means on this machine.
+ * Which GPUs shall go where: what `MODE [GPU…]` means on this machine. MODE may be an instance of
+ * vfiopt@.service (instance.h), which any user may have asked the manager for: nothing is
+ * guessed.
  */
 
 #include "cli/cli.h"
@@ -24,7 +26,7 @@ typedef struct Selection {
         Policy policy;
         Target *targets; /* by address, ascending; each GPU once; at least one, unless .automatic */
         size_t n_targets;
-        Gpu **strangers; /* with .automatic: other cards than those that are remembered, left alone */
+        Gpu **strangers; /* with .automatic: another card is remembered at their address; left alone */
         size_t n_strangers;
         bool all; /* no GPU was named: these are the managed ones */
         bool toggle;
@@ -32,9 +34,13 @@ typedef struct Selection {
         Mode to;        /* unless .toggle or .automatic */
 } Selection;
 
+#define SELECTION_NULL \
+        {}
+
 /* Return: 0, an exit code after having reported why, or a negative error code. */
-int selection_init(Selection *selection, const Cli *cli) _warn_unused_result_;
+int selection_init(Selection *selection, Cli *cli) _warn_unused_result_;
 void selection_deinit(Selection *selection);
 int selection_refuse_gpu(int why, const char *word);
+int policy_read(Policy *policy, const Cli *cli) _warn_unused_result_;
 int selection_ask(const Selection *selection, size_t set, Mode to, SwitchRequest *request)
                 _warn_unused_result_;

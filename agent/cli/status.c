@@ -3,63 +3,413 @@
 /*
  * vfioptctl status
  *
- * Needs no privilege. What it cannot see is said to be unknown, on the standard
- * error stream.
+ * Only looks: needs no privilege, takes no lock, opens no device. Of a GPU that a write
+ * hangs on, nothing is read that might hang as well. The wish is the one that the agent
+ * acts on (policy/policy.h).
  */
 
 #include <string.h>
+#include <time.h>
 
-#include "cli/policy-read.h"
+#include "base/json.h"
 #include "cli/report.h"
-#include "cli/status.h"
-#include "model/inventory.h"
+#include "cli/select.h"
+#include "cli/table.h"
+#include "model/override.h"
+#include "os/ids.h"
+#include "policy/policy.h"
+#include "probe/preflight.h"
 
-static int show(Cli *cli, Ids *ids, const Policy *policy, Inventory *inventory) {
-        Status *statuses;
-        size_t n = 0;
+/* Reading an override waits for a driver's probe() or remove() on older kernels. */
+#define LIMIT_OVERRIDES_USEC (USEC_PER_SEC / 2)
+
+typedef struct Status {
+        const Gpu *gpu;
+        char *name;
+        char **overrides; /* one per function; NULL: could not be read */
+        Mode wish;        /* where it goes next on its own, if anywhere */
+        bool pending;     /* it is not there */
+        bool managed;
+        bool unmanaged_by_config; /* and not as it is the boot display */
+        bool other_card;          /* what is remembered is about another card, and does not count */
+        bool interrupted; /* a switch has left something for the next one to finish or undo */
+        bool is_stuck;
+        bool is_foreign; /* stuck in an operation of another program */
+        Runtime runtime;
+} Status;
+
+typedef struct Statuses {
+        Status *items; /* by address, as the inventory has them */
+        size_t n;
+} Statuses;
+
+/* looking */
+
+static void statuses_deinit(Statuses *statuses) {
+        for (size_t i = 0; i < statuses->n; ++i) {
+                Status *status = &statuses->items[i];
+
+                overrides_free(status->overrides, status->gpu->n_functions);
+                runtime_deinit(&status->runtime);
+                free(status->name);
+        }
+        free(statuses->items);
+        *statuses = (Statuses){};
+}
+
+static int read_runtime(Status *status, const Roots *roots, const Policy *policy) {
+        Decision decision;
+        bool leaving;
+        int r;
+
+        r = runtime_init(&status->runtime, roots, status->gpu);
+        if (r < 0)
+                return r;
+        status->is_stuck = runtime_is_stuck(&status->runtime);
+        if (!status->is_stuck && !status->runtime.lock.locked && !status->runtime.lock.writing) {
+                /* The unbind of another program may hang as well. */
+                r = preflight_is_leaving(roots->proc_fd, status->gpu, &leaving);
+                if (r < 0)
+                        return r;
+                status->is_stuck = status->is_foreign = leaving;
+        }
+
+        decision = policy_decide(policy, roots->sysfs, status->gpu, &status->runtime, 0);
+        status->wish = decision.mode;
+        status->pending = decision.source == POLICY_FOREIGN ||
+                        !mode_fulfils(decision.mode, status->gpu->mode);
+        status->interrupted =
+                        decision.interrupted && !status->is_stuck && !status->runtime.lock.writing;
+        status->managed = policy_manages(policy, status->gpu);
+        status->unmanaged_by_config =
+                        config_managed(&policy->config, status->gpu) == CONFIG_MANAGED_NO;
+        /* Also of one that is not managed: it cannot be moved by name either. */
+        status->other_card = policy_wish(policy, status->gpu, &status->runtime, false).source ==
+                        POLICY_OTHER_CARD;
+        return 0;
+}
+
+static int read_overrides(Status *status, Sysfs *sysfs) {
+        char address[ADDRESS_STRING_MAX];
+        int r;
+
+        if (status->is_stuck)
+                return 0;
+
+        r = gpu_read_overrides(sysfs, status->gpu, LIMIT_OVERRIDES_USEC, &status->overrides);
+        if (r == OVERRIDE_E_LATE)
+                report_error("%s: reading driver_override timed out: a driver is at work on it",
+                                address_format(status->gpu->address, address));
+        return r < 0 ? r : 0;
+}
+
+static int read_gpu(Status *status, const Roots *roots, const Policy *policy, Ids *ids) {
+        Identity identity = status->gpu->functions[0].identity;
+        int r;
+
+        r = read_runtime(status, roots, policy);
+        if (r < 0)
+                return r;
+        r = read_overrides(status, roots->sysfs);
+        if (r < 0)
+                return r;
+        return ids_device_name(ids, identity.vendor, identity.device, &status->name);
+}
+
+static const char *mode_of(const Status *status) {
+        return status->is_stuck ? "stuck" : mode_to_string(status->gpu->mode);
+}
+
+/* the table: a row per GPU, its functions as branches below it */
+
+typedef enum Column {
+        COLUMN_ADDRESS,
+        COLUMN_MODE,
+        COLUMN_WISH,
+        COLUMN_GROUP,
+        COLUMN_DRIVER,
+        COLUMN_OVERRIDE,
+        COLUMN_NAME,
+        _COLUMN_MAX,
+} Column;
+
+static const TableColumn columns[_COLUMN_MAX] = {
+        [COLUMN_ADDRESS] = { .title = "ADDRESS", .tree = true },
+        [COLUMN_MODE] = { .title = "MODE" },
+        [COLUMN_WISH] = { .title = "WISH" },
+        [COLUMN_GROUP] = { .title = "GROUP", .right = true },
+        [COLUMN_DRIVER] = { .title = "DRIVER" },
+        [COLUMN_OVERRIDE] = { .title = "OVERRIDE" },
+        [COLUMN_NAME] = { .title = "NAME", .last = true },
+};
+
+typedef struct Cell {
+        const char *text; /* NULL: empty */
+        Colour colour;
+} Cell;
+
+static int add_row(Table *table, size_t parent, const Cell cells[static _COLUMN_MAX], size_t *ret) {
+        int r;
+
+        r = table_add_row(table, parent, ret);
+        for (size_t i = 0; i < _COLUMN_MAX && r >= 0; ++i)
+                if (cells[i].text)
+                        r = table_set(table, i, cells[i].text, cells[i].colour);
+        return r;
+}
+
+static Colour mode_colour(const Status *status) {
+        if (status->is_stuck)
+                return COLOUR_BAD;
+        return status->gpu->mode == MODE_MIXED ? COLOUR_WARNING : COLOUR_GOOD;
+}
+
+static const char *class_name(uint32_t class) {
+        switch (class >> 8) {
+        case 0x0300:
+                return "VGA";
+        case 0x0302:
+                return "3D";
+        case 0x0403:
+                return "audio";
+        case 0x0c03:
+                return "USB";
+        case 0x0c80:
+                return "UCSI";
+        default:
+                return "other";
+        }
+}
+
+static int add_gpu(Table *table, const Status *status) {
+        const Gpu *gpu = status->gpu;
+        char address[ADDRESS_STRING_MAX], group[16] = "-";
+        const Cell cells[_COLUMN_MAX] = {
+                [COLUMN_ADDRESS] = { .text = address_format(gpu->address, address) },
+                [COLUMN_MODE] = { mode_of(status), mode_colour(status) },
+                [COLUMN_WISH] = { mode_to_string(status->wish),
+                                status->pending ? COLOUR_WARNING : COLOUR_PLAIN },
+                [COLUMN_GROUP] = { .text = group },
+                [COLUMN_NAME] = { .text = status->name },
+        };
+        size_t row;
+        int r;
+
+        if (gpu->functions[0].iommu_group >= 0)
+                snprintf(group, sizeof(group), "%d", gpu->functions[0].iommu_group);
+        r = add_row(table, TABLE_TOP, cells, &row);
+        for (size_t i = 0; i < gpu->n_functions && r >= 0; ++i) {
+                const Device *function = &gpu->functions[i];
+                const char *override = status->overrides ? status->overrides[i] : "?";
+                const Cell branch[_COLUMN_MAX] = {
+                        [COLUMN_ADDRESS] = { .text = address_format(function->address, address) },
+                        [COLUMN_DRIVER] = { .text = function->driver ?: "-" },
+                        [COLUMN_OVERRIDE] = { .text = override ?: "-" },
+                        [COLUMN_NAME] = { .text = class_name(function->class) },
+                };
+
+                r = add_row(table, row, branch, NULL);
+        }
+        return r;
+}
+
+#define REBOOT "  Save your work, then: systemctl reboot --force --force\n"
+
+static void print_stuck(const char *gpu, const LateWrite *stuck) {
+        char function[ADDRESS_STRING_MAX], since[32] = "";
+        time_t seconds = (time_t) (stuck->since_usec / USEC_PER_SEC);
+        struct tm tm;
+
+        if (seconds > 0 && localtime_r(&seconds, &tm))
+                strftime(since, sizeof(since), " since %F %T", &tm);
+        printf("%s is stuck in the kernel%s: %s of %s%s%s (pid %d).\n" REBOOT, gpu, since,
+                        stuck->action ?: "a write", address_format(stuck->function, function),
+                        stuck->driver ? " and " : "", stuck->driver ?: "", (int) stuck->pid);
+}
+
+/* A sentence for everything that a column has no room for. */
+static void print_notes(const Status *status) {
+        char gpu[ADDRESS_STRING_MAX];
+
+        address_format(status->gpu->address, gpu);
+        if (status->is_foreign)
+                printf("%s: an operation that vfiopt did not start is stuck in the kernel.\n" REBOOT,
+                                gpu);
+        else if (status->is_stuck)
+                print_stuck(gpu, &status->runtime.record.move.late);
+        else if (status->runtime.lock.locked)
+                printf("%s is being switched (pid %d).\n", gpu, (int) status->runtime.lock.owner);
+        if (status->interrupted && status->wish != MODE_UNSET)
+                printf("%s: an earlier switch was interrupted; it goes to %s next.\n"
+                       "  vfioptd sees to that, or: vfioptctl switch auto %s\n",
+                                gpu, mode_to_string(status->wish), gpu);
+        else if (status->interrupted)
+                printf("%s: an earlier switch was interrupted; it stays as it is until it is named.\n"
+                       "  To finish or undo it: vfioptctl switch host %s\n",
+                                gpu, gpu);
+        if (status->other_card)
+                printf("%s is not the card that was here before; its wish does not count.\n"
+                       "  To forget that one: vfioptctl forget %s\n",
+                                gpu, gpu);
+        if (!status->managed)
+                printf("%s is not managed (%s); it moves only when named.\n", gpu,
+                                status->unmanaged_by_config ? "Managed=no in vfiopt.conf"
+                                                            : "boot display");
+}
+
+static int print_table(const Statuses *statuses) {
+        _cleanup_(table_freep) Table *table = NULL;
+        int r;
+
+        if (statuses->n == 0) {
+                puts("No NVIDIA GPU was found.");
+                return 0;
+        }
+
+        r = table_new(columns, ARRAY_SIZE(columns), &table);
+        for (size_t i = 0; i < statuses->n && r >= 0; ++i)
+                r = add_gpu(table, &statuses->items[i]);
+        if (r >= 0)
+                r = table_print(table);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < statuses->n; ++i)
+                print_notes(&statuses->items[i]);
+        return 0;
+}
+
+/*
+ * JSON. The keys are a promise, written down in vfioptctl(1): every key is always there,
+ * and one that does not apply is null.
+ */
+
+static int add_uint_or_null(Json *object, const char *key, uint64_t value, bool known) {
+        return known ? json_add_uint(object, key, value) : json_add_null(object, key);
+}
+
+static int push_function(Json *array, const Device *function, const char *override) {
+        _cleanup_(json_freep) Json *object = json_new_object();
+        char address[ADDRESS_STRING_MAX], class[8];
         int r = 0;
 
-        statuses = calloc(inventory->n_gpus ?: 1, sizeof(*statuses));
-        if (!statuses)
+        if (!object)
                 return -ENOMEM;
 
-        while (n < inventory->n_gpus && r >= 0) {
-                Gpu *gpu = &inventory->gpus[n];
-
-                gpu->managed = policy_manages(policy, gpu);
-                r = status_init(&statuses[n], cli, ids, policy, gpu);
-                ++n;
-        }
-        if (r >= 0)
-                r = cli_has(cli, OPTION_JSON) ? status_print_json(statuses, n)
-                                              : status_print_table(statuses, n);
-        for (size_t i = 0; i < n; ++i)
-                status_deinit(&statuses[i]);
-        free(statuses);
-        return r < 0 ? r : VFIOPT_EXIT_DONE;
+        snprintf(class, sizeof(class), "%04x", function->class >> 8 & 0xffffU);
+        address_format(function->address, address);
+        error_gather(&r, json_add_string(object, "address", address));
+        error_gather(&r, json_add_string(object, "class", class));
+        error_gather(&r, json_add_string(object, "driver", function->driver));
+        error_gather(&r, json_add_string(object, "override", override));
+        return r < 0 ? r : json_push(array, TAKE_PTR(object));
 }
+
+static int add_functions(Json *object, const Status *status) {
+        _cleanup_(json_freep) Json *array = json_new_array();
+        int r = array ? 0 : -ENOMEM;
+
+        for (size_t i = 0; i < status->gpu->n_functions && r >= 0; ++i)
+                r = push_function(array, &status->gpu->functions[i],
+                                status->overrides ? status->overrides[i] : NULL);
+        return r < 0 ? r : json_add(object, "functions", TAKE_PTR(array));
+}
+
+static int add_job(Json *object, const LockHolders *job) {
+        _cleanup_(json_freep) Json *holders = NULL;
+        int r = 0;
+
+        if (!job->locked && !job->writing)
+                return json_add_null(object, "job");
+
+        holders = json_new_object();
+        if (!holders)
+                return -ENOMEM;
+        error_gather(&r, add_uint_or_null(holders, "pid", (uint64_t) job->owner, job->owner > 0));
+        error_gather(&r,
+                        add_uint_or_null(holders, "writer", (uint64_t) job->writer,
+                                        job->writer > 0));
+        return r < 0 ? r : json_add(object, "job", TAKE_PTR(holders));
+}
+
+static int push_gpu(Json *array, const Status *status) {
+        _cleanup_(json_freep) Json *object = json_new_object();
+        const Device *display = &status->gpu->functions[0];
+        char address[ADDRESS_STRING_MAX], id[IDENTITY_STRING_MAX], subsystem[IDENTITY_STRING_MAX];
+        int r = 0;
+
+        if (!object)
+                return -ENOMEM;
+
+        address_format(status->gpu->address, address);
+        identity_format_id(display->identity, id);
+        identity_format_subsystem(display->identity, subsystem);
+        error_gather(&r, json_add_string(object, "address", address));
+        error_gather(&r, json_add_string(object, "name", status->name));
+        error_gather(&r, json_add_string(object, "id", id));
+        error_gather(&r, json_add_string(object, "subsystem", subsystem));
+        error_gather(&r, json_add_string(object, "mode", mode_of(status)));
+        error_gather(&r, json_add_string(object, "wish", mode_to_string(status->wish)));
+        error_gather(&r, json_add_bool(object, "pending", status->pending));
+        error_gather(&r, json_add_bool(object, "managed", status->managed));
+        error_gather(&r, json_add_bool(object, "boot_vga", display->boot_vga == 1));
+        error_gather(&r,
+                        add_uint_or_null(object, "iommu_group", (uint64_t) display->iommu_group,
+                                        display->iommu_group >= 0));
+        error_gather(&r, add_functions(object, status));
+        error_gather(&r, add_job(object, &status->runtime.lock));
+        error_gather(&r, json_add_bool(object, "interrupted", status->interrupted));
+        error_gather(&r, json_add_bool(object, "stuck", status->is_stuck));
+        return r < 0 ? r : json_push(array, TAKE_PTR(object));
+}
+
+static int print_json(const Statuses *statuses) {
+        _cleanup_(json_freep) Json *json = json_new_object(), *gpus = json_new_array();
+        _cleanup_(freep) char *text = NULL;
+        int r = json && gpus ? 0 : -ENOMEM;
+
+        for (size_t i = 0; i < statuses->n && r >= 0; ++i)
+                r = push_gpu(gpus, &statuses->items[i]);
+        if (r >= 0)
+                r = json_add(json, "gpus", TAKE_PTR(gpus));
+        if (r >= 0)
+                r = json_format(json, true, &text);
+        if (r >= 0)
+                puts(text);
+        return r;
+}
+
+/* the verb */
 
 static int status_run(Cli *cli) {
         _cleanup_(ids_freep) Ids *ids = NULL;
-        Inventory inventory = {};
-        Policy policy = POLICY_NULL;
+        _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
+        _cleanup_(inventory_deinit) Inventory inventory = {};
+        _cleanup_(statuses_deinit) Statuses statuses = {};
         int r;
 
-        r = roots_open_run(cli->roots, false);
+        r = policy_read(&policy, cli);
         if (r < 0)
-                report_warning("cannot look into our directory in /run: %s; what is under way or stuck "
-                               "is not known",
-                                strerror(-r));
+                return r;
         r = ids_new(&ids);
-        if (r >= 0)
-                r = policy_read(&policy, cli);
-        if (r >= 0)
-                r = inventory_init(&inventory, cli->roots->sysfs);
-        if (r >= 0)
-                r = show(cli, ids, &policy, &inventory);
-        policy_deinit(&policy);
-        inventory_deinit(&inventory);
-        return r;
+        if (r < 0)
+                return r;
+        r = inventory_init(&inventory, cli->roots->sysfs);
+        if (r < 0)
+                return r;
+
+        statuses.items = calloc(inventory.n_gpus ?: 1, sizeof(*statuses.items));
+        if (!statuses.items)
+                return -ENOMEM;
+        for (size_t i = 0; i < inventory.n_gpus; ++i) {
+                statuses.items[statuses.n++] = (Status){ .gpu = &inventory.gpus[i] };
+                r = read_gpu(&statuses.items[i], cli->roots, &policy, ids);
+                if (r < 0)
+                        return r;
+        }
+
+        r = cli_has(cli, OPTION_JSON) ? print_json(&statuses) : print_table(&statuses);
+        return r < 0 ? r : VFIOPT_EXIT_DONE;
 }
 
 const Verb verb_status = {

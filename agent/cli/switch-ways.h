@@ -5,7 +5,7 @@
  * Ways to Switch
  *
  * In this process, as a job of the manager, or not at all. Each returns an exit
- * code, or a negative error code for what nobody foresaw.
+ * code, or a negative error code.
  */
 
 #include "cli/outcome.h"

@@ -3,21 +3,17 @@
 /*
  * vfioptctl switch
  *
- * Without --direct it asks the manager for the very job that `systemctl start`
- * would, so that there is one way in which a GPU moves, whoever wants it.
+ * Without --direct it asks the manager for the job that `systemctl start` would start, so
+ * that there is one way in which a GPU moves. Options reach the job in its instance (instance.h).
  */
 
 #include "cli/report.h"
 #include "cli/switch-ways.h"
 
-/* Do the options go together? Return: 0 or an exit code. */
+/* Return: 0, or an exit code after having reported which options do not go together. */
 static int check_options(const Cli *cli) {
         bool dry_run = cli_has(cli, OPTION_DRY_RUN), direct = cli_has(cli, OPTION_DIRECT);
 
-        if (cli_has(cli, OPTION_ALLOW_DISPLAY) && !direct && !dry_run) {
-                report_error("option --allow-display needs --direct or --dry-run");
-                return VFIOPT_EXIT_USAGE;
-        }
         if (cli_has(cli, OPTION_TRIGGER) && !direct) {
                 report_error("option --trigger needs --direct");
                 return VFIOPT_EXIT_USAGE;
@@ -30,7 +26,7 @@ static int check_options(const Cli *cli) {
 }
 
 static int switch_for_real(Cli *cli, const Selection *selection) {
-        Outcomes outcomes;
+        _cleanup_(outcomes_deinit) Outcomes outcomes = OUTCOMES_NULL;
         int r, e;
 
         r = outcomes_init(&outcomes, selection);
@@ -43,12 +39,11 @@ static int switch_for_real(Cli *cli, const Selection *selection) {
                 e = outcomes_print_json(&outcomes);
                 r = e < 0 ? e : r;
         }
-        outcomes_deinit(&outcomes);
         return r;
 }
 
 static int switch_run_verb(Cli *cli) {
-        Selection selection;
+        _cleanup_(selection_deinit) Selection selection = SELECTION_NULL;
         int r;
 
         r = check_options(cli);
@@ -58,10 +53,8 @@ static int switch_run_verb(Cli *cli) {
         if (r)
                 return r;
 
-        r = cli_has(cli, OPTION_DRY_RUN) ? switch_dry_run(cli, &selection)
-                                         : switch_for_real(cli, &selection);
-        selection_deinit(&selection);
-        return r;
+        return cli_has(cli, OPTION_DRY_RUN) ? switch_dry_run(cli, &selection)
+                                            : switch_for_real(cli, &selection);
 }
 
 const Verb verb_switch = {

@@ -10,7 +10,7 @@ _vfioptctl_gpus() {
 
 _vfioptctl() {
         local current previous verb='' word words
-        local all='--help --no-pager --version'
+        local all='--help --version'
 
         # Addresses have colons, at which bash would break them.
         if declare -F _get_comp_words_by_ref >/dev/null; then
@@ -38,7 +38,7 @@ _vfioptctl() {
                 ;;
         -*)
                 case $verb in
-                switch) words="--allow-display --direct --dry-run --json --root= --trigger= --verbose" ;;
+                switch) words="--allow-display --direct --dry-run --json --root= --verbose" ;;
                 monitor) words='--json' ;;
                 forget) words='' ;;
                 *) words='--json --root=' ;;

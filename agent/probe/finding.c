@@ -21,7 +21,7 @@
 
 #define NODE   "@node@@mapped@"
 #define WHO    "@who@ (pid @pid@@of@@place@)"
-#define INSIST "or insist: vfioptctl switch --direct --allow-display @mode@ @gpu@"
+#define INSIST "or insist: vfioptctl switch --allow-display @mode@ @gpu@"
 #define REBOOT "save your work, then systemctl reboot --force --force"
 
 typedef struct Words {

@@ -4,14 +4,17 @@
  * Test Automatic Switches
  *
  * What a job does that finds out itself where each GPU goes: the whole verb, from its
- * arguments to the drivers, on a machine made of files.
+ * arguments to the drivers, on a machine made of files. And the names of jobs, from which
+ * theirs learn the same.
  */
 
 #include <unistd.h>
 
 #include "lib/test.h"
 
+#include "base/text.h"
 #include "cli/automatic.h"
+#include "cli/job.h"
 #include "cli/switch-ways.h"
 #include "journal/write.h"
 #include "record/pin.h"
@@ -234,6 +237,74 @@ static void another_card_is_told_of_once_however_often_it_is_named(void **state)
         selection_deinit(&selection);
 }
 
+static void options_of_an_instance_count(void **state) {
+        FakeTree *tree = *state;
+
+        fake_standard_drivers(tree);
+        fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "nvidia", .boot_vga = "1");
+        assert_int_equal(switch_to(tree, "passthrough:" GPU_A), VFIOPT_EXIT_PRECONDITION);
+        assert_driver(tree, GPU_A, "nvidia");
+        assert_int_equal(switch_to(tree, "passthrough_allow-display:" GPU_A), VFIOPT_EXIT_DONE);
+        assert_driver(tree, GPU_A, "vfio-pci");
+}
+
+/* As in `vfioptctl switch WORD [GPU]`. */
+static void check_units(FakeTree *tree,
+                unsigned int options,
+                const char *word,
+                const char *gpu,
+                const char *units) {
+        _cleanup_(selection_deinit) Selection selection = SELECTION_NULL;
+        _cleanup_(text_deinit) Text started = TEXT_NULL;
+        _cleanup_(strv_freep) char **names = NULL;
+        char *args[] = { (char *) word, (char *) gpu, NULL };
+        Cli cli = cli_of(tree, args);
+        size_t n;
+
+        cli.options = options;
+        cli.n_args = gpu ? 2 : 1;
+        cli.trigger = TRIGGER_COMMAND;
+        assert_int_equal(selection_init(&selection, &cli), 0);
+        assert_int_equal(job_units(&selection, cli.options, &names, &n), 0);
+        for (size_t i = 0; i < n; ++i)
+                assert_int_equal(text_append(&started, "%s ", names[i]), 0);
+        assert_string_equal(text(&started), units);
+}
+
+static void the_name_of_a_job_tells_what_was_understood(void **state) {
+        static const struct {
+                unsigned int options;
+                const char *word;
+                const char *gpu;
+                const char *units;
+        } cases[] = {
+                { 0, "passthrough", NULL, "vfiopt@passthrough.service " },
+                { 0, "host", "02:00.1", "vfiopt@host:" GPU_B ".service " },
+                { 0, "host:" GPU_C "_01:00", GPU_A, "vfiopt@host:" GPU_A "_" GPU_C ".service " },
+                { OPTION_JSON | OPTION_VERBOSE, "auto", NULL, "vfiopt@auto.service " },
+                { OPTION_ALLOW_DISPLAY, "passthrough", NULL,
+                                "vfiopt@passthrough_allow-display.service " },
+                { OPTION_ALLOW_DISPLAY, "passthrough", "01:00",
+                                "vfiopt@passthrough_allow-display:" GPU_A ".service " },
+                { 0, "passthrough_allow-display:01:00", "02:00",
+                                "vfiopt@passthrough_allow-display:" GPU_A "_" GPU_B ".service " },
+                { OPTION_ALLOW_DISPLAY, "toggle", NULL,
+                                "vfiopt@host_allow-display:" GPU_C ".service "
+                                "vfiopt@passthrough_allow-display:" GPU_A "_" GPU_B ".service " },
+                { OPTION_ALLOW_DISPLAY, "auto", "01:00",
+                                "vfiopt@auto_allow-display:" GPU_A ".service " },
+        };
+        FakeTree *tree = *state;
+
+        fake_standard_drivers(tree);
+        fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "nvidia");
+        fake_gpu_add(tree, GPU_B, .functions = 2, .group = 13, .driver = "nvidia");
+        fake_gpu_add(tree, GPU_C, .functions = 2, .group = 14, .driver = "vfio-pci");
+        remember(tree, GPU_A, "passthrough");
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i)
+                check_units(tree, cases[i].options, cases[i].word, cases[i].gpu, cases[i].units);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 tree_test(who_is_refused_keeps_nobody_else_from_where_it_belongs),
@@ -244,6 +315,8 @@ int main(void) {
                 tree_test(who_is_not_managed_any_more_is_left_alone),
                 tree_test(a_configuration_that_does_not_count_moves_nothing),
                 tree_test(another_card_is_told_of_once_however_often_it_is_named),
+                tree_test(options_of_an_instance_count),
+                tree_test(the_name_of_a_job_tells_what_was_understood),
         };
 
         return cmocka_run_group_tests_name("cli/automatic", tests, NULL, NULL);

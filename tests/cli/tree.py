@@ -51,6 +51,13 @@ class Tree:
     def driver(self, name):
         (self.path / "sys/bus/pci/drivers" / name).mkdir(exist_ok=True)
 
+    def intent(self, address, id, subsystem, origin, target):
+        """What a switch has left that was killed."""
+        name = "-".join((address, id, subsystem)).replace(":", "-").replace(address.replace(":", "-"), address)
+        self.write(f"run/vfiopt/gpu/{name}.json",
+                   f'{{"version": 1, "address": "{address}", "id": "{id}", "subsystem": "{subsystem}", '
+                   f'"move": {{"from": "{origin}", "to": "{target}", "trigger": "command", "asked": 255, "moved": 3}}}}')
+
     def state(self, *entries):
         """The state file: (address, id, subsystem, mode) each."""
         gpus = ", ".join(
@@ -84,6 +91,62 @@ def no_iommu(tree):
 def boot_display(tree):
     tree.device("0000:00:02.0", "8086:4680", "0300", boot_vga="0")
     tree.device("0000:01:00.0", "10de:2204", "0300", "nvidia", 12, boot_vga="1")
+
+
+def boot_display_not_managed(tree):
+    boot_display(tree)
+    tree.write("etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nManaged=no\n")
+
+
+def boot_display_managed(tree):
+    boot_display(tree)
+    tree.write("etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nManaged=yes\n")
+
+
+def not_managed(tree):
+    host(tree)
+    tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "passthrough"))
+    tree.write("etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nManaged=no\n")
+
+
+def mixed(tree):
+    tree.device("0000:00:02.0", "8086:4680", "0300", boot_vga="1")
+    tree.device("0000:01:00.0", "10de:2204", "0300", "nvidia", 12, boot_vga="0")
+    tree.device("0000:01:00.1", "10de:1aef", "0403", "vfio-pci", 12, override="vfio-pci")
+
+
+def interrupted(tree):
+    """A switch to passthrough was killed, and nobody has said where the card belongs."""
+    mixed(tree)
+    tree.intent("0000:01:00.0", "10de:2204", "1043:89e5", "host", "passthrough")
+
+
+def interrupted_with_a_wish(tree):
+    interrupted(tree)
+    tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "passthrough"))
+
+
+def interrupted_not_managed(tree):
+    interrupted(tree)
+    tree.write("etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nManaged=no\n")
+
+
+def interrupted_and_off(tree):
+    interrupted(tree)
+    tree.write("proc/cmdline", "quiet vfiopt.mode=off\n")
+
+
+def taken_for_another(tree):
+    """udev has taken the audio function for that of the card which was here before."""
+    mixed(tree)
+    tree.write("run/vfiopt/pins/0000:01:00.1-0x10de-0x1aef-0x1043-0x89e5", "VFIOPT_DRIVER=vfio-pci\n")
+
+
+def leaving(tree):
+    """A script's own unbind hangs: the driver's link has gone, and what the driver keeps has not."""
+    tree.device("0000:00:02.0", "8086:4680", "0300", boot_vga="1")
+    tree.device("0000:01:00.0", "10de:2204", "0300", None, 12, boot_vga="0")
+    tree.write("proc/driver/nvidia/gpus/0000:01:00.0/information", "")
 
 
 def another_card(tree):

@@ -39,7 +39,7 @@ LIBRARIES = {
     "systemd/sd-daemon.h": {"daemon/agent.c", "daemon/main.c", "daemon/tell.c"},
     "systemd/sd-event.h": {"cli/job.c", "cli/monitor.c", "daemon/agent.c", "daemon/main.c", "daemon/vigil.c",
                            "daemon/watch.c", "journal/read.c", "os/systemd.c"},
-    "libsmartcols/": {"cli/render.c"},
+    "libsmartcols/": {"cli/table.c"},
 }
 
 # The one file that may spell /sys, /proc, /dev, /run and /etc.

@@ -57,7 +57,7 @@ static const struct {
                         "sriov_numvfs" },
         { { .kind = FINDING_BOOT_DISPLAY, .function = GPU }, MODE_PASSTHROUGH,
                         "it is the display that the machine boots on",
-                        "vfioptctl switch --direct --allow-display passthrough 0000:01:00.0" },
+                        "vfioptctl switch --allow-display passthrough 0000:01:00.0" },
         { { .kind = FINDING_DISPLAY_ACTIVE, .function = GPU, .detail = S("HDMI-A-1") },
                         MODE_PASSTHROUGH, "a monitor is lit on its connector HDMI-A-1",
                         "--allow-display" },

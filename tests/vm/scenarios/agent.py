@@ -12,15 +12,15 @@ AUTO = f"vfiopt@auto:{GPU.address}.service"
 
 @scenario(gpus=[GPU])
 def agent_may_start_auto_and_nothing_else(vm):
-    """polkit lets the user vfiopt start vfiopt@auto, with or without a GPU, and no more."""
+    """polkit lets the user vfiopt start vfiopt@auto with a GPU, and no more."""
     call = ("busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 "
             "org.freedesktop.systemd1.Manager")
-    for unit in ("vfiopt@auto.service", AUTO):
-        vm.sh(f"{call} StartUnit ss {unit} fail", user="vfiopt")
+    vm.sh(f"{call} StartUnit ss {AUTO} fail", user="vfiopt")
     rest(vm)
     for method, unit in (
         ("StartUnit", "vfiopt@host.service"), ("StartUnit", "vfiopt@passthrough.service"),
         ("StartUnit", "vfiopt@toggle.service"), ("StartUnit", "vfiopt@autox.service"),
+        ("StartUnit", "vfiopt@auto.service"), ("StartUnit", f"vfiopt@auto_allow-display:{GPU.address}.service"),
         ("StartUnit", f"vfiopt@auto:{GPU.address}_0000:02:00.0.service"),
         ("StartUnit", "vfiopt@auto:0000:01:00.1.service"),
         ("StartUnit", "vfiopt-boot.service"), ("StartUnit", "dbus.service"),

@@ -28,6 +28,9 @@ BAD = [
     (["switch", "passthrough", "0" * 5000], USAGE),
     (["switch", "passthrough", "\x1b[31mred"], USAGE),
     (["switch", "passthrough:"], USAGE),
+    (["switch", "passthrough_"], USAGE),
+    (["switch", "passthrough_root./:0000:01:00.0"], USAGE),
+    (["switch", "passthrough_allow-display.1"], USAGE),
     (["switch", "passthrough:0000:01:00.0:"], USAGE),
     (["switch", "passthrough", "10de:zzzz"], USAGE),
     (["switch", "passthrough", "0000:0a:00.0"], PRECONDITION),
@@ -74,6 +77,13 @@ def hostile_instances(vm):
         r"vfiopt@passthrough:\x24\x28reboot\x29.service",
         r"vfiopt@passthrough\x3areboot.service",
         "vfiopt@passthrough:10de:2204.service",
+        "vfiopt@passthrough_.service",
+        "vfiopt@passthrough_direct.service",
+        "vfiopt@passthrough_allow-display.1.service",
+        "vfiopt@passthrough_allow-display_allow-display.service",
+        "vfiopt@passthrough@allow-display.service",
+        "vfiopt@passthrough:0000:01:00.0_allow-display.service",
+        r"vfiopt@passthrough\x2d\x2ddirect.service",
         "vfiopt@" + "a" * 200 + ".service",
     ]
     for unit in hostile:

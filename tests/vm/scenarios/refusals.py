@@ -130,9 +130,12 @@ def boot_display(vm):
     gpu = Gpu("rp1", functions=("gpu", "audio"))
     vm.equal(vm.facts([gpu.address])[gpu.address]["boot_vga"], "1", "boot_vga")
     refused(vm, SWITCH, PRECONDITION, "boots on", "--allow-display", cards=[gpu])
-    vm.sh("vfioptctl switch --direct --allow-display passthrough")
-    on_vfio(vm, gpu)
-    vm.sh("vfioptctl switch host")
+    for command in ("vfioptctl switch --allow-display passthrough",
+                    f"systemctl start vfiopt@passthrough_allow-display:{gpu.address}"):
+        vm.sh(command)
+        on_vfio(vm, gpu)
+        vm.sh("vfioptctl switch host")
+    vm.check(vm.journal("vfiopt@passthrough_allow-display.service"), "no job of that name has logged anything")
 
 
 @scenario(gpus=[GPU])

@@ -191,7 +191,7 @@ def status_tells(vm):
     for key, value in {
         "address": GPU.address, "id": GPU.id, "subsystem": GPU.subsystem, "mode": "host",
         "wish": "unset", "pending": False, "managed": True, "boot_vga": False, "job": None,
-        "stuck": False,
+        "interrupted": False, "stuck": False,
     }.items():
         vm.equal(gpu[key], value, f"status of {key}")
     vm.equal([f["address"] for f in gpu["functions"]], GPU.addresses, "functions")

@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Rendering
- *
- * Colours and the drawing of branches are for a terminal whose user has not said
- * no to them (no-color.org). A pipe gets the same table without colours, and uncut.
- */
-
 #include <libsmartcols/libsmartcols.h>
 #include <locale.h>
 
-#include "cli/render.h"
+#include "cli/table.h"
 
 struct Table {
         struct libscols_table *table;
@@ -32,10 +25,10 @@ static bool colours_wanted(void) {
 }
 
 /**
- * table_new() - start a table
- * @columns:    its columns
- * @n:          how many
- * @ret:        the table, without rows; table_free() it
+ * table_new() - start a table without rows
+ * @columns:    copied
+ * @n:          number of columns
+ * @ret:        the table; table_free() it
  *
  * Return: 0 on success, negative error code on failure.
  */
@@ -79,7 +72,7 @@ Table *table_free(Table *table) {
 /**
  * table_add_row() - add an empty row
  * @table:      table
- * @parent:     the row that it belongs to, or TABLE_TOP
+ * @parent:     the row that it is a branch of, or TABLE_TOP
  * @ret_row:    its number, or NULL
  *
  * Return: 0 on success, negative error code on failure.
@@ -127,10 +120,10 @@ int table_print(Table *table) {
  * @line:       without a newline
  * @colour:     of the whole of it
  *
- * At once and in one piece: its reader may be a program that waits for it.
+ * Written at once and in one piece: the reader may be a program that waits for it.
  *
- * Return: 0 on success, LINE_E_GONE if nobody reads it (SIGPIPE must be ignored to get
- *         to know), negative error code on failure.
+ * Return: 0 on success, LINE_E_GONE if the reader has closed the pipe (and SIGPIPE is
+ *         ignored), negative error code on failure.
  */
 int line_print(const char *line, Colour colour) {
         static const char *const escapes[] = {

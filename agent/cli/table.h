@@ -2,10 +2,11 @@
 #pragma once
 
 /*
- * Rendering
+ * Tables
  *
- * Tables and lines for people. The one place that knows libsmartcols, and whether the
- * output is a terminal with colours.
+ * Tables and coloured lines on the standard output stream. Colours and the drawing of
+ * branches are for a terminal whose user has not declined them (no-color.org); a pipe gets the
+ * same table without colours, and uncut.
  */
 
 #include "base/macro.h"
@@ -37,12 +38,12 @@ int table_add_row(Table *table, size_t parent, size_t *ret_row) _warn_unused_res
 int table_set(Table *table, size_t column, const char *text, Colour colour) _warn_unused_result_;
 int table_print(Table *table) _warn_unused_result_;
 
-/* lines of what goes on for long */
+/* single lines */
 
 enum {
         _LINE_E_SUCCESS,
 
-        LINE_E_GONE, /* nobody reads them any more */
+        LINE_E_GONE, /* the reader has closed the pipe */
 };
 
 int line_print(const char *line, Colour colour) _warn_unused_result_;
