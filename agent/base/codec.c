@@ -30,7 +30,7 @@ static char *items_of(const CodecRow *row, void *object) {
 /**
  * codec_deinit() - free everything that an object owns
  * @codec:      its type
- * @object:     all zero, or filled in, also half-way; all of its rows are zero afterwards
+ * @object:     all zero, or filled in, also half-way; it is all zero afterwards
  */
 void codec_deinit(const Codec *codec, void *object) {
         for (size_t i = 0; i < codec->n_rows; ++i) {
@@ -41,17 +41,16 @@ void codec_deinit(const Codec *codec, void *object) {
                 if (row->kind == CODEC_OBJECT)
                         codec_deinit(row->members, member_of(row, object));
                 if (row->kind == CODEC_ARRAY) {
-                        size_t *n = count_of(row, object);
+                        const size_t n = *count_of(row, object);
 
-                        for (size_t k = 0; k < *n; ++k)
+                        for (size_t k = 0; k < n; ++k)
                                 codec_deinit(row->members,
                                                 items_of(row, object) + k * row->members->size);
                         if (row->max == 0)
                                 free(items_of(row, object));
-                        *n = 0;
                 }
-                memset(member_of(row, object), 0, row->size);
         }
+        memset(object, 0, codec->size);
 }
 
 /* numbers */
@@ -148,7 +147,7 @@ static int parse_array(const CodecRow *row, const Json *json, void *object) {
         if (r)
                 return r;
         length = json_length(array);
-        if (row->max > 0 && length > row->max)
+        if ((row->max > 0 && length > row->max) || (row->optional && length == 0))
                 return JSON_E_INVALID;
         if (row->max == 0) {
                 items = calloc(length ?: 1, row->members->size);
@@ -166,7 +165,7 @@ static int parse_array(const CodecRow *row, const Json *json, void *object) {
         return 0;
 }
 
-/* Return: 0, JSON_E_MISSING or JSON_E_INVALID, -ENOMEM. @object is filled in half-way then. */
+/* Return: 0, JSON_E_INVALID, or -ENOMEM. @object is filled in half-way then. */
 static int parse_object(const Codec *codec, const Json *json, void *object) {
         static int (*const parsers[])(const CodecRow *row, const Json *json, void *object) = {
                 [CODEC_TEXT] = parse_text,
@@ -181,7 +180,9 @@ static int parse_object(const Codec *codec, const Json *json, void *object) {
                 int r;
 
                 r = parsers[row->kind](row, json, object);
-                if (r && !(r == JSON_E_MISSING && row->optional))
+                if (r == JSON_E_MISSING)
+                        r = row->optional ? 0 : JSON_E_INVALID;
+                if (r)
                         return r;
         }
         return 0;

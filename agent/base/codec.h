@@ -37,7 +37,7 @@ typedef struct CodecRow {
         const Codec *members;
         size_t extra;  /* of CODEC_ARRAY: offset of its size_t count; of an optional object: of a
                         * bool that tells whether it is there */
-        bool optional; /* left out where it is zero, empty or not there */
+        bool optional; /* left out where it is zero, empty or not there; never there and empty */
 } CodecRow;
 
 struct Codec {

@@ -119,7 +119,6 @@ static const char *record_name(Address address, Identity identity, char buffer[s
 
 void gpu_record_deinit(GpuRecord *record) {
         codec_deinit(&gpu_codec, record);
-        *record = (GpuRecord) GPU_RECORD_NULL;
 }
 
 /**
