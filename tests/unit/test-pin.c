@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Test Pins and Modules to Leave Out
+ *
+ * Files in /run that others read: udev's rule, and modprobe.
+ */
+
+#include "lib/test.h"
+
+#include <fcntl.h>
+
+#include "record/leave-out.h"
+#include "record/pin.h"
+
+#define GPU "0000:01:00.0"
+
+static const Address address = { .bus = 1 };
+
+static void a_pin_is_for_one_card_at_one_address(void **state) {
+        const char *name = "run/vfiopt/pins/" GPU "-0x10de-0x2d04-0x1043-0x5678";
+        FakeTree *tree = *state;
+        char line[128];
+        Gpu gpu;
+
+        fake_gpu_add(tree, GPU, .group = 12);
+        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
+        assert_int_equal(pin_clear(tree->roots.run_fd, &gpu.functions[0]), 0);
+        assert_int_equal(pin_set(tree->roots.run_fd, &gpu.functions[0], "vfio-pci"), 0);
+        assert_true(fake_read(tree->root, name, line, sizeof(line)));
+        assert_string_equal(line, "VFIOPT_DRIVER=vfio-pci");
+
+        gpu.functions[0].identity.device ^= 1;
+        assert_int_equal(pin_clear(tree->roots.run_fd, &gpu.functions[0]), 0);
+        assert_true(fake_exists(tree->root, name));
+        gpu.functions[0].identity.device ^= 1;
+        assert_int_equal(pin_clear(tree->roots.run_fd, &gpu.functions[0]), 0);
+        assert_false(fake_exists(tree->root, name));
+        gpu_deinit(&gpu);
+}
+
+static unsigned int count_pins(FakeTree *tree) {
+        unsigned int n = 0;
+        int fd;
+        DIR *dir;
+
+        fd = openat(tree->roots.run_fd, "pins", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        dir = fdopendir(fd);
+        assert_non_null(dir);
+        for (const struct dirent *entry; (entry = readdir(dir));)
+                n += entry->d_name[0] != '.';
+        closedir(dir);
+        return n;
+}
+
+static void all_functions_of_a_card_have_pins(void **state) {
+        const char *name = "run/vfiopt/pins/" GPU "-0x10de-0x2d04-0x1043-0x5678";
+        const char *audio = "run/vfiopt/pins/0000:01:00.1-0x10de-0x22eb-0x1043-0x5678";
+        FakeTree *tree = *state;
+        int run_fd = tree->roots.run_fd;
+        char line[128];
+        Gpu gpu, other;
+
+        fake_gpu_add(tree, GPU, .group = 12);
+        fake_gpu_add(tree, "0000:11:00.0", .group = 13);
+        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
+        assert_int_equal(gpu_init(&other, fake_sysfs(tree), (Address){ .bus = 0x11 }), 0);
+        assert_int_equal(pins_clear(run_fd, &gpu), 0);
+        assert_int_equal(pins_clear_slot(run_fd, address), 0);
+
+        assert_int_equal(pins_set(run_fd, &gpu, NULL), 0);
+        assert_int_equal(pins_set(run_fd, &other, "a-variant"), 0);
+        assert_int_equal(count_pins(tree), 8);
+        assert_true(fake_read(tree->root, name, line, sizeof(line)));
+        assert_string_equal(line, "VFIOPT_DRIVER=vfio-pci");
+        assert_int_equal(pins_set(run_fd, &gpu, "a-variant"), 0);
+        assert_true(fake_read(tree->root, name, line, sizeof(line)));
+        assert_string_equal(line, "VFIOPT_DRIVER=a-variant");
+        assert_true(fake_read(tree->root, audio, line, sizeof(line)));
+        assert_string_equal(line, "VFIOPT_DRIVER=vfio-pci");
+
+        assert_int_equal(pins_clear(run_fd, &gpu), 0);
+        assert_int_equal(count_pins(tree), 4);
+
+        /* With those of another card that was in the slot. */
+        assert_int_equal(pins_set(run_fd, &gpu, NULL), 0);
+        gpu.functions[0].identity.device ^= 1;
+        assert_int_equal(pins_set(run_fd, &gpu, NULL), 0);
+        assert_int_equal(count_pins(tree), 9);
+        assert_int_equal(pins_clear_slot(run_fd, address), 0);
+        assert_int_equal(count_pins(tree), 4);
+        gpu_deinit(&gpu);
+        gpu_deinit(&other);
+}
+
+static void pins_of_another_card_are_told_apart(void **state) {
+        FakeTree *tree = *state;
+        int run_fd = tree->roots.run_fd;
+        FunctionSet pinned;
+        Gpu gpu;
+
+        fake_gpu_add(tree, GPU, .group = 12);
+        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
+        assert_int_equal(pins_test(run_fd, &gpu, &pinned), 0);
+        assert_int_equal(pinned, 0);
+        assert_int_equal(pins_set(run_fd, &gpu, NULL), 0);
+        assert_int_equal(pins_test(run_fd, &gpu, &pinned), 0);
+        assert_int_equal(pinned, 15);
+        gpu.functions[0].identity.device ^= 1;
+        assert_int_equal(pins_test(run_fd, &gpu, &pinned), 0);
+        assert_int_equal(pinned, 14);
+        gpu_deinit(&gpu);
+}
+
+static void modules_are_left_out_or_not(void **state) {
+        const char *name = "run/vfiopt/modprobe.conf";
+        FakeTree *tree = *state;
+        int run_fd = tree->roots.run_fd;
+
+        assert_int_equal(leave_out_set(run_fd, false), LEAVE_OUT_E_SAME);
+        assert_int_equal(leave_out_set(run_fd, true), 0);
+        assert_true(fake_exists(tree->root, name));
+        assert_int_equal(leave_out_set(run_fd, true), LEAVE_OUT_E_SAME);
+        assert_int_equal(leave_out_set(run_fd, false), 0);
+        assert_false(fake_exists(tree->root, name));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                tree_test(a_pin_is_for_one_card_at_one_address),
+                tree_test(all_functions_of_a_card_have_pins),
+                tree_test(pins_of_another_card_are_told_apart),
+                tree_test(modules_are_left_out_or_not),
+        };
+
+        return cmocka_run_group_tests_name("record/pin", tests, NULL, NULL);
+}
