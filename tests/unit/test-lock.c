@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Test Locks and Stuck Markers
+ * Test Locks and Late Writes
  *
  * With real processes: what the kernel does with a lock when its holder dies is
  * the point of it all.
@@ -15,7 +15,8 @@
 
 #include "os/child.h"
 #include "record/lock.h"
-#include "record/stuck.h"
+#include "record/pin.h"
+#include "record/runtime.h"
 
 static const Address gpu = { .bus = 1 };
 
@@ -131,13 +132,47 @@ static int wait_for_eof(void *userdata, int reply_fd _unused_) {
         return read(*(int *) userdata, &c, 1) == 0 ? 0 : -EIO;
 }
 
+/* A card of the tree, and the locks of this kernel. */
+static Gpu add_card(FakeTree *tree) {
+        Gpu card;
+
+        fake_gpu_add(tree, "0000:01:00.0", .group = 12);
+        closep(&tree->roots.proc_fd);
+        tree->roots.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(tree->roots.proc_fd >= 0);
+        assert_int_equal(gpu_init(&card, fake_sysfs(tree), gpu), 0);
+        return card;
+}
+
+/* What /run says of it: whether a write is stuck, and a move interrupted. */
+static void expect(FakeTree *tree, const Gpu *card, bool stuck, bool interrupted) {
+        Runtime runtime;
+
+        assert_int_equal(runtime_init(&runtime, &tree->roots, card), 0);
+        assert_int_equal(runtime_is_stuck(&runtime), stuck);
+        assert_int_equal(runtime_is_interrupted(&runtime), interrupted);
+        runtime_deinit(&runtime);
+}
+
+static GpuRecord record_of(const Gpu *card) {
+        return (GpuRecord){
+                .address = card->address,
+                .identity = card->functions[0].identity,
+                .has_move = true,
+                .move = { .from = MODE_HOST, .to = MODE_PASSTHROUGH, .asked = FUNCTION_SET_ALL },
+        };
+}
+
 static void a_gpu_is_stuck_for_as_long_as_its_writer_lives(void **state) {
         FakeTree *tree = *state;
-        int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC), fds[2];
+        Gpu card = add_card(tree);
+        GpuRecord record = record_of(&card);
         ChildOptions options = CHILD_OPTIONS_NULL;
-        Stuck marker = { .gpu = gpu, .function = gpu }, stuck;
+        const LateWrite *late;
         ChildResult result;
         LockHolders holders;
+        Runtime runtime;
+        int fds[2];
         Lock lock;
 
         assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
@@ -151,12 +186,20 @@ static void a_gpu_is_stuck_for_as_long_as_its_writer_lives(void **state) {
         while (child_guard_test(lock.guard_fd, NULL) == 0)
                 ;
 
-        assert_int_equal(stuck_load(&stuck, tree->roots.run_fd, proc_fd, gpu), STUCK_E_NONE);
-        marker.pid = result.pid;
-        marker.action = (char *) "unbind";
-        marker.driver = (char *) "nvidia";
-        marker.since_usec = 7;
-        assert_int_equal(stuck_save(&marker, tree->roots.run_fd), 0);
+        expect(tree, &card, false, false);
+        assert_int_equal(gpu_record_save(&record, tree->roots.run_fd), 0);
+        /* A write that goes on is none that is late. */
+        expect(tree, &card, false, false);
+        record.move.is_late = true;
+        record.move.late = (LateWrite){
+                .function = gpu,
+                .action = (char *) "unbind",
+                .driver = (char *) "nvidia",
+                .pid = result.pid,
+                .since_usec = 7,
+        };
+        assert_int_equal(gpu_record_save(&record, tree->roots.run_fd), 0);
+        expect(tree, &card, true, false);
         lock_release(&lock);
         assert_int_equal(n_files(tree), 1);
 
@@ -164,25 +207,67 @@ static void a_gpu_is_stuck_for_as_long_as_its_writer_lives(void **state) {
         assert_false(holders.locked);
         assert_true(holders.writing);
         assert_int_equal(holders.writer, result.pid);
-        assert_int_equal(stuck_load(&stuck, tree->roots.run_fd, proc_fd, gpu), 0);
-        assert_int_equal(stuck.pid, result.pid);
-        assert_string_equal(stuck.action, "unbind");
-        assert_string_equal(stuck.driver, "nvidia");
-        assert_int_equal(stuck.since_usec, 7);
-        stuck_deinit(&stuck);
+        expect(tree, &card, true, false);
+        assert_int_equal(runtime_init(&runtime, &tree->roots, &card), 0);
+        assert_int_equal(runtime.lock.writer, result.pid);
+        late = &runtime.record.move.late;
+        assert_int_equal(late->pid, result.pid);
+        assert_string_equal(late->action, "unbind");
+        assert_string_equal(late->driver, "nvidia");
+        assert_int_equal(late->since_usec, 7);
+        runtime_deinit(&runtime);
 
+        /* It has come back, and its move waits for the next one. */
         close(fds[1]);
         assert_int_equal(waitpid(result.pid, NULL, 0), result.pid);
-        assert_int_equal(stuck_load(&stuck, tree->roots.run_fd, proc_fd, gpu), STUCK_E_OVER);
-        stuck_deinit(&stuck);
-        assert_int_equal(stuck_clear(tree->roots.run_fd, gpu), 0);
-        assert_int_equal(stuck_load(&stuck, tree->roots.run_fd, proc_fd, gpu), STUCK_E_NONE);
+        expect(tree, &card, false, true);
 
         assert_int_equal(lock_take(&lock, tree->roots.run_fd, gpu, true), 0);
         lock_release(&lock);
         assert_int_equal(n_files(tree), 0);
         close(fds[0]);
-        close(proc_fd);
+        gpu_deinit(&card);
+}
+
+static void a_move_that_is_under_way_is_not_interrupted(void **state) {
+        FakeTree *tree = *state;
+        Gpu card = add_card(tree);
+        GpuRecord record = record_of(&card);
+        Runtime runtime;
+        Lock lock;
+
+        expect(tree, &card, false, false);
+        assert_int_equal(gpu_record_save(&record, tree->roots.run_fd), 0);
+        expect(tree, &card, false, true);
+        assert_int_equal(lock_take(&lock, tree->roots.run_fd, gpu, false), 0);
+        expect(tree, &card, false, false);
+        lock_release(&lock);
+        expect(tree, &card, false, true);
+
+        /* A record that is not understood says nothing of a move; that it is there is known. */
+        fake_write(tree->root, "run/vfiopt/gpu/0000:01:00.0-10de-2d04-1043-5678.json", "{");
+        expect(tree, &card, false, false);
+        assert_int_equal(runtime_init(&runtime, &tree->roots, &card), 0);
+        assert_true(runtime.damaged);
+        runtime_deinit(&runtime);
+
+        /* Nor is there anything without our directory. */
+        closep(&tree->roots.run_fd);
+        tree->roots.run_fd = -1;
+        expect(tree, &card, false, false);
+        gpu_deinit(&card);
+}
+
+static void the_pins_of_a_card_are_seen(void **state) {
+        FakeTree *tree = *state;
+        Gpu card = add_card(tree);
+        Runtime runtime;
+
+        assert_int_equal(pin_set(tree->roots.run_fd, &card.functions[2], "vfio-pci"), 0);
+        assert_int_equal(runtime_init(&runtime, &tree->roots, &card), 0);
+        assert_int_equal(runtime.pinned, 4);
+        runtime_deinit(&runtime);
+        gpu_deinit(&card);
 }
 
 int main(void) {
@@ -192,6 +277,8 @@ int main(void) {
                 tree_test(nobody_else_can_even_open_it),
                 tree_test(who_waits_gets_it_in_turn_and_never_two_at_once),
                 tree_test(a_gpu_is_stuck_for_as_long_as_its_writer_lives),
+                tree_test(a_move_that_is_under_way_is_not_interrupted),
+                tree_test(the_pins_of_a_card_are_seen),
         };
 
         return cmocka_run_group_tests_name("record/lock", tests, NULL, NULL);

@@ -14,6 +14,8 @@
 
 #define GPU "0000:01:00.0"
 
+static const Address address = { .bus = 1 };
+
 static int card_setup(void **state) {
         FakeTree *tree = fake_tree_new();
 
@@ -41,51 +43,61 @@ static char *plan_text(const Plan *plan) {
         return text_take(&lines) ?: strdup("");
 }
 
-static char *plan_of(FakeTree *tree, Mode to) {
-        Modules *modules;
-        Address address;
+/* What a plan says about itself besides. */
+typedef struct Shape {
+        FunctionSet functions;
+        bool leaves_host;
+        bool fresh_host;
+} Shape;
+
+static char *plan_of(FakeTree *tree, Mode to, FunctionSet functions, Shape *ret) {
+        _cleanup_(modules_freep) Modules *modules = NULL;
+        GpuRecord record;
         Facts facts;
         Plan plan;
         char *lines;
         Gpu gpu;
 
-        assert_int_equal(address_parse(GPU, &address), 0);
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
+        assert_int_equal(gpu_record_load(&record, tree->roots.run_fd, &gpu), 0);
         assert_int_equal(modules_new(&modules), 0);
-        assert_int_equal(facts_init(&facts, &tree->roots, modules, &gpu, to), 0);
-        assert_int_equal(facts_plan(&facts, fake_sysfs(tree), &gpu, to, &plan), 0);
+        assert_int_equal(
+                        facts_init(&facts, &tree->roots, modules, &gpu, to, functions, &record), 0);
+        assert_int_equal(plan_init(&plan, &facts.input), 0);
         lines = plan_text(&plan);
+        if (ret)
+                *ret = (Shape){ plan.functions, plan.leaves_host, facts.fresh_host };
 
         plan_deinit(&plan);
         facts_deinit(&facts);
-        modules_free(modules);
+        gpu_record_deinit(&record);
         gpu_deinit(&gpu);
         return lines;
 }
 
 static void assert_plan(FakeTree *tree, Mode to, const char *expected) {
-        _cleanup_(freep) char *lines = plan_of(tree, to);
+        _cleanup_(freep) char *lines = plan_of(tree, to, FUNCTION_SET_ALL, NULL);
 
         assert_string_equal(lines, expected);
 }
 
-static void override(FakeTree *tree, const char *address, const char *value) {
+static void override(FakeTree *tree, const char *function, const char *value) {
         char path[128];
 
-        snprintf(path, sizeof(path), "bus/pci/devices/%s/driver_override", address);
+        snprintf(path, sizeof(path), "bus/pci/devices/%s/driver_override", function);
         assert_int_equal(sysfs_write(fake_sysfs(tree), path, value), 0);
 }
 
-static void move(FakeTree *tree, const char *address, const char *from, const char *to) {
+static void move(FakeTree *tree, const char *function, const char *from, const char *to) {
         char path[128];
 
         if (from) {
                 snprintf(path, sizeof(path), "bus/pci/drivers/%s/unbind", from);
-                assert_int_equal(sysfs_write(fake_sysfs(tree), path, address), 0);
+                assert_int_equal(sysfs_write(fake_sysfs(tree), path, function), 0);
         }
         if (to) {
                 snprintf(path, sizeof(path), "bus/pci/drivers/%s/bind", to);
-                assert_int_equal(sysfs_write(fake_sysfs(tree), path, address), 0);
+                assert_int_equal(sysfs_write(fake_sysfs(tree), path, function), 0);
         }
 }
 
@@ -93,17 +105,17 @@ static void move(FakeTree *tree, const char *address, const char *from, const ch
 static void take(FakeTree *tree) {
         static const char *const drivers[] = { "nvidia", "snd_hda_intel", "xhci_hcd",
                 "nvidia-gpu" };
-        char address[] = GPU;
+        char function[] = GPU;
 
         fake_module_load(tree, "vfio_pci");
         for (int i = 3; i >= 0; --i) {
                 char name[MACHINE_NAME_MAX];
                 const char *driver;
 
-                address[sizeof(address) - 2] = (char) ('0' + i);
-                driver = fake_device_driver(tree, address, name);
-                override(tree, address, "vfio-pci");
-                move(tree, address, strcmp(driver, "-") ? drivers[i] : NULL, "vfio-pci");
+                function[sizeof(function) - 2] = (char) ('0' + i);
+                driver = fake_device_driver(tree, function, name);
+                override(tree, function, "vfio-pci");
+                move(tree, function, strcmp(driver, "-") ? drivers[i] : NULL, "vfio-pci");
         }
 }
 
@@ -175,17 +187,26 @@ static void a_missing_fence_is_put_up_without_moving_anything(void **state) {
                         "verify .3 vfio-pci\n");
 }
 
-static void save_origin(FakeTree *tree) {
+/* Record how it is on the host now; and a move that was interrupted, if @moved. */
+static void record(FakeTree *tree, bool host, FunctionSet moved) {
         char *overrides[] = { NULL, NULL, NULL, NULL };
-        Address address;
-        Origin origin;
+        GpuRecord record;
         Gpu gpu;
 
-        assert_int_equal(address_parse(GPU, &address), 0);
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
-        assert_int_equal(origin_init(&origin, fake_sysfs(tree), &gpu, overrides), 0);
-        assert_int_equal(origin_save(&origin, tree->roots.run_fd), 0);
-        origin_deinit(&origin);
+        assert_int_equal(gpu_record_load(&record, tree->roots.run_fd, &gpu), 0);
+        if (host)
+                assert_int_equal(gpu_record_note_host(&record, fake_sysfs(tree), &gpu, overrides),
+                                0);
+        record.has_move = moved;
+        record.move = (MoveRecord){
+                .from = MODE_HOST,
+                .to = MODE_PASSTHROUGH,
+                .asked = FUNCTION_SET_ALL,
+                .moved = moved,
+        };
+        assert_int_equal(gpu_record_save(&record, tree->roots.run_fd), 0);
+        gpu_record_deinit(&record);
         gpu_deinit(&gpu);
 }
 
@@ -194,7 +215,7 @@ static void the_way_home_is_aimed_at_what_is_remembered(void **state) {
 
         /* The UCSI function had no driver: it gets none. */
         move(tree, "0000:01:00.3", "nvidia-gpu", NULL);
-        save_origin(tree);
+        record(tree, true, 0);
         take(tree);
         assert_plan(tree, MODE_HOST,
                         "hold-group .0 -\n"
@@ -234,7 +255,7 @@ static void without_memory_siblings_are_left_to_the_kernel(void **state) {
         _cleanup_(freep) char *lines = NULL;
 
         take(tree);
-        lines = plan_of(tree, MODE_HOST);
+        lines = plan_of(tree, MODE_HOST, FUNCTION_SET_ALL, NULL);
         assert_non_null(strstr(lines, "bind .0 nvidia\n"));
         assert_non_null(strstr(lines, "override .1 -\n"));
         assert_non_null(strstr(lines, "load? .1 pci:"));
@@ -270,7 +291,7 @@ static void a_driver_that_was_not_there_comes_with_its_company(void **state) {
 static void a_switch_cut_off_after_the_fence_is_undone_without_an_unbind(void **state) {
         FakeTree *tree = *state;
 
-        save_origin(tree);
+        record(tree, true, 0);
         override(tree, "0000:01:00.0", "vfio-pci");
         override(tree, "0000:01:00.1", "vfio-pci");
         move(tree, "0000:01:00.3", "nvidia-gpu", NULL);
@@ -296,6 +317,85 @@ static void a_switch_cut_off_after_the_fence_is_undone_without_an_unbind(void **
                         "override .3 -\n");
 }
 
+/* The siblings were pinned for the card that was here before; function 0 is not asked about. */
+static void siblings_go_home_without_their_card(void **state) {
+        const FunctionSet siblings = FUNCTION_SET_ALL & ~1U;
+        _cleanup_(freep) char *lines = NULL, *unfinished = NULL;
+        FakeTree *tree = *state;
+        Shape shape;
+
+        fake_module_load(tree, "vfio_pci");
+        move(tree, "0000:01:00.1", "snd_hda_intel", NULL);
+        override(tree, "0000:01:00.1", "vfio-pci");
+        move(tree, "0000:01:00.1", NULL, "vfio-pci");
+        override(tree, "0000:01:00.2", "vfio-pci");
+        /* An override of function 0 is none of its business. */
+        override(tree, GPU, "nouveau");
+        lines = plan_of(tree, MODE_HOST, siblings, &shape);
+        assert_string_equal(lines,
+                        "hold-group .1 -\n"
+                        "override .1 -\n"
+                        "override .2 xhci_hcd\n"
+                        "check .0 -\n"
+                        "unbind .1 vfio-pci\n"
+                        "load? .1 pci:v000010DEd000022EBsv00001043sd00005678bc04sc03i00\n"
+                        "probe .1 -\n"
+                        "verify .1 -\n"
+                        "verify .2 xhci_hcd\n"
+                        "override .2 -\n"
+                        "release-group .0 -\n");
+        assert_int_equal(shape.functions, 6);
+        assert_false(shape.leaves_host);
+        assert_false(shape.fresh_host);
+
+        /* With all of them, also that of function 0 if a move of it was interrupted. */
+        record(tree, false, FUNCTION_SET_ALL);
+        unfinished = plan_of(tree, MODE_HOST, FUNCTION_SET_ALL, &shape);
+        assert_non_null(strstr(unfinished, "override .0 nvidia\n"));
+        assert_non_null(strstr(unfinished, "override .0 -\n"));
+        assert_int_equal(shape.functions, 7);
+}
+
+/* Nothing is known of it but that it was on its way. */
+static void functions_of_an_interrupted_move_come_home_without_memory(void **state) {
+        FakeTree *tree = *state;
+
+        move(tree, "0000:01:00.3", "nvidia-gpu", NULL);
+        assert_plan(tree, MODE_HOST, "");
+        record(tree, false, 8);
+        assert_plan(tree, MODE_HOST,
+                        "load? .3 pci:v000010DEd00001AD9sv00001043sd00005678bc0Csc80i00\n"
+                        "probe .3 -\n"
+                        "verify .3 -\n");
+        /* A move that was about others says nothing of it. */
+        record(tree, false, 7);
+        assert_plan(tree, MODE_HOST, "");
+}
+
+static void a_plan_tells_what_it_is_about(void **state) {
+        FakeTree *tree = *state;
+        Shape shape;
+
+        free(plan_of(tree, MODE_PASSTHROUGH, FUNCTION_SET_ALL, &shape));
+        assert_int_equal(shape.functions, 15);
+        assert_true(shape.leaves_host);
+        assert_true(shape.fresh_host);
+        free(plan_of(tree, MODE_HOST, FUNCTION_SET_ALL, &shape));
+        assert_int_equal(shape.functions, 0);
+        assert_false(shape.leaves_host);
+
+        /* What was known of the host is not what it is half-way. */
+        record(tree, true, FUNCTION_SET_ALL);
+        free(plan_of(tree, MODE_PASSTHROUGH, FUNCTION_SET_ALL, &shape));
+        assert_false(shape.fresh_host);
+        record(tree, true, 0);
+        take(tree);
+        free(plan_of(tree, MODE_HOST, FUNCTION_SET_ALL, &shape));
+        assert_int_equal(shape.functions, 15);
+        assert_false(shape.leaves_host);
+        assert_false(shape.fresh_host);
+}
+
 static void a_variant_driver_wins_where_one_matches(void **state) {
         FakeTree *tree = *state;
         _cleanup_(freep) char *lines = NULL;
@@ -306,7 +406,7 @@ static void a_variant_driver_wins_where_one_matches(void **state) {
                         .driver = { .name = "nvgrace-gpu-vfio-pci",
                                         .module = "nvgrace_gpu_vfio_pci",
                                         .is_vfio = true });
-        lines = plan_of(tree, MODE_PASSTHROUGH);
+        lines = plan_of(tree, MODE_PASSTHROUGH, FUNCTION_SET_ALL, NULL);
         assert_non_null(strstr(lines, "load .0 vfio_pci\n"));
         assert_non_null(strstr(lines, "load .0 nvgrace_gpu_vfio_pci\n"));
         assert_non_null(strstr(lines, "override .1 vfio-pci\n"));
@@ -337,6 +437,9 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(a_driver_that_was_not_there_comes_with_its_company,
                                 stranded_setup, tree_teardown),
                 card_test(a_switch_cut_off_after_the_fence_is_undone_without_an_unbind),
+                card_test(siblings_go_home_without_their_card),
+                card_test(functions_of_an_interrupted_move_come_home_without_memory),
+                card_test(a_plan_tells_what_it_is_about),
                 card_test(a_variant_driver_wins_where_one_matches),
                 cmocka_unit_test(every_kind_of_step_has_a_name_and_a_description),
         };

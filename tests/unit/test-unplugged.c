@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Test Absent Cards
+ * Test Unplugged Cards
  *
  * Reserved are those that the agent would move to vfio when they come, and no others; and
  * what is there is left alone.
@@ -10,7 +10,8 @@
 #include "lib/test.h"
 
 #include "base/text.h"
-#include "policy/absent.h"
+#include "policy/unplugged.h"
+#include "record/gpu-record.h"
 #include "record/lock.h"
 #include "record/pin.h"
 
@@ -47,7 +48,7 @@ static FakeTree *machine_without(Mode mode) {
         fake_write(tree->root, "proc/cmdline", "quiet\n");
         fake_gpu_add(tree, GPU, .group = 12);
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
-        assert_int_equal(state_set_gpu(&state, &gpu, mode), 0);
+        assert_int_equal(state_set(&state, &gpu, mode), 0);
         assert_int_equal(state_save(&state, tree->roots.etc_fd), 0);
         state_deinit(&state);
         gpu_deinit(&gpu);
@@ -60,7 +61,7 @@ static void pin_them_all(FakeTree *tree) {
         State state;
 
         assert_int_equal(state_load(&state, tree->roots.etc_fd), 0);
-        assert_int_equal(card_to_gpu(&state.entries[0].card, address, &gpu), 0);
+        assert_int_equal(state_entry_to_gpu(&state.entries[0], &gpu), 0);
         assert_int_equal(pins_set(tree->roots.run_fd, &gpu, NULL), 0);
         assert_int_equal(count_pins(tree), ALL);
         gpu_deinit(&gpu);
@@ -76,7 +77,7 @@ static int run(FakeTree *tree) {
         assert_int_equal(modules_new(&modules), 0);
         assert_int_equal(inventory_init(&inventory, fake_sysfs(tree)), 0);
         assert_int_equal(state_load(&state, tree->roots.etc_fd), 0);
-        r = absent_pin(&tree->roots, modules, &inventory, &state);
+        r = unplugged_pin(&tree->roots, modules, &inventory, &state);
         assert_int_equal(writes_count(tree->machine, ACT_ANY), 0);
         state_deinit(&state);
         inventory_deinit(&inventory);
@@ -210,6 +211,38 @@ static void who_is_there_is_left_alone(void **state _unused_) {
         fake_tree_free(tree);
 }
 
+/* Since the machine came up: a person has moved it elsewhere before it was unplugged. */
+static void where_a_person_has_moved_it_counts(void **state _unused_) {
+        for (int i = 0; i < 2; ++i) {
+                Mode mode = i ? MODE_HOST : MODE_PASSTHROUGH;
+                FakeTree *tree = machine_without(i ? MODE_PASSTHROUGH : MODE_HOST);
+                GpuRecord record = { .address = address, .mode = mode };
+
+                record.identity = (Identity){ 0x10de, 0x2d04, 0x1043, 0x5678 };
+                assert_int_equal(gpu_record_save(&record, tree->roots.run_fd), 0);
+                assert_int_equal(run(tree), 0);
+                assert_int_equal(count_pins(tree), i ? 0 : ALL);
+                fake_tree_free(tree);
+        }
+}
+
+/* No file that is not understood is a reason to do anything. */
+static void without_understanding_nothing_changes(void **state _unused_) {
+        static const char *const files[] = { "run/vfiopt/pending/state",
+                "etc/vfiopt/vfiopt.conf/x" };
+
+        for (size_t i = 0; i < 2 * ARRAY_SIZE(files); ++i) {
+                FakeTree *tree = machine_without(i % 2 ? MODE_HOST : MODE_PASSTHROUGH);
+
+                if (i % 2)
+                        pin_them_all(tree);
+                fake_write(tree->root, files[i / 2], "x");
+                assert_int_equal(run(tree), 0);
+                assert_int_equal(count_pins(tree), i % 2 ? ALL : 0);
+                fake_tree_free(tree);
+        }
+}
+
 static void who_is_being_moved_is_left_alone(void **state _unused_) {
         FakeTree *tree = machine_without(MODE_PASSTHROUGH);
         Lock lock;
@@ -226,16 +259,15 @@ static void who_is_being_moved_is_left_alone(void **state _unused_) {
 static void an_error_with_one_is_no_reason_to_leave_others(void **state _unused_) {
         FakeTree *tree = machine_without(MODE_PASSTHROUGH);
         State remembered;
-        StateEntry other;
+        Gpu gpu;
 
         /* The first one's lock cannot be had. */
         assert_int_equal(state_load(&remembered, tree->roots.etc_fd), 0);
-        other = remembered.entries[0];
-        other.address.bus = 0;
-        other.address.slot = 1;
-        remembered.entries[0] = other;
-        assert_int_equal(state_set(&remembered, address, other.identity, MODE_PASSTHROUGH), 0);
-        remembered.entries[1].card = other.card;
+        assert_int_equal(state_entry_to_gpu(&remembered.entries[0], &gpu), 0);
+        remembered.entries[0].address = (Address){ .slot = 1 };
+        assert_int_equal(state_set(&remembered, &gpu, MODE_PASSTHROUGH), 0);
+        assert_int_equal(remembered.n_entries, 2);
+        gpu_deinit(&gpu);
         assert_int_equal(state_save(&remembered, tree->roots.etc_fd), 0);
         state_deinit(&remembered);
         fake_write(tree->root, "run/vfiopt/lock/0000:00:01.0/x", "in the way");
@@ -253,9 +285,11 @@ int main(void) {
                 cmocka_unit_test(without_vfio_nothing_is_reserved),
                 cmocka_unit_test(who_is_not_known_well_enough_is_left_alone),
                 cmocka_unit_test(who_is_there_is_left_alone),
+                cmocka_unit_test(where_a_person_has_moved_it_counts),
+                cmocka_unit_test(without_understanding_nothing_changes),
                 cmocka_unit_test(who_is_being_moved_is_left_alone),
                 cmocka_unit_test(an_error_with_one_is_no_reason_to_leave_others),
         };
 
-        return cmocka_run_group_tests_name("policy/absent", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("policy/unplugged", tests, NULL, NULL);
 }
