@@ -3,7 +3,8 @@
 /*
  * Test the Policy
  *
- * Who says where a GPU shall be, and who is heard first.
+ * Who says where a GPU belongs, and who is heard first; and what is made of a move that was
+ * interrupted, or of pins that were meant for another card.
  */
 
 #include "lib/test.h"
@@ -18,127 +19,434 @@
         "{\"version\":1,\"gpus\":[{\"address\":\"0000:01:00.0\",\"id\":\"10de:1e04\"," \
         "\"subsystem\":\"1043:5678\",\"mode\":\"passthrough\"}]}\n"
 
+/* Configuration that cannot be read, and may say Managed=no of any GPU. */
+#define INCOMPLETE "\1"
+
 typedef struct Case {
-        const char *line; /* of the kernel */
-        const char *boot; /* BootMode= */
-        const char *state;
-        const char *pending; /* the same, since the machine came up */
+        const char *line;    /* of the kernel */
+        const char *boot;    /* BootMode= */
+        const char *managed; /* Managed= */
         const char *normal;  /* DefaultMode= */
-        bool at_boot;
-        Mode wish;
+        const char *state;
+        bool outdated;   /* records of an older version are there */
+        bool on_vfio;    /* function 0 is */
+        Runtime runtime; /* what /run says */
+        unsigned int flags;
+
+        /* expected */
+        Mode mode;
         PolicySource source;
+        bool interrupted;
+        bool siblings; /* all functions but the first are meant */
 } Case;
 
-static const Case cases[] = {
-        { .wish = MODE_UNSET, .source = POLICY_NOBODY },
-        { .at_boot = true, .wish = MODE_UNSET, .source = POLICY_NOBODY },
+#define SIBLINGS (FUNCTION_SET_ALL & ~1U)
+
+/* Parts of a runtime. */
+#define PERSON(word)    .record = { .mode = (word) }
+#define PINNED(set)     .pinned = (set)
+#define DAMAGED         .damaged = true
+#define LOCKED          .lock = { .locked = true }
+#define MOVE(mode, set) .record = { .has_move = true, .move = { .from = (mode), .asked = (set) } }
+#define MOVE_FROM(mode) MOVE(mode, FUNCTION_SET_ALL)
+
+static const Case wishes[] = {
+        { .source = POLICY_NOBODY },
+        { .flags = DECISION_AT_BOOT, .source = POLICY_NOBODY },
 
         /* the default is heard where nobody else speaks */
-        { .normal = "passthrough", .wish = MODE_PASSTHROUGH, .source = POLICY_DEFAULT },
-        { .normal = "host", .wish = MODE_HOST, .source = POLICY_DEFAULT },
+        { .normal = "passthrough", .mode = MODE_PASSTHROUGH, .source = POLICY_DEFAULT },
+        { .normal = "host", .mode = MODE_HOST, .source = POLICY_DEFAULT },
+        { .normal = "passthrough",
+                        .flags = DECISION_AT_BOOT,
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_DEFAULT },
         { .normal = "passthrough",
                         .state = STATE("host"),
-                        .wish = MODE_HOST,
+                        .mode = MODE_HOST,
                         .source = POLICY_STATE },
         { .normal = "passthrough", .boot = "unset", .source = POLICY_CONFIG },
 
         /* what is remembered, against what is said for booting */
-        { .state = STATE("passthrough"), .wish = MODE_PASSTHROUGH, .source = POLICY_STATE },
+        { .state = STATE("passthrough"), .mode = MODE_PASSTHROUGH, .source = POLICY_STATE },
         { .state = STATE("passthrough"),
                         .boot = "host",
-                        .wish = MODE_PASSTHROUGH,
+                        .mode = MODE_PASSTHROUGH,
                         .source = POLICY_STATE },
         { .state = STATE("passthrough"),
                         .boot = "host",
-                        .at_boot = true,
-                        .wish = MODE_HOST,
+                        .flags = DECISION_AT_BOOT,
+                        .mode = MODE_HOST,
                         .source = POLICY_CONFIG },
         { .state = STATE("passthrough"),
                         .boot = "unset",
-                        .at_boot = true,
-                        .wish = MODE_UNSET,
+                        .flags = DECISION_AT_BOOT,
                         .source = POLICY_CONFIG },
         { .state = STATE("passthrough"),
                         .boot = "remembered",
-                        .at_boot = true,
-                        .wish = MODE_PASSTHROUGH,
+                        .flags = DECISION_AT_BOOT,
+                        .mode = MODE_PASSTHROUGH,
                         .source = POLICY_STATE },
-        { .state = STATE("passthrough"),
-                        .boot = "unset",
-                        .wish = MODE_UNSET,
-                        .source = POLICY_CONFIG },
-        { .boot = "passthrough", .wish = MODE_PASSTHROUGH, .source = POLICY_CONFIG },
+        { .state = STATE("passthrough"), .boot = "unset", .source = POLICY_CONFIG },
+        { .boot = "passthrough", .mode = MODE_PASSTHROUGH, .source = POLICY_CONFIG },
 
         /* the kernel's command line beats all of it */
         { .line = "quiet vfiopt.mode=host",
                         .state = STATE("passthrough"),
                         .boot = "passthrough",
-                        .at_boot = true,
-                        .wish = MODE_HOST,
+                        .flags = DECISION_AT_BOOT,
+                        .mode = MODE_HOST,
                         .source = POLICY_KERNEL_LINE },
         { .line = "vfiopt.mode=passthrough",
                         .state = STATE("host"),
-                        .wish = MODE_PASSTHROUGH,
+                        .mode = MODE_PASSTHROUGH,
                         .source = POLICY_KERNEL_LINE },
         { .line = "vfiopt.mode=off",
                         .state = STATE("passthrough"),
-                        .at_boot = true,
+                        .flags = DECISION_AT_BOOT,
                         .source = POLICY_KERNEL_LINE },
         { .line = "vfiopt.mode=hots",
                         .state = STATE("passthrough"),
-                        .at_boot = true,
+                        .flags = DECISION_AT_BOOT,
                         .source = POLICY_KERNEL_LINE },
 
+        /* but not a person who has moved it since */
+        { .line = "vfiopt.mode=host",
+                        .runtime = { PERSON(MODE_PASSTHROUGH) },
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_PERSON },
+        { .line = "vfiopt.mode=off",
+                        .runtime = { PERSON(MODE_HOST) },
+                        .mode = MODE_HOST,
+                        .source = POLICY_PERSON },
+        { .line = "vfiopt.mode=host",
+                        .runtime = { PERSON(MODE_PASSTHROUGH) },
+                        .flags = DECISION_AT_BOOT,
+                        .mode = MODE_HOST,
+                        .source = POLICY_KERNEL_LINE },
+        { .state = STATE("host"),
+                        .boot = "unset",
+                        .runtime = { PERSON(MODE_PASSTHROUGH) },
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_PERSON },
+        { .state = STRANGER,
+                        .runtime = { PERSON(MODE_PASSTHROUGH) },
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_PERSON },
+        { .boot = INCOMPLETE,
+                        .runtime = { PERSON(MODE_PASSTHROUGH) },
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_PERSON },
+        { .runtime = { PERSON(MODE_PASSTHROUGH) },
+                        .flags = DECISION_AT_BOOT,
+                        .source = POLICY_NOBODY },
+
         /* nothing of it is meant for another card */
-        { .state = STRANGER, .normal = "host", .source = POLICY_STRANGER },
-        { .state = STRANGER, .line = "vfiopt.mode=passthrough", .source = POLICY_STRANGER },
+        { .state = STRANGER, .normal = "host", .source = POLICY_OTHER_CARD },
+        { .state = STRANGER, .line = "vfiopt.mode=passthrough", .source = POLICY_OTHER_CARD },
+        { .state = STRANGER, .line = "vfiopt.mode=off", .source = POLICY_KERNEL_LINE },
 
         /* what is not understood moves nothing */
         { .state = "{\"version\":1,\"gpus\":[{\"addr", .source = POLICY_NOBODY },
         { .state = "", .source = POLICY_NOBODY },
         { .state = "", .normal = "passthrough", .source = POLICY_NOBODY },
-        { .state = "", .boot = "passthrough", .at_boot = true, .source = POLICY_NOBODY },
+        { .state = "", .boot = "passthrough", .flags = DECISION_AT_BOOT, .source = POLICY_NOBODY },
         { .state = "{\"version\":2,\"gpus\":[]}",
                         .normal = "passthrough",
                         .source = POLICY_NOBODY },
         { .state = "",
                         .line = "vfiopt.mode=passthrough",
-                        .wish = MODE_PASSTHROUGH,
+                        .mode = MODE_PASSTHROUGH,
                         .source = POLICY_KERNEL_LINE },
-        { .pending = "", .state = STATE("passthrough"), .source = POLICY_NOBODY },
-        { .pending = STATE("host"), .state = "", .wish = MODE_HOST, .source = POLICY_PENDING },
+        { .state = STATE("passthrough"), .runtime = { DAMAGED }, .source = POLICY_NOBODY },
+        { .state = STATE("passthrough"), .outdated = true, .source = POLICY_NOBODY },
+        { .normal = "passthrough", .outdated = true, .source = POLICY_NOBODY },
+        { .line = "vfiopt.mode=host",
+                        .outdated = true,
+                        .runtime = { DAMAGED },
+                        .mode = MODE_HOST,
+                        .source = POLICY_KERNEL_LINE },
+        { .state = "",
+                        .outdated = true,
+                        .runtime = { PERSON(MODE_HOST) },
+                        .mode = MODE_HOST,
+                        .source = POLICY_PERSON },
+        { .state = STATE("passthrough"), .boot = INCOMPLETE, .source = POLICY_UNKNOWN },
+        { .state = STATE("passthrough"),
+                        .boot = INCOMPLETE,
+                        .flags = DECISION_AT_BOOT,
+                        .source = POLICY_UNKNOWN },
+        { .state = "", .boot = INCOMPLETE, .source = POLICY_UNKNOWN },
+        /* An administrator who edits the kernel's command line knows what to do. */
+        { .line = "vfiopt.mode=host",
+                        .boot = INCOMPLETE,
+                        .flags = DECISION_AT_BOOT,
+                        .mode = MODE_HOST,
+                        .source = POLICY_KERNEL_LINE },
+
+        /* a GPU that is not managed is left alone, whoever says what */
+        { .state = STATE("passthrough"), .managed = "no", .source = POLICY_NOBODY },
+        { .line = "vfiopt.mode=passthrough", .managed = "no", .source = POLICY_NOBODY },
+        { .managed = "no", .runtime = { PERSON(MODE_PASSTHROUGH) }, .source = POLICY_NOBODY },
+};
+
+static const Case interruptions[] = {
+        /* an interrupted move is undone where nobody says anything */
+        { .runtime = { MOVE_FROM(MODE_HOST) },
+                        .mode = MODE_HOST,
+                        .source = POLICY_INTERRUPTED,
+                        .interrupted = true },
+        { .runtime = { MOVE_FROM(MODE_PASSTHROUGH) },
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_INTERRUPTED,
+                        .interrupted = true },
+        { .runtime = { MOVE_FROM(MODE_MIXED) },
+                        .mode = MODE_HOST,
+                        .source = POLICY_INTERRUPTED,
+                        .interrupted = true },
+        { .runtime = { MOVE_FROM(MODE_PASSTHROUGH) },
+                        .boot = "unset",
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_INTERRUPTED,
+                        .interrupted = true },
+        { .runtime = { MOVE_FROM(MODE_PASSTHROUGH) },
+                        .flags = DECISION_AT_BOOT,
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_INTERRUPTED,
+                        .interrupted = true },
+        { .runtime = { MOVE_FROM(MODE_PASSTHROUGH) },
+                        .state = "",
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_INTERRUPTED,
+                        .interrupted = true },
+        { .runtime = { MOVE_FROM(MODE_PASSTHROUGH) },
+                        .outdated = true,
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_INTERRUPTED,
+                        .interrupted = true },
+
+        /* and goes to where it belongs otherwise */
+        { .runtime = { MOVE_FROM(MODE_HOST) },
+                        .state = STATE("passthrough"),
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_STATE,
+                        .interrupted = true },
+        { .runtime = { MOVE_FROM(MODE_PASSTHROUGH) },
+                        .line = "vfiopt.mode=host",
+                        .mode = MODE_HOST,
+                        .source = POLICY_KERNEL_LINE,
+                        .interrupted = true },
+
+        /* but not against a ban */
+        { .runtime = { MOVE_FROM(MODE_PASSTHROUGH) },
+                        .line = "vfiopt.mode=off",
+                        .source = POLICY_KERNEL_LINE,
+                        .interrupted = true },
+        { .runtime = { MOVE_FROM(MODE_PASSTHROUGH) },
+                        .line = "vfiopt.mode=hots",
+                        .source = POLICY_KERNEL_LINE,
+                        .interrupted = true },
+        { .runtime = { MOVE_FROM(MODE_PASSTHROUGH) },
+                        .state = STRANGER,
+                        .source = POLICY_OTHER_CARD,
+                        .interrupted = true },
+        { .runtime = { MOVE_FROM(MODE_PASSTHROUGH) },
+                        .boot = INCOMPLETE,
+                        .source = POLICY_UNKNOWN,
+                        .interrupted = true },
+        { .runtime = { MOVE_FROM(MODE_PASSTHROUGH) },
+                        .managed = "no",
+                        .source = POLICY_NOBODY,
+                        .interrupted = true },
+
+        /* one that is under way is not interrupted, unless the lock is ours */
+        { .runtime = { MOVE_FROM(MODE_PASSTHROUGH), LOCKED }, .source = POLICY_NOBODY },
+        { .runtime = { MOVE_FROM(MODE_HOST), LOCKED },
+                        .state = STATE("passthrough"),
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_STATE },
+        { .runtime = { MOVE_FROM(MODE_PASSTHROUGH), LOCKED },
+                        .flags = DECISION_LOCKED,
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_INTERRUPTED,
+                        .interrupted = true },
+        { .runtime = { LOCKED }, .flags = DECISION_LOCKED, .source = POLICY_NOBODY },
+        /* of one that is damaged nothing is known */
+        { .runtime = { DAMAGED }, .flags = DECISION_LOCKED, .source = POLICY_NOBODY },
+};
+
+static const Case strangers[] = {
+        /* functions that are pinned without function 0 were meant for another card */
+        { .runtime = { PINNED(14) },
+                        .mode = MODE_HOST,
+                        .source = POLICY_FOREIGN,
+                        .siblings = true },
+        { .runtime = { PINNED(2) },
+                        .state = STATE("host"),
+                        .mode = MODE_HOST,
+                        .source = POLICY_FOREIGN,
+                        .siblings = true },
+        { .runtime = { PINNED(2) },
+                        .state = STRANGER,
+                        .mode = MODE_HOST,
+                        .source = POLICY_FOREIGN,
+                        .siblings = true },
+        { .runtime = { PINNED(2), PERSON(MODE_HOST) },
+                        .mode = MODE_HOST,
+                        .source = POLICY_FOREIGN,
+                        .siblings = true },
+        { .runtime = { PINNED(2) },
+                        .managed = "no",
+                        .mode = MODE_HOST,
+                        .source = POLICY_FOREIGN,
+                        .siblings = true },
+        { .runtime = { PINNED(2) },
+                        .line = "vfiopt.mode=host",
+                        .flags = DECISION_AT_BOOT,
+                        .mode = MODE_HOST,
+                        .source = POLICY_FOREIGN,
+                        .siblings = true },
+        { .runtime = { PINNED(2), DAMAGED },
+                        .outdated = true,
+                        .mode = MODE_HOST,
+                        .source = POLICY_FOREIGN,
+                        .siblings = true },
+        { .runtime = { PINNED(2) },
+                        .state = "",
+                        .mode = MODE_HOST,
+                        .source = POLICY_FOREIGN,
+                        .siblings = true },
+
+        /* but not where it belongs to vfio anyway, */
+        { .runtime = { PINNED(2) },
+                        .state = STATE("passthrough"),
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_STATE },
+        { .runtime = { PINNED(2), PERSON(MODE_PASSTHROUGH) },
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_PERSON },
+        /* where it is pinned as a whole, or alone, */
+        { .runtime = { PINNED(15) }, .source = POLICY_NOBODY },
+        { .runtime = { PINNED(1) }, .source = POLICY_NOBODY },
+        /* where function 0 was put on vfio by hand, */
+        { .runtime = { PINNED(2) }, .on_vfio = true, .source = POLICY_NOBODY },
+        /* or where nothing is to be touched. */
+        { .runtime = { PINNED(2) }, .line = "vfiopt.mode=off", .source = POLICY_KERNEL_LINE },
+        { .runtime = { PINNED(2) }, .line = "vfiopt.mode=hots", .source = POLICY_KERNEL_LINE },
+        { .runtime = { PINNED(2) }, .boot = INCOMPLETE, .source = POLICY_UNKNOWN },
+
+        /* Whoever has begun to give them back may have removed the pins. */
+        { .runtime = { MOVE(MODE_MIXED, SIBLINGS) },
+                        .mode = MODE_HOST,
+                        .source = POLICY_FOREIGN,
+                        .siblings = true,
+                        .interrupted = true },
+        { .runtime = { MOVE(MODE_MIXED, SIBLINGS), LOCKED },
+                        .managed = "no",
+                        .flags = DECISION_LOCKED,
+                        .mode = MODE_HOST,
+                        .source = POLICY_FOREIGN,
+                        .siblings = true,
+                        .interrupted = true },
+        { .runtime = { MOVE(MODE_MIXED, SIBLINGS) },
+                        .on_vfio = true,
+                        .mode = MODE_HOST,
+                        .source = POLICY_INTERRUPTED,
+                        .interrupted = true },
+        { .runtime = { MOVE(MODE_MIXED, SIBLINGS) },
+                        .state = STATE("passthrough"),
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_STATE,
+                        .interrupted = true },
+        /* Any other move comes first, and sees to its own pins. */
+        { .runtime = { MOVE_FROM(MODE_HOST), PINNED(2) },
+                        .mode = MODE_HOST,
+                        .source = POLICY_INTERRUPTED,
+                        .interrupted = true },
+        { .runtime = { MOVE_FROM(MODE_HOST), PINNED(2) },
+                        .state = STRANGER,
+                        .source = POLICY_OTHER_CARD,
+                        .interrupted = true },
 };
 
 static void write_case(FakeTree *tree, const Case *c) {
+        bool incomplete = c->boot && !strcmp(c->boot, INCOMPLETE);
+
         fake_write(tree->root, "proc/cmdline", "%s\n", c->line ?: "quiet");
-        fake_write(tree->root, "etc/vfiopt/vfiopt.conf",
-                        "[vfiopt]\nDefaultMode=%s\n[GPU 01:00]\nBootMode=%s\n", c->normal ?: "",
-                        c->boot ?: "");
+        fake_write(tree->root, "etc/vfiopt/vfiopt.conf.d/a.conf",
+                        "[vfiopt]\nDefaultMode=%s\n[GPU 01:00]\nBootMode=%s\nManaged=%s\n",
+                        c->normal ?: "", incomplete ? "passthrough" : c->boot ?: "",
+                        c->managed ?: "yes");
+        if (incomplete)
+                fake_make_dir(tree->root, "etc/vfiopt/vfiopt.conf");
         if (c->state)
                 fake_write(tree->root, "etc/vfiopt/state", "%s", c->state);
-        if (c->pending)
-                fake_write(tree->root, "run/vfiopt/pending/state", "%s", c->pending);
+        if (c->outdated)
+                fake_write(tree->root, "run/vfiopt/pending/state", "%s", STATE("passthrough"));
+        fake_standard_drivers(tree);
+        fake_module_load(tree, "vfio_pci");
+        fake_gpu_add(tree, "0000:01:00.0", .group = 12,
+                        .driver = c->on_vfio ? "vfio-pci" : "nvidia");
+}
+
+static void assert_case(const Case *c, const char *name, size_t i) {
+        const FunctionSet functions = c->siblings ? SIBLINGS : FUNCTION_SET_ALL;
+        FakeTree *tree = fake_tree_new();
+        Policy policy = POLICY_NULL;
+        Decision decision;
+        Gpu gpu;
+
+        write_case(tree, c);
+        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
+        assert_int_equal(policy_load(&policy, &tree->roots), 0);
+        decision = policy_decide(&policy, fake_sysfs(tree), &gpu, &c->runtime, c->flags);
+        if (decision.mode != c->mode || decision.source != c->source ||
+                        decision.interrupted != c->interrupted || decision.functions != functions)
+                fail_msg("%s %zu: mode %d of %d, interrupted %d, functions %02x, not %d of %d, %d, "
+                         "%02x",
+                                name, i, decision.mode, decision.source, decision.interrupted,
+                                decision.functions, c->mode, c->source, c->interrupted, functions);
+
+        /* What nobody has begun or pinned is a matter of what is said alone. */
+        if (!c->runtime.record.has_move && !c->runtime.pinned && policy_manages(&policy, &gpu)) {
+                decision = policy_wish(&policy, &gpu, &c->runtime, c->flags & DECISION_AT_BOOT);
+                assert_int_equal(decision.mode, c->mode);
+                assert_int_equal(decision.source, c->source);
+                assert_int_equal(decision.functions, FUNCTION_SET_ALL);
+        }
+        policy_deinit(&policy);
+        gpu_deinit(&gpu);
+        fake_tree_free(tree);
 }
 
 static void the_first_who_speaks_is_heard(void **state _unused_) {
-        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
-                FakeTree *tree = fake_tree_new();
-                Policy policy = POLICY_NULL;
-                Verdict verdict;
-                Gpu gpu;
+        for (size_t i = 0; i < ARRAY_SIZE(wishes); ++i)
+                assert_case(&wishes[i], "wish", i);
+}
 
-                fake_gpu_add(tree, "0000:01:00.0", .group = 12);
-                write_case(tree, &cases[i]);
-                assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
-                assert_int_equal(policy_load(&policy, &tree->roots), 0);
-                verdict = policy_judge(&policy, &gpu, cases[i].at_boot);
-                if (verdict.wish != cases[i].wish || verdict.source != cases[i].source)
-                        fail_msg("case %zu: wish %d of %d, not %d of %d", i, verdict.wish,
-                                        verdict.source, cases[i].wish, cases[i].source);
-                policy_deinit(&policy);
-                gpu_deinit(&gpu);
-                fake_tree_free(tree);
-        }
+static void what_was_interrupted_is_seen_to(void **state _unused_) {
+        for (size_t i = 0; i < ARRAY_SIZE(interruptions); ++i)
+                assert_case(&interruptions[i], "interruption", i);
+}
+
+static void what_was_pinned_for_another_card_is_given_back(void **state _unused_) {
+        for (size_t i = 0; i < ARRAY_SIZE(strangers); ++i)
+                assert_case(&strangers[i], "stranger", i);
+}
+
+/* Of a GPU that is not managed, `status` tells what is said nevertheless. */
+static void a_wish_is_one_also_where_nobody_sees_to_it(void **state) {
+        FakeTree *tree = *state;
+        const Case c = { .managed = "no", .state = STATE("passthrough") };
+        Policy policy;
+        Gpu gpu;
+
+        write_case(tree, &c);
+        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
+        assert_int_equal(policy_load(&policy, &tree->roots), 0);
+        assert_int_equal(policy_wish(&policy, &gpu, &c.runtime, false).mode, MODE_PASSTHROUGH);
+        policy_deinit(&policy);
+        gpu_deinit(&gpu);
 }
 
 static void gather(void *userdata, bool is_warning, const char *complaint) {
@@ -153,16 +461,25 @@ static void what_is_wrong_is_kept_to_be_told(void **state _unused_) {
         fake_write(tree->root, "proc/cmdline", "vfiopt.mode=hots\n");
         fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[vfiopt]\nDefaultMode=hots\n");
         fake_write(tree->root, "etc/vfiopt/state", "hots");
-        fake_write(tree->root, "run/vfiopt/pending/state", "hots");
+        fake_write(tree->root, "run/vfiopt/stuck/0000:01:00.0.json", "{}");
         assert_int_equal(policy_load(&policy, &tree->roots), 0);
         assert_string_equal(policy.kernel.unknown, "hots");
         assert_int_equal(policy.config.n_complaints, 1);
         assert_int_equal(policy.state_problem, STATE_E_INVALID);
-        policy_complain(&policy, gather, &complaints);
+        assert_true(policy.outdated);
+        policy_complain(&policy, false, gather, &complaints);
         assert_non_null(strstr(text(&complaints), "E vfiopt.mode="));
+        assert_non_null(strstr(text(&complaints), "hots"));
         assert_non_null(strstr(text(&complaints), "E the state file cannot be understood"));
-        assert_non_null(strstr(text(&complaints), "E what was moved since"));
+        assert_non_null(strstr(text(&complaints), "E /run/vfiopt has records of an earlier"));
         assert_null(strstr(text(&complaints), "W "));
+        text_deinit(&complaints);
+
+        policy_complain(&policy, true, gather, &complaints);
+        assert_null(strstr(text(&complaints), "vfiopt.mode="));
+        assert_null(strstr(text(&complaints), "vfiopt.conf"));
+        assert_non_null(strstr(text(&complaints), "E the state file cannot be understood"));
+        assert_non_null(strstr(text(&complaints), "E /run/vfiopt has records of an earlier"));
         text_deinit(&complaints);
         policy_deinit(&policy);
         fake_tree_free(tree);
@@ -177,48 +494,24 @@ static void a_state_that_cannot_be_read_is_told_with_the_reason(void **state) {
         fake_make_dir(tree->root, "etc/vfiopt/state");
         assert_int_equal(policy_load(&policy, &tree->roots), 0);
         assert_true(policy.state_problem < 0);
-        policy_complain(&policy, gather, &complaints);
+        policy_complain(&policy, false, gather, &complaints);
         assert_non_null(strstr(
                         text(&complaints), "E the state file cannot be read (Is a directory)"));
         text_deinit(&complaints);
         policy_deinit(&policy);
 }
 
-/* It may have said Managed=no of any GPU. */
-static void a_file_that_does_not_count_keeps_all_from_being_moved(void **state) {
+static void a_configuration_that_is_incomplete_is_told(void **state) {
         FakeTree *tree = *state;
         Text complaints = TEXT_NULL;
         Policy policy = POLICY_NULL;
-        Verdict verdict;
-        Gpu gpu;
 
-        fake_gpu_add(tree, "0000:01:00.0", .group = 12);
-        fake_write(tree->root, "proc/cmdline", "quiet\n");
-        fake_write(tree->root, "etc/vfiopt/state", "%s", STATE("passthrough"));
-        fake_write(tree->root, "etc/vfiopt/vfiopt.conf.d/a.conf",
-                        "[GPU 01:00]\nBootMode=passthrough\n");
-        fake_make_dir(tree->root, "etc/vfiopt/vfiopt.conf");
-        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
+        write_case(tree, &(Case){ .boot = INCOMPLETE });
         assert_int_equal(policy_load(&policy, &tree->roots), 0);
-        for (int at_boot = 0; at_boot <= 1; ++at_boot) {
-                verdict = policy_judge(&policy, &gpu, at_boot);
-                assert_int_equal(verdict.wish, MODE_UNSET);
-                assert_int_equal(verdict.source, POLICY_UNREADABLE);
-                assert_false(policy_allows_recovery(&verdict));
-        }
-        policy_complain(&policy, gather, &complaints);
-        assert_non_null(strstr(text(&complaints), "E not all of the configuration counts"));
+        policy_complain(&policy, false, gather, &complaints);
+        assert_non_null(strstr(text(&complaints), "E configuration incomplete"));
         text_deinit(&complaints);
         policy_deinit(&policy);
-
-        /* Who edits the kernel's command line knows what he wants. */
-        fake_write(tree->root, "proc/cmdline", "vfiopt.mode=host\n");
-        assert_int_equal(policy_load(&policy, &tree->roots), 0);
-        verdict = policy_judge(&policy, &gpu, true);
-        assert_int_equal(verdict.wish, MODE_HOST);
-        assert_int_equal(verdict.source, POLICY_KERNEL_LINE);
-        policy_deinit(&policy);
-        gpu_deinit(&gpu);
 }
 
 static void who_is_managed_is_said_or_guessed(void **state _unused_) {
@@ -250,9 +543,12 @@ static void who_is_managed_is_said_or_guessed(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_first_who_speaks_is_heard),
+                cmocka_unit_test(what_was_interrupted_is_seen_to),
+                cmocka_unit_test(what_was_pinned_for_another_card_is_given_back),
+                tree_test(a_wish_is_one_also_where_nobody_sees_to_it),
                 cmocka_unit_test(what_is_wrong_is_kept_to_be_told),
                 tree_test(a_state_that_cannot_be_read_is_told_with_the_reason),
-                tree_test(a_file_that_does_not_count_keeps_all_from_being_moved),
+                tree_test(a_configuration_that_is_incomplete_is_told),
                 cmocka_unit_test(who_is_managed_is_said_or_guessed),
         };
 
