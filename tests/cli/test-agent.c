@@ -19,9 +19,8 @@
 #include "daemon/agent.h"
 #include "daemon/reconcile.h"
 #include "fake-manager.h"
-#include "record/busy.h"
+#include "record/gpu-record.h"
 #include "record/pin.h"
-#include "record/stuck.h"
 
 /* Nothing has come for so long: nothing will. */
 #define QUIET_USEC (300 * USEC_PER_MSEC)
@@ -59,6 +58,18 @@ static int fixture_free(void **state) {
         fake_manager_stop(fixture->manager);
         fake_tree_free(fixture->tree);
         return 0;
+}
+
+/* A record of the card at 0000:01:00.0, to be filled in. */
+static GpuRecord record_new(void) {
+        return (GpuRecord){
+                .address = { .bus = 1 },
+                .identity = { 0x10de, 0x2d04, 0x1043, 0x5678 },
+        };
+}
+
+static void save(Fixture *fixture, const GpuRecord *record) {
+        assert_int_equal(gpu_record_save(record, fixture->tree->roots.run_fd), 0);
 }
 
 static void start(Fixture *fixture) {
@@ -167,6 +178,7 @@ static void a_folder_behind_a_link_is_watched(void **state) {
 static void what_is_left_alone_at_boot_is_left_alone_after_it(void **state) {
         Fixture *fixture = *state;
         const char *root = fixture->tree->root;
+        GpuRecord record = record_new();
 
         fake_standard_drivers(fixture->tree);
         fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
@@ -174,7 +186,8 @@ static void what_is_left_alone_at_boot_is_left_alone_after_it(void **state) {
         fake_write(root, "etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nBootMode=unset\n");
         start(fixture);
         assert_int_equal(rest(fixture), 0);
-        fake_write(root, "run/vfiopt/pending/state", STATE("passthrough"));
+        record.mode = MODE_PASSTHROUGH;
+        save(fixture, &record);
         agent_reload(fixture->agent);
         assert_int_equal(rest(fixture), 1);
 }
@@ -266,15 +279,15 @@ static void end(pid_t pid, bool reap) {
 }
 
 static void what_is_held_is_asked_again_when_all_holders_have_ended(void **state) {
-        const Address gpu = { .bus = 1 };
         Fixture *fixture = *state;
         pid_t first = hold(), second = hold();
-        Busy busy = { .when_usec = 1 };
-        int run_fd = fixture->tree->roots.run_fd;
+        GpuRecord record = record_new();
 
-        busy_add(&busy, first);
-        busy_add(&busy, second);
-        assert_int_equal(busy_save(&busy, run_fd, gpu), 0);
+        record.has_refusal = true;
+        record.refusal.when_usec = 1;
+        refusal_add(&record.refusal, first);
+        refusal_add(&record.refusal, second);
+        save(fixture, &record);
         fake_standard_drivers(fixture->tree);
         fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
         fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
@@ -285,20 +298,20 @@ static void what_is_held_is_asked_again_when_all_holders_have_ended(void **state
         /* Nobody has waited for this one yet: its pidfd tells for ever that it has ended. */
         end(second, false);
         assert_int_equal(rest(fixture), 2);
-        /* The mark is still there, as that job was none. */
+        /* The refusal is still there, as that job was none. */
         fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
         assert_int_equal(rest(fixture), 2);
 
         /* Refused once more, and all are gone before we look. */
         end(second, true);
-        busy.when_usec = 2;
-        assert_int_equal(busy_save(&busy, run_fd, gpu), 0);
+        record.refusal.when_usec = 2;
+        save(fixture, &record);
         fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
         assert_int_equal(rest(fixture), 3);
 
         /* By somebody whom nobody has found. */
-        busy = (Busy){ .when_usec = 3 };
-        assert_int_equal(busy_save(&busy, run_fd, gpu), 0);
+        record.refusal = (Refusal){ .when_usec = 3 };
+        save(fixture, &record);
         fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
         assert_int_equal(rest(fixture), 3);
 }
@@ -356,24 +369,28 @@ static pid_t hang(FakeTree *tree, int *ret_end) {
 
 static void the_end_of_a_stuck_writer_is_a_job(void **state) {
         Fixture *fixture = *state;
-        Stuck stuck = {
-                .gpu = { .bus = 1 },
-                .function = { .bus = 1 },
-                .action = (char *) "unbind",
-        };
+        GpuRecord record = record_new();
+        LateWrite *late = &record.move.late;
         int end;
+
+        record.has_move = record.move.is_late = true;
+        record.move.from = MODE_HOST;
+        record.move.to = MODE_PASSTHROUGH;
+        record.move.asked = record.move.moved = FUNCTION_SET_ALL;
+        late->function = record.address;
+        late->action = (char *) "unbind";
 
         fake_standard_drivers(fixture->tree);
         fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
-        stuck.pid = hang(fixture->tree, &end);
-        assert_int_equal(stuck_save(&stuck, fixture->tree->roots.run_fd), 0);
+        late->pid = hang(fixture->tree, &end);
+        save(fixture, &record);
         fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
         start(fixture);
         assert_int_equal(rest(fixture), 0);
 
         close(end);
         assert_int_equal(rest(fixture), 1);
-        assert_int_equal(waitpid(stuck.pid, NULL, 0), stuck.pid);
+        assert_int_equal(waitpid(late->pid, NULL, 0), late->pid);
 }
 
 int main(void) {
