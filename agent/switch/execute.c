@@ -105,14 +105,15 @@ static void commit_and_tell(Move *move) {
 static int conclude(Move *move, Mode where, bool commit_it) {
         GpuRecord *record = &move->record;
 
-        if (where == MODE_HOST && move_is_whole(move))
-                gpu_record_forget_host(record, false);
-        else if (move->trigger == TRIGGER_BOOT && move->facts.fresh_host)
-                gpu_record_forget_host(record, true);
+        /* This may save the record, and so goes before anything in it is forgotten. */
         if (commit_it)
                 commit_and_tell(move);
         if (where == MODE_PASSTHROUGH)
                 set_pins(move, true);
+        if (where == MODE_HOST && move_is_whole(move))
+                gpu_record_forget_host(record, false);
+        else if (move->trigger == TRIGGER_BOOT && move->facts.fresh_host)
+                gpu_record_forget_host(record, true);
         gpu_record_forget_move(record);
         return save(move);
 }
