@@ -83,9 +83,8 @@ static void complain_of_state(const Policy *policy, PolicyComplaintFn fn, void *
         }
         if (policy->outdated)
                 fn(userdata, false,
-                                VFIOPT_RUN_DIR
-                                " has records of an earlier version of vfiopt; automatic moves are off "
-                                "until the next reboot");
+                                "an earlier version of vfiopt has left records in " VFIOPT_RUN_DIR
+                                "; automatic moves are off until the next reboot");
 }
 
 /**
