@@ -78,10 +78,16 @@ def host(tree):
 def two(tree):
     """Two that are the same model; the second one is with a guest."""
     host(tree)
+    tree.write("sys/bus/pci/drivers/nvidia/bind", "")
     tree.device("0000:02:00.0", "10de:2204", "0300", "vfio-pci", 13, override="vfio-pci", boot_vga="0")
     tree.device("0000:02:00.1", "10de:1aef", "0403", "vfio-pci", 13, override="vfio-pci")
     tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "passthrough"),
                ("0000:02:00.0", "10de:2204", "1043:89e5", "passthrough"))
+
+
+def no_host_driver(tree):
+    """With a guest, and nothing is known that could have it on the host."""
+    tree.device("0000:01:00.0", "10de:2204", "0302", "vfio-pci", 12, override="vfio-pci")
 
 
 def no_iommu(tree):
