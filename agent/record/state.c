@@ -291,7 +291,11 @@ static int to_device(const StateFunction *function, Address address, Device *ret
  * Return: 0 on success, negative error code on failure.
  */
 int state_entry_to_gpu(const StateEntry *entry, Gpu *ret) {
-        Gpu gpu = { .address = entry->address, .mode = MODE_HOST, .managed = true };
+        Gpu gpu = {
+                .address = address_of_function(entry->address, 0),
+                .mode = MODE_HOST,
+                .managed = true,
+        };
         int r = 0;
 
         gpu.functions = calloc(entry->n_functions ?: 1, sizeof(*gpu.functions));
