@@ -287,6 +287,11 @@ static int roll_back(Move *move, Mode back, Trouble *trouble) {
                 r = may_leave_host(&preflight, trouble);
         if (r == 0)
                 r = run_plan(move, &gpu, &plan, &preflight, trouble);
+        if (r == 0 && back == MODE_PASSTHROUGH) {
+                /* Its pins are set for that driver again. */
+                free(move->facts.vfio_driver);
+                move->facts.vfio_driver = TAKE_PTR(facts.vfio_driver);
+        }
         if (r == STEP_E_LATE && note_late(move, trouble) < 0)
                 r = -EIO;
         /* The step goes with its plan. */
