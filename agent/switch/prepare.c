@@ -174,6 +174,9 @@ void move_refuse(Move *move, const Findings *findings, const char *phase) {
         move->record.has_refusal = refusal->n_holders > 0;
         if (!move->record.has_refusal)
                 return;
+        /* It has not left the host: how it is there is nothing to go back to. */
+        if (move->facts.fresh_host && !move->record.has_move)
+                gpu_record_forget_host(&move->record, false);
         r = gpu_record_save(&move->record, move->context->roots->run_fd);
         if (r < 0)
                 notify(move, EVENT_WARNING, phase, strerror(-r));
