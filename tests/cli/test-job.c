@@ -127,7 +127,8 @@ static void an_interrupt_cancels_what_waits(void **state) {
 }
 
 static void an_interrupt_leaves_what_runs(void **state) {
-        assert_run(state, UNIT_RUNNING, JOB_EXIT_INTERRUPTED, "is still running; follow it with: journalctl -f -u");
+        assert_run(state, UNIT_RUNNING, JOB_EXIT_INTERRUPTED,
+                        "is still running; follow it with: journalctl -f -u");
 }
 
 static void a_manager_that_dies_is_an_error(void **state) {

@@ -471,7 +471,8 @@ static void what_is_wrong_is_kept_to_be_told(void **state _unused_) {
         assert_non_null(strstr(text(&complaints), "E vfiopt.mode="));
         assert_non_null(strstr(text(&complaints), "hots"));
         assert_non_null(strstr(text(&complaints), "E the state file cannot be understood"));
-        assert_non_null(strstr(text(&complaints), "E an earlier version of vfiopt has left records"));
+        assert_non_null(strstr(
+                        text(&complaints), "E an earlier version of vfiopt has left records"));
         assert_null(strstr(text(&complaints), "W "));
         text_deinit(&complaints);
 
@@ -479,7 +480,8 @@ static void what_is_wrong_is_kept_to_be_told(void **state _unused_) {
         assert_null(strstr(text(&complaints), "vfiopt.mode="));
         assert_null(strstr(text(&complaints), "vfiopt.conf"));
         assert_non_null(strstr(text(&complaints), "E the state file cannot be understood"));
-        assert_non_null(strstr(text(&complaints), "E an earlier version of vfiopt has left records"));
+        assert_non_null(strstr(
+                        text(&complaints), "E an earlier version of vfiopt has left records"));
         text_deinit(&complaints);
         policy_deinit(&policy);
         fake_tree_free(tree);
