@@ -302,10 +302,11 @@ static void a_process_counts_once_with_all_its_nodes(void **state _unused_) {
 
 static void a_long_list_of_nodes_is_cut_but_holders_are_not(void **state _unused_) {
         const Findings findings = LIST(HOLDER(8, "a", "/dev/a"), HOLDER(8, "a", "/dev/b"),
-                        HOLDER(8, "a", "/dev/c"), HOLDER(8, "a", "/dev/d"));
+                        HOLDER(8, "a", "/dev/c"), HOLDER(8, "a", "/dev/d"),
+                        HOLDER(8, "a", "/dev/e"));
 
         assert_explained(&findings, "in use by a (pid 8): /dev/a, /dev/b, /dev/c, ...; kill 8",
-                        "8 (a) /dev/a, 8 (a) /dev/b, 8 (a) /dev/c, 8 (a) /dev/d");
+                        "8 (a) /dev/a, 8 (a) /dev/b, 8 (a) /dev/c, 8 (a) /dev/d, 8 (a) /dev/e");
 }
 
 static void a_precondition_outweighs_holders(void **state _unused_) {
