@@ -153,7 +153,7 @@ int main(int argc, char **argv) {
         unsigned int n_files = argument(argc, argv, 1, 30000);
         unsigned int n_processes = argument(argc, argv, 2, 300);
         unsigned int n_mappings = argument(argc, argv, 3, 30000);
-        DevNode node = { .type = S_IFCHR, .rdev = makedev(1, 3), .name = (char *) "null" };
+        DevNode node = { .type = S_IFCHR, .rdev = makedev(1, 5), .name = (char *) "zero" };
         DevNodes nodes = { .items = &node, .n = 1 };
         struct rlimit limit = { 65536, 65536 };
         Roots roots = ROOTS_NULL;
@@ -167,6 +167,8 @@ int main(int argc, char **argv) {
         for (unsigned int i = 0; i < n_processes; ++i)
                 if (fork() == 0) {
                         prctl(PR_SET_PDEATHSIG, SIGKILL);
+                        if (i == 0 && open("/dev/zero", O_RDWR | O_CLOEXEC) < 0)
+                                die("open");
                         fill(n_files / n_processes, n_mappings / n_processes, ready[1]);
                 }
         for (unsigned int i = 0; i < n_processes; ++i)
