@@ -85,6 +85,10 @@ int outcomes_note(Outcomes *outcomes, const Event *event) {
         return 0;
 }
 
+static int add_mode(Json *object, const char *key, Mode mode) {
+        return json_add_string(object, key, mode == MODE_UNSET ? NULL : mode_to_string(mode));
+}
+
 static int push_outcome(Json *array, const Outcome *outcome) {
         bool touched = outcome->kind < _EVENT_MAX;
         _cleanup_(json_freep) Json *object = json_new_object();
@@ -96,9 +100,9 @@ static int push_outcome(Json *array, const Outcome *outcome) {
 
         r = json_add_string(object, "address", address_format(outcome->gpu, address));
         if (r >= 0)
-                r = json_add_string(object, "from", mode_to_string(outcome->from));
+                r = add_mode(object, "from", outcome->from);
         if (r >= 0)
-                r = json_add_string(object, "to", mode_to_string(outcome->to));
+                r = add_mode(object, "to", outcome->to);
         if (r >= 0)
                 r = json_add_string(object, "result",
                                 touched ? event_types[outcome->kind].name : "untouched");

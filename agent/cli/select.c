@@ -5,6 +5,7 @@
 #include "cli/instance.h"
 #include "cli/report.h"
 #include "cli/select.h"
+#include "vfiopt/names.h"
 
 static void complain(void *userdata _unused_, bool is_warning, const char *complaint) {
         if (is_warning)
@@ -28,10 +29,11 @@ int policy_read(Policy *policy, const Cli *cli) {
         r = roots_open_etc(cli->roots, false);
         unreadable = r < 0;
         if (unreadable)
-                report_error("cannot open /etc/vfiopt: %s", strerror(-r));
+                report_error("cannot open " VFIOPT_ETC_DIR ": %s", strerror(-r));
         r = roots_open_run(cli->roots, false);
         if (r < 0)
-                report_error("cannot open /run/vfiopt: %s; switches under way, interrupted or stuck "
+                report_error("cannot open " VFIOPT_RUN_DIR
+                             ": %s; switches under way, interrupted or stuck "
                              "are not known",
                                 strerror(-r));
 

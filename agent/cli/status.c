@@ -19,6 +19,7 @@
 #include "os/ids.h"
 #include "policy/policy.h"
 #include "probe/preflight.h"
+#include "vfiopt/names.h"
 
 /* Reading an override waits for a driver's probe() or remove() on older kernels. */
 #define LIMIT_OVERRIDES_USEC (USEC_PER_SEC / 2)
@@ -253,7 +254,7 @@ static void print_notes(const Status *status) {
                                 gpu, gpu);
         if (!status->managed)
                 printf("%s is not managed (%s); it moves only when named.\n", gpu,
-                                status->unmanaged_by_config ? "Managed=no in vfiopt.conf"
+                                status->unmanaged_by_config ? "Managed=no in " VFIOPT_ETC_CONFIG
                                                             : "boot display");
 }
 
@@ -368,6 +369,8 @@ static int print_json(const Statuses *statuses) {
         _cleanup_(freep) char *text = NULL;
         int r = json && gpus ? 0 : -ENOMEM;
 
+        if (r >= 0)
+                r = json_add_uint(json, "version", VFIOPT_JSON_VERSION);
         for (size_t i = 0; i < statuses->n && r >= 0; ++i)
                 r = push_gpu(gpus, &statuses->items[i]);
         if (r >= 0)

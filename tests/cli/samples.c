@@ -44,14 +44,14 @@ static void print_record(const Record *record) {
 }
 
 static void print_records(void) {
-        Record record = RECORD_NULL;
-        char field[] = "1";
+        char number[] = "1", gpu[] = "0000:01:00.0", message[] = "0000:01:00.0: moved";
+        Record record = { .fields = { [RECORD_GPU] = gpu, [RECORD_MESSAGE] = message } };
 
         for (record.event.kind = 0; record.event.kind < _EVENT_MAX; ++record.event.kind)
                 print_record(&record);
 
         for (RecordField i = 0; i < _RECORD_FIELD_MAX; ++i)
-                record.fields[i] = field;
+                record.fields[i] = record.fields[i] ?: number;
         record.event = (Event){ .kind = EVENT_DONE, .usec = 7 };
         print_record(&record);
 }
