@@ -41,6 +41,7 @@ class Case:
     timeout: int
     expect_kernel: list = field(default_factory=list)
     disk: bool = False
+    alone: str = ""
     rounds: int = 1
     long_rounds: int = 1
 
@@ -68,6 +69,7 @@ def scenario(
     timeout=120,
     expect_kernel=(),
     rounds=(1, 1),
+    alone="",
 ):
     """Make a function a scenario.
 
@@ -85,6 +87,7 @@ def scenario(
     expect_kernel  regular expressions of kernel complaints that are no failure
     rounds         vm.rounds: in a usual run, and with --long, which also gives it that
                    much more time
+    alone          why no other machine may run meanwhile: what it measures, say
     """
     if boot not in ("snapshot", "cold"):
         raise ValueError(f"boot is snapshot or cold, not {boot}")
@@ -115,6 +118,7 @@ def scenario(
                     timeout=timeout,
                     expect_kernel=list(expect_kernel),
                     disk=disk,
+                    alone=alone,
                     rounds=rounds[0],
                     long_rounds=rounds[1],
                 )

@@ -7,11 +7,13 @@ a running machine, and saved again; that takes seconds, and is what changes when
 the product does. A scenario restores the latter and finds everything in place.
 """
 
+import os
 import tempfile
 import time
+import traceback
 
 from . import layer
-from .cache import hash_of
+from .cache import BuildError, hash_of
 from .machine import Machine
 from .transcript import Transcript
 
@@ -77,3 +79,37 @@ def _installed(artefacts, shape, driver, product):
     name = f"installed-{shape.name}-{driver or 'none'}-{'product' if product else 'bare'}"
     parts = [base.parent.name, *(path.parent.name for path in layers)]
     return artefacts.cache.get(name, parts, build) / "state"
+
+
+def make(artefacts, wanted, jobs):
+    """Have snapshots made, each a (function, *arguments) of this file, several at a time.
+
+    Each in a process of its own, which leaves it in the cache. It is asked for once more here,
+    so that it is known and held in this one; what has failed fails here again, and says why.
+    """
+    waiting, running = list(wanted), set()
+    while jobs > 1 and (waiting or running):
+        while waiting and len(running) < jobs:
+            function, *arguments = waiting.pop(0)
+            pid = os.fork()
+            if pid == 0:
+                _make(function, artefacts, *arguments)
+            running.add(pid)
+        running.discard(os.wait()[0])
+    for function, *arguments in wanted:
+        function(artefacts, *arguments)
+
+
+def _make(function, *arguments):
+    """The child's part: it only leaves what it makes."""
+    from .suite import die_with_parent  # which imports this file
+
+    try:
+        die_with_parent()
+        function(*arguments)
+    except BuildError:
+        pass  # the parent tries it again
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(0)

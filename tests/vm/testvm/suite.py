@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .cache import BuildError, Unavailable
 from .cases import Skip
@@ -33,6 +33,7 @@ class Outcome:
     reason: str = ""
     details: str = ""
     phases: dict = field(default_factory=dict)
+    cpu: float = 0.0  # seconds of processors, of the machine, its cards and what drives them
     notes: list = field(default_factory=list)  # what the scenario has to report
 
 
@@ -162,11 +163,13 @@ class Child:
 
     def finish(self):
         os.close(self.pipe)
-        os.waitpid(self.pid, 0)
+        _, _, used = os.wait4(self.pid, 0)
         try:
-            return Outcome(**json.loads(self._data))
+            outcome = Outcome(**json.loads(self._data))
         except ValueError:
-            return Outcome("not ok", reason="the process of the scenario has died")
+            outcome = Outcome("not ok", reason="the process of the scenario has died")
+        outcome.cpu = used.ru_utime + used.ru_stime
+        return outcome
 
     def clean(self):
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -184,7 +187,8 @@ def _shortened(case):
 def _report(case, outcome, width, verbose, logs):
     line = f"{outcome.verdict:6} {_name(case, width)} {outcome.seconds:6.1f} s{_shortened(case)}"
     if verbose:
-        line += "  (" + ", ".join(f"{k} {v:.2f}" for k, v in outcome.phases.items()) + ")"
+        parts = {**outcome.phases, "cpu": outcome.cpu}
+        line += "  (" + ", ".join(f"{k} {v:.2f}" for k, v in parts.items()) + ")"
     if outcome.verdict == "SKIP":
         line = f"SKIP   {_name(case, width)} {outcome.reason}"
     print("\n".join([line, *(f"       {note}" for note in outcome.notes)]), flush=True)
@@ -195,18 +199,32 @@ def _report(case, outcome, width, verbose, logs):
         print(f"  # files of this run: {logs}", flush=True)
 
 
+def in_order(cases, jobs):
+    """As they stand; but who has to be alone comes when the others are through.
+
+    Where several share the processors, each may take so many times as long.
+    """
+    together = [replace(case, timeout=case.timeout * jobs) for case in cases if not case.alone]
+    return [*together, *(case for case in cases if case.alone)] if jobs > 1 else list(cases)
+
+
+def may_start(case, running):
+    """Whether a case can begin beside those that run."""
+    return not running or not case.alone and not any(child.case.alone for child in running)
+
+
 def run(artefacts, cases, jobs=1, keep_going=True, verbose=False):
     """Run cases; returns how many failed."""
     signal.signal(signal.SIGTERM, _terminated)
     width = max((len(case.name) for case in cases), default=0)
     counts = {"ok": 0, "not ok": 0, "SKIP": 0}
-    waiting = list(cases)
+    waiting = in_order(cases, jobs)
     running = {}
     selector = selectors.DefaultSelector()
 
     try:
         while waiting or running:
-            while waiting and len(running) < jobs:
+            while waiting and len(running) < jobs and may_start(waiting[0], running.values()):
                 child = Child(artefacts, waiting.pop(0))
                 running[child.pid] = child
                 selector.register(child.pipe, selectors.EVENT_READ, child)
