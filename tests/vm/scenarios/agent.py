@@ -251,7 +251,7 @@ def agent_sees_a_stuck_gpu_through(vm):
     vm.equal(jobs(vm, cursor), 0, "jobs while it is stuck")
 
     holder.stop()
-    until(vm, "! grep -l '"late"' /run/vfiopt/gpu/* 2>/dev/null", "the record of it is cleared")
+    until(vm, "! grep -l late /run/vfiopt/gpu/* 2>/dev/null", "the record of it is cleared")
     until(vm, f"! {listed}", "sleep is not inhibited any more")
     rest(vm)
     # Nobody has a wish: the switch is undone.
