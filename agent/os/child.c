@@ -71,12 +71,17 @@ static int close_others(int *keep, size_t n_keep) {
         return close_range(first, UINT_MAX, 0) < 0 ? -errno : 0;
 }
 
-static int take_guard(int guard_fd, pid_t parent) {
-        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+static int take_guard(const ChildOptions *options, pid_t parent) {
+        struct flock lock = {
+                .l_type = F_WRLCK,
+                .l_whence = SEEK_SET,
+                .l_start = options->guard_byte,
+                .l_len = 1,
+        };
 
-        if (guard_fd < 0)
+        if (options->guard_fd < 0)
                 return 0;
-        if (fcntl(guard_fd, F_SETLK, &lock) < 0)
+        if (fcntl(options->guard_fd, F_SETLK, &lock) < 0)
                 return -errno;
         return getppid() == parent ? 0 : -ECANCELED;
 }
@@ -91,7 +96,7 @@ child_main(const ChildOptions *options, pid_t parent, int reply_fd, ChildFn fn, 
         int keep[CHILD_KEEP_MAX + 2], r;
         size_t n_keep = 0;
 
-        r = take_guard(options->guard_fd, parent);
+        r = take_guard(options, parent);
         if (r < 0)
                 _exit(-r);
 
@@ -167,7 +172,7 @@ static int read_reply(int fd, ChildResult *result) {
 }
 
 /*
- * Wait until a child ended, or, where that is wanted, replied.
+ * Wait until a child ended, or, where that is wanted, replied. Its time began at @start.
  *
  * Return: 0 if it came to that, CHILD_E_LATE if it had not when the time was up,
  *         CHILD_E_DIED if it ended instead of replying, negative error code on failure.
@@ -176,8 +181,9 @@ static int child_wait(const ChildOptions *options,
                 const Child *child,
                 int reply_fd,
                 bool for_reply,
+                uint64_t start,
                 ChildResult *result) {
-        uint64_t start = monotonic_usec(), deadline = start + options->limit_usec;
+        uint64_t deadline = start + options->limit_usec;
         uint64_t warning = options->warn ? start + options->warn_usec : UINT64_MAX;
         struct pollfd fds[] = {
                 { .fd = child->pidfd, .events = POLLIN },
@@ -265,7 +271,7 @@ int child_run(const ChildOptions *options, ChildFn fn, void *userdata, ChildResu
         closep(&reply_child);
         reply_child = -1;
 
-        r = child_wait(options, &child, reply, false, &result);
+        r = child_wait(options, &child, reply, false, start, &result);
         if (r == 0)
                 r = child_reap(&child, &result);
         if (r < 0) {
@@ -403,27 +409,14 @@ static int worker_end(Worker *worker, ChildResult *result) {
 }
 
 /**
- * worker_ask() - have something done that may block
- * @worker:     by whom
- * @options:    limit, and what else to watch
+ * worker_send() - ask for something that may block
+ * @worker:     by whom; it must have replied to what it was asked before
  * @request:    what to do
  * @n_request:  its size, up to WORKER_REQUEST_MAX
- * @ret:        how it went; its reply is always NULL
  *
- * Return: 0 if it is done or could not be begun (see ChildResult.answer), CHILD_E_LATE
- *         if it was not when the time was up, CHILD_E_DIED if the worker died over it
- *         (then it is stopped), negative error code if it could not be asked or
- *         watched. worker_is_busy() tells whether it may still be at it.
+ * Return: 0 on success, negative error code on failure.
  */
-int worker_ask(Worker *worker,
-                const ChildOptions *options,
-                const void *request,
-                size_t n_request,
-                ChildResult *ret) {
-        uint64_t start = monotonic_usec();
-        ChildResult result = { .pid = worker->child.pid };
-        int r;
-
+int worker_send(Worker *worker, const void *request, size_t n_request) {
         if (worker->busy)
                 return -EBUSY;
         if (n_request > WORKER_REQUEST_MAX)
@@ -432,7 +425,27 @@ int worker_ask(Worker *worker,
                 return -errno;
 
         worker->busy = true;
-        r = child_wait(options, &worker->child, worker->socket_fd, true, &result);
+        worker->asked_usec = monotonic_usec();
+        return 0;
+}
+
+/**
+ * worker_receive() - wait until it is done
+ * @worker:     that was asked
+ * @options:    limit, from when it was asked, and what else to watch
+ * @ret:        how it went; its reply is always NULL
+ *
+ * Return: 0 if it is done or could not be begun (see ChildResult.answer), CHILD_E_LATE
+ *         if it was not when the time was up, CHILD_E_DIED if the worker died over it
+ *         (then it is stopped), negative error code if it could not be watched.
+ *         worker_is_busy() tells whether it may still be at it.
+ */
+int worker_receive(Worker *worker, const ChildOptions *options, ChildResult *ret) {
+        uint64_t start = worker->asked_usec;
+        ChildResult result = { .pid = worker->child.pid };
+        int r;
+
+        r = child_wait(options, &worker->child, worker->socket_fd, true, start, &result);
         if (r == 0 && result.n_reply != sizeof(result.answer))
                 r = -EBADMSG;
         if (r == 0) {

@@ -36,6 +36,7 @@ typedef struct ChildOptions {
         const int *keep;     /* file descriptors that it keeps; all others are closed in it */
         size_t n_keep;       /* up to CHILD_KEEP_MAX */
         int guard_fd;        /* file that it has a record lock on to its end; -1 for none */
+        uint8_t guard_byte;  /* which byte of it: one for each child at a time */
         int watch_fd;        /* -1 for none */
         ChildWatchFn watch;
         void *watch_userdata;
@@ -92,7 +93,8 @@ typedef struct Child {
 typedef struct Worker {
         Child child;
         int socket_fd;
-        bool busy; /* was asked, and has not replied (yet) */
+        bool busy;           /* was asked, and has not replied (yet) */
+        uint64_t asked_usec; /* when; CLOCK_MONOTONIC */
 } Worker;
 
 #define WORKER_NULL \
@@ -108,9 +110,7 @@ static inline bool worker_is_busy(const Worker *worker) {
 
 int worker_start(Worker *worker, const ChildOptions *options, WorkerFn fn, void *userdata)
                 _warn_unused_result_;
-int worker_ask(Worker *worker,
-                const ChildOptions *options,
-                const void *request,
-                size_t n_request,
-                ChildResult *ret) _warn_unused_result_;
+int worker_send(Worker *worker, const void *request, size_t n_request) _warn_unused_result_;
+int worker_receive(Worker *worker, const ChildOptions *options, ChildResult *ret)
+                _warn_unused_result_;
 void worker_stop(Worker *worker);

@@ -166,27 +166,52 @@ static void tell_slow(void *userdata, const Step *step) {
         notify(move, EVENT_WARNING, step_kind_to_string(step->kind), reason);
 }
 
-/* One step, where an error of ours is taken like a refusal of the kernel's: half-way there is no place to stop. */
-static int run_step(Move *move, StepContext *context, const Step *step, StepResult *result) {
-        int r;
-
-        r = step_run(context, step, result);
-        if (r < 0) {
+/*
+ * What becomes of a step that is over. An error of ours is taken like a refusal of the kernel's:
+ * half-way there is no place to stop. Return: 0, or the outcome that stops the plan.
+ */
+static int judge_step(Move *move, const Step *step, int outcome, StepResult *result) {
+        if (outcome < 0) {
                 free(result->reason);
-                result->reason = strdup(strerror(-r));
-                result->error = -r;
-                r = STEP_E_REFUSED;
+                result->reason = strdup(strerror(-outcome));
+                result->error = -outcome;
+                outcome = STEP_E_REFUSED;
         }
-        if (r == STEP_E_NOTHING || (r == STEP_E_REFUSED && step->optional)) {
+        if (outcome == STEP_E_NOTHING || (outcome == STEP_E_REFUSED && step->optional)) {
                 _cleanup_(freep) char *reason = NULL;
 
                 reason = trouble_format(&(Trouble){ .step = step, .result = *result });
                 notify(move, EVENT_WARNING, step_kind_to_string(step->kind), reason);
-                r = 0;
+                outcome = 0;
         }
-        if (r == 0 && is_notable(step))
+        if (outcome == 0 && is_notable(step))
                 notify_step(move, step, result->usec);
-        return r;
+        return outcome;
+}
+
+/* Steps that are at work at the same time. A late one outweighs the others: nothing more is written then. */
+static int run_along(
+                Move *move, StepContext *context, const Step *steps, size_t n, Trouble *trouble) {
+        StepResult results[STEP_ALONG_MAX];
+        int outcomes[STEP_ALONG_MAX], worst = 0;
+
+        if (n == 1)
+                outcomes[0] = step_run(context, steps, &results[0]);
+        else
+                (void) !steps_run_along(context, steps, n, results, outcomes);
+
+        for (size_t i = 0; i < n; ++i) {
+                int r = judge_step(move, &steps[i], outcomes[i], &results[i]);
+
+                if (r > 0 && (worst == 0 || (r == STEP_E_LATE && worst != STEP_E_LATE))) {
+                        trouble_deinit(trouble);
+                        *trouble = (Trouble){ .step = &steps[i], .result = results[i] };
+                        worst = r;
+                } else {
+                        step_result_deinit(&results[i]);
+                }
+        }
+        return worst;
 }
 
 /*
@@ -206,21 +231,21 @@ static int run_plan(Move *move,
                 .lock = &move->lock,
                 .gpu = gpu,
                 .preflight = preflight,
-                .worker = WORKER_NULL,
                 .slow = tell_slow,
                 .slow_userdata = move,
         };
+        size_t n;
 
-        for (size_t i = 0; i < plan->n_steps; ++i) {
-                StepResult result;
+        step_context_init(&context);
+        for (size_t i = 0; i < plan->n_steps; i += n) {
                 int r;
 
-                r = run_step(move, &context, &plan->steps[i], &result);
-                if (r > 0) {
-                        *trouble = (Trouble){ .step = &plan->steps[i], .result = result };
+                for (n = 1; i + n < plan->n_steps && n < STEP_ALONG_MAX; ++n)
+                        if (!plan->steps[i + n].along)
+                                break;
+                r = run_along(move, &context, &plan->steps[i], n, trouble);
+                if (r > 0)
                         return r;
-                }
-                step_result_deinit(&result);
         }
         return 0;
 }

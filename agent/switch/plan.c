@@ -53,6 +53,17 @@ static int push_verify(Plan *plan, const PlanFunction *function, const char *dri
         return r;
 }
 
+/* A step that may be at work together with one of its kind before it. */
+static int push_along(Plan *plan, StepKind kind, Address function, const char *value) {
+        Step *step;
+        int r;
+
+        r = push(plan, kind, function, value, &step);
+        if (r >= 0)
+                step->along = plan->n_steps > 1 && plan->steps[plan->n_steps - 2].kind == kind;
+        return r;
+}
+
 /*
  * Unbind every function that is on the other side, last function first: the unbind of a
  * sibling can be undone, while that of function 0 is the point of no return, since NVIDIA's
@@ -74,7 +85,7 @@ static int push_unbinds(Plan *plan, const PlanInput *input, bool from_vfio) {
                                 return r;
                         checked = true;
                 }
-                r = push(plan, STEP_UNBIND, function->address, function->driver, NULL);
+                r = push_along(plan, STEP_UNBIND, function->address, function->driver);
                 if (r < 0)
                         return r;
                 unbound = true;
@@ -114,8 +125,8 @@ static int plan_passthrough(Plan *plan, const PlanInput *input) {
                 const PlanFunction *function = &input->functions[i];
 
                 if (!function->on_vfio)
-                        r = push(plan, STEP_BIND, function->address,
-                                        vfio_driver_of(input, function), NULL);
+                        r = push_along(plan, STEP_BIND, function->address,
+                                        vfio_driver_of(input, function));
         }
 
         /* There already, overrides included: nothing to verify either. */
@@ -191,13 +202,20 @@ static int push_load(Plan *plan, const PlanFunction *function) {
 }
 
 static int push_bind(Plan *plan, const PlanFunction *function) {
+        int r;
+
         if (is_bound_home(function))
                 return 0;
-        if (function->home)
-                return push(plan, STEP_BIND, function->address, function->home, NULL);
-        if (!function->home_is_known)
+        if (!function->home && !function->home_is_known)
                 return push(plan, STEP_PROBE, function->address, NULL, NULL);
-        return 0;
+        if (!function->home)
+                return 0;
+
+        r = push_along(plan, STEP_BIND, function->address, function->home);
+        /* Function 0 comes home first and alone. */
+        if (r >= 0 && plan->n_steps > 1 && plan->steps[plan->n_steps - 2].function.function == 0)
+                plan->steps[plan->n_steps - 1].along = false;
+        return r;
 }
 
 /*

@@ -7,6 +7,9 @@
  * What to write where, and in which order, to bring a GPU to a mode: plain data, computed
  * from plain data. `--dry-run` prints it, tests compare it, a move carries it out.
  *
+ * Functions of a card do not wait for each other in the kernel: its lock is one for each device.
+ * So siblings are unbound and bound at the same time, and only function 0 has its own.
+ *
  * A plan starts from wherever the GPU is, so the same function makes the plan of a move, of
  * its rollback, and of the recovery after a crash.
  */
@@ -36,6 +39,7 @@ typedef struct Step {
         int number;       /* of the IOMMU group */
         char *value;
         bool optional; /* without it the move is still good: failure is a warning */
+        bool along;    /* may be at work at the same time as the step before it */
 } Step;
 
 typedef struct Plan {

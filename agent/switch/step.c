@@ -133,17 +133,18 @@ static int work(void *userdata, const void *data, size_t n _unused_) {
 
 /* in the parent */
 
-static int start_worker(StepContext *context) {
+static int start_worker(StepContext *context, size_t slot) {
         int root_fd = sysfs_root_fd(context->roots->sysfs);
         ChildOptions options = CHILD_OPTIONS_NULL;
 
-        if (worker_is_started(&context->worker))
+        if (worker_is_started(&context->workers[slot]))
                 return 0;
 
         options.keep = &root_fd;
         options.n_keep = 1;
         options.guard_fd = context->lock->guard_fd;
-        return worker_start(&context->worker, &options, work, context);
+        options.guard_byte = (uint8_t) slot;
+        return worker_start(&context->workers[slot], &options, work, context);
 }
 
 static int
@@ -172,15 +173,20 @@ static void warn_of_step(void *userdata) {
                 context->slow(context->slow_userdata, context->step);
 }
 
-static int ask(StepContext *context, Watch *watch, const Request *request, StepResult *result) {
+static int send_request(StepContext *context, size_t slot, const Request *request) {
         size_t n = offsetof(Request, value) + strlen(request->value) + 1;
-        ChildOptions options = CHILD_OPTIONS_NULL;
-        ChildResult child = {};
         int r;
 
-        r = start_worker(context);
-        if (r < 0)
-                return r;
+        r = start_worker(context, slot);
+        return r < 0 ? r : worker_send(&context->workers[slot], request, n);
+}
+
+/* Wait until a worker has done what it was sent. Return: as step_run(). */
+static int receive(StepContext *context, size_t slot, Watch *watch, StepResult *result) {
+        Worker *worker = &context->workers[slot];
+        ChildOptions options = CHILD_OPTIONS_NULL;
+        ChildResult child = { .pid = worker->child.pid };
+        int r;
 
         options.limit_usec = STEP_LIMIT_USEC;
         options.warn_usec = STEP_SLOW_USEC;
@@ -191,12 +197,11 @@ static int ask(StepContext *context, Watch *watch, const Request *request, StepR
                 options.watch = watch_users;
                 options.watch_userdata = watch;
         }
-        child.pid = context->worker.child.pid;
-        r = worker_ask(&context->worker, &options, request, n, &child);
+        r = worker_receive(worker, &options, &child);
         result->usec = child.usec;
         result->pid = child.pid;
         /* Also when it cannot be watched any more: whatever may still be written is not over. */
-        if (worker_is_busy(&context->worker))
+        if (worker_is_busy(worker))
                 return STEP_E_LATE;
         if (r == CHILD_E_DIED)
                 return refuse(result, 0, text_format("the writer was killed"));
@@ -205,6 +210,13 @@ static int ask(StepContext *context, Watch *watch, const Request *request, StepR
         if (child.answer < 0)
                 return refuse(result, -child.answer, strdup(strerror(-child.answer)));
         return 0;
+}
+
+static int ask(StepContext *context, Watch *watch, const Request *request, StepResult *result) {
+        int r;
+
+        r = send_request(context, 0, request);
+        return r < 0 ? r : receive(context, 0, watch, result);
 }
 
 /* Write one attribute of the function, or of a driver for it. */
@@ -321,7 +333,14 @@ static void release_groups(StepContext *context) {
 /* Close the groups that are held, and let the worker go. */
 void step_context_deinit(StepContext *context) {
         release_groups(context);
-        worker_stop(&context->worker);
+        for (size_t slot = 0; slot < STEP_ALONG_MAX; ++slot)
+                worker_stop(&context->workers[slot]);
+}
+
+/* Set what a context begins with; the rest is for the caller. */
+void step_context_init(StepContext *context) {
+        for (size_t slot = 0; slot < STEP_ALONG_MAX; ++slot)
+                context->workers[slot] = (Worker) WORKER_NULL;
 }
 
 static int run_bind(StepContext *context, const Step *step, StepResult *result) {
@@ -533,4 +552,58 @@ int step_run(StepContext *context, const Step *step, StepResult *ret) {
                 break;
         }
         return -EINVAL;
+}
+
+/* Begin with an unbind or a bind. Return: 1 if there is one to wait for, 0 if not, or as step_run(). */
+static int begin(StepContext *context, size_t slot, const Step *step) {
+        char path[DEVICE_PATH_MAX], address[ADDRESS_STRING_MAX];
+        _cleanup_(freep) char *driver = NULL;
+        bool unbinds = step->kind == STEP_UNBIND;
+        Request request;
+        int r;
+
+        /* Loading the module may have bound it. */
+        r = device_read_driver(context->roots->sysfs, step->function, &driver);
+        if (r < 0 || (!unbinds && driver && !strcmp(driver, step->value)))
+                return r;
+
+        r = request_fill(&request, TASK_WRITE, step->function,
+                        driver_path(step->value, unbinds ? "unbind" : "bind", path),
+                        address_format(step->function, address));
+        if (r >= 0)
+                r = send_request(context, slot, &request);
+        return r < 0 ? r : 1;
+}
+
+/**
+ * steps_run_along() - carry out unbinds or binds of several functions at the same time
+ * @context:    as for step_run()
+ * @steps:      the first one, and those that go along with it
+ * @n:          how many; at most STEP_ALONG_MAX
+ * @results:    how each went; step_result_deinit() each
+ * @outcomes:   of each, as step_run() returns them. All of them have come to an end, unless
+ *              they are late.
+ *
+ * Return: the first outcome that is not 0, or 0.
+ */
+int steps_run_along(StepContext *context,
+                const Step *steps,
+                size_t n,
+                StepResult results[static STEP_ALONG_MAX],
+                int outcomes[static STEP_ALONG_MAX]) {
+        bool waits[STEP_ALONG_MAX] = {};
+        int first = 0;
+
+        for (size_t i = 0; i < n; ++i) {
+                results[i] = (StepResult) STEP_RESULT_NULL;
+                outcomes[i] = begin(context, i, &steps[i]);
+                waits[i] = outcomes[i] == 1;
+        }
+        for (size_t i = 0; i < n; ++i) {
+                context->step = &steps[i];
+                if (waits[i])
+                        outcomes[i] = receive(context, i, NULL, &results[i]);
+                first = first ?: outcomes[i];
+        }
+        return first;
 }

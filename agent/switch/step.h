@@ -23,6 +23,9 @@
 
 #define STEP_GROUPS_MAX 8
 
+/* So many steps are at work at the same time at most. */
+#define STEP_ALONG_MAX 8
+
 /* What the steps of one plan share. */
 typedef struct StepContext {
         Roots *roots;
@@ -32,8 +35,8 @@ typedef struct StepContext {
         const PreflightInput *preflight; /* for STEP_CHECK */
         int group_fds[STEP_GROUPS_MAX];
         size_t n_group_fds;
-        Worker worker;                                  /* started when it is needed first */
-        const Step *step;                               /* the one that is under way */
+        Worker workers[STEP_ALONG_MAX];                 /* each started when it is needed first */
+        const Step *step;                               /* the one that is waited for */
         void (*slow)(void *userdata, const Step *step); /* told when it takes long */
         void *slow_userdata;
 } StepContext;
@@ -59,5 +62,11 @@ enum {
 };
 
 int step_run(StepContext *context, const Step *step, StepResult *ret) _warn_unused_result_;
+int steps_run_along(StepContext *context,
+                const Step *steps,
+                size_t n,
+                StepResult results[static STEP_ALONG_MAX],
+                int outcomes[static STEP_ALONG_MAX]) _warn_unused_result_;
+void step_context_init(StepContext *context);
 void step_result_deinit(StepResult *result);
 void step_context_deinit(StepContext *context);

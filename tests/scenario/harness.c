@@ -36,8 +36,8 @@ int __real_child_run(const ChildOptions *, ChildFn, void *, ChildResult *);
 int __wrap_child_run(const ChildOptions *, ChildFn, void *, ChildResult *);
 int __real_worker_start(Worker *, const ChildOptions *, WorkerFn, void *);
 int __wrap_worker_start(Worker *, const ChildOptions *, WorkerFn, void *);
-int __real_worker_ask(Worker *, const ChildOptions *, const void *, size_t, ChildResult *);
-int __wrap_worker_ask(Worker *, const ChildOptions *, const void *, size_t, ChildResult *);
+int __real_worker_receive(Worker *, const ChildOptions *, ChildResult *);
+int __wrap_worker_receive(Worker *, const ChildOptions *, ChildResult *);
 int __real_child_guard_wait(int, uint64_t, pid_t *);
 int __wrap_child_guard_wait(int, uint64_t, pid_t *);
 
@@ -69,41 +69,45 @@ int __wrap_child_run(const ChildOptions *options, ChildFn fn, void *userdata, Ch
         return r;
 }
 
-/* The worker tells through the event too: it inherits it, and whoever asks watches it. */
-static int worker_fd = -1;
+/* Each worker tells through an event of its own, which it inherits and its asker watches. */
+static struct {
+        pid_t pid;
+        int fd;
+} workers[8];
 
 int __wrap_worker_start(Worker *worker, const ChildOptions *options, WorkerFn fn, void *userdata) {
+        size_t slot = options->guard_byte;
         ChildOptions changed = *options;
         int keep[8], r;
 
         if (!is_impatient)
                 return __real_worker_start(worker, options, fn, userdata);
 
-        closep(&worker_fd);
-        worker_fd = eventfd(0, EFD_CLOEXEC);
-        assert_true(worker_fd >= 0);
+        assert_true(slot < ARRAY_SIZE(workers));
+        if (workers[slot].pid > 0)
+                close(workers[slot].fd);
+        workers[slot].fd = eventfd(0, EFD_CLOEXEC);
+        assert_true(workers[slot].fd >= 0);
         assert_true(options->n_keep < ARRAY_SIZE(keep));
         memcpy(keep, options->keep, options->n_keep * sizeof(*keep));
-        keep[changed.n_keep++] = worker_fd;
+        keep[changed.n_keep++] = workers[slot].fd;
         changed.keep = keep;
-        machine_blocked_fd = worker_fd;
+        machine_blocked_fd = workers[slot].fd;
         r = __real_worker_start(worker, &changed, fn, userdata);
         machine_blocked_fd = -1;
+        workers[slot].pid = worker->child.pid;
         return r;
 }
 
-int __wrap_worker_ask(Worker *worker,
-                const ChildOptions *options,
-                const void *request,
-                size_t n_request,
-                ChildResult *ret) {
+int __wrap_worker_receive(Worker *worker, const ChildOptions *options, ChildResult *ret) {
         ChildOptions changed = *options;
 
-        if (is_impatient) {
-                changed.watch_fd = worker_fd;
-                changed.watch = give_up;
-        }
-        return __real_worker_ask(worker, &changed, request, n_request, ret);
+        for (size_t i = 0; is_impatient && i < ARRAY_SIZE(workers); ++i)
+                if (workers[i].pid == worker->child.pid) {
+                        changed.watch_fd = workers[i].fd;
+                        changed.watch = give_up;
+                }
+        return __real_worker_receive(worker, &changed, ret);
 }
 
 int __wrap_child_guard_wait(int guard_fd, uint64_t limit, pid_t *ret_pid) {

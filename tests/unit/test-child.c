@@ -495,6 +495,17 @@ static int worker_teardown(void **state) {
         return 0;
 }
 
+static int worker_ask(Worker *worker,
+                const ChildOptions *options,
+                const void *request,
+                size_t n_request,
+                ChildResult *ret) {
+        int r;
+
+        r = worker_send(worker, request, n_request);
+        return r < 0 ? r : worker_receive(worker, options, ret);
+}
+
 static int ask(Fixture *fixture, ChildOptions *options, Order order, int value, ChildResult *ret) {
         Request request = { .order = order, .value = value };
 
