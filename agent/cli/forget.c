@@ -47,6 +47,20 @@ static int forget_in(State *state, const Address *addresses, size_t n) {
         return exit_code;
 }
 
+/* Nor counts where they were moved in this boot. Return: 0, or a negative error code. */
+static int forget_modes(const Roots *roots, const Address *addresses, size_t n) {
+        char name[ADDRESS_STRING_MAX];
+        int r = 0;
+
+        for (size_t i = 0; i < n && r >= 0; ++i) {
+                r = gpu_record_forget_mode(roots->run_fd, addresses[i]);
+                if (r == GPU_RECORD_E_BUSY)
+                        report_error("%s is being switched; the mode that it ends in is remembered",
+                                        address_format(addresses[i], name));
+        }
+        return r < 0 ? r : 0;
+}
+
 static int forget_locked(const Roots *roots, const Address *addresses, size_t n) {
         _cleanup_(state_deinit) State state = STATE_NULL;
         int unpinned = 0, r;
@@ -63,9 +77,9 @@ static int forget_locked(const Roots *roots, const Address *addresses, size_t n)
         if (r)
                 return r;
         r = state_save(&state, roots->etc_fd);
-        for (size_t i = 0; i < n && r == 0; ++i)
-                r = gpu_record_forget_mode(roots->run_fd, addresses[i]);
-        if (r)
+        if (r >= 0)
+                r = forget_modes(roots, addresses, n);
+        if (r < 0)
                 return r;
 
         /* A pin that stays is no reason to fail: the GPU is forgotten. */
