@@ -32,28 +32,20 @@ static bool is_unplugged(const Inventory *present, Sysfs *sysfs, const StateEntr
  * The mode is the one that the agent will want when the card comes, and so not the one for
  * the boot, which is over then: else it would come to one side only to be moved to the other.
  */
-static int belongs_to_vfio(const Policy *policy, const Roots *roots, const Gpu *gpu, bool *ret) {
-        _cleanup_(runtime_deinit) Runtime runtime = RUNTIME_NULL;
-        int r;
-
-        *ret = false;
-        if (!device_is_gpu(&gpu->functions[0]) || !policy_manages(policy, gpu))
-                return 0;
-        r = runtime_init(&runtime, roots, gpu);
-        if (r < 0)
-                return r;
-
-        *ret = policy_wish(policy, gpu, &runtime, false).mode == MODE_PASSTHROUGH;
-        return 0;
+static bool belongs_to_vfio(const Policy *policy, const Gpu *gpu, const Runtime *runtime) {
+        return device_is_gpu(&gpu->functions[0]) && policy_manages(policy, gpu) &&
+                        policy_wish(policy, gpu, runtime, false).mode == MODE_PASSTHROUGH;
 }
 
 static int pin_or_clear(Roots *roots, Modules *modules, const Policy *policy, const Gpu *gpu) {
+        _cleanup_(runtime_deinit) Runtime runtime = RUNTIME_NULL;
         _cleanup_(freep) char *driver = NULL;
-        bool pin;
         int r;
 
-        r = belongs_to_vfio(policy, roots, gpu, &pin);
-        if (r >= 0 && pin)
+        r = runtime_init(&runtime, roots, gpu);
+        if (r < 0 || runtime.damaged)
+                return r;
+        if (belongs_to_vfio(policy, gpu, &runtime))
                 r = vfio_driver_find(
                                 roots->sysfs, modules, gpu->functions[0].modalias, &driver, NULL);
         if (r < 0)

@@ -228,8 +228,8 @@ static void where_a_person_has_moved_it_counts(void **state _unused_) {
 
 /* No file that is not understood is a reason to do anything. */
 static void without_understanding_nothing_changes(void **state _unused_) {
-        static const char *const files[] = { "run/vfiopt/pending/state",
-                "etc/vfiopt/vfiopt.conf/x" };
+        static const char *const files[] = { "run/vfiopt/pending/state", "etc/vfiopt/vfiopt.conf/x",
+                "run/vfiopt/gpu/" GPU "-10de-2d04-1043-5678.json" };
 
         for (size_t i = 0; i < 2 * ARRAY_SIZE(files); ++i) {
                 FakeTree *tree = machine_without(i % 2 ? MODE_HOST : MODE_PASSTHROUGH);
