@@ -244,6 +244,11 @@ static void print_notes(const Status *status) {
                 printf("%s: an earlier switch was interrupted; it goes to %s next.\n"
                        "  vfioptd sees to that, or: vfioptctl switch auto %s\n",
                                 gpu, mode_to_string(status->wish), gpu);
+        else if (status->runtime.damaged)
+                printf("%s: its record in " VFIOPT_RUN_DIR
+                       " is not understood; it is not moved on its own until it is named.\n"
+                       "  To name it: vfioptctl switch host %s\n",
+                                gpu, gpu);
         else if (status->interrupted)
                 printf("%s: an earlier switch was interrupted; it stays as it is until it is named.\n"
                        "  To finish or undo it: vfioptctl switch host %s\n",

@@ -35,6 +35,7 @@ static int find_host_driver(Facts *facts, Sysfs *sysfs, Modules *modules, const 
                 r = modules_resolve(modules, gpu->functions[0].modalias, &names, &n);
         if (r)
                 return r < 0 ? r : 0;
+        facts->has_host_module = n > 0;
 
         /* Distributions rename the module (nvidia-current), never the driver. */
         for (size_t i = 0; i < ARRAY_SIZE(known) && !found; ++i)

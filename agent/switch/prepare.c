@@ -81,8 +81,9 @@ static int check_driver(Move *move) {
 
         if (move->to == MODE_PASSTHROUGH && !move->facts.vfio_driver)
                 return push(move, FINDING_NO_VFIO_DRIVER);
+        /* A module that is not known by name may still have a driver for it. */
         if (move->to == MODE_HOST && move_is_whole(move) && display->on_vfio &&
-                        !display->home_is_known)
+                        !display->home_is_known && !move->facts.has_host_module)
                 return push(move, FINDING_NO_HOST_DRIVER);
         return 0;
 }

@@ -146,10 +146,19 @@ static int load_record(Move *move) {
         int run_fd = move->context->roots->run_fd, r;
 
         r = gpu_record_load(&move->record, run_fd, move->gpu);
-        if (r == GPU_RECORD_E_INVALID)
+        if (r == GPU_RECORD_E_INVALID) {
                 notify(move, EVENT_WARNING, "recover",
                                 "its record below " VFIOPT_RUN_DIR
                                 " is not understood, and is replaced");
+                /* It was there for a reason: a move may have been interrupted, or still write. */
+                move->record.has_move = true;
+                move->record.move = (MoveRecord){
+                        .from = move->from,
+                        .to = move->to,
+                        .trigger = move->trigger,
+                        .asked = move->functions,
+                };
+        }
         if (r < 0 || move->trigger != TRIGGER_AGENT || !move->record.has_refusal)
                 return r < 0 ? r : 0;
 
