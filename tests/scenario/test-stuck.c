@@ -68,6 +68,7 @@ static void expect_refusal(Reference *reference, FakeTree *tree, unsigned int k,
 
 static void block_then(Reference *reference, unsigned int k, FaultKind how, Mode next) {
         FakeTree *tree = scenario_machine(reference->machinery, reference->to);
+        int n_blocked = atomic_load(&tree->machine->n_blocked);
         Outcome outcome;
 
         faults_add(tree->machine, .kind = how, .at = k);
@@ -84,6 +85,9 @@ static void block_then(Reference *reference, unsigned int k, FaultKind how, Mode
                 if (outcome.r != 0 || outcome.result != SWITCH_STUCK)
                         wrong(reference, tree, k, &outcome, "is not found to be stuck");
         }
+        /* An orphan may have been found before it came as far: its unbind drops a link first. */
+        if (!machine_wait_blocked(tree->machine, n_blocked + 1))
+                wrong(reference, tree, k, &outcome, "has not come to where it hangs");
         if (!is_marked(tree))
                 wrong(reference, tree, k, &outcome, "is not marked");
         expect_refusal(reference, tree, k, other_mode(next));
