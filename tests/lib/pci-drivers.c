@@ -41,7 +41,7 @@ static int lock_group(FakeTree *tree, int group) {
         char name[32];
 
         snprintf(name, sizeof(name), "group-%d", group);
-        return pci_model_lock(tree, name);
+        return pci_model_lock(tree, name, false);
 }
 
 static int vfio_probe(FakeTree *tree, MachineDevice *device) {
@@ -94,7 +94,7 @@ static int nvidia_probe(FakeTree *tree, MachineDevice *device) {
         if (!memcmp(path, "\xff\xff", 2))
                 return -EIO;
 
-        lock = pci_model_lock(tree, "nvidia");
+        lock = pci_model_lock(tree, "nvidia", true);
         device->minor = lowest_free_minor(tree->machine);
         number = device - tree->machine->devices;
         fake_write(tree->root,
@@ -115,7 +115,7 @@ static int nvidia_probe(FakeTree *tree, MachineDevice *device) {
 }
 
 static void nvidia_remove(FakeTree *tree, MachineDevice *device) {
-        _cleanup_(closep) _unused_ int lock = pci_model_lock(tree, "nvidia");
+        _cleanup_(closep) _unused_ int lock = pci_model_lock(tree, "nvidia", true);
         char path[FAKE_PATH_MAX];
 
         fake_remove(tree->root, fake_path(path, "dev/nvidia%d", device->minor));

@@ -33,8 +33,11 @@
 
 #define SYSFS_PAGE 4096U
 
-/* Take a lock; close() gives it back. Who has to wait for it counts as blocked. */
-int pci_model_lock(FakeTree *tree, const char *name) {
+/*
+ * Take a lock; close() gives it back. A writer that waits for the lock of a device counts as
+ * blocked; one that waits for its turn at a group, which takes no time, does not.
+ */
+int pci_model_lock(FakeTree *tree, const char *name, bool counts) {
         char path[FAKE_PATH_MAX];
         int fd;
 
@@ -45,7 +48,8 @@ int pci_model_lock(FakeTree *tree, const char *name) {
         if (flock(fd, LOCK_EX | LOCK_NB) == 0)
                 return fd;
 
-        machine_count_blocked(tree->machine);
+        if (counts)
+                machine_count_blocked(tree->machine);
         while (flock(fd, LOCK_EX) < 0)
                 if (errno != EINTR)
                         fake_fail("lock", path);
@@ -118,7 +122,7 @@ int pci_model_bind(FakeTree *tree, MachineDriver *driver, MachineDevice *device,
         if (!pci_model_matches(tree, driver, device))
                 return -ENODEV;
 
-        lock = pci_model_lock(tree, device->address);
+        lock = pci_model_lock(tree, device->address, true);
         r = really_probe(tree, driver, device, blocks);
         if (r > 0)
                 r = -r;
@@ -127,7 +131,7 @@ int pci_model_bind(FakeTree *tree, MachineDriver *driver, MachineDevice *device,
 
 /* __device_release_driver() */
 void pci_model_unbind(FakeTree *tree, MachineDriver *driver, MachineDevice *device, bool blocks) {
-        _cleanup_(closep) _unused_ int lock = pci_model_lock(tree, device->address);
+        _cleanup_(closep) _unused_ int lock = pci_model_lock(tree, device->address, true);
 
         if (strcmp(device->driver, driver->name))
                 return;
@@ -218,7 +222,7 @@ static int write_probe(FakeTree *tree, const Act *act) {
         if (device->driver[0])
                 return 0;
 
-        lock = pci_model_lock(tree, device->address);
+        lock = pci_model_lock(tree, device->address, true);
         for (unsigned int i = 0; r > 0 && i < tree->machine->n_drivers; ++i) {
                 MachineDriver *driver = &tree->machine->drivers[i];
 
@@ -240,7 +244,7 @@ static int write_override(FakeTree *tree, const Act *act) {
         if (n >= SYSFS_PAGE - 1)
                 return -EINVAL;
         if (tree->machine->override_locks)
-                lock = pci_model_lock(tree, device->address);
+                lock = pci_model_lock(tree, device->address, true);
         if (act->blocks)
                 machine_meet_gate(tree->machine);
 

@@ -35,4 +35,4 @@ void pci_model_catch_up(FakeTree *tree);
 
 /* locks of the kernel: they go with the process that holds them */
 
-int pci_model_lock(FakeTree *tree, const char *name);
+int pci_model_lock(FakeTree *tree, const char *name, bool counts);
