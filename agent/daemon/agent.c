@@ -1,15 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * The Agent
- *
- * Whatever happens is a reason to look, and nothing else: all GPUs are looked at, once all
- * events that have come are taken in. So several events of one GPU are one look, and none
- * that was missed does any harm for longer than until the next.
- *
- * Nothing is written here but to the journal. What shall be done is a job of the manager's.
- */
-
 #include <string.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
@@ -17,9 +7,8 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "daemon/agent.h"
-#include "daemon/tell.h"
-#include "daemon/view.h"
-#include "daemon/ward.h"
+#include "daemon/gpu-state.h"
+#include "daemon/log.h"
 #include "daemon/watch.h"
 #include "model/inventory.h"
 #include "os/systemd.h"
@@ -35,14 +24,12 @@ struct Agent {
         Watch *watch;
         sd_event_source *look;
         JournalSource source;
-        Ward *wards;
-        bool policy_told;  /* what is wrong in the files, since they were last changed */
-        int state_problem; /* that was told */
+        GpuState *gpus;
+        bool policy_logged; /* the problems of the policy, since its files changed */
+        int state_problem;  /* the last one that was logged */
 };
 
-static void wake(void *userdata) {
-        Agent *agent = userdata;
-
+static void wake(Agent *agent) {
         (void) sd_event_source_set_enabled(agent->look, SD_EVENT_ONESHOT);
 }
 
@@ -51,157 +38,145 @@ static void wake(void *userdata) {
 static void on_answer(
                 void *userdata, const char *unit, int outcome, uint32_t job_id, const char *why) {
         Agent *agent = userdata;
-        Ward *ward = wards_find_unit(agent->wards, unit);
+        GpuState *state = gpu_state_find_unit(agent->gpus, unit);
 
-        if (!ward || !ward->memory.busy)
+        if (!state || state->attempts.state != ATTEMPT_RUNNING)
                 return;
         if (outcome == 0) {
-                ward->job_id = job_id;
+                state->job_id = job_id;
                 return;
         }
 
         log_error("%s was not started: %s", unit, why ?: strerror(-outcome));
-        /* What is denied now will be denied then; but the manager may only have been busy. */
-        if (outcome == SYSTEMD_E_DENIED)
-                memory_end(&ward->memory, false);
-        else
-                memory_untry(&ward->memory);
+        /* A denial lasts. Other failures may not: systemd may only have been busy. */
+        attempts_end(&state->attempts, outcome == SYSTEMD_E_DENIED ? ATTEMPT_FAILED : ATTEMPT_IDLE);
 }
 
 static void on_over(void *userdata, uint32_t job_id, const char *unit, const char *result) {
+        AttemptState outcome = ATTEMPT_FAILED;
         Agent *agent = userdata;
-        Ward *ward;
+        GpuState *state;
         int status;
 
-        /* What udev had in hand when it was started again, it tells nobody of. */
+        /* udev does not report the events that it was at when it was restarted. */
         if (!text_starts_with(unit, VFIOPT_UNIT_ANY, NULL) && strcmp(unit, UDEV_UNIT))
                 return;
-        ward = wards_find_unit(agent->wards, unit);
-        if (ward && ward->job_id == job_id) {
-                memory_end(&ward->memory, !strcmp(result, "done"));
-                /* What was killed has not tried all that it can. */
-                if (!strcmp(result, "failed") &&
+
+        state = gpu_state_find_unit(agent->gpus, unit);
+        if (state && state->job_id == job_id) {
+                if (!strcmp(result, "done"))
+                        outcome = ATTEMPT_DONE;
+                /* A job that was killed has not tried everything. */
+                else if (!strcmp(result, "failed") &&
                                 systemd_exit_status(agent->systemd, unit, &status) ==
                                                 SYSTEMD_E_KILLED)
-                        memory_untry(&ward->memory);
+                        outcome = ATTEMPT_IDLE;
+                attempts_end(&state->attempts, outcome);
         }
         wake(agent);
 }
 
-/* The manager was executed anew: of jobs that ended meanwhile nobody has told. */
+/* systemd does not report the jobs that ended while it was executed anew. */
 static void on_back(void *userdata) {
         Agent *agent = userdata;
 
-        for (Ward *ward = agent->wards; ward; ward = ward->next)
-                if (ward->memory.busy)
-                        memory_untry(&ward->memory);
+        for (GpuState *state = agent->gpus; state; state = state->next)
+                attempts_end(&state->attempts, ATTEMPT_IDLE);
         wake(agent);
-}
-
-static void start(Agent *agent, Ward *ward, const Gpu *gpu, const Decision *decision) {
-        int r;
-
-        tell_asked(&agent->source, gpu, decision, ward->unit);
-        ward->job_id = 0;
-        r = systemd_ask(agent->systemd, ward->unit, on_answer, agent);
-        if (r < 0)
-                on_answer(agent, ward->unit, r, 0, NULL);
 }
 
 /* looking */
 
-/* What one job could not do, another one can when the GPU is let go. */
-static int decide(Agent *agent, Ward *ward, const Gpu *gpu, const View *view, Action *ret) {
-        uint64_t now_usec = monotonic_usec();
+/*
+ * Whether the wish still holds for a GPU that no process was at. A switch that ended during the look
+ * leaves a new wish in the state file or in the record, and the policy that was read before would
+ * undo what a person has just asked for.
+ */
+static int is_current(Agent *agent, const Gpu *gpu, const Observation *observation, bool *ret) {
+        _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
+        Observation now;
+        int r;
 
-        if (ward_was_let_go(ward) && !memory_let_go(&ward->memory, now_usec))
-                tell_come_and_go(&agent->source, gpu, view->sight.fingerprint.wish);
+        r = policy_load(&policy, agent->roots);
+        if (r < 0)
+                return r;
+        r = observation_init(&now, agent->roots, &policy, gpu);
+        if (r < 0)
+                return r;
 
-        *ret = reconcile(&ward->memory, &view->sight, now_usec);
-        if (*ret == RECONCILE_START || !ward->memory.tried)
-                ward->holders = holders_free(ward->holders);
-        if (*ret == RECONCILE_NOTHING && ward->memory.tried)
-                return ward_wait_for_holders(ward, agent->event, &view->refusal, wake, agent);
+        *ret = now.fingerprint.wish == observation->fingerprint.wish;
         return 0;
 }
 
 static int look_at(Agent *agent, const Policy *policy, const Gpu *gpu, bool *ret_fulfilled) {
-        bool same = true;
+        uint64_t now_usec = monotonic_usec();
+        Observation observation;
+        bool current = true;
+        GpuState *state;
         Action action;
-        Ward *ward;
-        View view;
+        Mode wish;
         int r;
 
-        r = wards_get(&agent->wards, gpu->address, &ward);
+        r = gpu_state_get(&agent->gpus, gpu->address, &state);
         if (r < 0)
                 return r;
-        ward->seen = true;
-        r = view_init(&view, agent->roots, policy, gpu);
-        if (r >= 0)
-                r = ward_keep_vigil(ward, agent->event, &view, wake, agent);
-        if (r >= 0 && !view.sight.locked && !view.sight.fulfilled)
-                r = view_is_current(&view, agent->roots, gpu, &same);
-        if (r >= 0 && !same)
-                wake(agent);
-        if (r < 0 || !same)
+        state->seen = true;
+        r = observation_init(&observation, agent->roots, policy, gpu);
+        if (r < 0)
                 return r;
-
-        ward_tell_stranger(ward, &agent->source, &view, policy, gpu);
-        r = decide(agent, ward, gpu, &view, &action);
-        switch (action) {
-        case RECONCILE_START:
-                start(agent, ward, gpu, &view.decision);
-                break;
-        case RECONCILE_GIVE_UP:
-                tell_gave_up(&agent->source, gpu, view.decision.mode);
-                break;
-        default:
-                break;
+        if (!observation.locked && !observation.fulfilled) {
+                r = is_current(agent, gpu, &observation, &current);
+                if (r < 0)
+                        return r;
+                if (!current) {
+                        wake(agent);
+                        return 0;
+                }
         }
-        *ret_fulfilled = view.sight.fulfilled;
+
+        wish = observation.fingerprint.wish;
+        log_warnings(&agent->source, state, gpu, &observation, &policy->state);
+        /* A move that was refused may work when the holders have exited. */
+        if (gpu_state_take_release(state) && !attempts_release(&state->attempts, now_usec))
+                log_gave_up(&agent->source, gpu, wish, true);
+        action = reconcile(&state->attempts, &observation, now_usec);
+        r = gpu_state_watch(state, &observation, agent->look);
+
+        if (action == RECONCILE_GIVE_UP)
+                log_gave_up(&agent->source, gpu, wish, false);
+        if (action == RECONCILE_START) {
+                int k;
+
+                log_asked(&agent->source, gpu, &observation, state->unit);
+                state->job_id = 0;
+                k = systemd_ask(agent->systemd, state->unit, on_answer, agent);
+                if (k < 0)
+                        on_answer(agent, state->unit, k, 0, NULL);
+        }
+        *ret_fulfilled = observation.fulfilled;
         return r;
 }
 
 /*
- * No GPU is left, nor a reason to be. Whoever wants us from now on has us started again;
- * but one may have come while the manager did not know yet that we go.
+ * The last GPU is gone, and the agent leaves. A GPU that comes from now on starts it again, but one
+ * may have come before systemd knew that.
  */
 static int retire(Agent *agent) {
-        Inventory inventory;
-        int exit_code, r;
+        _cleanup_(inventory_deinit) Inventory inventory = {};
+        int r;
 
         (void) sd_notify(0, "STOPPING=1\nSTATUS=There is no NVIDIA GPU");
         (void) sd_notify_barrier(0, LIMIT_BARRIER_USEC);
         r = inventory_init(&inventory, agent->roots->sysfs);
         if (r < 0)
                 return r;
-
-        exit_code = inventory.n_gpus > 0 ? AGENT_EXIT_AGAIN : 0;
-        inventory_deinit(&inventory);
-        return sd_event_exit(agent->event, exit_code);
-}
-
-static int look_with(Agent *agent, const Policy *policy, const Inventory *inventory) {
-        size_t n_elsewhere = 0;
-        int r = 0;
-
-        /* One that cannot be looked at is no reason to leave the others where they are. */
-        for (size_t i = 0; i < inventory->n_gpus; ++i) {
-                bool fulfilled = false;
-
-                error_gather(&r, look_at(agent, policy, &inventory->gpus[i], &fulfilled));
-                n_elsewhere += !fulfilled;
-        }
-
-        wards_sweep(&agent->wards);
-        (void) sd_notifyf(0, "STATUS=%zu of %zu GPUs where they belong",
-                        inventory->n_gpus - n_elsewhere, inventory->n_gpus);
-        return inventory->n_gpus > 0 ? r : retire(agent);
+        return sd_event_exit(agent->event, inventory.n_gpus > 0 ? AGENT_EXIT_AGAIN : 0);
 }
 
 static int look(Agent *agent) {
-        Inventory inventory = {};
-        Policy policy = POLICY_NULL;
+        _cleanup_(inventory_deinit) Inventory inventory = {};
+        _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
+        size_t n_elsewhere = 0;
         bool settled = false;
         int r;
 
@@ -209,36 +184,46 @@ static int look(Agent *agent) {
         if (r < 0 || !settled)
                 return r;
         r = roots_open_run(agent->roots, false);
-        if (r >= 0)
-                r = roots_open_etc(agent->roots, false);
-        if (r >= 0)
-                r = watch_update(agent->watch, agent->roots);
-        if (r >= 0)
-                r = policy_load(&policy, agent->roots);
+        if (r < 0)
+                return r;
+        r = roots_open_etc(agent->roots, false);
+        if (r < 0)
+                return r;
+        r = watch_update(agent->watch, agent->roots);
         if (r < 0)
                 return r;
 
-        if (!agent->policy_told)
-                tell_policy(&policy);
-        else if (policy.state_problem != agent->state_problem)
-                tell_state(&policy);
-        agent->policy_told = true;
+        r = policy_load(&policy, agent->roots);
+        if (r < 0)
+                return r;
+        if (!agent->policy_logged || policy.state_problem != agent->state_problem)
+                policy_complain(&policy, agent->policy_logged, log_complaint, NULL);
+        agent->policy_logged = true;
         agent->state_problem = policy.state_problem;
 
         r = inventory_init(&inventory, agent->roots->sysfs);
-        if (r >= 0)
-                r = look_with(agent, &policy, &inventory);
-        inventory_deinit(&inventory);
-        policy_deinit(&policy);
-        return r;
+        if (r < 0)
+                return r;
+        /* A GPU that cannot be looked at is no reason to leave the others where they are. */
+        for (size_t i = 0; i < inventory.n_gpus; ++i) {
+                bool fulfilled = false;
+
+                error_gather(&r, look_at(agent, &policy, &inventory.gpus[i], &fulfilled));
+                n_elsewhere += !fulfilled;
+        }
+
+        gpu_state_sweep(&agent->gpus, false);
+        (void) sd_notifyf(0, "STATUS=%zu of %zu GPUs where they belong",
+                        inventory.n_gpus - n_elsewhere, inventory.n_gpus);
+        return inventory.n_gpus > 0 ? r : retire(agent);
 }
 
-/* What cannot be looked at now may be at the next event; an error here would only hide it. */
 static int on_look(sd_event_source *source _unused_, void *userdata) {
         int r;
 
         r = look(userdata);
-        /* One goes while it is looked at: the event that tells of that is on its way. */
+        /* A device that goes during the look is no error: its event is on the way. Other errors are
+         * not returned, as that would disable the next look. */
         if (r < 0 && r != -ENODEV)
                 log_error("cannot look at the GPUs: %s", strerror(-r));
         return 0;
@@ -246,53 +231,44 @@ static int on_look(sd_event_source *source _unused_, void *userdata) {
 
 /* events */
 
-/**
- * agent_reload() - a person acts
- * @agent:      agent
- *
- * Read everything again, and try again what was in vain.
- */
-void agent_reload(Agent *agent) {
-        for (Ward *ward = agent->wards; ward; ward = ward->next)
-                memory_forgive(&ward->memory);
-        agent->policy_told = false;
-        wake(agent);
-}
-
-static void on_reconfigured(void *userdata) {
-        agent_reload(userdata);
-}
-
-/* Any card may have been another one meanwhile. */
-static void on_lost(void *userdata) {
+/* Lost events of devices mean that any card may be a new one; so every job may be tried again. */
+static void on_reset(void *userdata, bool reconfigured) {
         Agent *agent = userdata;
 
-        for (Ward *ward = agent->wards; ward; ward = ward->next)
-                memory_forgive(&ward->memory);
+        for (GpuState *state = agent->gpus; state; state = state->next)
+                attempts_forgive(&state->attempts);
+        if (reconfigured)
+                agent->policy_logged = false;
         wake(agent);
 }
 
-/* A card that is plugged in is a new one, even if it has sat there before. */
+/* A card that is plugged in is a new one, even if it was there before. */
 static void on_device(void *userdata, const char *action, const char *name) {
         Agent *agent = userdata;
+        GpuState *state = NULL;
         Address address;
-        Ward *ward = NULL;
 
         if (address_parse(name, &address) == 0)
-                ward = wards_find_slot(agent->wards, address);
-        if (ward && (!strcmp(action, "bind") || !strcmp(action, "unbind")))
-                memory_note_move(&ward->memory);
-        if (ward && !strcmp(action, "remove") && !address_compare(ward->address, address)) {
-                memory_forgive(&ward->memory);
-                ward->stranger = false;
+                state = gpu_state_find_slot(agent->gpus, address);
+        if (!state)
+                return;
+        if (!strcmp(action, "bind") || !strcmp(action, "unbind"))
+                state->attempts.moved = true;
+        if (!strcmp(action, "remove") && !address_compare(state->address, address)) {
+                attempts_forgive(&state->attempts);
+                state->other_card = false;
         }
-        wake(agent);
+}
+
+/* A person acts: everything is read again, and every job may be tried again. */
+void agent_reload(Agent *agent) {
+        on_reset(agent, true);
 }
 
 /**
  * agent_new() - set an agent to work
- * @event:      loop, which it does all of its work in
- * @roots:      our own directories may be missing
+ * @event:      loop that runs it
+ * @roots:      our own directories may be missing; outlives the agent
  * @ret:        agent; agent_free() it
  *
  * Return: 0 on success, negative error code on failure.
@@ -306,24 +282,22 @@ int agent_new(sd_event *event, Roots *roots, Agent **ret) {
         agent->event = sd_event_ref(event);
         agent->roots = roots;
 
-        const Watcher watcher = {
-                .changed = wake,
-                .reconfigured = on_reconfigured,
-                .lost = on_lost,
-                .device = on_device,
-                .userdata = agent,
-        };
         r = journal_source_init(&agent->source, roots->proc_fd, NULL);
-        if (r >= 0)
-                r = systemd_new(event, on_over, agent, &agent->systemd);
-        if (r >= 0)
-                r = systemd_watch(agent->systemd, on_back);
-        if (r >= 0)
-                r = watch_new(event, &watcher, &agent->watch);
-        if (r >= 0)
-                r = sd_event_add_defer(event, &agent->look, on_look, agent);
-        if (r >= 0)
-                r = sd_event_source_set_priority(agent->look, SD_EVENT_PRIORITY_IDLE);
+        if (r < 0)
+                return r;
+        r = systemd_new(event, on_over, agent, &agent->systemd);
+        if (r < 0)
+                return r;
+        r = systemd_watch(agent->systemd, on_back);
+        if (r < 0)
+                return r;
+        r = sd_event_add_defer(event, &agent->look, on_look, agent);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_priority(agent->look, SD_EVENT_PRIORITY_IDLE);
+        if (r < 0)
+                return r;
+        r = watch_new(agent->look, &(Watcher){ on_reset, on_device, agent }, &agent->watch);
         if (r < 0)
                 return r;
 
@@ -336,10 +310,10 @@ Agent *agent_free(Agent *agent) {
         if (!agent)
                 return NULL;
 
-        sd_event_source_disable_unref(agent->look);
         watch_free(agent->watch);
         systemd_free(agent->systemd);
-        wards_free(agent->wards);
+        gpu_state_sweep(&agent->gpus, true);
+        sd_event_source_disable_unref(agent->look);
         journal_source_deinit(&agent->source);
         sd_event_unref(agent->event);
         free(agent);

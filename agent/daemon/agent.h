@@ -4,7 +4,10 @@
 /*
  * The Agent
  *
- * Sees to it that each GPU is where it is wished to be, by asking the manager for jobs.
+ * Keeps each GPU where it belongs, by asking systemd for jobs. It writes nothing but the journal.
+ *
+ * Events only cause a look at all GPUs. The look runs at idle priority, so a burst of events causes
+ * one, and an event that is missed matters no longer than until the next.
  */
 
 #include "os/roots.h"
@@ -12,7 +15,7 @@
 typedef struct Agent Agent;
 struct sd_event;
 
-/* With which the loop ends if there is work again just when there was none left. */
+/* The exit code of the loop if a GPU came while the agent was about to leave. */
 #define AGENT_EXIT_AGAIN 75
 
 int agent_new(struct sd_event *event, Roots *roots, Agent **ret) _warn_unused_result_;

@@ -3,7 +3,7 @@
 /*
  * vfioptd
  *
- * Set-up and end. All of the work is the agent's (agent.c).
+ * Starts and ends the agent, which does all of the work (agent.h).
  */
 
 #include <signal.h>
@@ -12,7 +12,7 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/agent.h"
-#include "daemon/tell.h"
+#include "daemon/log.h"
 #include "vfiopt/exit.h"
 
 static int on_reload(sd_event_source *source _unused_,
@@ -22,29 +22,23 @@ static int on_reload(sd_event_source *source _unused_,
         return 0;
 }
 
-static int catch_signals(sd_event *event, Agent *agent) {
-        int r;
-
-        /* Without a handler they end the loop. */
-        r = sd_event_add_signal(event, NULL, SIGTERM | SD_EVENT_SIGNAL_PROCMASK, NULL, NULL);
-        if (r >= 0)
-                r = sd_event_add_signal(event, NULL, SIGINT | SD_EVENT_SIGNAL_PROCMASK, NULL, NULL);
-        if (r >= 0)
-                r = sd_event_add_signal(
-                                event, NULL, SIGHUP | SD_EVENT_SIGNAL_PROCMASK, on_reload, agent);
-        return r < 0 ? r : 0;
-}
-
 /* Return: an exit code, or a negative error code. */
 static int run(sd_event *event, Roots *roots) {
+        /* A signal without a handler ends the loop. */
+        static const struct {
+                int signal;
+                sd_event_signal_handler_t handler;
+        } signals[] = { { SIGTERM, NULL }, { SIGINT, NULL }, { SIGHUP, on_reload } };
         _cleanup_(agent_freep) Agent *agent = NULL;
         int r;
 
         r = agent_new(event, roots, &agent);
-        if (r >= 0)
-                r = catch_signals(event, agent);
-        if (r >= 0)
-                r = sd_event_set_watchdog(event, true);
+        for (size_t i = 0; i < ARRAY_SIZE(signals) && r >= 0; ++i)
+                r = sd_event_add_signal(event, NULL, signals[i].signal | SD_EVENT_SIGNAL_PROCMASK,
+                                signals[i].handler, agent);
+        if (r < 0)
+                return r;
+        r = sd_event_set_watchdog(event, true);
         if (r < 0)
                 return r;
 
@@ -54,35 +48,29 @@ static int run(sd_event *event, Roots *roots) {
         return r;
 }
 
-/* There is nothing to be said to it. Return: an exit code. */
-static int answer(const char *option) {
-        if (!strcmp(option, "--version")) {
+int main(int argc, char **argv) {
+        _cleanup_(roots_deinit) Roots roots = ROOTS_NULL;
+        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+        int r;
+
+        if (argc > 1 && !strcmp(argv[1], "--version")) {
                 printf("vfioptd %s\n", VFIOPT_VERSION);
                 return VFIOPT_EXIT_DONE;
         }
-        if (!strcmp(option, "--help")) {
+        if (argc > 1 && !strcmp(argv[1], "--help")) {
                 printf("vfioptd takes no options and is started by udev; see vfioptd(8).\n");
                 return VFIOPT_EXIT_DONE;
         }
-        log_error("vfioptd takes no options");
-        return VFIOPT_EXIT_USAGE;
-}
-
-int main(int argc, char **argv) {
-        Roots roots = ROOTS_NULL;
-        sd_event *event = NULL;
-        int r;
-
-        if (argc > 1)
-                return answer(argv[1]);
+        if (argc > 1) {
+                log_error("vfioptd takes no options");
+                return VFIOPT_EXIT_USAGE;
+        }
 
         r = sd_event_default(&event);
         if (r >= 0)
                 r = roots_init(&roots, "");
         if (r >= 0)
                 r = run(event, &roots);
-        roots_deinit(&roots);
-        sd_event_unref(event);
         if (r < 0) {
                 log_error("cannot go on: %s", strerror(-r));
                 return VFIOPT_EXIT_ERROR;

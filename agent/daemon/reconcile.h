@@ -4,65 +4,75 @@
 /*
  * Reconciling
  *
- * What shall be done about one GPU, given how it looks now and what was tried before. No
- * clock, file or bus is looked at here.
+ * Decides what to do about one GPU, from how it looks now and what was tried before. No clock,
+ * file or bus is read here.
+ *
+ * The agent's own jobs cause events, too, so a wish that is not fulfilled starts a job only if
+ * the GPU looks different from when the last job started: what one job could not change, the next
+ * one would not change either. There is one exception. If drivers have moved and the job reports
+ * success, the job has worked and another program has undone it before the agent looked.
+ *
+ * A program that undoes each job wins every round. After a few jobs within a minute the agent
+ * gives up until a person acts. The minute is compared, never waited for.
  */
 
-#include "model/gpu.h"
+#include "policy/policy.h"
 
-/* So many jobs for a GPU within so much time, and no more. */
+/* At most so many jobs for a GPU within so much time. */
 #define RECONCILE_JOBS_MAX    5
 #define RECONCILE_WINDOW_USEC (60 * USEC_PER_SEC)
 
-/* What makes it worth trying again. Compared as a whole. */
+/* A difference in any of these is worth another job. {} is that of no GPU. */
 typedef struct Fingerprint {
         Identity identity;
         char drivers[512]; /* of all functions, in their order */
         Mode wish;
-        bool unfinished; /* a switch was cut off, or came back late */
+        bool interrupted; /* a move has to be finished or undone */
 } Fingerprint;
 
-/* How a GPU looks now. */
-typedef struct Sight {
+/* A GPU at one moment. Read anew each time, never remembered. */
+typedef struct Observation {
         Fingerprint fingerprint;
-        bool fulfilled; /* it is where it is wished to be */
-        bool locked;    /* somebody switches it, or still writes to it */
-} Sight;
+        PolicySource source; /* of the wish */
+        bool fulfilled;      /* the GPU is where it belongs */
+        bool locked;         /* a move is under way, or a write is stuck */
+        pid_t stuck;         /* the writer that hangs in the kernel, or 0 */
+        pid_t owner;         /* the process that has the lock, or 0 */
+        Refusal refusal;     /* of the last job, if any */
+} Observation;
 
-/* When something was tried. {} is never. */
-typedef struct Tries {
-        uint64_t usec[RECONCILE_JOBS_MAX]; /* the newest last */
-        size_t n;
-} Tries;
+typedef enum AttemptState {
+        ATTEMPT_IDLE,     /* nothing is known that speaks against a job */
+        ATTEMPT_RUNNING,  /* a job of ours is under way */
+        ATTEMPT_DONE,     /* the last job reports success */
+        ATTEMPT_FAILED,   /* the last job has failed */
+        ATTEMPT_RELEASED, /* the processes that the last job was refused for have exited */
+        ATTEMPT_GAVE_UP,
+        _ATTEMPT_MAX,
+} AttemptState;
 
-/* What is remembered of a GPU. {} is nothing. */
-typedef struct Memory {
-        bool busy;  /* a job of ours is under way */
-        bool tried; /* from what follows, and it is not seen to have helped */
-        Fingerprint from;
-        bool done;  /* but the job says that it has */
-        bool moved; /* and drivers have come or gone since it was asked for */
-        bool known; /* what follows was seen */
-        Fingerprint last;
-        Tries starts;   /* of jobs, but for those that follow */
-        Tries let_go;   /* after those who held it had gone */
-        bool is_let_go; /* and that is why the next one starts */
-        bool gave_up;
-} Memory;
+/* The jobs for one GPU. {} is none. */
+typedef struct Attempts {
+        AttemptState state;
+        Fingerprint from; /* when the last job started; {} if that counts no more */
+        Fingerprint seen; /* by the last look that found the GPU unlocked */
+        bool moved;       /* drivers have come or gone since the last job started */
+        /* CLOCK_MONOTONIC, the newest last; 0: none */
+        uint64_t starts[RECONCILE_JOBS_MAX];
+        uint64_t released_starts[RECONCILE_JOBS_MAX]; /* of jobs after ATTEMPT_RELEASED */
+} Attempts;
 
 typedef enum Action {
-        RECONCILE_NOTHING, /* there is nothing to do, or it was tried in vain */
-        RECONCILE_WAIT,    /* somebody is at it; the end of that is an event */
+        RECONCILE_NOTHING, /* the GPU is where it belongs, or a job would be in vain */
+        RECONCILE_WAIT,    /* for the end of a move, which is an event */
         RECONCILE_START,   /* a job */
-        RECONCILE_GIVE_UP, /* said once */
+        RECONCILE_GIVE_UP, /* reported once */
         _RECONCILE_MAX,
 } Action;
 
-Action reconcile(Memory *memory, const Sight *sight, uint64_t now_usec);
-void memory_forgive(Memory *memory);
-void memory_end(Memory *memory, bool done);
-void memory_note_move(Memory *memory);
-void memory_untry(Memory *memory);
-bool memory_let_go(Memory *memory, uint64_t now_usec);
-void fingerprint_set(Fingerprint *fingerprint, const Gpu *gpu, Mode wish, bool unfinished);
+Action reconcile(Attempts *attempts, const Observation *now, uint64_t now_usec);
+void attempts_forgive(Attempts *attempts);
+void attempts_end(Attempts *attempts, AttemptState outcome);
+bool attempts_release(Attempts *attempts, uint64_t now_usec);
+Fingerprint fingerprint_of(const Gpu *gpu, Mode wish, bool interrupted);
 bool fingerprint_equal(const Fingerprint *a, const Fingerprint *b);

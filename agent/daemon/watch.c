@@ -1,15 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Watching
- *
- * A directory that is not there yet is watched from when it is: our own appear with the
- * first job at the latest, and vfiopt.conf.d is an entry of one that is watched.
- *
- * The end of a job is told by the manager. But a GPU may be switched without one, in a
- * rescue shell; then it is the lock file that goes. Who is killed leaves it, but closed.
- */
-
 #include <fcntl.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -29,24 +19,39 @@
 #define MASK_FILES                                                                          \
         (IN_ATTRIB | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | \
                         MASK_GONE)
-/* What is closed after it was removed was told of already. */
-#define MASK_LOCKS (IN_CLOSE_WRITE | IN_DELETE | IN_EXCL_UNLINK | MASK_GONE)
+
+enum {
+        FOLDER_ETC,
+        FOLDER_DROPINS,
+        FOLDER_LOCK,
+        FOLDER_RECORDS,
+        _FOLDER_MAX,
+};
+
+static const struct {
+        const char *name;
+        uint32_t mask;
+        bool in_run; /* or in etc */
+} folders[_FOLDER_MAX] = {
+        [FOLDER_ETC] = { ".", MASK_FILES, false },
+        [FOLDER_DROPINS] = { VFIOPT_ETC_DROPINS, MASK_FILES, false },
+        /* A lock file that is closed after its removal was reported already. */
+        [FOLDER_LOCK] = { VFIOPT_RUN_LOCK, IN_CLOSE_WRITE | IN_DELETE | IN_EXCL_UNLINK | MASK_GONE,
+                        true },
+        [FOLDER_RECORDS] = { VFIOPT_RUN_GPU, IN_DELETE | IN_MOVED_TO | MASK_GONE, true },
+};
 
 struct Watch {
-        sd_event *event;
+        sd_event_source *look;
         Watcher watcher;
         UdevMonitor *monitor;
-        UdevQueue *queue; /* while it is waited for */
         sd_event_source *devices;
+        UdevQueue *queue; /* of udev, while it is waited for; or NULL */
         sd_event_source *settled;
         sd_event_source *limit;
-        bool overdue;        /* it was waited for long enough */
-        struct stat etc_dir; /* those that are watched */
-        struct stat run_dir;
-        sd_event_source *etc;
-        sd_event_source *config;
-        sd_event_source *lock;
-        sd_event_source *records;
+        bool overdue;        /* the queue was waited for long enough */
+        struct stat dirs[2]; /* in etc and in run, whose folders are watched */
+        sd_event_source *folders[_FOLDER_MAX];
 };
 
 static int on_devices(sd_event_source *source _unused_,
@@ -58,36 +63,39 @@ static int on_devices(sd_event_source *source _unused_,
 
         r = udev_monitor_read(watch->monitor, watch->watcher.device, watch->watcher.userdata);
         if (r == UDEV_MONITOR_E_LOST)
-                watch->watcher.lost(watch->watcher.userdata);
+                watch->watcher.reset(watch->watcher.userdata, false);
+        (void) sd_event_source_set_enabled(watch->look, SD_EVENT_ONESHOT);
         return r < 0 ? r : 0;
 }
 
 /**
  * watch_new() - begin to watch
- * @event:      loop
- * @watcher:    who is told
+ * @look:       event source to enable on each change; outlives the watch
+ * @watcher:    is called for changes that the look does not find by itself
  * @ret:        watch; watch_free() it
  *
  * Devices are watched at once, directories from watch_update() on.
  *
  * Return: 0 on success, negative error code on failure.
  */
-int watch_new(sd_event *event, const Watcher *watcher, Watch **ret) {
+int watch_new(sd_event_source *look, const Watcher *watcher, Watch **ret) {
         _cleanup_(watch_freep) Watch *watch = calloc(1, sizeof(*watch));
         int r;
 
         if (!watch)
                 return -ENOMEM;
-        watch->event = sd_event_ref(event);
+        watch->look = look;
         watch->watcher = *watcher;
 
         r = udev_monitor_open(SUBSYSTEM, VFIOPT_UDEV_TAG, &watch->monitor);
-        if (r >= 0)
-                r = sd_event_add_io(event, &watch->devices, udev_monitor_fd(watch->monitor),
-                                EPOLLIN, on_devices, watch);
-        /* Better to be started again than to be deaf. */
-        if (r >= 0)
-                r = sd_event_source_set_exit_on_failure(watch->devices, true);
+        if (r < 0)
+                return r;
+        r = sd_event_add_io(sd_event_source_get_event(look), &watch->devices,
+                        udev_monitor_fd(watch->monitor), EPOLLIN, on_devices, watch);
+        if (r < 0)
+                return r;
+        /* Better to be restarted than to be deaf. */
+        r = sd_event_source_set_exit_on_failure(watch->devices, true);
         if (r < 0)
                 return r;
 
@@ -107,118 +115,80 @@ Watch *watch_free(Watch *watch) {
         if (!watch)
                 return NULL;
 
-        sd_event_source_disable_unref(watch->devices);
-        sd_event_source_disable_unref(watch->etc);
-        sd_event_source_disable_unref(watch->config);
-        sd_event_source_disable_unref(watch->lock);
-        sd_event_source_disable_unref(watch->records);
+        for (size_t i = 0; i < _FOLDER_MAX; ++i)
+                sd_event_source_disable_unref(watch->folders[i]);
         drop_queue(watch);
+        sd_event_source_disable_unref(watch->devices);
         udev_monitor_close(watch->monitor);
-        sd_event_unref(watch->event);
         free(watch);
         return NULL;
 }
 
-/* A directory that has gone is not watched any more; another one of its name, anew. */
-static void drop_if_gone(sd_event_source **source, const struct inotify_event *event) {
-        if (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED))
-                *source = sd_event_source_disable_unref(*source);
-}
-
-static int
-on_etc(sd_event_source *source _unused_, const struct inotify_event *event, void *userdata) {
+static int on_file(sd_event_source *source, const struct inotify_event *event, void *userdata) {
         const char *name = event->len > 0 ? event->name : "";
         Watch *watch = userdata;
 
-        drop_if_gone(&watch->etc, event);
-        if (!strcmp(name, VFIOPT_ETC_CONFIG) || !strcmp(name, VFIOPT_ETC_DROPINS))
-                watch->watcher.reconfigured(watch->watcher.userdata);
-        else
-                watch->watcher.changed(watch->watcher.userdata);
+        if (source == watch->folders[FOLDER_DROPINS] ||
+                        (source == watch->folders[FOLDER_ETC] &&
+                                        (!strcmp(name, VFIOPT_ETC_CONFIG) ||
+                                                        !strcmp(name, VFIOPT_ETC_DROPINS))))
+                watch->watcher.reset(watch->watcher.userdata, true);
+        (void) sd_event_source_set_enabled(watch->look, SD_EVENT_ONESHOT);
+
+        /* A directory that is gone is watched no more. watch_update() finds its successor. */
+        for (size_t i = 0; i < _FOLDER_MAX; ++i)
+                if (source == watch->folders[i] &&
+                                event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED))
+                        watch->folders[i] = sd_event_source_disable_unref(source);
         return 0;
-}
-
-static int
-on_config(sd_event_source *source _unused_, const struct inotify_event *event, void *userdata) {
-        Watch *watch = userdata;
-
-        drop_if_gone(&watch->config, event);
-        watch->watcher.reconfigured(watch->watcher.userdata);
-        return 0;
-}
-
-static int on_run(sd_event_source *source, const struct inotify_event *event, void *userdata) {
-        Watch *watch = userdata;
-
-        drop_if_gone(source == watch->lock ? &watch->lock : &watch->records, event);
-        watch->watcher.changed(watch->watcher.userdata);
-        return 0;
-}
-
-/* Return: 0, also if there is no such directory (yet), or a negative error code. */
-static int add(Watch *watch,
-                sd_event_source **source,
-                int dir_fd,
-                const char *folder,
-                uint32_t mask,
-                sd_event_inotify_handler_t handler) {
-        _cleanup_(closep) int fd = -1;
-        int r;
-
-        if (*source || dir_fd < 0)
-                return 0;
-
-        /* A link as well: what is read by way of one is to be watched, too. */
-        fd = openat(dir_fd, folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -errno;
-        r = sd_event_add_inotify_fd(watch->event, source, fd, mask, handler, watch);
-        return r < 0 ? r : 0;
-}
-
-/* Whether a directory is another one than before; of none that is there, nothing is watched. */
-static bool has_changed(int dir_fd, struct stat *known) {
-        struct stat now = {};
-        bool changed;
-
-        if (dir_fd >= 0)
-                (void) fstat(dir_fd, &now);
-        changed = now.st_dev != known->st_dev || now.st_ino != known->st_ino;
-        *known = now;
-        return changed;
 }
 
 /**
- * watch_update() - watch the directories that there are now
+ * watch_update() - watch the directories that exist now
  * @watch:      watch
  * @roots:      etc_fd and run_fd may be missing
  *
- * To be called before they are looked into, so that nothing is missed between.
+ * To be called before the directories are read, so that no change is missed in between. Those that
+ * are missing are watched as soon as they exist: a first job makes ours, and VFIOPT_ETC_DROPINS is
+ * an entry of a directory that is watched.
  *
  * Return: 0 on success, negative error code on failure.
  */
 int watch_update(Watch *watch, const Roots *roots) {
+        const int dirs[] = { roots->etc_fd, roots->run_fd };
+        bool replaced[ARRAY_SIZE(dirs)];
         int r;
 
-        if (has_changed(roots->etc_fd, &watch->etc_dir)) {
-                watch->etc = sd_event_source_disable_unref(watch->etc);
-                watch->config = sd_event_source_disable_unref(watch->config);
-        }
-        if (has_changed(roots->run_fd, &watch->run_dir)) {
-                watch->lock = sd_event_source_disable_unref(watch->lock);
-                watch->records = sd_event_source_disable_unref(watch->records);
+        for (size_t i = 0; i < ARRAY_SIZE(dirs); ++i) {
+                struct stat now = {};
+
+                if (dirs[i] >= 0)
+                        (void) fstat(dirs[i], &now);
+                replaced[i] = now.st_dev != watch->dirs[i].st_dev ||
+                                now.st_ino != watch->dirs[i].st_ino;
+                watch->dirs[i] = now;
         }
 
-        r = add(watch, &watch->etc, roots->etc_fd, ".", MASK_FILES, on_etc);
-        if (r >= 0)
-                r = add(watch, &watch->config, roots->etc_fd, VFIOPT_ETC_DROPINS, MASK_FILES,
-                                on_config);
-        if (r >= 0)
-                r = add(watch, &watch->lock, roots->run_fd, VFIOPT_RUN_LOCK, MASK_LOCKS, on_run);
-        if (r >= 0)
-                r = add(watch, &watch->records, roots->run_fd, VFIOPT_RUN_GPU,
-                                IN_DELETE | IN_MOVED_TO | MASK_GONE, on_run);
-        return r;
+        for (size_t i = 0; i < _FOLDER_MAX; ++i) {
+                _cleanup_(closep) int fd = -1;
+
+                if (replaced[folders[i].in_run])
+                        watch->folders[i] = sd_event_source_disable_unref(watch->folders[i]);
+                if (watch->folders[i] || dirs[folders[i].in_run] < 0)
+                        continue;
+                /* Symbolic links are followed, as they are when the files are read. */
+                fd = openat(dirs[folders[i].in_run], folders[i].name,
+                                O_PATH | O_DIRECTORY | O_CLOEXEC);
+                if (fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+                        return -errno;
+                if (fd < 0)
+                        continue;
+                r = sd_event_add_inotify_fd(sd_event_source_get_event(watch->look),
+                                &watch->folders[i], fd, folders[i].mask, on_file, watch);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
 static int on_queue(sd_event_source *source _unused_,
@@ -228,7 +198,7 @@ static int on_queue(sd_event_source *source _unused_,
         Watch *watch = userdata;
 
         udev_queue_clear(watch->queue);
-        watch->watcher.changed(watch->watcher.userdata);
+        (void) sd_event_source_set_enabled(watch->look, SD_EVENT_ONESHOT);
         return 0;
 }
 
@@ -236,55 +206,46 @@ static int on_limit(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         Watch *watch = userdata;
 
         watch->overdue = true;
-        watch->watcher.changed(watch->watcher.userdata);
+        (void) sd_event_source_set_enabled(watch->look, SD_EVENT_ONESHOT);
         return 0;
 }
 
-static int wait_for_queue(Watch *watch) {
-        int fd, r;
-
-        if (watch->settled)
-                return 0;
-        fd = udev_queue_fd(watch->queue);
-        if (fd < 0)
-                return fd;
-        r = sd_event_add_io(watch->event, &watch->settled, fd, EPOLLIN, on_queue, watch);
-        if (r >= 0)
-                r = sd_event_add_time_relative(watch->event, &watch->limit, CLOCK_MONOTONIC,
-                                LIMIT_QUEUE_USEC, 0, on_limit, watch);
-        return r < 0 ? r : 0;
-}
-
 /**
- * watch_settle() - has udev dealt with everything?
+ * watch_settle() - has udev processed all events?
  * @watch:      watch
- * @ret_settled: whether it has; if not, changed() is called when it may have
+ * @ret_settled: whether it has; if not, the next look is enabled when it may have
  *
- * A card is several functions with several events each, and comes and goes one by one: in
- * the middle of it there is nothing to be seen that lasts. But udev that is killed, or
- * stopped, leaves the file behind that says it is busy, so the wait has a limit.
+ * A card is several functions with several events each, which come and go one by one; nothing that
+ * is seen in between lasts. But a udev that is killed or stopped leaves a queue behind that is never
+ * empty, so the wait has a limit.
  *
  * Return: 0 on success, negative error code on failure.
  */
 int watch_settle(Watch *watch, bool *ret_settled) {
-        bool settled;
-        int r = 0;
+        sd_event *event = sd_event_source_get_event(watch->look);
+        int r;
 
-        if (!watch->queue)
+        if (!watch->queue) {
                 r = udev_queue_open(&watch->queue);
-        if (r < 0)
-                return r;
-
-        settled = watch->overdue || udev_queue_is_idle(watch->queue);
-        if (!settled) {
-                r = wait_for_queue(watch);
-                settled = udev_queue_is_idle(watch->queue);
+                if (r < 0)
+                        return r;
         }
-        if (settled)
-                drop_queue(watch);
-        if (r < 0)
-                return r;
+        if (!watch->settled && !udev_queue_is_idle(watch->queue)) {
+                r = udev_queue_fd(watch->queue);
+                if (r >= 0)
+                        r = sd_event_add_io(event, &watch->settled, r, EPOLLIN, on_queue, watch);
+                if (r >= 0)
+                        r = sd_event_add_time_relative(event, &watch->limit, CLOCK_MONOTONIC,
+                                        LIMIT_QUEUE_USEC, 0, on_limit, watch);
+                if (r < 0) {
+                        drop_queue(watch);
+                        return r;
+                }
+        }
 
-        *ret_settled = settled;
+        /* The queue may have become empty before it was watched. */
+        *ret_settled = watch->overdue || udev_queue_is_idle(watch->queue);
+        if (*ret_settled)
+                drop_queue(watch);
         return 0;
 }

@@ -36,8 +36,8 @@ LIBRARIES = {
     "systemd/sd-login.h": {"os/process.c"},
     "systemd/sd-journal.h": {"journal/read.c", "journal/write.c"},
     "systemd/sd-bus.h": {"os/systemd.c"},
-    "systemd/sd-daemon.h": {"daemon/agent.c", "daemon/main.c", "daemon/tell.c"},
-    "systemd/sd-event.h": {"cli/job.c", "cli/monitor.c", "daemon/agent.c", "daemon/main.c", "daemon/vigil.c",
+    "systemd/sd-daemon.h": {"daemon/agent.c", "daemon/log.c", "daemon/main.c"},
+    "systemd/sd-event.h": {"cli/job.c", "cli/monitor.c", "daemon/agent.c", "daemon/gpu-state.c", "daemon/main.c",
                            "daemon/watch.c", "journal/read.c", "os/systemd.c"},
     "libsmartcols/": {"cli/table.c"},
 }

@@ -27,7 +27,7 @@ typedef struct Line {
         Before before;
         const char *drivers;
         Mode wish;
-        bool fulfilled, locked, unfinished, other;
+        bool fulfilled, locked, interrupted, other;
         unsigned int second;
         Action decision;
 } Line;
@@ -37,33 +37,34 @@ typedef struct Line {
 #define BARE "0: 1: "
 
 static void run(const char *name, const Line *lines, size_t n) {
-        Memory memory = {};
+        Attempts attempts = {};
 
         for (size_t i = 0; i < n; ++i) {
                 const Line *line = &lines[i];
-                Sight sight = { .fulfilled = line->fulfilled, .locked = line->locked };
+                Observation now = { .fulfilled = line->fulfilled, .locked = line->locked };
                 Action decision;
 
-                sight.fingerprint.identity.device = line->other ? 2 : 1;
-                sight.fingerprint.wish = line->wish;
-                sight.fingerprint.unfinished = line->unfinished;
-                snprintf(sight.fingerprint.drivers, sizeof(sight.fingerprint.drivers), "%s",
+                now.fingerprint.identity.device = line->other ? 2 : 1;
+                now.fingerprint.wish = line->wish;
+                now.fingerprint.interrupted = line->interrupted;
+                snprintf(now.fingerprint.drivers, sizeof(now.fingerprint.drivers), "%s",
                                 line->drivers);
                 if (line->before == UNDONE)
-                        memory_note_move(&memory);
+                        attempts.moved = true;
                 if (line->before == ENDED || line->before == DONE || line->before == UNDONE)
-                        memory_end(&memory, line->before != ENDED);
+                        attempts_end(&attempts,
+                                        line->before == ENDED ? ATTEMPT_FAILED : ATTEMPT_DONE);
                 if (line->before == FAILED)
-                        memory_untry(&memory);
+                        attempts_end(&attempts, ATTEMPT_IDLE);
                 if (line->before == FORGIVE)
-                        memory_forgive(&memory);
+                        attempts_forgive(&attempts);
                 if (line->before == LET_GO) {
-                        memory_end(&memory, false);
-                        (void) memory_let_go(&memory, (1000 + line->second) * USEC_PER_SEC);
+                        attempts_end(&attempts, ATTEMPT_FAILED);
+                        (void) attempts_release(&attempts, (1000 + line->second) * USEC_PER_SEC);
                 }
 
                 decision = reconcile(
-                                &memory, &sight, 1000 * USEC_PER_SEC + line->second * USEC_PER_SEC);
+                                &attempts, &now, 1000 * USEC_PER_SEC + line->second * USEC_PER_SEC);
                 if (decision != line->decision)
                         fail_msg("%s, line %zu: %d, not %d", name, i, decision, line->decision);
         }
@@ -123,9 +124,9 @@ static void somebody_else_is_waited_for(void **state _unused_) {
 }
 
 static void what_was_cut_off_is_finished(void **state _unused_) {
-        table({ LOOK, HOST, MODE_HOST, .fulfilled = true, .unfinished = true,
+        table({ LOOK, HOST, MODE_HOST, .fulfilled = true, .interrupted = true,
                               .decision = RECONCILE_START },
-                        { ENDED, HOST, MODE_HOST, .fulfilled = true, .unfinished = true,
+                        { ENDED, HOST, MODE_HOST, .fulfilled = true, .interrupted = true,
                                         .decision = RECONCILE_NOTHING },
                         { LOOK, HOST, MODE_HOST, .fulfilled = true,
                                         .decision = RECONCILE_NOTHING });
@@ -135,9 +136,10 @@ static void what_was_cut_off_is_finished(void **state _unused_) {
 static void what_changes_on_the_way_is_no_person(void **state _unused_) {
         table({ LOOK, VFIO, MODE_HOST, .decision = RECONCILE_START },
                         { LOOK, VFIO, MODE_UNSET, .locked = true, .decision = RECONCILE_WAIT },
-                        { ENDED, VFIO, MODE_HOST, .unfinished = true, .decision = RECONCILE_START },
+                        { ENDED, VFIO, MODE_HOST, .interrupted = true,
+                                        .decision = RECONCILE_START },
                         { LOOK, VFIO, MODE_UNSET, .locked = true, .decision = RECONCILE_WAIT },
-                        { ENDED, VFIO, MODE_HOST, .unfinished = true,
+                        { ENDED, VFIO, MODE_HOST, .interrupted = true,
                                         .decision = RECONCILE_NOTHING });
 }
 
@@ -231,12 +233,12 @@ static void a_fingerprint_has_all_drivers(void **state _unused_) {
         const Gpu gpu = { .functions = functions, .n_functions = ARRAY_SIZE(functions) };
         Fingerprint a, b;
 
-        fingerprint_set(&a, &gpu, MODE_HOST, false);
+        a = fingerprint_of(&gpu, MODE_HOST, false);
         assert_string_equal(a.drivers, "0:nvidia 1: 3:vfio-pci ");
         assert_int_equal(a.identity.device, 7);
-        fingerprint_set(&b, &gpu, MODE_HOST, false);
+        b = fingerprint_of(&gpu, MODE_HOST, false);
         assert_true(fingerprint_equal(&a, &b));
-        fingerprint_set(&b, &gpu, MODE_HOST, true);
+        b = fingerprint_of(&gpu, MODE_HOST, true);
         assert_false(fingerprint_equal(&a, &b));
 }
 
@@ -248,7 +250,7 @@ static void long_names_do_no_harm(void **state _unused_) {
 
         memset(name, 'x', sizeof(name) - 1);
         name[sizeof(name) - 1] = 0;
-        fingerprint_set(&fingerprint, &gpu, MODE_HOST, false);
+        fingerprint = fingerprint_of(&gpu, MODE_HOST, false);
         assert_int_equal(strlen(fingerprint.drivers), sizeof(fingerprint.drivers) - 1);
 }
 

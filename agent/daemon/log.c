@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/text.h"
+#include "daemon/log.h"
+#include "vfiopt/names.h"
+
+static const char *const sources[_POLICY_MAX] = {
+        [POLICY_NOBODY] = "",
+        [POLICY_KERNEL_LINE] = "the kernel's command line says so",
+        [POLICY_CONFIG] = (VFIOPT_ETC_CONFIG " says so"),
+        [POLICY_STATE] = "it was there last",
+        [POLICY_PERSON] = "it was moved there since the machine came up",
+        [POLICY_DEFAULT] = ("it is the default of " VFIOPT_ETC_CONFIG),
+        [POLICY_INTERRUPTED] = "a switch of it was cut off",
+        [POLICY_FOREIGN] =
+                        "its audio/USB functions were pinned for the card previously in this slot",
+        [POLICY_OTHER_CARD] = "",
+        [POLICY_UNKNOWN] = "",
+};
+
+/* A PolicyComplaintFn. */
+void log_complaint(void *userdata _unused_, bool is_warning, const char *complaint) {
+        fprintf(stderr, "%s%s\n", is_warning ? SD_WARNING : SD_ERR, complaint);
+}
+
+void log_error(const char *format, ...) {
+        va_list arguments;
+        char line[512];
+
+        va_start(arguments, format);
+        vsnprintf(line, sizeof(line), format, arguments);
+        va_end(arguments);
+        log_complaint(NULL, false, line);
+}
+
+static void log_event(const JournalSource *source,
+                const Gpu *gpu,
+                EventKind kind,
+                Mode wish,
+                const char *reason) {
+        Event event = event_of_gpu(gpu, kind, wish == MODE_UNSET ? gpu->mode : wish, TRIGGER_AGENT);
+        int r;
+
+        event.phase = "policy";
+        event.reason = reason;
+        r = journal_send(&event, source);
+        if (r < 0)
+                log_error("cannot write to the journal: %s, ignoring", strerror(-r));
+}
+
+/* A GPU is not where it belongs, and systemd is asked to start @unit. */
+void log_asked(const JournalSource *source,
+                const Gpu *gpu,
+                const Observation *observation,
+                const char *unit) {
+        Mode wish = observation->fingerprint.wish;
+        bool elsewhere = !mode_fulfils(wish, gpu->mode);
+        PolicySource why = elsewhere || observation->source == POLICY_FOREIGN ? observation->source
+                                                                              : POLICY_INTERRUPTED;
+        _cleanup_(freep) char *reason = NULL;
+
+        reason = text_format("%s; asking for %s", sources[why], unit);
+        log_event(source, gpu, EVENT_ASKED, wish, reason);
+}
+
+/* RECONCILE_JOBS_MAX jobs were enough: the GPU was moved away each time, or was @in_use. */
+void log_gave_up(const JournalSource *source, const Gpu *gpu, Mode wish, bool in_use) {
+        const unsigned int seconds = RECONCILE_WINDOW_USEC / USEC_PER_SEC;
+        _cleanup_(freep) char *reason = NULL;
+
+        if (in_use)
+                reason = text_format("those who use it come and go, and each of %u jobs within "
+                                     "%u s has found somebody; when they are gone: systemctl "
+                                     "reload vfioptd",
+                                RECONCILE_JOBS_MAX, seconds);
+        else
+                reason = text_format("%u jobs within %u s have not kept it there; stop what binds "
+                                     "it elsewhere, then: systemctl reload vfioptd",
+                                RECONCILE_JOBS_MAX, seconds);
+        log_event(source, gpu, EVENT_GAVE_UP, wish, reason);
+}
+
+/* Logs each condition once, when it begins. @remembered: the state file */
+void log_warnings(const JournalSource *source,
+                GpuState *state,
+                const Gpu *gpu,
+                const Observation *observation,
+                const State *remembered) {
+        bool other_card = observation->source == POLICY_OTHER_CARD;
+        _cleanup_(freep) char *reason = NULL;
+        int r;
+
+        if (other_card && !state->other_card) {
+                r = state_describe_other_card(remembered, gpu, &reason);
+                if (r < 0)
+                        log_error("cannot describe another card: %s, ignoring", strerror(-r));
+                else
+                        log_event(source, gpu, EVENT_WARNING, MODE_UNSET, reason);
+        }
+        state->other_card = other_card;
+}
