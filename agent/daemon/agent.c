@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <string.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
@@ -25,8 +26,9 @@ struct Agent {
         sd_event_source *look;
         JournalSource source;
         GpuState *gpus;
-        bool policy_logged; /* the problems of the policy, since its files changed */
-        int state_problem;  /* the last one that was logged */
+        bool policy_logged;     /* the problems of the policy, since its files changed */
+        int state_problem;      /* the last one that was logged */
+        struct stat state_file; /* from before the policy was read; {}: there was none */
 };
 
 static void wake(Agent *agent) {
@@ -87,24 +89,36 @@ static void on_back(void *userdata) {
 
 /* looking */
 
+static void stat_state_file(const Roots *roots, struct stat *ret) {
+        *ret = (struct stat){};
+        if (roots->etc_fd >= 0)
+                (void) fstatat(roots->etc_fd, VFIOPT_ETC_STATE, ret, 0);
+}
+
 /*
  * Whether the wish still holds for a GPU that no process was at. A switch that ended during the look
  * leaves a new wish in the state file or in the record, and the policy that was read before would
- * undo what a person has just asked for.
+ * undo what a person has just asked for. Each commit replaces the state file.
  */
-static int is_current(Agent *agent, const Gpu *gpu, const Observation *observation, bool *ret) {
-        _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
+static int is_current(Agent *agent,
+                const Policy *policy,
+                const Gpu *gpu,
+                const Observation *observation,
+                bool *ret) {
+        const struct stat *before = &agent->state_file;
         Observation now;
+        struct stat st;
         int r;
 
-        r = policy_load(&policy, agent->roots);
+        r = observation_init(&now, agent->roots, policy, gpu);
         if (r < 0)
                 return r;
-        r = observation_init(&now, agent->roots, &policy, gpu);
-        if (r < 0)
-                return r;
+        stat_state_file(agent->roots, &st);
 
-        *ret = now.fingerprint.wish == observation->fingerprint.wish;
+        *ret = now.fingerprint.wish == observation->fingerprint.wish &&
+                        st.st_dev == before->st_dev && st.st_ino == before->st_ino &&
+                        st.st_ctim.tv_sec == before->st_ctim.tv_sec &&
+                        st.st_ctim.tv_nsec == before->st_ctim.tv_nsec;
         return 0;
 }
 
@@ -125,7 +139,7 @@ static int look_at(Agent *agent, const Policy *policy, const Gpu *gpu, bool *ret
         if (r < 0)
                 return r;
         if (!observation.locked && !observation.fulfilled) {
-                r = is_current(agent, gpu, &observation, &current);
+                r = is_current(agent, policy, gpu, &observation, &current);
                 if (r < 0)
                         return r;
                 if (!current) {
@@ -193,6 +207,7 @@ static int look(Agent *agent) {
         if (r < 0)
                 return r;
 
+        stat_state_file(agent->roots, &agent->state_file);
         r = policy_load(&policy, agent->roots);
         if (r < 0)
                 return r;

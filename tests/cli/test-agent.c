@@ -20,6 +20,7 @@
 #include "daemon/agent.h"
 #include "daemon/reconcile.h"
 #include "fake-manager.h"
+#include "policy/policy.h"
 #include "record/gpu-record.h"
 #include "record/pin.h"
 
@@ -29,6 +30,37 @@
 #define STATE(mode)                                                                    \
         "{\"version\":1,\"gpus\":[{\"address\":\"0000:01:00.0\",\"id\":\"10de:2d04\"," \
         "\"subsystem\":\"1043:5678\",\"mode\":\"" mode "\"}]}\n"
+
+int __real_policy_load(Policy *policy, const Roots *roots);
+int __wrap_policy_load(Policy *policy, const Roots *roots);
+int __real_runtime_init(Runtime *runtime, const Roots *roots, const Gpu *gpu);
+int __wrap_runtime_init(Runtime *runtime, const Roots *roots, const Gpu *gpu);
+
+/* Called once, after the agent has read the policy, or what /run says of a GPU. */
+static void (*after_policy)(const Roots *roots);
+static void (*after_runtime)(const Roots *roots);
+
+int __wrap_policy_load(Policy *policy, const Roots *roots) {
+        void (*fn)(const Roots *) = after_policy;
+        int r;
+
+        after_policy = NULL;
+        r = __real_policy_load(policy, roots);
+        if (fn)
+                fn(roots);
+        return r;
+}
+
+int __wrap_runtime_init(Runtime *runtime, const Roots *roots, const Gpu *gpu) {
+        void (*fn)(const Roots *) = after_runtime;
+        int r;
+
+        after_runtime = NULL;
+        r = __real_runtime_init(runtime, roots, gpu);
+        if (fn)
+                fn(roots);
+        return r;
+}
 
 typedef struct Fixture {
         FakeTree *tree;
@@ -228,6 +260,40 @@ static void a_folder_behind_a_link_is_watched(void **state) {
         assert_int_equal(rest(fixture), 0);
         fake_write(root, "etc/real/a.conf", "[vfiopt]\nDefaultMode=passthrough\n");
         assert_int_equal(rest(fixture), 1);
+}
+
+/* A switch that ends while the agent looks, and its new wish. */
+static void commit_state(const Roots *roots) {
+        State state = STATE_NULL;
+
+        assert_int_equal(state_load(&state, roots->etc_fd), 0);
+        state.entries[0].mode = MODE_HOST;
+        assert_int_equal(state_save(&state, roots->etc_fd), 0);
+        state_deinit(&state);
+}
+
+static void commit_record(const Roots *roots) {
+        GpuRecord record = record_new();
+
+        record.mode = MODE_HOST;
+        assert_int_equal(gpu_record_save(&record, roots->run_fd), 0);
+}
+
+static void a_switch_that_ends_during_the_look_is_not_undone(void **state) {
+        Fixture *fixture = *state;
+
+        fake_standard_drivers(fixture->tree);
+        fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        after_policy = commit_state;
+        start(fixture);
+        assert_int_equal(rest(fixture), 0);
+        assert_null(after_policy);
+
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        after_runtime = commit_record;
+        assert_int_equal(rest(fixture), 0);
+        assert_null(after_runtime);
 }
 
 static void what_is_left_alone_at_boot_is_left_alone_after_it(void **state) {
@@ -458,6 +524,7 @@ int main(void) {
                 test(a_person_gets_another_job),
                 test(a_directory_that_was_replaced_is_watched),
                 test(a_folder_behind_a_link_is_watched),
+                test(a_switch_that_ends_during_the_look_is_not_undone),
                 test(what_is_left_alone_at_boot_is_left_alone_after_it),
                 test(what_is_as_wished_is_left_alone),
                 test(another_card_is_left_alone),
