@@ -14,7 +14,7 @@ static const char *const sources[_POLICY_MAX] = {
         [POLICY_STATE] = "it was there last",
         [POLICY_PERSON] = "it was moved there since the machine came up",
         [POLICY_DEFAULT] = ("it is the default of " VFIOPT_ETC_CONFIG),
-        [POLICY_INTERRUPTED] = "a switch of it was cut off",
+        [POLICY_INTERRUPTED] = "a switch of it was interrupted",
         [POLICY_FOREIGN] =
                         "its audio/USB functions were pinned for the card previously in this slot",
         [POLICY_OTHER_CARD] = "",
@@ -62,7 +62,7 @@ void log_asked(const JournalSource *source,
                                                                               : POLICY_INTERRUPTED;
         _cleanup_(freep) char *reason = NULL;
 
-        reason = text_format("%s; asking for %s", sources[why], unit);
+        reason = text_format("%s; starting %s", sources[why], unit);
         log_event(source, gpu, EVENT_ASKED, wish, reason);
 }
 
@@ -72,13 +72,12 @@ void log_gave_up(const JournalSource *source, const Gpu *gpu, Mode wish, bool in
         _cleanup_(freep) char *reason = NULL;
 
         if (in_use)
-                reason = text_format("those who use it come and go, and each of %u jobs within "
-                                     "%u s has found somebody; when they are gone: systemctl "
-                                     "reload vfioptd",
+                reason = text_format("in use at each of %u attempts within %u s; retry with: "
+                                     "systemctl reload vfioptd",
                                 RECONCILE_JOBS_MAX, seconds);
         else
-                reason = text_format("%u jobs within %u s have not kept it there; stop what binds "
-                                     "it elsewhere, then: systemctl reload vfioptd",
+                reason = text_format("moved %u times within %u s, and something moved it away each "
+                                     "time; stop that program, then: systemctl reload vfioptd",
                                 RECONCILE_JOBS_MAX, seconds);
         log_event(source, gpu, EVENT_GAVE_UP, wish, reason);
 }

@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <systemd/sd-bus.h>
@@ -20,6 +21,7 @@
 #include "daemon/agent.h"
 #include "daemon/reconcile.h"
 #include "fake-manager.h"
+#include "journal/write.h"
 #include "policy/policy.h"
 #include "record/gpu-record.h"
 #include "record/pin.h"
@@ -35,10 +37,17 @@ int __real_policy_load(Policy *policy, const Roots *roots);
 int __wrap_policy_load(Policy *policy, const Roots *roots);
 int __real_runtime_init(Runtime *runtime, const Roots *roots, const Gpu *gpu);
 int __wrap_runtime_init(Runtime *runtime, const Roots *roots, const Gpu *gpu);
+int __wrap_journal_send(const Event *event, const JournalSource *source);
 
 /* Called once, after the agent has read the policy, or what /run says of a GPU. */
 static void (*after_policy)(const Roots *roots);
 static void (*after_runtime)(const Roots *roots);
+
+/* The records of the agent since the beginning, and the reason of the last one. */
+static struct {
+        unsigned int n[_EVENT_MAX];
+        char reason[256];
+} journal;
 
 int __wrap_policy_load(Policy *policy, const Roots *roots) {
         void (*fn)(const Roots *) = after_policy;
@@ -62,6 +71,13 @@ int __wrap_runtime_init(Runtime *runtime, const Roots *roots, const Gpu *gpu) {
         return r;
 }
 
+int __wrap_journal_send(const Event *event, const JournalSource *source _unused_) {
+        assert_int_equal(event->trigger, TRIGGER_AGENT);
+        ++journal.n[event->kind];
+        snprintf(journal.reason, sizeof(journal.reason), "%s", event->reason);
+        return 0;
+}
+
 typedef struct Fixture {
         FakeTree *tree;
         pid_t manager;
@@ -72,6 +88,7 @@ typedef struct Fixture {
 static int fixture_new(void **state) {
         static Fixture fixture;
 
+        memset(&journal, 0, sizeof(journal));
         fixture = (Fixture){ .tree = fake_tree_new(), .manager = fake_manager_start() };
         assert_true(fixture.manager > 0);
         /* Who holds a lock, the real kernel tells. */
@@ -348,6 +365,9 @@ static void what_is_reserved_of_another_card_is_a_job(void **state) {
         fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
         start(fixture);
         assert_int_equal(rest(fixture), 1);
+        assert_string_equal(journal.reason,
+                        "its audio/USB functions were pinned for the card previously in this slot; "
+                        "starting vfiopt@auto:0000:01:00.0.service");
         /* That job has moved nothing. */
         fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
         assert_int_equal(rest(fixture), 1);
@@ -437,6 +457,37 @@ static void what_is_held_is_asked_again_when_all_holders_have_ended(void **state
         assert_int_equal(rest(fixture), 3);
 }
 
+static void holders_that_come_and_go_are_enough_at_some_time(void **state) {
+        Fixture *fixture = *state;
+        const char *root = fixture->tree->root;
+        pid_t gone = hold();
+        GpuRecord record = record_new();
+
+        end(gone, true);
+        record.has_refusal = true;
+        refusal_add(&record.refusal, gone);
+        fake_standard_drivers(fixture->tree);
+        fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
+        fake_write(root, "etc/vfiopt/state", STATE("passthrough"));
+        start(fixture);
+        assert_int_equal(rest(fixture), 1);
+        for (unsigned int i = 1; i <= RECONCILE_JOBS_MAX; ++i) {
+                record.refusal.when_usec = i;
+                save(fixture, &record);
+                fake_write(root, "etc/vfiopt/state", STATE("passthrough"));
+                assert_int_equal(rest(fixture), 1 + i);
+                assert_int_equal(journal.n[EVENT_GAVE_UP], 0);
+        }
+        record.refusal.when_usec = RECONCILE_JOBS_MAX + 1;
+        save(fixture, &record);
+        fake_write(root, "etc/vfiopt/state", STATE("passthrough"));
+        assert_int_equal(rest(fixture), 1 + RECONCILE_JOBS_MAX);
+        assert_int_equal(journal.n[EVENT_GAVE_UP], 1);
+        assert_string_equal(journal.reason,
+                        "in use at each of 5 attempts within 60 s; retry with: systemctl reload "
+                        "vfioptd");
+}
+
 static void what_is_killed_is_asked_again_but_not_for_ever(void **state) {
         Fixture *fixture = *state;
 
@@ -446,6 +497,11 @@ static void what_is_killed_is_asked_again_but_not_for_ever(void **state) {
                         "[vfiopt]\nDefaultMode=passthrough\n");
         start(fixture);
         assert_int_equal(rest(fixture), RECONCILE_JOBS_MAX);
+        assert_int_equal(journal.n[EVENT_ASKED], RECONCILE_JOBS_MAX);
+        assert_int_equal(journal.n[EVENT_GAVE_UP], 1);
+        assert_string_equal(journal.reason,
+                        "moved 5 times within 60 s, and something moved it away each time; stop "
+                        "that program, then: systemctl reload vfioptd");
 }
 
 static void without_a_gpu_it_ends(void **state) {
@@ -532,6 +588,7 @@ int main(void) {
                 test(what_is_denied_is_not_asked_again),
                 test(what_is_refused_is_not_asked_again),
                 test(what_is_held_is_asked_again_when_all_holders_have_ended),
+                test(holders_that_come_and_go_are_enough_at_some_time),
                 test(what_is_killed_is_asked_again_but_not_for_ever),
                 test(without_a_gpu_it_ends),
                 test(the_end_of_a_stuck_writer_is_a_job),

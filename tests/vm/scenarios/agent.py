@@ -197,7 +197,7 @@ def agent_gives_up_a_fight(vm):
     said = [r for r in records(vm, cursor) if r["VFIOPT_RESULT"] == "gave-up"]
     vm.equal([(r["VFIOPT_GPU"], r["VFIOPT_TO"], r["PRIORITY"]) for r in said],
              [(GPU.address, "passthrough", "3")], "records")
-    vm.match("5 jobs within 60 s.*systemctl reload vfioptd", said[0]["MESSAGE"], "the message")
+    vm.match("moved 5 times within 60 s.*stop that program.*systemctl reload vfioptd", said[0]["MESSAGE"], "the message")
 
     # Whatever else happens to the card is no reason to begin again.
     vm.sh(f"udevadm trigger --settle -s pci; echo {usb} >{DRIVERS}/xhci_hcd/unbind; udevadm settle; "
