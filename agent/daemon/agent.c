@@ -271,7 +271,7 @@ static void on_device(void *userdata, const char *action, const char *name) {
                 state->attempts.moved = true;
         if (!strcmp(action, "remove") && !address_compare(state->address, address)) {
                 attempts_forgive(&state->attempts);
-                state->other_card = false;
+                state->other_card = state->damaged = false;
         }
 }
 

@@ -247,6 +247,7 @@ int observation_init(Observation *observation,
                 .fulfilled = mode_fulfils(decision.mode, gpu->mode) &&
                                 decision.functions == FUNCTION_SET_ALL,
                 .locked = stuck || lock->locked,
+                .damaged = runtime.damaged,
                 /* The kernel knows the writer better than the record does. */
                 .stuck = stuck ? lock->writer : 0,
                 .owner = lock->locked ? lock->owner : 0,

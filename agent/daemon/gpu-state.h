@@ -28,6 +28,7 @@ typedef struct GpuState {
         PidWatch *holders;      /* waits for the holders that a job was refused for; or NULL */
         uint64_t released_usec; /* Refusal.when_usec of the last ones that have all exited */
         bool other_card;        /* logged */
+        bool damaged;           /* logged */
         bool seen;              /* by the current look */
 } GpuState;
 

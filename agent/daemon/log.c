@@ -99,5 +99,11 @@ void log_warnings(const JournalSource *source,
                 else
                         log_event(source, gpu, EVENT_WARNING, MODE_UNSET, reason);
         }
+        if (observation->damaged && !state->damaged)
+                log_event(source, gpu, EVENT_WARNING, MODE_UNSET,
+                                "its record in " VFIOPT_RUN_DIR
+                                " is not understood; it is not moved on its own until a switch "
+                                "names it");
         state->other_card = other_card;
+        state->damaged = observation->damaged;
 }

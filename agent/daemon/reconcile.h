@@ -36,6 +36,7 @@ typedef struct Observation {
         PolicySource source; /* of the wish */
         bool fulfilled;      /* the GPU is where it belongs */
         bool locked;         /* a move is under way, or a write is stuck */
+        bool damaged;        /* the record of the GPU is not understood */
         pid_t stuck;         /* the writer that hangs in the kernel, or 0 */
         pid_t owner;         /* the process that has the lock, or 0 */
         Refusal refusal;     /* of the last job, if any */

@@ -313,6 +313,23 @@ static void a_switch_that_ends_during_the_look_is_not_undone(void **state) {
         assert_null(after_runtime);
 }
 
+static void a_damaged_record_is_logged_once(void **state) {
+        Fixture *fixture = *state;
+        const char *root = fixture->tree->root;
+
+        fake_standard_drivers(fixture->tree);
+        fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
+        fake_write(root, "etc/vfiopt/state", STATE("passthrough"));
+        fake_write(root, "run/vfiopt/gpu/0000:01:00.0-10de-2d04-1043-5678.json", "{");
+        start(fixture);
+        assert_int_equal(rest(fixture), 0);
+        assert_int_equal(journal.n[EVENT_WARNING], 1);
+        assert_non_null(strstr(journal.reason, "is not understood"));
+        agent_reload(fixture->agent);
+        assert_int_equal(rest(fixture), 0);
+        assert_int_equal(journal.n[EVENT_WARNING], 1);
+}
+
 static void what_is_left_alone_at_boot_is_left_alone_after_it(void **state) {
         Fixture *fixture = *state;
         const char *root = fixture->tree->root;
@@ -581,6 +598,7 @@ int main(void) {
                 test(a_directory_that_was_replaced_is_watched),
                 test(a_folder_behind_a_link_is_watched),
                 test(a_switch_that_ends_during_the_look_is_not_undone),
+                test(a_damaged_record_is_logged_once),
                 test(what_is_left_alone_at_boot_is_left_alone_after_it),
                 test(what_is_as_wished_is_left_alone),
                 test(another_card_is_left_alone),
