@@ -22,7 +22,8 @@ def settled(vm, card, timeout=40):
     # Whoever was killed before he wrote anything leaves the file of a lock that nobody holds, and
     # what he was about to rename. The next one takes both. What he was at is finished by a job,
     # which polkit may not have let begin yet.
-    until(vm, "! find /run/vfiopt -type f | grep -vE '/(lock|origin|pins|busy)/|/modprobe.conf$|[.]tmp$'",
+    until(vm, "! find /run/vfiopt -type f | grep -vE '/(lock|gpu|pins)/|/modprobe.conf$|[.]tmp$' && "
+              "! grep -l '\"move\"' /run/vfiopt/gpu/*.json 2>/dev/null",
           "nothing left in /run/vfiopt", timeout)
     rest(vm)
     mode = state_mode(vm, card)

@@ -39,8 +39,9 @@ def leftovers(vm):
 
 def unfinished(vm):
     """Those of them that are there only while a switch is not over."""
-    lasting = ("/origin/", "/pins/", "/modprobe.conf")
-    return [f for f in leftovers(vm) if not any(part in f for part in lasting)]
+    lasting = ("/gpu/", "/pins/", "/modprobe.conf")
+    moves = vm.sh("grep -l '\"move\"' /run/vfiopt/gpu/*.json 2>/dev/null || true", quiet=True).out.split()
+    return [f for f in leftovers(vm) if f in moves or not any(part in f for part in lasting)]
 
 
 def clean(vm, *cards, before):
