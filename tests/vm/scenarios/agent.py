@@ -81,7 +81,8 @@ def agent_comes_and_goes_with_the_gpu(vm):
     until(vm, "systemctl -q is-active vfioptd", "the agent runs again")
 
 
-@scenario(gpus=[GPU], files={"/etc/systemd/system/vfioptd.service.d/watch.conf": "[Service]\nWatchdogSec=4s\n"})
+@scenario(gpus=[GPU], files={"/etc/systemd/system/vfioptd.service.d/watch.conf": "[Service]\nWatchdogSec=4s\n"},
+          alone="one that is well must get its turn every two seconds")
 def agent_that_hangs_starts_again(vm):
     """An agent that does not move any more is ended by the manager, and the next one does its work."""
     # No other hand than the manager's: no event of a device tells it to be there.
@@ -175,7 +176,7 @@ def agent_restores_two_gpus_in_one_group(vm):
     vm.equal([r for r in records(vm, cursor) if r["VFIOPT_RESULT"] == "gave-up"], [], "gave up")
 
 
-@scenario(gpus=[GPU], timeout=300)
+@scenario(gpus=[GPU], timeout=300, alone="five jobs have to be over within the minute that the agent counts them in")
 def agent_gives_up_a_fight(vm):
     """Somebody undoes each job, at once and for ever: told, and left alone until a person acts."""
     vm.sh("systemctl start vfiopt@passthrough")

@@ -242,7 +242,7 @@ def unbind_of_somebody_else_that_hangs(vm):
     on_vfio(vm, GPU)
 
 
-@scenario(gpus=[GPU])
+@scenario(gpus=[GPU], alone="a step of 11 s against a limit of 10 s")
 def slow_step_is_told(vm):
     """A driver takes eleven seconds: said so meanwhile, and waited for."""
     vm.sh("modprobe pcifault")
@@ -273,7 +273,7 @@ def group_that_belongs_to_a_user(vm):
     clean(vm, GPU, before=before)
 
 
-@scenario(gpus=[GPU])
+@scenario(gpus=[GPU], alone="an end that takes 0.5 s against a limit of 1 s")
 def holder_that_is_ending(vm):
     """Killed, and the driver takes its time to close what it had: it shows neither memory nor
     files any more, and is waited for a moment, or said to be in the way."""
