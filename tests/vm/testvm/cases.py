@@ -42,6 +42,7 @@ class Case:
     expect_kernel: list = field(default_factory=list)
     disk: bool = False
     alone: str = ""
+    machines: int = 1  # that share the processors
     rounds: int = 1
     long_rounds: int = 1
 

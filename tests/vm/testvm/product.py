@@ -53,7 +53,8 @@ def clean(vm, *cards, before):
 
 
 def refused(vm, command, code, *patterns, cards, limit=1.0):
-    """A command is refused: exit code, words, within a second, nothing written."""
+    """A command is refused: exit code, words, within a second of a machine's own, nothing written."""
+    limit *= vm.machines
     before = state(vm, *cards)
     files = leftovers(vm)
     result = vm.sh(command, ok=code)

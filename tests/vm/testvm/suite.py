@@ -204,7 +204,7 @@ def in_order(cases, jobs):
 
     Where several share the processors, each may take so many times as long.
     """
-    together = [replace(case, timeout=case.timeout * jobs) for case in cases if not case.alone]
+    together = [replace(case, timeout=case.timeout * jobs, machines=jobs) for case in cases if not case.alone]
     return [*together, *(case for case in cases if case.alone)] if jobs > 1 else list(cases)
 
 

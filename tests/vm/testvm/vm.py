@@ -291,6 +291,11 @@ class Vm:
         """How often to do what is to be done often; see scenario()."""
         return self._case.rounds
 
+    @property
+    def machines(self):
+        """How many machines share the processors: so many times as long anything may take."""
+        return self._case.machines
+
     def dice(self):
         """A random.Random: the same numbers in each usual run, others with each --long one."""
         case = self._case
