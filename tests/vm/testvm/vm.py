@@ -382,18 +382,21 @@ class Vm:
     def facts(self, addresses):
         """For each function: driver, override, group, power/control, d3cold_allowed.
 
-        One program for all, because starting one is what takes time. None stands
-        for "no such file"; a driver of None is an unbound function.
+        One program for all, because starting one is what takes time: the shell does all of it
+        itself. None stands for "no such file"; a driver of None is an unbound function.
         """
         script = r"""
             for a; do
                     d=/sys/bus/pci/devices/$a
                     printf '%s' "$a"
                     for l in driver iommu_group; do
-                            t=$(readlink $d/$l) && printf '\t%s' "${t##*/}" || printf '\t-'
+                            t=-
+                            cd -P $d/$l 2>/dev/null && t=${PWD##*/}
+                            printf '\t%s' "$t"
                     done
                     for f in driver_override power/control d3cold_allowed boot_vga class; do
-                            t=$(cat $d/$f 2>/dev/null) && printf '\t%s' "$t" || printf '\t-'
+                            { IFS= read -r t <$d/$f; } 2>/dev/null || t=-
+                            printf '\t%s' "$t"
                     done
                     echo
             done"""
