@@ -217,8 +217,12 @@ static int read_host(HostFunction *host, Sysfs *sysfs, const Device *device, con
  * gpu_record_note_host() - note how a GPU is set on the host
  * @record:     to change; what it said before of the host is forgotten
  * @sysfs:      where from
- * @gpu:        which; functions that are on vfio are left out: where they were before is not known
+ * @gpu:        which
  * @overrides:  driver_override of each function, NULL for none
+ *
+ * Functions that are on vfio are left out: where they were before is not known. So are functions
+ * that only their override keeps from the drivers of the host, as udev's rule does to a card that
+ * is plugged in: that they have none is no setting of the host's.
  *
  * Return: 0 on success, negative error code on failure; then nothing is known of the host.
  */
@@ -227,7 +231,9 @@ int gpu_record_note_host(GpuRecord *record, Sysfs *sysfs, const Gpu *gpu, char *
 
         gpu_record_forget_host(record, false);
         for (size_t i = 0; i < gpu->n_functions; ++i) {
-                if (driver_is_vfio(sysfs, gpu->functions[i].driver))
+                const char *driver = gpu->functions[i].driver;
+
+                if (driver_is_vfio(sysfs, driver ?: overrides[i]))
                         continue;
                 r = read_host(&record->host[record->n_host++], sysfs, &gpu->functions[i],
                                 overrides[i]);

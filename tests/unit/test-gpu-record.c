@@ -359,6 +359,16 @@ static void a_function_on_vfio_has_no_settings_of_the_host(void **state) {
         assert_string_equal(audio->driver, "snd_hda_intel");
         /* Nor is an override for vfio one. */
         assert_null(audio->override);
+
+        /* It keeps a function from the host's drivers: that it has none is no setting either. */
+        assert_int_equal(sysfs_write(fake_sysfs(tree), "bus/pci/drivers/snd_hda_intel/unbind",
+                                         "0000:01:00.1"),
+                        0);
+        assert_int_equal(gpu_refresh(&fixture->gpu, fake_sysfs(tree)), 0);
+        assert_int_equal(gpu_record_note_host(&record, fake_sysfs(tree), &fixture->gpu, overrides),
+                        0);
+        assert_int_equal(record.n_host, 2);
+        assert_null(gpu_record_find_host(&record, address_of_function(address, 1)));
         gpu_record_deinit(&record);
 }
 
