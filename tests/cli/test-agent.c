@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <systemd/sd-bus.h>
@@ -24,6 +25,7 @@
 #include "journal/write.h"
 #include "policy/policy.h"
 #include "record/gpu-record.h"
+#include "record/lock.h"
 #include "record/pin.h"
 
 /* Of what comes for certain; nobody waits for what may not come. */
@@ -589,6 +591,52 @@ static void the_end_of_a_stuck_writer_is_a_job(void **state) {
         assert_int_equal(waitpid(late->pid, NULL, 0), late->pid);
 }
 
+/*
+ * A switch is killed, and not reaped, while a child of it has the lock: the pidfd of the zombie is
+ * readable for ever, and nothing is over before the child ends.
+ */
+static void the_end_of_a_killed_switch_and_its_child_is_a_job(void **state) {
+        Fixture *fixture = *state;
+        int ready[2], stop[2];
+        pid_t owner, child;
+        Lock lock = LOCK_NULL;
+        siginfo_t info;
+        char c;
+
+        fake_standard_drivers(fixture->tree);
+        fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+        assert_int_equal(pipe(ready), 0);
+        assert_int_equal(pipe(stop), 0);
+        owner = fork();
+        assert_true(owner >= 0);
+        if (owner == 0) {
+                close(stop[1]);
+                if (lock_take(&lock, fixture->tree->roots.run_fd, (Address){ .bus = 1 }, false))
+                        _exit(1);
+                child = fork();
+                if (child == 0)
+                        _exit(read(stop[0], &c, 1) != 0);
+                if (write(ready[1], &child, sizeof(child)) == sizeof(child))
+                        pause();
+                _exit(1);
+        }
+        close(stop[0]);
+        assert_int_equal(read(ready[0], &child, sizeof(child)), sizeof(child));
+        close(ready[0]);
+        close(ready[1]);
+        start(fixture);
+        assert_int_equal(rest(fixture), 0);
+        end(owner, false);
+        assert_int_equal(rest(fixture), 0);
+
+        close(stop[1]);
+        assert_int_equal(waitid(P_PID, (id_t) child, &info, WEXITED), 0);
+        assert_int_equal(rest(fixture), 1);
+        end(owner, true);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_new, fixture_free)
@@ -610,6 +658,7 @@ int main(void) {
                 test(what_is_killed_is_asked_again_but_not_for_ever),
                 test(without_a_gpu_it_ends),
                 test(the_end_of_a_stuck_writer_is_a_job),
+                test(the_end_of_a_killed_switch_and_its_child_is_a_job),
 #undef test
         };
 
