@@ -347,6 +347,11 @@ int child_guard_wait(int guard_fd, uint64_t limit_usec, pid_t *ret_pid) {
 
 /* workers */
 
+typedef struct Reply {
+        int answer;
+        uint64_t usec;
+} Reply;
+
 typedef struct Server {
         WorkerFn fn;
         void *userdata;
@@ -358,13 +363,16 @@ static int serve(void *userdata, int socket_fd) {
         _Alignas(max_align_t) char request[WORKER_REQUEST_MAX];
         Server *server = userdata;
         ssize_t k;
-        int answer;
 
         while ((k = read(socket_fd, request, sizeof(request))) > 0) {
+                uint64_t start = monotonic_usec();
+                Reply reply = {};
+
                 if (getppid() != server->parent)
                         return -ECANCELED;
-                answer = answer_of(server->fn(server->userdata, request, k));
-                if (write(socket_fd, &answer, sizeof(answer)) != sizeof(answer))
+                reply.answer = answer_of(server->fn(server->userdata, request, k));
+                reply.usec = monotonic_usec() - start;
+                if (write(socket_fd, &reply, sizeof(reply)) != sizeof(reply))
                         return -EPIPE;
         }
         return k < 0 ? -errno : 0;
@@ -442,14 +450,16 @@ int worker_send(Worker *worker, const void *request, size_t n_request) {
  */
 int worker_receive(Worker *worker, const ChildOptions *options, ChildResult *ret) {
         uint64_t start = worker->asked_usec;
+        Reply reply = {};
         ChildResult result = { .pid = worker->child.pid };
         int r;
 
         r = child_wait(options, &worker->child, worker->socket_fd, true, start, &result);
-        if (r == 0 && result.n_reply != sizeof(result.answer))
+        if (r == 0 && result.n_reply != sizeof(reply))
                 r = -EBADMSG;
         if (r == 0) {
-                memcpy(&result.answer, result.reply, sizeof(result.answer));
+                memcpy(&reply, result.reply, sizeof(reply));
+                result.answer = reply.answer;
                 worker->busy = false;
         }
         free(result.reply);
@@ -460,7 +470,8 @@ int worker_receive(Worker *worker, const ChildOptions *options, ChildResult *ret
         if (r < 0)
                 return r;
 
-        result.usec = monotonic_usec() - start;
+        /* How long it was at it, and not how long the reply was in the socket. */
+        result.usec = r == 0 ? reply.usec : monotonic_usec() - start;
         *ret = result;
         return r;
 }

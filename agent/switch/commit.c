@@ -31,14 +31,19 @@ static int change_state(State *state, int etc_fd, const Gpu *gpu, Mode mode) {
         return known ? 0 : r;
 }
 
-/* One that cannot be read or understood makes way for a new one, with just this GPU. */
-static int remember(int etc_fd, const Gpu *gpu, Mode mode, const char **ret_aside) {
+/*
+ * One that cannot be read or understood makes way for a new one, with just this GPU, if a person
+ * moves it; nobody else touches it.
+ */
+static int remember(int etc_fd, const Gpu *gpu, Mode mode, bool by_person, const char **ret_aside) {
         _cleanup_(state_deinit) State state = STATE_NULL;
         int r;
 
         r = state_load(&state, etc_fd);
-        if (r == STATE_E_INVALID || (r < 0 && !is_ours(r)))
+        if (by_person && (r == STATE_E_INVALID || (r < 0 && !is_ours(r))))
                 r = state_set_aside(etc_fd, ret_aside);
+        else if (r == STATE_E_INVALID)
+                r = -EBADMSG;
         return r < 0 ? r : change_state(&state, etc_fd, gpu, mode);
 }
 
@@ -61,6 +66,7 @@ static int is_wanted(const Roots *roots, const Gpu *gpu, Mode mode, bool *ret) {
  * @gpu:        which
  * @mode:       where it was verified to be
  * @transient:  it is there for this boot only: the state file is left as it is
+ * @by_person:  whether a person has asked for it
  * @record:     of the GPU; its mode is set, and is for the caller to save
  * @ret:        what has to be told
  *
@@ -74,6 +80,7 @@ int commit(const Roots *roots,
                 const Gpu *gpu,
                 Mode mode,
                 bool transient,
+                bool by_person,
                 GpuRecord *record,
                 CommitNotes *ret) {
         _cleanup_(lock_release) Lock lock = LOCK_NULL;
@@ -91,7 +98,7 @@ int commit(const Roots *roots,
                 return r;
 
         if (!transient && roots->etc_fd >= 0) {
-                r = remember(roots->etc_fd, gpu, mode, &ret->aside);
+                r = remember(roots->etc_fd, gpu, mode, by_person, &ret->aside);
                 ret->error = r < 0 ? r : 0;
         }
         r = is_wanted(roots, gpu, mode, &wanted);

@@ -19,5 +19,6 @@ int commit(const Roots *roots,
                 const Gpu *gpu,
                 Mode mode,
                 bool transient,
+                bool by_person,
                 GpuRecord *record,
                 CommitNotes *ret) _warn_unused_result_;

@@ -79,8 +79,8 @@ static void commit_and_tell(Move *move) {
         CommitNotes notes;
         int r;
 
-        r = commit(move->context->roots, move->gpu, move->to, move->transient, &move->record,
-                        &notes);
+        r = commit(move->context->roots, move->gpu, move->to, move->transient,
+                        move->trigger == TRIGGER_COMMAND, &move->record, &notes);
         if (notes.aside) {
                 text = text_format(
                                 "the state file could not be understood, and was set aside as %s",
@@ -100,7 +100,8 @@ static void commit_and_tell(Move *move) {
 
 /*
  * Everything is over, well or as before. How another card was on the host is not forgotten
- * with the siblings of this one.
+ * with the siblings of this one. A function that had no driver when no person was there, as before
+ * the first module is loaded, has nothing to go back to.
  */
 static int conclude(Move *move, Mode where, bool commit_it) {
         GpuRecord *record = &move->record;
@@ -112,7 +113,7 @@ static int conclude(Move *move, Mode where, bool commit_it) {
                 set_pins(move, true);
         if (where == MODE_HOST && move_is_whole(move))
                 gpu_record_forget_host(record, false);
-        else if (move->trigger == TRIGGER_BOOT && move->facts.fresh_host)
+        else if (move->trigger != TRIGGER_COMMAND)
                 gpu_record_forget_host(record, true);
         gpu_record_forget_move(record);
         return save(move);
@@ -257,10 +258,11 @@ static int find_holders(const PreflightInput *preflight, Trouble *trouble) {
         Findings *findings = &trouble->result.findings;
         int r = 0;
 
+        /* Not to learn who it is keeps nothing from being put back. */
         if (findings->n == 0)
                 r = preflight_holders(preflight, findings);
-        if (r < 0 || findings->n > 0)
-                return r;
+        if (r >= 0 && findings->n > 0)
+                return 0;
         return findings_push(findings,
                         &(Finding){ .kind = FINDING_UNKNOWN,
                                         .function = trouble->step->function,
@@ -305,6 +307,14 @@ static int roll_back(Move *move, Mode back, Trouble *trouble) {
         if (r == FACTS_E_LATE) {
                 trouble->result.reason = strdup(FACTS_LATE_REASON);
                 return STEP_E_LATE;
+        }
+        /* A vfio driver that has no module any more is still there to go back to. */
+        if (r == 0 && !facts.input.vfio_driver && move->facts.input.n_functions > 0 &&
+                        move->facts.input.functions[0].on_vfio)
+                facts.input.vfio_driver = move->facts.input.functions[0].driver;
+        if (r == 0 && back == MODE_PASSTHROUGH && !facts.input.vfio_driver) {
+                trouble->result.reason = strdup("this kernel has no vfio driver");
+                return STEP_E_REFUSED;
         }
         if (r == 0)
                 r = plan_init(&plan, &facts.input);
@@ -400,8 +410,9 @@ static int give_up(Move *move, int why, Trouble *trouble, SwitchResult *ret) {
  */
 int move_execute(Move *move, SwitchResult *ret) {
         const PreflightInput preflight = move_preflight(move, move->gpu, move->to);
-        bool commit_it = move_is_whole(move) && !move->uncommitted;
         bool nothing = move->plan.n_steps == 0;
+        bool commit_it = move_is_whole(move) && !move->uncommitted &&
+                        (!nothing || move->gpu->mode == move->to);
         _cleanup_(trouble_deinit) Trouble trouble = {};
         int r = 0;
 

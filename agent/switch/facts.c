@@ -87,7 +87,9 @@ static void add_function(
                                                                 : NULL;
         if (!function->home && device->address.function == 0)
                 function->home = facts->host_driver;
-        function->home_is_known = function->home || function->host;
+        /* For the GPU itself, to have had no driver is no knowledge: it was not loaded yet. */
+        function->home_is_known =
+                        function->home || (function->host && device->address.function != 0);
         function->home_is_registered = is_registered(sysfs, function->home);
 }
 
@@ -112,6 +114,7 @@ int facts_init(Facts *facts,
                 Mode to,
                 FunctionSet functions,
                 GpuRecord *record) {
+        const HostFunction *display;
         int r;
 
         *facts = (Facts){ .input = { .gpu = gpu->address, .to = to } };
@@ -125,7 +128,8 @@ int facts_init(Facts *facts,
         if (r == 0 && to == MODE_PASSTHROUGH)
                 r = vfio_driver_find(roots->sysfs, modules, gpu->functions[0].modalias,
                                 &facts->vfio_driver, &facts->vfio_modules);
-        if (r == 0 && to == MODE_HOST && !gpu_record_find_host(record, gpu->address))
+        display = gpu_record_find_host(record, gpu->address);
+        if (r == 0 && to == MODE_HOST && !(display && display->driver))
                 r = find_host_driver(facts, roots->sysfs, modules, gpu);
         if (r < 0) {
                 facts_deinit(facts);

@@ -88,6 +88,9 @@ static int push_unbinds(Plan *plan, const PlanInput *input, bool from_vfio) {
                 r = push_along(plan, STEP_UNBIND, function->address, function->driver);
                 if (r < 0)
                         return r;
+                /* Alone, when no sibling is on the other side any more. */
+                if (function->address.function == 0)
+                        plan->steps[plan->n_steps - 1].along = false;
                 unbound = true;
                 plan->leaves_host |= !from_vfio;
         }
@@ -98,8 +101,7 @@ static int push_unbinds(Plan *plan, const PlanInput *input, bool from_vfio) {
  * to passthrough
  *
  * The override of every function comes first: from here on no other driver takes a function,
- * whatever module is loaded and whoever writes to drivers_probe. Function 0 is bound first;
- * it is the one that the others belong to.
+ * whatever module is loaded and whoever writes to drivers_probe.
  */
 
 /* Variants exist for display functions only. */
@@ -107,16 +109,31 @@ static const char *vfio_driver_of(const PlanInput *input, const PlanFunction *fu
         return function->address.function == 0 ? input->vfio_driver : "vfio-pci";
 }
 
+/*
+ * A sibling that only waits for vfio-pci to be loaded would be taken by it at once, with nvidia
+ * still on function 0: NVIDIA's display code may panic then. "none" is the name of no driver.
+ */
+static bool has_to_be_parked(const PlanInput *input, const PlanFunction *function) {
+        const PlanFunction *display = &input->functions[0];
+
+        return input->vfio_modules && *input->vfio_modules && display->address.function == 0 &&
+                        display->driver && !display->on_vfio && !function->driver &&
+                        function->override_is_vfio;
+}
+
 static int plan_passthrough(Plan *plan, const PlanInput *input) {
         int r = 0;
 
+        for (size_t i = 0; r >= 0 && i < input->n_functions; ++i)
+                if (has_to_be_parked(input, &input->functions[i]))
+                        r = push(plan, STEP_OVERRIDE, input->functions[i].address, "none", NULL);
         for (char *const *module = input->vfio_modules; r >= 0 && module && *module; ++module)
                 r = push(plan, STEP_LOAD, input->gpu, *module, NULL);
         for (size_t i = 0; r >= 0 && i < input->n_functions; ++i) {
                 const PlanFunction *function = &input->functions[i];
                 const char *driver = vfio_driver_of(input, function);
 
-                if (!same(function->override, driver))
+                if (!same(function->override, driver) || has_to_be_parked(input, function))
                         r = push(plan, STEP_OVERRIDE, function->address, driver, NULL);
         }
         if (r >= 0)

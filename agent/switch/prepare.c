@@ -90,7 +90,7 @@ static int check_driver(Move *move) {
 
 /**
  * move_plan() - gather the facts, and make the plan
- * @move:       which; gets a finding if the kernel does not answer
+ * @move:       which; gets a finding if the kernel does not answer, or has no driver for it
  *
  * Return: 0 on success, negative error code on failure.
  */
@@ -103,6 +103,11 @@ int move_plan(Move *move) {
                 return push(move, FINDING_STUCK);
         if (r < 0)
                 return r;
+        if (move->gpu->mode != move->to && move->facts.input.n_functions > 0) {
+                r = check_driver(move);
+                if (r < 0)
+                        return r;
+        }
         /* Without a driver to bind it to there is no plan; nor for siblings that stay. */
         if (move->to == MODE_PASSTHROUGH && !move->facts.vfio_driver)
                 return 0;
@@ -135,8 +140,6 @@ int move_prepare(Move *move) {
                 r = preflight_preconditions(&preflight, &move->findings);
         if (r >= 0)
                 r = move_plan(move);
-        if (r >= 0 && moves && move->facts.input.n_functions > 0)
-                r = check_driver(move);
         if (r >= 0 && moves && move->findings.n == 0)
                 r = preflight_holders(&preflight, &move->findings);
         return r;

@@ -29,14 +29,18 @@ static int push_stuck(Move *move, const LateWrite *late) {
 /* A write that was late and has come back is late no more. Return: whether one still is, or an error. */
 static int look_for_late(Move *move) {
         MoveRecord *record = &move->record.move;
+        pid_t pid = 0;
         int r;
 
         if (!move->record.has_move || !record->is_late)
                 return 0;
-        r = child_guard_test(move->lock.guard_fd, NULL);
+        r = child_guard_test(move->lock.guard_fd, &pid);
         if (r < 0)
                 return r;
         if (r == CHILD_GUARD_E_HELD) {
+                /* Of several that were late, one may have come back. */
+                if (pid > 0)
+                        record->late.pid = pid;
                 r = push_stuck(move, &record->late);
                 return r < 0 ? r : 1;
         }
@@ -75,7 +79,6 @@ static int wait_for_writer(Move *move) {
         r = gpu_record_save(&move->record, move->context->roots->run_fd);
         if (r < 0)
                 return r;
-        notify(move, EVENT_STUCK, "recover", NULL);
         r = push_stuck(move, late);
         return r < 0 ? r : 1;
 }
@@ -142,7 +145,7 @@ static int plan_recovery(const Move *next, Move *recovery, bool *ret_due) {
         if (driver && !driver_is_vfio(recovery->context->roots->sysfs, driver))
                 recovery->to = MODE_HOST;
         /* To be where it is wanted is remembered with it, or the agent would undo it. */
-        recovery->uncommitted = recovery->to != next->to || !move_is_whole(next);
+        recovery->uncommitted |= recovery->to != next->to || !move_is_whole(next);
         return 0;
 }
 
@@ -164,7 +167,7 @@ static int run_recovery(Move *next, SwitchResult *ret) {
         if (r == 0 && due)
                 r = move_plan(&recovery);
         if (r == 0 && due && recovery.findings.n > 0) {
-                *ret = SWITCH_STUCK;
+                *ret = move_result(&recovery);
                 notify_findings(&recovery, &recovery.findings, "recover");
         } else if (r == 0 && due) {
                 r = move_execute(&recovery, ret);

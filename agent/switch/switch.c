@@ -128,6 +128,8 @@ static int decide(Move *move) {
                 flags |= DECISION_AT_BOOT;
         decision = policy_decide(&policy, roots->sysfs, move->gpu, &runtime, flags);
         move->skip = decision.mode != move->to || decision.functions != move->functions;
+        /* To go back to where an interrupted move began is nothing that anybody has asked for. */
+        move->uncommitted = decision.source == POLICY_INTERRUPTED;
         return 0;
 }
 
@@ -157,6 +159,7 @@ static int load_record(Move *move) {
                         .to = move->to,
                         .trigger = move->trigger,
                         .asked = move->functions,
+                        .moved = move->functions,
                 };
         }
         if (r < 0 || move->trigger != TRIGGER_AGENT || !move->record.has_refusal)

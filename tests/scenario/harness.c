@@ -135,6 +135,7 @@ static void observe(void *userdata, const Event *event) {
 }
 
 bool scenario_automatic;
+Trigger scenario_trigger = TRIGGER_COMMAND;
 FunctionSet scenario_functions = FUNCTION_SET_ALL;
 
 /* What a request is made of, for as long as it takes. */
@@ -154,7 +155,7 @@ static void order_init(Order *order, FakeTree *tree, Mode to, const char *name, 
                                 .observer = observe,
                                 .observer_userdata = outcome },
                 .request = { .to = to,
-                                .trigger = TRIGGER_COMMAND,
+                                .trigger = scenario_trigger,
                                 .functions = scenario_functions,
                                 .automatic = scenario_automatic },
         };

@@ -44,6 +44,7 @@ Outcome scenario_switch_here(FakeTree *tree, Mode to, const char *gpu);
 
 /* Whether a switch leaves alone every GPU that does not belong there, by the policy. */
 extern bool scenario_automatic;
+extern Trigger scenario_trigger;
 
 /* Which functions it is about. */
 extern FunctionSet scenario_functions;

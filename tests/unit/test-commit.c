@@ -47,7 +47,7 @@ static int fixture_free(void **state) {
 }
 
 static void commit_noting(Fixture *fixture, Mode mode, bool transient, CommitNotes *notes) {
-        assert_int_equal(commit(&fixture->tree->roots, &fixture->gpu, mode, transient,
+        assert_int_equal(commit(&fixture->tree->roots, &fixture->gpu, mode, transient, true,
                                          &fixture->record, notes),
                         0);
         /* That is the caller's to do, with the end of the move. */
@@ -118,7 +118,7 @@ static void the_state_file_is_there_on_return(void **state) {
         struct stat before, after;
         State loaded;
 
-        assert_int_equal(commit(&fixture->tree->roots, &fixture->gpu, MODE_PASSTHROUGH, false,
+        assert_int_equal(commit(&fixture->tree->roots, &fixture->gpu, MODE_PASSTHROUGH, false, true,
                                          &fixture->record, &notes),
                         0);
         assert_false(has_record(fixture));
@@ -207,7 +207,7 @@ static void an_old_word_is_replaced_before_the_state_file(void **state) {
         commit_to(fixture, MODE_PASSTHROUGH, false);
         expect(fixture, false, MODE_PASSTHROUGH, POLICY_PERSON, true);
         fake_write(fixture->tree->root, "proc/cmdline", "quiet\n");
-        assert_int_equal(commit(&fixture->tree->roots, &fixture->gpu, MODE_HOST, false,
+        assert_int_equal(commit(&fixture->tree->roots, &fixture->gpu, MODE_HOST, false, true,
                                          &fixture->record, &notes),
                         0);
         assert_int_equal(fixture->record.mode, MODE_UNSET);
@@ -220,7 +220,7 @@ static void an_old_word_is_replaced_before_the_state_file(void **state) {
         snprintf(path, sizeof(path), "%s/etc/vfiopt/state", fixture->tree->root);
         assert_int_equal(unlink(path), 0);
         assert_int_equal(symlink("/nowhere", path), 0);
-        assert_int_equal(commit(&fixture->tree->roots, &fixture->gpu, MODE_HOST, false,
+        assert_int_equal(commit(&fixture->tree->roots, &fixture->gpu, MODE_HOST, false, true,
                                          &fixture->record, &notes),
                         0);
         assert_true(notes.error < 0);
@@ -236,8 +236,8 @@ static void without_the_record_nothing_is_remembered(void **state) {
         fixture->record.mode = MODE_PASSTHROUGH;
         fake_remove(fixture->tree->root, "run/vfiopt/gpu");
         fake_write(fixture->tree->root, "run/vfiopt/gpu", "in the way");
-        assert_true(commit(&fixture->tree->roots, &fixture->gpu, MODE_HOST, false, &fixture->record,
-                                    &notes) < 0);
+        assert_true(commit(&fixture->tree->roots, &fixture->gpu, MODE_HOST, false, true,
+                                    &fixture->record, &notes) < 0);
         assert_int_equal(remembered(fixture), MODE_PASSTHROUGH);
 }
 

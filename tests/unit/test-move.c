@@ -32,12 +32,14 @@ int __real_commit(const Roots *roots,
                 const Gpu *gpu,
                 Mode mode,
                 bool transient,
+                bool by_person,
                 GpuRecord *record,
                 CommitNotes *ret);
 int __wrap_commit(const Roots *roots,
                 const Gpu *gpu,
                 Mode mode,
                 bool transient,
+                bool by_person,
                 GpuRecord *record,
                 CommitNotes *ret);
 
@@ -45,12 +47,13 @@ int __wrap_commit(const Roots *roots,
                 const Gpu *gpu,
                 Mode mode,
                 bool transient,
+                bool by_person,
                 GpuRecord *record,
                 CommitNotes *ret) {
         ++n_committed;
         n_host_committed = record->n_host;
         assert_true(record->has_move);
-        return __real_commit(roots, gpu, mode, transient, record, ret);
+        return __real_commit(roots, gpu, mode, transient, by_person, record, ret);
 }
 
 static int fixture_new(void **state) {
