@@ -20,17 +20,14 @@ Json *json_free(Json *json) {
 }
 
 int json_add(Json *object, const char *key, Json *value) {
-        if (!value)
-                return -ENOMEM;
-        if (json_object_object_add(object, key, value) < 0) {
-                json_object_put(value);
-                return -ENOMEM;
-        }
-        return 0;
+        if (object && value && json_object_object_add(object, key, value) == 0)
+                return 0;
+        json_object_put(value);
+        return -ENOMEM;
 }
 
 int json_add_null(Json *object, const char *key) {
-        return json_object_object_add(object, key, NULL) < 0 ? -ENOMEM : 0;
+        return object && json_object_object_add(object, key, NULL) == 0 ? 0 : -ENOMEM;
 }
 
 /* json-c passes every byte on, and what is no UTF-8 is no JSON. NULL for want of memory. */
@@ -52,18 +49,19 @@ int json_add_uint(Json *object, const char *key, uint64_t value) {
         return json_add(object, key, json_object_new_uint64(value));
 }
 
+int json_add_uint_or_null(Json *object, const char *key, uint64_t value, bool known) {
+        return known ? json_add_uint(object, key, value) : json_add_null(object, key);
+}
+
 int json_add_bool(Json *object, const char *key, bool value) {
         return json_add(object, key, json_object_new_boolean(value));
 }
 
 int json_push(Json *array, Json *value) {
-        if (!value)
-                return -ENOMEM;
-        if (json_object_array_add(array, value) < 0) {
-                json_object_put(value);
-                return -ENOMEM;
-        }
-        return 0;
+        if (array && value && json_object_array_add(array, value) == 0)
+                return 0;
+        json_object_put(value);
+        return -ENOMEM;
 }
 
 int json_push_string(Json *array, const char *value) {

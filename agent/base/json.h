@@ -31,12 +31,17 @@ Json *json_new_array(void);
 Json *json_free(Json *json);
 DEFINE_CLEANUP(Json, json_free);
 
-/* building: 0 on success, negative error code on failure */
+/*
+ * building: 0 on success, negative error code on failure, also where what is built is NULL; so
+ * memory is looked after once, at the end
+ */
 
 int json_add(Json *object, const char *key, Json *value) _warn_unused_result_;
 int json_add_null(Json *object, const char *key) _warn_unused_result_;
 int json_add_string(Json *object, const char *key, const char *value) _warn_unused_result_;
 int json_add_uint(Json *object, const char *key, uint64_t value) _warn_unused_result_;
+int json_add_uint_or_null(Json *object, const char *key, uint64_t value, bool known)
+                _warn_unused_result_;
 int json_add_bool(Json *object, const char *key, bool value) _warn_unused_result_;
 int json_push(Json *array, Json *value) _warn_unused_result_;
 int json_push_string(Json *array, const char *value) _warn_unused_result_;
