@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/report.h"
+#include "cli/message.h"
 #include "record/gpu-record.h"
 #include "record/lock.h"
 #include "record/pin.h"
@@ -24,8 +24,8 @@ static int parse_addresses(const Cli *cli, Address *addresses) {
 
         for (size_t i = 0; i < cli->n_args; ++i) {
                 if (address_parse_loose(cli->args[i], &addresses[i], &has_function) < 0) {
-                        report_error("%s is not an address, like 0000:01:00.0",
-                                        report_quote(cli->args[i], quote));
+                        message_error("%s is not an address, like 0000:01:00.0",
+                                        message_quote(cli->args[i], quote));
                         return VFIOPT_EXIT_USAGE;
                 }
                 addresses[i] = address_of_function(addresses[i], 0);
@@ -41,7 +41,7 @@ static int forget_in(State *state, const Address *addresses, size_t n) {
         for (size_t i = 0; i < n; ++i) {
                 if (state_forget(state, addresses[i]))
                         continue;
-                report_error("nothing is remembered of %s", address_format(addresses[i], name));
+                message_error("nothing is remembered of %s", address_format(addresses[i], name));
                 exit_code = VFIOPT_EXIT_PRECONDITION;
         }
         return exit_code;
@@ -69,8 +69,8 @@ static int forget_locked(const Roots *roots, const Address *addresses, size_t n)
         if (r < 0)
                 return r;
         if (r == STATE_E_INVALID) {
-                report_error("the state file cannot be understood, so nothing is remembered; the next "
-                             "switch sets it aside");
+                message_error("the state file cannot be understood, so nothing is remembered; the next "
+                              "switch sets it aside");
                 return VFIOPT_EXIT_PRECONDITION;
         }
         r = forget_in(&state, addresses, n);
@@ -86,7 +86,7 @@ static int forget_locked(const Roots *roots, const Address *addresses, size_t n)
         for (size_t i = 0; i < n; ++i)
                 error_gather(&unpinned, pins_clear_slot(roots->run_fd, addresses[i]));
         if (unpinned < 0)
-                report_error("cannot remove udev pins: %s, ignoring", strerror(-unpinned));
+                message_error("cannot remove udev pins: %s, ignoring", strerror(-unpinned));
         return VFIOPT_EXIT_DONE;
 }
 
@@ -101,7 +101,7 @@ static int forget_run(Cli *cli) {
         if (r)
                 return r;
         if (geteuid() != 0) {
-                report_error("only root can change the state file");
+                message_error("only root can change the state file");
                 return VFIOPT_EXIT_PRECONDITION;
         }
 

@@ -17,14 +17,10 @@
 #include <string.h>
 #include <systemd/sd-event.h>
 
-#include "base/text.h"
-#include "cli/instance.h"
 #include "cli/job.h"
-#include "cli/report.h"
-#include "cli/switch-ways.h"
+#include "cli/message.h"
 #include "journal/read.h"
 #include "os/systemd.h"
-#include "vfiopt/names.h"
 
 typedef struct Jobs Jobs;
 
@@ -85,7 +81,7 @@ static int on_line(void *userdata, const char *message) {
         Job *job = userdata;
 
         job->heard = true;
-        report_line("%s", message);
+        message_line("%s", message);
         return 0;
 }
 
@@ -113,7 +109,7 @@ static void job_ended(Job *job, const char *result) {
                 job->exit_code = status;
                 return;
         }
-        report_error("the job %s was not carried out (%s); see: systemctl status '%s'", job->unit,
+        message_error("the job %s was not carried out (%s); see: systemctl status '%s'", job->unit,
                         result, job->unit);
         job->heard = true;
         job->exit_code = VFIOPT_EXIT_ERROR;
@@ -125,15 +121,15 @@ static void cancelling_ended(Job *job) {
 
         job->over = true;
         if (systemd_exit_status(job->jobs->systemd, job->unit, &status) != SYSTEMD_E_KILLED) {
-                report_line("%s had already started and was not cancelled; see: journalctl -u '%s'",
+                message_line("%s had already started and was not cancelled; see: journalctl -u '%s'",
                                 job->unit, job->unit);
                 return;
         }
-        report_line("%s was waiting for another switch, and is cancelled", job->unit);
+        message_line("%s was waiting for another switch, and is cancelled", job->unit);
         /* A cancelled job is no failure to be listed. */
         r = systemd_reset_failed(job->jobs->systemd, job->unit);
         if (r < 0)
-                report_error("%s stays listed as failed: %s; see: systemctl reset-failed",
+                message_error("%s stays listed as failed: %s; see: systemctl reset-failed",
                                 job->unit, strerror(-r));
 }
 
@@ -162,7 +158,7 @@ static bool job_cancel(Job *job) {
         if (job->id == 0 || job->over)
                 return false;
         if (systemd_cancel_waiting(job->jobs->systemd, job->id) == 0) {
-                report_line("%s had not begun, and is cancelled", job->unit);
+                message_line("%s had not begun, and is cancelled", job->unit);
                 return false;
         }
         if (job->waits && !job->cancelling &&
@@ -172,7 +168,7 @@ static bool job_cancel(Job *job) {
                 job->read = true;
                 return true;
         }
-        report_line("%s %s; follow it with: journalctl -f -u '%s'", job->unit,
+        message_line("%s %s; follow it with: journalctl -f -u '%s'", job->unit,
                         job->cancelling ? "was asked to stop" : "is still running", job->unit);
         return false;
 }
@@ -219,7 +215,7 @@ static int job_start(Job *job) {
 
         r = systemd_start(job->jobs->systemd, job->unit, &job->id, &why);
         if (r > 0) {
-                report_error("%s: %s", job->unit, why);
+                message_error("%s: %s", job->unit, why);
                 return r == SYSTEMD_E_DENIED ? VFIOPT_EXIT_PRECONDITION : VFIOPT_EXIT_ERROR;
         }
         if (r < 0 || !job->reader)
@@ -259,7 +255,7 @@ static int jobs_start(Jobs *jobs) {
 
         r = systemd_new(jobs->event, on_over, jobs, &jobs->systemd);
         if (r < 0) {
-                report_error("cannot connect to systemd: %s; use --direct", strerror(-r));
+                message_error("cannot connect to systemd: %s; use --direct", strerror(-r));
                 return VFIOPT_EXIT_ERROR;
         }
         for (size_t i = 0; i < jobs->n && r == 0; ++i)
@@ -276,7 +272,7 @@ static int jobs_result(const Jobs *jobs, int exit_code) {
                         continue;
                 exit_code = exit_worse(exit_code, job->exit_code);
                 if (job->exit_code != VFIOPT_EXIT_DONE && !job->heard)
-                        report_error("%s ended with exit status %d; see: journalctl -u '%s'",
+                        message_error("%s ended with exit status %d; see: journalctl -u '%s'",
                                         job->unit, job->exit_code, job->unit);
         }
         return exit_code;
@@ -313,95 +309,4 @@ int jobs_run(char *const *units, size_t n, Outcomes *outcomes, bool verbose, int
 
         *ret_exit = jobs.interrupted ? JOB_EXIT_INTERRUPTED : jobs_result(&jobs, started);
         return jobs.error;
-}
-
-/* units */
-
-/*
- * Name the unit that moves GPUs to a mode (instance.h has the grammar); without GPUs it is for all
- * managed ones. MODE_UNSET is "auto", a job that decides itself where each goes, and reports
- * mismatched cards.
- *
- * @ret: free() it; NULL if no GPU goes there
- */
-static int name_unit(const Selection *selection, Mode to, unsigned int options, char **ret) {
-        bool automatic = to == MODE_UNSET, named = !selection->all || selection->toggle;
-        _cleanup_(text_deinit) Text name = TEXT_NULL;
-        bool wanted = automatic && !named;
-        size_t n = 0;
-        int r;
-
-        r = text_append(&name, VFIOPT_UNIT_TEMPLATE);
-        if (r >= 0)
-                r = instance_append_mode(
-                                &name, automatic ? INSTANCE_AUTO : mode_to_string(to), options);
-        for (size_t i = 0; i < selection->n_targets && r >= 0; ++i) {
-                if (!automatic && selection->targets[i].to != to)
-                        continue;
-                wanted = true;
-                if (named)
-                        r = instance_append_gpu(
-                                        &name, selection->targets[i].gpu->address, n++ == 0);
-        }
-        for (size_t i = 0; automatic && named && i < selection->n_strangers && r >= 0; ++i) {
-                wanted = true;
-                r = instance_append_gpu(&name, selection->strangers[i]->address, n++ == 0);
-        }
-        if (r >= 0)
-                r = text_append(&name, VFIOPT_UNIT_SUFFIX);
-        if (r < 0)
-                return r;
-
-        *ret = wanted ? text_take(&name) : NULL;
-        return 0;
-}
-
-/**
- * job_units() - name the units that do what was selected
- * @selection:  GPUs
- * @options:    of OPTION_*; those that an instance can carry reach the job
- * @ret:        names, NULL-terminated; strv_free() it
- * @ret_n:      number of them, which may be 0
- *
- * One request is one job, so that all of its GPUs are checked before any is touched. Only a
- * toggle can need two, one for each direction.
- *
- * Return: 0 on success, negative error code on failure.
- */
-int job_units(const Selection *selection, unsigned int options, char ***ret, size_t *ret_n) {
-        _cleanup_(strv_freep) char **units = calloc(_MODE_MAX + 1, sizeof(*units));
-        Mode first = selection->automatic ? MODE_UNSET : MODE_HOST;
-        Mode last = selection->automatic ? MODE_UNSET : MODE_PASSTHROUGH;
-        size_t n = 0;
-        int r;
-
-        if (!units)
-                return -ENOMEM;
-
-        for (Mode to = first; to <= last; ++to) {
-                r = name_unit(selection, to, options, &units[n]);
-                if (r < 0)
-                        return r;
-                n += units[n] != NULL;
-        }
-
-        *ret = TAKE_PTR(units);
-        *ret_n = n;
-        return 0;
-}
-
-/* The verb: see switch-ways.h. */
-int switch_by_job(Cli *cli, const Selection *selection, Outcomes *outcomes) {
-        _cleanup_(strv_freep) char **units = NULL;
-        int exit_code, r;
-        size_t n;
-
-        r = job_units(selection, cli->options, &units, &n);
-        if (r < 0)
-                return r;
-        if (n == 0)
-                return VFIOPT_EXIT_DONE;
-
-        r = jobs_run(units, n, outcomes, cli_has(cli, OPTION_VERBOSE), &exit_code);
-        return r < 0 ? r : exit_code;
 }

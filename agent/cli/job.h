@@ -4,7 +4,7 @@
 /*
  * Jobs
  *
- * Units of the manager, started and followed to their end; see switch-ways.h for the verb.
+ * Units of the manager, started and followed to their end.
  */
 
 #include "cli/outcome.h"
@@ -12,7 +12,5 @@
 /* The exit code for a user who stopped following. */
 #define JOB_EXIT_INTERRUPTED (128 + 2)
 
-int job_units(const Selection *selection, unsigned int options, char ***ret, size_t *ret_n)
-                _warn_unused_result_;
 int jobs_run(char *const *units, size_t n, Outcomes *outcomes, bool verbose, int *ret_exit)
                 _warn_unused_result_;

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 
 #include "cli/cli.h"
-#include "cli/report.h"
+#include "cli/message.h"
 
 static const Verb *const verbs[] = { &verb_status, &verb_switch, &verb_monitor, &verb_forget };
 
@@ -111,8 +111,8 @@ static const Verb *find_verb(const char *name) {
                 names[i] = verbs[i]->name;
         }
 
-        meant = report_suggest(name, names, ARRAY_SIZE(names));
-        report_error("unknown verb %s; %s%s%s", report_quote(name, quote),
+        meant = message_suggest(name, names, ARRAY_SIZE(names));
+        message_error("unknown verb %s; %s%s%s", message_quote(name, quote),
                         meant ? "did you mean " : "see ", meant ?: "vfioptctl --help",
                         meant ? "?" : "");
         return NULL;
@@ -135,12 +135,13 @@ static int refuse_option(int c, const char *word) {
         char quote[QUOTE_MAX];
 
         if (c == ':')
-                report_error("option %s needs an argument", report_quote(word, quote));
+                message_error("option %s needs an argument", message_quote(word, quote));
         else if (optopt >= OPTION_BASE)
-                report_error("option --%s takes no argument",
+                message_error("option --%s takes no argument",
                                 option_table[optopt - OPTION_BASE].name);
         else
-                report_error("unknown option %s; see vfioptctl --help", report_quote(word, quote));
+                message_error("unknown option %s; see vfioptctl --help",
+                                message_quote(word, quote));
         return VFIOPT_EXIT_USAGE;
 }
 
@@ -183,17 +184,17 @@ static int check(const CommandLine *line) {
 
         for (size_t i = 0; i < OPTIONS_N; ++i)
                 if (option_table[i].option & line->options & ~(verb->options | OPTIONS_FOR_ALL)) {
-                        report_error("option --%s does not go with %s", option_table[i].name,
+                        message_error("option --%s does not go with %s", option_table[i].name,
                                         verb->name);
                         return VFIOPT_EXIT_USAGE;
                 }
         if (n < verb->n_min) {
-                report_error("%s is missing arguments: %s", verb->name, verb->args);
+                message_error("%s is missing arguments: %s", verb->name, verb->args);
                 return VFIOPT_EXIT_USAGE;
         }
         if (n > verb->n_max) {
-                report_error("%s does not take the argument %s", verb->name,
-                                report_quote(line->words[1 + verb->n_max], quote));
+                message_error("%s does not take the argument %s", verb->name,
+                                message_quote(line->words[1 + verb->n_max], quote));
                 return VFIOPT_EXIT_USAGE;
         }
         return 0;
@@ -213,20 +214,20 @@ static int run(const CommandLine *line) {
         if (line->trigger &&
                         (trigger_from_string(line->trigger, &cli.trigger) < 0 ||
                                         cli.trigger == TRIGGER_RECOVERY)) {
-                report_error("unknown trigger %s; triggers are command, agent and boot",
-                                report_quote(line->trigger, quote));
+                message_error("unknown trigger %s; triggers are command, agent and boot",
+                                message_quote(line->trigger, quote));
                 return VFIOPT_EXIT_USAGE;
         }
 
         r = roots_init(&roots, line->prefix);
         if (r < 0) {
-                report_error("cannot open %s/sys, %s/proc and %s/dev: %s", line->prefix,
+                message_error("cannot open %s/sys, %s/proc and %s/dev: %s", line->prefix,
                                 line->prefix, line->prefix, strerror(-r));
                 return VFIOPT_EXIT_ERROR;
         }
         r = line->verb->run(&cli);
         if (r < 0) {
-                report_error("%s failed: %s", line->verb->name, strerror(-r));
+                message_error("%s failed: %s", line->verb->name, strerror(-r));
                 return VFIOPT_EXIT_ERROR;
         }
         return r;
@@ -260,7 +261,7 @@ int main(int argc, char **argv) {
         int r;
 
         if (!words) {
-                report_error("%s", strerror(ENOMEM));
+                message_error("%s", strerror(ENOMEM));
                 return VFIOPT_EXIT_ERROR;
         }
         /* The agent, which is not root, reads our files in /run and /etc. */
@@ -268,7 +269,7 @@ int main(int argc, char **argv) {
         r = dispatch(&line, argc, argv);
 
         if (fflush(stdout) < 0 || ferror(stdout)) {
-                report_error("cannot write: %s", strerror(errno));
+                message_error("cannot write: %s", strerror(errno));
                 return r ?: VFIOPT_EXIT_ERROR;
         }
         return r;

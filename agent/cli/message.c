@@ -5,9 +5,8 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
-#include "cli/report.h"
-
-#define PROGRAM "vfioptctl"
+#include "cli/message.h"
+#include "vfiopt/names.h"
 
 #define QUOTED_MAX 60U
 
@@ -15,45 +14,65 @@
 #define DISTANCE_MAX 2U
 #define WORD_MAX     24U
 
-static _printf_(2, 0) void report(const char *prefix, const char *format, va_list args) {
-        char *line;
+/* In the journal, a number in brackets is the priority: sd-daemon(3). */
+static _printf_(2, 0) void print(const char *priority, const char *format, va_list args) {
+        const char *prefix = !priority ? "" : message_goes_to_journal() ? priority : "vfioptctl: ";
+        _cleanup_(freep) char *line = NULL;
 
-        if (vasprintf(&line, format, args) < 0)
+        if (vasprintf(&line, format, args) < 0) {
+                line = NULL;
                 return;
+        }
         /* In one piece, so that lines of several processes do not mix. */
         fprintf(stderr, "%s%s\n", prefix, line);
-        free(line);
 }
 
-/* Something is wrong. In the journal, a number in brackets is the priority: sd-daemon(3). */
-void report_error(const char *format, ...) {
+/* Something is wrong. */
+void message_error(const char *format, ...) {
         va_list args;
 
         va_start(args, format);
-        report(report_goes_to_journal() ? "<3>" : PROGRAM ": ", format, args);
+        print("<3>", format, args);
         va_end(args);
 }
 
 /* Something is not as it should be, and the program goes on without it. */
-void report_warning(const char *format, ...) {
+void message_warning(const char *format, ...) {
         va_list args;
 
         va_start(args, format);
-        report(report_goes_to_journal() ? "<4>" : PROGRAM ": ", format, args);
+        print("<4>", format, args);
         va_end(args);
 }
 
 /* Progress. */
-void report_line(const char *format, ...) {
+void message_line(const char *format, ...) {
         va_list args;
 
         va_start(args, format);
-        report("", format, args);
+        print(NULL, format, args);
         va_end(args);
 }
 
+/* Print {"version":1,@key:@array}. Takes @array over. */
+int message_json(const char *key, Json *array) {
+        _cleanup_(json_freep) Json *json = json_new_object();
+        _cleanup_(freep) char *text = NULL;
+        int r = 0;
+
+        error_gather(&r, json_add_uint(json, "version", VFIOPT_JSON_VERSION));
+        error_gather(&r, json_add(json, key, array));
+        if (r < 0)
+                return r;
+        r = json_format(json, true, &text);
+        if (r < 0)
+                return r;
+        puts(text);
+        return 0;
+}
+
 /* Write @input in quotes into @buffer, or say that it cannot be, and return that. */
-const char *report_quote(const char *input, char buffer[static QUOTE_MAX]) {
+const char *message_quote(const char *input, char buffer[static QUOTE_MAX]) {
         if (!text_is_printable(input))
                 snprintf(buffer, QUOTE_MAX, "(not printable)");
         else
@@ -90,7 +109,7 @@ static size_t distance(const char *a, const char *b) {
 }
 
 /* The name that @input is a misspelling or the start of, or NULL. */
-const char *report_suggest(const char *input, const char *const *names, size_t n) {
+const char *message_suggest(const char *input, const char *const *names, size_t n) {
         size_t best = DISTANCE_MAX + 1;
         const char *found = NULL;
 
@@ -108,13 +127,11 @@ const char *report_suggest(const char *input, const char *const *names, size_t n
         return found;
 }
 
-/**
- * report_goes_to_journal() - is the standard error stream one of the journal's?
- *
- * The manager says so for the stream that it opened ($JOURNAL_STREAM). It may have
- * been redirected since, hence the comparison.
+/*
+ * Whether the standard error stream is one of the journal's. The manager says so for the stream
+ * that it opened ($JOURNAL_STREAM). It may have been redirected since, hence the comparison.
  */
-bool report_goes_to_journal(void) {
+bool message_goes_to_journal(void) {
         const char *stream = getenv("JOURNAL_STREAM");
         unsigned long long device, inode;
         struct stat st;

@@ -11,8 +11,8 @@
 #include <syslog.h>
 #include <systemd/sd-event.h>
 
-#include "cli/report.h"
-#include "cli/select.h"
+#include "cli/message.h"
+#include "cli/request.h"
 #include "cli/table.h"
 #include "journal/read.h"
 
@@ -40,7 +40,7 @@ static int add_gpu(Monitor *monitor, const Cli *cli, Inventory *inventory, const
         if (r == 0)
                 address = gpu->address;
         else if (r != INVENTORY_E_NONE || address_parse_loose(word, &address, &has_function) < 0)
-                return r < 0 ? r : selection_refuse_gpu(r, word);
+                return r < 0 ? r : message_no_gpu(r, word);
         monitor->gpus[monitor->n_gpus++] = address;
         return 0;
 }
@@ -141,9 +141,9 @@ static int run(Monitor *monitor) {
                 return r;
         r = journal_reader_new(monitor->event, &watcher, &reader);
         if (r == JOURNAL_E_BLIND) {
-                report_error(geteuid() == 0 ? "there is no journal here"
-                                            : "this user may not read the journal; root may, and members "
-                                              "of the groups systemd-journal and adm");
+                message_error(geteuid() == 0 ? "there is no journal here"
+                                             : "this user may not read the journal; root may, and members "
+                                               "of the groups systemd-journal and adm");
                 return VFIOPT_EXIT_PRECONDITION;
         }
         if (r == 0)
@@ -151,7 +151,7 @@ static int run(Monitor *monitor) {
         if (r < 0)
                 return r;
 
-        report_line("Waiting for events; ^C ends this.");
+        message_line("Waiting for events; ^C ends this.");
         return sd_event_loop(monitor->event);
 }
 

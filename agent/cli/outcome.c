@@ -8,11 +8,9 @@
 
 #include <syslog.h>
 
-#include "base/json.h"
 #include "base/text.h"
+#include "cli/message.h"
 #include "cli/outcome.h"
-#include "cli/report.h"
-#include "vfiopt/names.h"
 
 void outcomes_deinit(Outcomes *outcomes) {
         for (size_t i = 0; i < outcomes->n; ++i) {
@@ -25,29 +23,24 @@ void outcomes_deinit(Outcomes *outcomes) {
         *outcomes = (Outcomes) OUTCOMES_NULL;
 }
 
-/**
- * outcomes_init() - start with GPUs that nothing has happened to
- * @outcomes:   to initialise; outcomes_deinit() it
- * @selection:  the GPUs, and where they shall go
- *
- * Return: 0 on success, negative error code on failure.
- */
-int outcomes_init(Outcomes *outcomes, const Selection *selection) {
+/* Start with GPUs that nothing has happened to; outcomes_deinit() it. */
+int outcomes_init(Outcomes *outcomes, const Targets *targets) {
         Outcomes made = OUTCOMES_NULL;
 
-        made.items = calloc(selection->n_targets ?: 1, sizeof(*made.items));
+        made.items = calloc(targets->n ?: 1, sizeof(*made.items));
         if (!made.items)
                 return -ENOMEM;
 
-        for (size_t i = 0; i < selection->n_targets; ++i) {
-                const Target *target = &selection->targets[i];
+        for (size_t i = 0; i < targets->n; ++i) {
+                const Target *target = &targets->items[i];
 
-                made.items[made.n++] = (Outcome){
-                        .gpu = target->gpu->address,
-                        .kind = _EVENT_MAX,
-                        .from = target->gpu->mode,
-                        .to = target->to,
-                };
+                if (target->to != MODE_UNSET)
+                        made.items[made.n++] = (Outcome){
+                                .gpu = target->gpu->address,
+                                .kind = _EVENT_MAX,
+                                .from = target->gpu->mode,
+                                .to = target->to,
+                        };
         }
 
         *outcomes = made;
@@ -93,46 +86,29 @@ static int push_outcome(Json *array, const Outcome *outcome) {
         bool touched = outcome->kind < _EVENT_MAX;
         _cleanup_(json_freep) Json *object = json_new_object();
         char address[ADDRESS_STRING_MAX];
-        int r;
+        int r = 0;
 
-        if (!object)
-                return -ENOMEM;
-
-        r = json_add_string(object, "address", address_format(outcome->gpu, address));
-        if (r >= 0)
-                r = add_mode(object, "from", outcome->from);
-        if (r >= 0)
-                r = add_mode(object, "to", outcome->to);
-        if (r >= 0)
-                r = json_add_string(object, "result",
-                                touched ? event_types[outcome->kind].name : "untouched");
-        if (r >= 0)
-                r = json_add_string(object, "reason", outcome->reason);
-        if (r >= 0)
-                r = touched ? json_add_uint(object, "duration_usec", outcome->usec)
-                            : json_add_null(object, "duration_usec");
-        if (r >= 0)
-                r = json_add_string(object, "holders", outcome->holders);
+        address_format(outcome->gpu, address);
+        error_gather(&r, json_add_string(object, "address", address));
+        error_gather(&r, add_mode(object, "from", outcome->from));
+        error_gather(&r, add_mode(object, "to", outcome->to));
+        error_gather(&r,
+                        json_add_string(object, "result",
+                                        touched ? event_types[outcome->kind].name : "untouched"));
+        error_gather(&r, json_add_string(object, "reason", outcome->reason));
+        error_gather(&r, json_add_uint_or_null(object, "duration_usec", outcome->usec, touched));
+        error_gather(&r, json_add_string(object, "holders", outcome->holders));
         return r < 0 ? r : json_push(array, TAKE_PTR(object));
 }
 
 /* {"version":1,"gpus":[…]} on the standard output stream. */
 int outcomes_print_json(const Outcomes *outcomes) {
-        _cleanup_(json_freep) Json *json = json_new_object(), *gpus = json_new_array();
-        _cleanup_(freep) char *text = NULL;
-        int r = json && gpus ? 0 : -ENOMEM;
+        _cleanup_(json_freep) Json *gpus = json_new_array();
+        int r = 0;
 
-        if (r >= 0)
-                r = json_add_uint(json, "version", VFIOPT_JSON_VERSION);
-        for (size_t i = 0; i < outcomes->n && r >= 0; ++i)
-                r = push_outcome(gpus, &outcomes->items[i]);
-        if (r >= 0)
-                r = json_add(json, "gpus", TAKE_PTR(gpus));
-        if (r >= 0)
-                r = json_format(json, true, &text);
-        if (r >= 0)
-                puts(text);
-        return r;
+        for (size_t i = 0; i < outcomes->n; ++i)
+                error_gather(&r, push_outcome(gpus, &outcomes->items[i]));
+        return r < 0 ? r : message_json("gpus", TAKE_PTR(gpus));
 }
 
 /* One line on the standard error stream; steps only if asked for. */
@@ -140,42 +116,36 @@ void event_print(const Event *event, const char *message, bool verbose) {
         int priority = event_types[event->kind].priority;
 
         if (priority <= LOG_WARNING)
-                report_error("%s", message);
+                message_error("%s", message);
         else if (priority < LOG_DEBUG || verbose)
-                report_line("%s", message);
+                message_line("%s", message);
 }
 
+/* Exit codes, worst last, and the result of a switch that has each. */
+static const struct {
+        int code;
+        int result; /* SwitchResult, or -1 */
+} exits[] = {
+        { VFIOPT_EXIT_DONE, SWITCH_DONE },
+        { VFIOPT_EXIT_BUSY, SWITCH_BUSY },
+        { VFIOPT_EXIT_PRECONDITION, SWITCH_PRECONDITION },
+        { VFIOPT_EXIT_USAGE, -1 },
+        { VFIOPT_EXIT_ERROR, -1 },
+        { VFIOPT_EXIT_FAILED, SWITCH_FAILED },
+        { VFIOPT_EXIT_STUCK, SWITCH_STUCK },
+};
+
 int exit_of_result(SwitchResult result) {
-        switch (result) {
-        case SWITCH_DONE:
-                return VFIOPT_EXIT_DONE;
-        case SWITCH_BUSY:
-                return VFIOPT_EXIT_BUSY;
-        case SWITCH_PRECONDITION:
-                return VFIOPT_EXIT_PRECONDITION;
-        case SWITCH_FAILED:
-                return VFIOPT_EXIT_FAILED;
-        case SWITCH_STUCK:
-                return VFIOPT_EXIT_STUCK;
-        default:
-                return VFIOPT_EXIT_ERROR;
-        }
+        for (size_t i = 0; i < ARRAY_SIZE(exits); ++i)
+                if (exits[i].result == (int) result)
+                        return exits[i].code;
+        return VFIOPT_EXIT_ERROR;
 }
 
 /* The worse of two exit codes, for several GPUs. */
 int exit_worse(int a, int b) {
-        static const int order[] = {
-                VFIOPT_EXIT_DONE,
-                VFIOPT_EXIT_BUSY,
-                VFIOPT_EXIT_PRECONDITION,
-                VFIOPT_EXIT_USAGE,
-                VFIOPT_EXIT_ERROR,
-                VFIOPT_EXIT_FAILED,
-                VFIOPT_EXIT_STUCK,
-        };
-
-        for (size_t i = ARRAY_SIZE(order); i-- > 0;)
-                if (order[i] == a || order[i] == b)
-                        return order[i];
+        for (size_t i = ARRAY_SIZE(exits); i-- > 0;)
+                if (exits[i].code == a || exits[i].code == b)
+                        return exits[i].code;
         return a ?: b;
 }

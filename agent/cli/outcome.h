@@ -8,9 +8,10 @@
  * whose records were read from the journal.
  */
 
-#include "cli/select.h"
 #include "journal/event.h"
+#include "policy/policy.h"
 #include "switch/switch.h"
+#include "vfiopt/exit.h"
 
 typedef struct Outcome {
         Address gpu;
@@ -30,7 +31,7 @@ typedef struct Outcomes {
 #define OUTCOMES_NULL \
         {}
 
-int outcomes_init(Outcomes *outcomes, const Selection *selection) _warn_unused_result_;
+int outcomes_init(Outcomes *outcomes, const Targets *targets) _warn_unused_result_;
 void outcomes_deinit(Outcomes *outcomes);
 int outcomes_note(Outcomes *outcomes, const Event *event) _warn_unused_result_;
 int outcomes_print_json(const Outcomes *outcomes) _warn_unused_result_;

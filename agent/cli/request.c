@@ -2,25 +2,125 @@
 
 #include <string.h>
 
-#include "cli/instance.h"
-#include "cli/report.h"
-#include "cli/select.h"
+#include "cli/message.h"
+#include "cli/request.h"
 #include "vfiopt/names.h"
+
+/* instances */
+
+const char *const instance_modes[INSTANCE_MODES] = {
+        "host",
+        "passthrough",
+        INSTANCE_TOGGLE,
+        INSTANCE_AUTO,
+};
+
+/* In the order in which they are written. */
+static const struct {
+        const char *name;
+        unsigned int option;
+} instance_options[] = {
+        { "allow-display", OPTION_ALLOW_DISPLAY },
+};
+
+void instance_deinit(Instance *instance) {
+        free(instance->gpus);
+        free(instance->words);
+        *instance = (Instance) INSTANCE_NULL;
+}
+
+static int parse_mode(Instance *instance, const char *word) {
+        for (size_t i = 0; i < INSTANCE_MODES; ++i)
+                if (!strcmp(word, instance_modes[i])) {
+                        instance->mode = instance_modes[i];
+                        return 0;
+                }
+        instance->culprit = word;
+        return INSTANCE_E_MODE;
+}
+
+static int parse_option(Instance *instance, const char *word) {
+        instance->culprit = word;
+        for (size_t i = 0; i < ARRAY_SIZE(instance_options); ++i) {
+                if (strcmp(word, instance_options[i].name) != 0)
+                        continue;
+                if (instance->options & instance_options[i].option)
+                        return INSTANCE_E_REPEATED;
+                instance->options |= instance_options[i].option;
+                instance->culprit = NULL;
+                return 0;
+        }
+        return INSTANCE_E_OPTION;
+}
+
+static int split_gpus(Instance *instance, char *list) {
+        size_t n = 1;
+        char *word;
+
+        for (const char *c = list; *c; ++c)
+                n += *c == '_';
+        instance->gpus = calloc(n, sizeof(*instance->gpus));
+        if (!instance->gpus)
+                return -ENOMEM;
+        while ((word = strsep(&list, "_")))
+                instance->gpus[instance->n_gpus++] = word;
+        return 0;
+}
+
+/*
+ * Take an instance apart, which anybody may have chosen; instance_deinit() it, whatever is
+ * returned. Options may stand in any order, each once.
+ *
+ * Return: 0 on success, INSTANCE_E_* and .culprit if it is none, negative error code on failure.
+ */
+int instance_parse(Instance *instance, const char *s) {
+        char *list, *rest, *word;
+        int r;
+
+        *instance = (Instance){ .words = strdup(s) };
+        if (!instance->words)
+                return -ENOMEM;
+
+        list = instance->words;
+        rest = strsep(&list, ":");
+        r = parse_mode(instance, strsep(&rest, "_"));
+        while (r == 0 && (word = strsep(&rest, "_")))
+                r = parse_option(instance, word);
+        if (r || !list)
+                return r;
+        return split_gpus(instance, list);
+}
+
+/* "passthrough_allow-display". Of @chosen, the options that no instance has are left out. */
+int instance_append_mode(Text *name, const char *mode, unsigned int chosen) {
+        int r;
+
+        r = text_append(name, "%s", mode);
+        for (size_t i = 0; i < ARRAY_SIZE(instance_options) && r >= 0; ++i)
+                if (chosen & instance_options[i].option)
+                        r = text_append(name, "_%s", instance_options[i].name);
+        return r;
+}
+
+/* ":0000:01:00.0", or "_0000:01:00.0" if it is not the first */
+int instance_append_gpu(Text *name, Address gpu, bool first) {
+        char address[ADDRESS_STRING_MAX];
+
+        return text_append(name, "%c%s", first ? ':' : '_', address_format(gpu, address));
+}
+
+/* shared with other verbs */
 
 static void complain(void *userdata _unused_, bool is_warning, const char *complaint) {
         if (is_warning)
-                report_warning("%s", complaint);
+                message_warning("%s", complaint);
         else
-                report_error("%s", complaint);
+                message_error("%s", complaint);
 }
 
-/**
- * policy_read() - load the policy, and report what is wrong with its files
- * @policy:     to initialise; policy_deinit() it
- * @cli:        where; opens our own directories, if they are there
- *
- * Return: 0 on success, whatever is wrong in a file, as the rest of it counts; negative error
- *         code on failure.
+/*
+ * Load the policy, and tell what is wrong with its files; the rest of them counts. Opens our own
+ * directories, if they are there. Return: 0 on success, negative error code on failure.
  */
 int policy_read(Policy *policy, const Cli *cli) {
         bool unreadable;
@@ -29,12 +129,12 @@ int policy_read(Policy *policy, const Cli *cli) {
         r = roots_open_etc(cli->roots, false);
         unreadable = r < 0;
         if (unreadable)
-                report_error("cannot open " VFIOPT_ETC_DIR ": %s", strerror(-r));
+                message_error("cannot open " VFIOPT_ETC_DIR ": %s", strerror(-r));
         r = roots_open_run(cli->roots, false);
         if (r < 0)
-                report_error("cannot open " VFIOPT_RUN_DIR
-                             ": %s; switches under way, interrupted or stuck "
-                             "are not known",
+                message_error("cannot open " VFIOPT_RUN_DIR
+                              ": %s; switches under way, interrupted or stuck "
+                              "are not known",
                                 strerror(-r));
 
         r = policy_load(policy, cli->roots);
@@ -45,325 +145,274 @@ int policy_read(Policy *policy, const Cli *cli) {
         return 0;
 }
 
-/* Report what is wrong with an instance. Return: the exit code. */
+/* Tell why a word is no GPU: @why is one of INVENTORY_E_*. Return: the exit code. */
+int message_no_gpu(int why, const char *word) {
+        char quote[QUOTE_MAX];
+
+        message_quote(word, quote);
+        switch (why) {
+        case INVENTORY_E_INVALID:
+                message_error("%s is neither an address, like 0000:01:00.0, nor an id, like 10de:2204",
+                                quote);
+                return VFIOPT_EXIT_USAGE;
+        case INVENTORY_E_NO_GPU:
+                message_error("%s is not an NVIDIA GPU", quote);
+                return VFIOPT_EXIT_PRECONDITION;
+        case INVENTORY_E_AMBIGUOUS:
+                message_error("several GPUs have the id %s; name one by its address", quote);
+                return VFIOPT_EXIT_PRECONDITION;
+        default:
+                message_error("there is no GPU %s in this machine", quote);
+                return VFIOPT_EXIT_PRECONDITION;
+        }
+}
+
+/* requests */
+
+/* Tell what is wrong with an instance. Return: the exit code. */
 static int refuse_instance(int why, const char *culprit) {
         char quote[QUOTE_MAX];
         const char *meant;
 
-        report_quote(culprit, quote);
-        if (why == INSTANCE_E_OPTION) {
-                report_error("unknown option %s after the mode; options are allow-display", quote);
-                return VFIOPT_EXIT_USAGE;
-        }
-        if (why == INSTANCE_E_REPEATED) {
-                report_error("option %s is given twice", quote);
-                return VFIOPT_EXIT_USAGE;
-        }
-        meant = report_suggest(culprit, instance_modes, INSTANCE_MODES);
-        if (meant)
-                report_error("unknown mode %s; did you mean %s?", quote, meant);
+        message_quote(culprit, quote);
+        meant = message_suggest(culprit, instance_modes, INSTANCE_MODES);
+        if (why == INSTANCE_E_OPTION)
+                message_error("unknown option %s after the mode; options are allow-display", quote);
+        else if (why == INSTANCE_E_REPEATED)
+                message_error("option %s is given twice", quote);
+        else if (meant)
+                message_error("unknown mode %s; did you mean %s?", quote, meant);
         else
-                report_error("unknown mode %s; modes are host, passthrough, toggle and auto",
+                message_error("unknown mode %s; modes are host, passthrough, toggle and auto",
                                 quote);
         return VFIOPT_EXIT_USAGE;
 }
 
-/* Report why a word is no GPU: @why is one of INVENTORY_E_*. Return: the exit code. */
-int selection_refuse_gpu(int why, const char *word) {
-        char quote[QUOTE_MAX];
-
-        report_quote(word, quote);
-        switch (why) {
-        case INVENTORY_E_INVALID:
-                report_error("%s is neither an address, like 0000:01:00.0, nor an id, like 10de:2204",
-                                quote);
-                return VFIOPT_EXIT_USAGE;
-        case INVENTORY_E_NO_GPU:
-                report_error("%s is not an NVIDIA GPU", quote);
-                return VFIOPT_EXIT_PRECONDITION;
-        case INVENTORY_E_AMBIGUOUS:
-                report_error("several GPUs have the id %s; name one by its address", quote);
-                return VFIOPT_EXIT_PRECONDITION;
-        default:
-                report_error("there is no GPU %s in this machine", quote);
-                return VFIOPT_EXIT_PRECONDITION;
-        }
-}
-
-static bool has_target(const Selection *selection, const Gpu *gpu) {
-        for (size_t i = 0; i < selection->n_targets; ++i)
-                if (selection->targets[i].gpu == gpu)
-                        return true;
-        return false;
-}
-
-static void push_target(Selection *selection, Gpu *gpu, Mode to) {
-        selection->targets[selection->n_targets++] =
-                        (Target){ .gpu = gpu, .to = to, .functions = FUNCTION_SET_ALL };
-}
-
-static void push_stranger(Selection *selection, Gpu *gpu) {
-        for (size_t i = 0; i < selection->n_strangers; ++i)
-                if (selection->strangers[i] == gpu)
-                        return;
-        selection->strangers[selection->n_strangers++] = gpu;
-}
-
-static int decide(const Selection *selection, const Cli *cli, const Gpu *gpu, Decision *ret) {
-        _cleanup_(runtime_deinit) Runtime runtime = RUNTIME_NULL;
-        int r;
-
-        r = roots_open_run(cli->roots, false);
-        if (r >= 0)
-                r = runtime_init(&runtime, cli->roots, gpu);
-        if (r < 0)
-                return r;
-        *ret = policy_decide(&selection->policy, cli->roots->sysfs, gpu, &runtime,
-                        cli->trigger == TRIGGER_BOOT ? DECISION_AT_BOOT : 0);
-        return 0;
-}
-
-static int add_companion(Selection *selection, const Cli *cli, Gpu *gpu, Mode wish) {
-        Decision decision;
-        int r;
-
-        r = decide(selection, cli, gpu, &decision);
-        if (r < 0)
-                return r;
-        if (decision.mode == wish && decision.functions == FUNCTION_SET_ALL && gpu->mode != wish)
-                push_target(selection, gpu, wish);
-        return 0;
-}
-
-/*
- * The agent asks for one GPU at a time, but GPUs of one IOMMU group must go to passthrough
- * together: add each member of the group that has the same wish and is not there yet, and the
- * members of its groups, and so on.
- */
-static int add_companions(Selection *selection, const Cli *cli, Mode wish) {
-        Inventory *inventory = &selection->inventory;
-        int r = 0;
-
-        for (size_t i = selection->n_targets - 1; i < selection->n_targets; ++i)
-                for (size_t k = 0; r == 0 && k < inventory->n_gpus; ++k) {
-                        Gpu *gpu = &inventory->gpus[k];
-
-                        if (gpu_shares_group(selection->targets[i].gpu, gpu) &&
-                                        !has_target(selection, gpu))
-                                r = add_companion(selection, cli, gpu, wish);
-                }
-        return r;
-}
-
-static int add_automatic(Selection *selection, const Cli *cli, Gpu *gpu) {
-        Decision decision;
-        int r;
-
-        r = decide(selection, cli, gpu, &decision);
-        if (r < 0)
-                return r;
-        if (decision.mode == MODE_UNSET && decision.source == POLICY_OTHER_CARD)
-                push_stranger(selection, gpu);
-        if (decision.mode == MODE_UNSET)
-                return 0;
-
-        push_target(selection, gpu, decision.mode);
-        selection->targets[selection->n_targets - 1].functions = decision.functions;
-        if (selection->all || decision.functions != FUNCTION_SET_ALL)
-                return 0;
-        return add_companions(selection, cli, decision.mode);
-}
-
-static int add_target(Selection *selection, const Cli *cli, Gpu *gpu) {
+static int add_target(Request *request, const Cli *cli, Gpu *gpu) {
+        const unsigned int flags = cli->trigger == TRIGGER_BOOT ? DECISION_AT_BOOT : 0;
         char address[ADDRESS_STRING_MAX];
-        Mode to = selection->to;
+        int r;
 
-        if (has_target(selection, gpu))
-                return 0;
-        if (selection->automatic)
-                return add_automatic(selection, cli, gpu);
-        if (selection->toggle && gpu->mode == MODE_MIXED) {
-                report_error("%s is in mixed mode; use 'switch host' or 'switch passthrough'",
+        if (request->automatic) {
+                /* Without what /run says, nothing is decided. */
+                r = roots_open_run(cli->roots, false);
+                if (r < 0)
+                        return r;
+                return targets_add_decided(&request->targets, &request->policy, cli->roots, gpu,
+                                flags, request->all ? NULL : &request->inventory);
+        }
+        if (!request->toggle)
+                return targets_add(&request->targets, gpu, request->to, FUNCTION_SET_ALL);
+        if (gpu->mode == MODE_MIXED) {
+                message_error("%s is in mixed mode; use 'switch host' or 'switch passthrough'",
                                 address_format(gpu->address, address));
                 return VFIOPT_EXIT_PRECONDITION;
         }
-        if (selection->toggle)
-                to = gpu->mode == MODE_HOST ? MODE_PASSTHROUGH : MODE_HOST;
-
-        push_target(selection, gpu, to);
-        return 0;
+        return targets_add(&request->targets, gpu,
+                        gpu->mode == MODE_HOST ? MODE_PASSTHROUGH : MODE_HOST, FUNCTION_SET_ALL);
 }
 
-static int add_named(Selection *selection, const Cli *cli, const char *word) {
+static int add_named(Request *request, const Cli *cli, const char *word) {
         Gpu *gpu;
         int r;
 
-        r = inventory_select(&selection->inventory, cli->roots->sysfs, word, &gpu);
+        r = inventory_select(&request->inventory, cli->roots->sysfs, word, &gpu);
         if (r)
-                return r < 0 ? r : selection_refuse_gpu(r, word);
-        return add_target(selection, cli, gpu);
+                return r < 0 ? r : message_no_gpu(r, word);
+        return add_target(request, cli, gpu);
 }
 
-static int add_managed(Selection *selection, const Cli *cli) {
-        Inventory *inventory = &selection->inventory;
+static int add_managed(Request *request, const Cli *cli) {
+        Inventory *inventory = &request->inventory;
         int r;
 
         for (size_t i = 0; i < inventory->n_gpus; ++i)
-                if (policy_manages(&selection->policy, &inventory->gpus[i])) {
-                        r = add_target(selection, cli, &inventory->gpus[i]);
+                if (policy_manages(&request->policy, &inventory->gpus[i])) {
+                        r = add_target(request, cli, &inventory->gpus[i]);
                         if (r)
                                 return r;
                 }
         /* A policy that wants nothing is no error. */
-        if (selection->n_targets > 0 || selection->automatic)
+        if (request->targets.n > 0 || request->automatic)
                 return 0;
 
-        report_error(inventory->n_gpus == 0
+        message_error(inventory->n_gpus == 0
                                         ? "there is no NVIDIA GPU in this machine"
                                         : "no managed NVIDIA GPU (the boot display is unmanaged by default); "
                                           "name the GPU to move it anyway");
         return VFIOPT_EXIT_PRECONDITION;
 }
 
-static void unite(Selection *selection, size_t from, size_t into) {
-        for (size_t i = 0; i < selection->n_targets; ++i)
-                if (selection->targets[i].set == from)
-                        selection->targets[i].set = into;
-}
-
-/*
- * A request that names a mode is all or nothing. An automatic one moves as many GPUs as it can:
- * one that is in use does not keep the others from where they belong. Only GPUs of one
- * IOMMU group depend on each other, and are all or nothing.
- */
-static void find_sets(Selection *selection) {
-        Target *targets = selection->targets;
-
-        for (size_t i = 0; selection->automatic && i < selection->n_targets; ++i) {
-                targets[i].set = i;
-                for (size_t k = 0; k < i; ++k)
-                        if (targets[i].functions == FUNCTION_SET_ALL &&
-                                        targets[k].functions == FUNCTION_SET_ALL &&
-                                        gpu_shares_group(targets[i].gpu, targets[k].gpu))
-                                unite(selection, targets[i].set, targets[k].set);
-        }
-}
-
-static int compare_targets(const void *a, const void *b) {
-        return address_compare(
-                        ((const Target *) a)->gpu->address, ((const Target *) b)->gpu->address);
-}
-
-static int add_targets(Selection *selection, const Cli *cli, const Instance *instance) {
+static int add_targets(Request *request, const Cli *cli, const Instance *instance) {
         int r = 0;
 
-        selection->all = instance->n_gpus == 0 && cli->n_args == 1;
-        if (selection->all)
-                return add_managed(selection, cli);
+        request->all = instance->n_gpus == 0 && cli->n_args == 1;
+        if (request->all)
+                return add_managed(request, cli);
 
         for (size_t i = 0; i < instance->n_gpus && r == 0; ++i)
-                r = add_named(selection, cli, instance->gpus[i]);
+                r = add_named(request, cli, instance->gpus[i]);
         for (size_t i = 1; i < cli->n_args && r == 0; ++i)
-                r = add_named(selection, cli, cli->args[i]);
-        if (r == 0)
-                qsort(selection->targets, selection->n_targets, sizeof(*selection->targets),
-                                compare_targets);
+                r = add_named(request, cli, cli->args[i]);
         return r;
 }
 
-static int fill(Selection *selection, const Cli *cli, const Instance *instance) {
-        size_t n;
+/* Each direction and each set of targets is a part of its own. */
+static int split(Request *request, bool allow_display) {
+        const Targets *targets = &request->targets;
+        size_t n_gpus = 0;
+
+        request->gpus = calloc(targets->n ?: 1, sizeof(Gpu *));
+        request->parts = calloc(targets->n ?: 1, sizeof(*request->parts));
+        if (!request->gpus || !request->parts)
+                return -ENOMEM;
+
+        for (Mode to = MODE_HOST; to <= MODE_PASSTHROUGH; ++to)
+                for (size_t set = 0; set < targets->n; ++set) {
+                        SwitchRequest *part = &request->parts[request->n_parts];
+
+                        *part = (SwitchRequest){
+                                .to = to,
+                                .gpus = request->gpus + n_gpus,
+                                .allow_display = allow_display,
+                                /* The kernel's command line is for this boot. */
+                                .transient = request->automatic && request->policy.kernel.is_set,
+                                .automatic = request->automatic,
+                        };
+                        for (size_t i = 0; i < targets->n; ++i) {
+                                const Target *target = &targets->items[i];
+
+                                if (target->set != set || target->to != to)
+                                        continue;
+                                part->gpus[part->n_gpus++] = target->gpu;
+                                part->functions = target->functions;
+                        }
+                        n_gpus += part->n_gpus;
+                        request->n_parts += part->n_gpus > 0;
+                        if (n_gpus == targets->n)
+                                return 0;
+                }
+        return 0;
+}
+
+static int fill(Request *request, const Cli *cli, const Instance *instance) {
         int r;
 
-        selection->toggle = !strcmp(instance->mode, INSTANCE_TOGGLE);
-        selection->automatic = !strcmp(instance->mode, INSTANCE_AUTO);
-        if (!selection->toggle && !selection->automatic) {
-                r = mode_from_string(instance->mode, &selection->to);
+        request->toggle = !strcmp(instance->mode, INSTANCE_TOGGLE);
+        request->automatic = !strcmp(instance->mode, INSTANCE_AUTO);
+        if (!request->toggle && !request->automatic) {
+                r = mode_from_string(instance->mode, &request->to);
                 if (r < 0)
                         return r;
         }
 
-        r = policy_read(&selection->policy, cli);
+        r = policy_read(&request->policy, cli);
         if (r < 0)
                 return r;
-        r = inventory_init(&selection->inventory, cli->roots->sysfs);
+        r = inventory_init(&request->inventory, cli->roots->sysfs);
         if (r < 0)
                 return r;
-
-        n = selection->inventory.n_gpus ?: 1;
-        selection->targets = calloc(n, sizeof(*selection->targets));
-        selection->strangers = calloc(n, sizeof(Gpu *));
-        if (!selection->targets || !selection->strangers)
-                return -ENOMEM;
-        r = add_targets(selection, cli, instance);
+        r = add_targets(request, cli, instance);
         if (r)
                 return r;
-        find_sets(selection);
-        return 0;
+        targets_arrange(&request->targets, !request->automatic);
+        return split(request, cli->options & OPTION_ALLOW_DISPLAY);
 }
 
-/**
- * selection_init() - understand the arguments of a switch
- * @selection:  to initialise; selection_deinit() it
- * @cli:        the arguments: MODE or an instance, then GPUs; gets the options of the instance, too
- *
- * Return: 0 on success, an exit code after having reported what is wrong with them,
- *         negative error code on failure.
+/*
+ * Understand the arguments of a switch: MODE or an instance, then GPUs. @cli gets the options of
+ * the instance, too. Return: 0 on success, an exit code after having told what is wrong with
+ * them, negative error code on failure.
  */
-int selection_init(Selection *selection, Cli *cli) {
+int request_init(Request *request, Cli *cli) {
         _cleanup_(instance_deinit) Instance instance = INSTANCE_NULL;
         int r;
 
-        *selection = (Selection){};
+        *request = (Request) REQUEST_NULL;
 
         r = instance_parse(&instance, cli->args[0]);
         if (r)
                 return r < 0 ? r : refuse_instance(r, instance.culprit);
         cli->options |= instance.options;
 
-        r = fill(selection, cli, &instance);
+        r = fill(request, cli, &instance);
         if (r)
-                selection_deinit(selection);
+                request_deinit(request);
         return r;
 }
 
-void selection_deinit(Selection *selection) {
-        inventory_deinit(&selection->inventory);
-        policy_deinit(&selection->policy);
-        free(selection->strangers);
-        free(selection->targets);
-        *selection = (Selection){};
+void request_deinit(Request *request) {
+        inventory_deinit(&request->inventory);
+        policy_deinit(&request->policy);
+        targets_deinit(&request->targets);
+        free(request->parts);
+        free(request->gpus);
+        *request = (Request) REQUEST_NULL;
+}
+
+/*
+ * Name the unit that moves GPUs to a mode; without GPUs it is for all managed ones. MODE_UNSET is
+ * "auto", a job that decides itself where each goes, and tells of mismatched cards.
+ *
+ * @ret: free() it; NULL if no GPU goes there
+ */
+static int name_unit(const Request *request, Mode to, unsigned int options, char **ret) {
+        bool automatic = to == MODE_UNSET, named = !request->all || request->toggle;
+        _cleanup_(text_deinit) Text name = TEXT_NULL;
+        size_t n = 0;
+        int r;
+
+        r = text_append(&name, VFIOPT_UNIT_TEMPLATE);
+        if (r >= 0)
+                r = instance_append_mode(
+                                &name, automatic ? INSTANCE_AUTO : mode_to_string(to), options);
+        for (size_t i = 0; i < request->targets.n && r >= 0; ++i) {
+                const Target *target = &request->targets.items[i];
+
+                if (!automatic && target->to != to)
+                        continue;
+                if (named)
+                        r = instance_append_gpu(&name, target->gpu->address, n == 0);
+                ++n;
+        }
+        if (r >= 0)
+                r = text_append(&name, VFIOPT_UNIT_SUFFIX);
+        if (r < 0)
+                return r;
+
+        *ret = n > 0 || (automatic && !named) ? text_take(&name) : NULL;
+        return 0;
 }
 
 /**
- * selection_ask() - what does a set ask for?
- * @selection:  selection
- * @set:        which
- * @to:         as far as it goes there
- * @request:    gets .to, .gpus (free() it), .n_gpus, which may be 0, and .functions
+ * request_units() - name the units that do what is asked for
+ * @options:    of OPTION_*; those that an instance can carry reach the job
+ * @ret:        names, NULL-terminated; strv_free() it
+ * @ret_n:      number of them, which may be 0
+ *
+ * One request is one job, so that all of its GPUs are checked before any is touched. Only a
+ * toggle can need two, one for each direction.
  *
  * Return: 0 on success, negative error code on failure.
  */
-int selection_ask(const Selection *selection, size_t set, Mode to, SwitchRequest *request) {
-        Gpu **gpus;
+int request_units(const Request *request, unsigned int options, char ***ret, size_t *ret_n) {
+        _cleanup_(strv_freep) char **units = calloc(_MODE_MAX + 1, sizeof(*units));
+        Mode first = request->automatic ? MODE_UNSET : MODE_HOST;
+        Mode last = request->automatic ? MODE_UNSET : MODE_PASSTHROUGH;
         size_t n = 0;
+        int r;
 
-        gpus = calloc(selection->n_targets ?: 1, sizeof(*gpus));
-        if (!gpus)
+        if (!units)
                 return -ENOMEM;
 
-        request->functions = FUNCTION_SET_ALL;
-        for (size_t i = 0; i < selection->n_targets; ++i) {
-                const Target *target = &selection->targets[i];
-
-                if (target->set != set || target->to != to)
-                        continue;
-                gpus[n++] = target->gpu;
-                request->functions = target->functions;
+        for (Mode to = first; to <= last; ++to) {
+                r = name_unit(request, to, options, &units[n]);
+                if (r < 0)
+                        return r;
+                n += units[n] != NULL;
         }
 
-        request->to = to;
-        request->gpus = gpus;
-        request->n_gpus = n;
+        *ret = TAKE_PTR(units);
+        *ret_n = n;
         return 0;
 }

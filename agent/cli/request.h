@@ -2,45 +2,84 @@
 #pragma once
 
 /*
- * Selections
+ * Requests
  *
  * Which GPUs shall go where: what `MODE [GPU…]` means on this machine. MODE may be an instance of
- * vfiopt@.service (instance.h), which any user may have asked the manager for: nothing is
- * guessed.
+ * vfiopt@.service, which any user may have asked the manager for: nothing is guessed. An instance
+ * is a request as the one word that passes the manager, polkit and the journal, between "vfiopt@"
+ * and ".service":
+ *
+ *   MODE[_OPTION[.VALUE]]...[:GPU[_GPU]...]
+ *
+ *   passthrough
+ *   passthrough_allow-display:0000:01:00.0
+ *   host:0000:01:00.0_0000:02:00.0
+ *
+ * It reads as the command line does, and options have their long names. A unit's name may have
+ * letters, digits and ":-_.\@" and nothing else without escaping, so neither "=" nor "+": "_"
+ * separates the members of a list, the first ":" the two lists, and "." is for "=". No name of a
+ * mode or an option has any of these three.
  */
 
+#include "base/text.h"
 #include "cli/cli.h"
-#include "model/inventory.h"
 #include "policy/policy.h"
 #include "switch/switch.h"
 
-typedef struct Target {
-        Gpu *gpu;
-        Mode to;
-        FunctionSet functions; /* see SwitchRequest; if not all, it has a set of its own */
-        size_t set; /* less than .n_targets; those with the same number are one request */
-} Target;
+typedef struct Instance {
+        char *words;          /* all that follows points into this */
+        const char *mode;     /* one of instance_modes */
+        unsigned int options; /* of OPTION_* */
+        char **gpus;          /* addresses or ids, not looked at yet; an empty word is one, too */
+        size_t n_gpus;
+        const char *culprit; /* after INSTANCE_E_*: the word that is wrong */
+} Instance;
 
-typedef struct Selection {
-        Inventory inventory;
-        Policy policy;
-        Target *targets; /* by address, ascending; each GPU once; at least one, unless .automatic */
-        size_t n_targets;
-        Gpu **strangers; /* with .automatic: another card is remembered at their address; left alone */
-        size_t n_strangers;
-        bool all; /* no GPU was named: these are the managed ones */
-        bool toggle;
-        bool automatic; /* each GPU goes where the policy wants it, if it wants anything */
-        Mode to;        /* unless .toggle or .automatic */
-} Selection;
-
-#define SELECTION_NULL \
+#define INSTANCE_NULL \
         {}
 
-/* Return: 0, an exit code after having reported why, or a negative error code. */
-int selection_init(Selection *selection, Cli *cli) _warn_unused_result_;
-void selection_deinit(Selection *selection);
-int selection_refuse_gpu(int why, const char *word);
-int policy_read(Policy *policy, const Cli *cli) _warn_unused_result_;
-int selection_ask(const Selection *selection, size_t set, Mode to, SwitchRequest *request)
+enum {
+        _INSTANCE_E_SUCCESS,
+
+        INSTANCE_E_MODE,     /* no such mode */
+        INSTANCE_E_OPTION,   /* no such option, or a value that it does not take */
+        INSTANCE_E_REPEATED, /* an option that was there already */
+};
+
+#define INSTANCE_AUTO   "auto"
+#define INSTANCE_TOGGLE "toggle"
+#define INSTANCE_MODES  4U
+
+extern const char *const instance_modes[INSTANCE_MODES];
+
+int instance_parse(Instance *instance, const char *s) _warn_unused_result_;
+void instance_deinit(Instance *instance);
+int instance_append_mode(Text *name, const char *mode, unsigned int chosen) _warn_unused_result_;
+int instance_append_gpu(Text *name, Address gpu, bool first) _warn_unused_result_;
+
+typedef struct Request {
+        Inventory inventory;
+        Policy policy;
+        Targets targets; /* by address, ascending; at least one, unless .automatic */
+        bool all;        /* no GPU was named: these are the managed ones */
+        bool toggle;
+        bool automatic;       /* each GPU goes where the policy wants it, if it wants anything */
+        Mode to;              /* unless .toggle or .automatic */
+        SwitchRequest *parts; /* what is asked of switch_run(), one by one; without a trigger */
+        size_t n_parts;
+        Gpu **gpus; /* of all parts */
+} Request;
+
+#define REQUEST_NULL \
+        {}
+
+/* Return: 0, an exit code after having said why, or a negative error code. */
+int request_init(Request *request, Cli *cli) _warn_unused_result_;
+void request_deinit(Request *request);
+int request_units(const Request *request, unsigned int options, char ***ret, size_t *ret_n)
                 _warn_unused_result_;
+
+/* shared with other verbs */
+
+int message_no_gpu(int why, const char *word);
+int policy_read(Policy *policy, const Cli *cli) _warn_unused_result_;

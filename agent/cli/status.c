@@ -11,9 +11,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/json.h"
-#include "cli/report.h"
-#include "cli/select.h"
+#include "cli/message.h"
+#include "cli/request.h"
 #include "cli/table.h"
 #include "model/override.h"
 #include "os/ids.h"
@@ -99,7 +98,7 @@ static int read_overrides(Status *status, Sysfs *sysfs) {
 
         r = gpu_read_overrides(sysfs, status->gpu, LIMIT_OVERRIDES_USEC, &status->overrides);
         if (r == OVERRIDE_E_LATE)
-                report_error("%s: reading driver_override timed out: a driver is at work on it",
+                message_error("%s: reading driver_override timed out: a driver is at work on it",
                                 address_format(status->gpu->address, address));
         return r < 0 ? r : 0;
 }
@@ -290,17 +289,10 @@ static int print_table(const Statuses *statuses) {
  * and one that does not apply is null.
  */
 
-static int add_uint_or_null(Json *object, const char *key, uint64_t value, bool known) {
-        return known ? json_add_uint(object, key, value) : json_add_null(object, key);
-}
-
 static int push_function(Json *array, const Device *function, const char *override) {
         _cleanup_(json_freep) Json *object = json_new_object();
         char address[ADDRESS_STRING_MAX], class[8];
         int r = 0;
-
-        if (!object)
-                return -ENOMEM;
 
         snprintf(class, sizeof(class), "%04x", function->class >> 8 & 0xffffU);
         address_format(function->address, address);
@@ -311,16 +303,6 @@ static int push_function(Json *array, const Device *function, const char *overri
         return r < 0 ? r : json_push(array, TAKE_PTR(object));
 }
 
-static int add_functions(Json *object, const Status *status) {
-        _cleanup_(json_freep) Json *array = json_new_array();
-        int r = array ? 0 : -ENOMEM;
-
-        for (size_t i = 0; i < status->gpu->n_functions && r >= 0; ++i)
-                r = push_function(array, &status->gpu->functions[i],
-                                status->overrides ? status->overrides[i] : NULL);
-        return r < 0 ? r : json_add(object, "functions", TAKE_PTR(array));
-}
-
 static int add_job(Json *object, const LockHolders *job) {
         _cleanup_(json_freep) Json *holders = NULL;
         int r = 0;
@@ -329,27 +311,24 @@ static int add_job(Json *object, const LockHolders *job) {
                 return json_add_null(object, "job");
 
         holders = json_new_object();
-        if (!holders)
-                return -ENOMEM;
-        error_gather(&r, add_uint_or_null(holders, "pid", (uint64_t) job->owner, job->owner > 0));
-        error_gather(&r,
-                        add_uint_or_null(holders, "writer", (uint64_t) job->writer,
-                                        job->writer > 0));
+        error_gather(&r, json_add_uint_or_null(holders, "pid", job->owner, job->owner > 0));
+        error_gather(&r, json_add_uint_or_null(holders, "writer", job->writer, job->writer > 0));
         return r < 0 ? r : json_add(object, "job", TAKE_PTR(holders));
 }
 
 static int push_gpu(Json *array, const Status *status) {
-        _cleanup_(json_freep) Json *object = json_new_object();
+        _cleanup_(json_freep) Json *object = json_new_object(), *functions = json_new_array();
         const Device *display = &status->gpu->functions[0];
         char address[ADDRESS_STRING_MAX], id[IDENTITY_STRING_MAX], subsystem[IDENTITY_STRING_MAX];
         int r = 0;
 
-        if (!object)
-                return -ENOMEM;
-
         address_format(status->gpu->address, address);
         identity_format_id(display->identity, id);
         identity_format_subsystem(display->identity, subsystem);
+        for (size_t i = 0; i < status->gpu->n_functions; ++i)
+                error_gather(&r,
+                                push_function(functions, &status->gpu->functions[i],
+                                                status->overrides ? status->overrides[i] : NULL));
         error_gather(&r, json_add_string(object, "address", address));
         error_gather(&r, json_add_string(object, "name", status->name));
         error_gather(&r, json_add_string(object, "id", id));
@@ -360,9 +339,9 @@ static int push_gpu(Json *array, const Status *status) {
         error_gather(&r, json_add_bool(object, "managed", status->managed));
         error_gather(&r, json_add_bool(object, "boot_vga", display->boot_vga == 1));
         error_gather(&r,
-                        add_uint_or_null(object, "iommu_group", (uint64_t) display->iommu_group,
+                        json_add_uint_or_null(object, "iommu_group", display->iommu_group,
                                         display->iommu_group >= 0));
-        error_gather(&r, add_functions(object, status));
+        error_gather(&r, json_add(object, "functions", TAKE_PTR(functions)));
         error_gather(&r, add_job(object, &status->runtime.lock));
         error_gather(&r, json_add_bool(object, "interrupted", status->interrupted));
         error_gather(&r, json_add_bool(object, "stuck", status->is_stuck));
@@ -370,21 +349,12 @@ static int push_gpu(Json *array, const Status *status) {
 }
 
 static int print_json(const Statuses *statuses) {
-        _cleanup_(json_freep) Json *json = json_new_object(), *gpus = json_new_array();
-        _cleanup_(freep) char *text = NULL;
-        int r = json && gpus ? 0 : -ENOMEM;
+        _cleanup_(json_freep) Json *gpus = json_new_array();
+        int r = 0;
 
-        if (r >= 0)
-                r = json_add_uint(json, "version", VFIOPT_JSON_VERSION);
-        for (size_t i = 0; i < statuses->n && r >= 0; ++i)
-                r = push_gpu(gpus, &statuses->items[i]);
-        if (r >= 0)
-                r = json_add(json, "gpus", TAKE_PTR(gpus));
-        if (r >= 0)
-                r = json_format(json, true, &text);
-        if (r >= 0)
-                puts(text);
-        return r;
+        for (size_t i = 0; i < statuses->n; ++i)
+                error_gather(&r, push_gpu(gpus, &statuses->items[i]));
+        return r < 0 ? r : message_json("gpus", TAKE_PTR(gpus));
 }
 
 /* the verb */

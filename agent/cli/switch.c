@@ -4,57 +4,350 @@
  * vfioptctl switch
  *
  * Without --direct it asks the manager for the job that `systemctl start` would start, so
- * that there is one way in which a GPU moves. Options reach the job in its instance (instance.h).
+ * that there is one way in which a GPU moves. Options reach the job in its instance (request.h).
+ *
+ * With --direct it switches in this process: for the units, and for a rescue shell. Every event
+ * goes to the journal as a record, and to the standard error stream as a sentence; unless that
+ * is the journal, too, which then has the record already.
+ *
+ * With --dry-run it prints the very plan that would be carried out, and what is in its way.
  */
 
-#include "cli/report.h"
-#include "cli/switch-ways.h"
+#include <string.h>
 
-/* Return: 0, or an exit code after having reported which options do not go together. */
-static int check_options(const Cli *cli) {
-        bool dry_run = cli_has(cli, OPTION_DRY_RUN), direct = cli_has(cli, OPTION_DIRECT);
+#include "base/text.h"
+#include "cli/job.h"
+#include "cli/message.h"
+#include "cli/request.h"
+#include "journal/write.h"
+#include "probe/finding.h"
+#include "vfiopt/names.h"
 
-        if (cli_has(cli, OPTION_TRIGGER) && !direct) {
-                report_error("option --trigger needs --direct");
-                return VFIOPT_EXIT_USAGE;
+/* in this process */
+
+typedef struct Audience {
+        JournalSource source;
+        Outcomes *outcomes;
+        bool speak;
+        bool verbose;
+        bool complained;
+        int error; /* the first one, negative */
+} Audience;
+
+static void audience_deinit(Audience *audience) {
+        journal_source_deinit(&audience->source);
+}
+
+static void on_event(void *userdata, const Event *event) {
+        _cleanup_(freep) char *message = NULL;
+        Audience *audience = userdata;
+        int r;
+
+        r = journal_send(event, &audience->source);
+        if (r < 0 && !audience->complained) {
+                message_error("cannot write to the journal: %s, ignoring", strerror(-r));
+                audience->complained = true;
         }
-        if (cli_has(cli, OPTION_ROOT) && !dry_run) {
-                report_error("option --root needs --dry-run");
-                return VFIOPT_EXIT_USAGE;
+
+        r = audience->speak ? event_format(event, &message) : 0;
+        if (message)
+                event_print(event, message, audience->verbose);
+        error_gather(&audience->error, r);
+        error_gather(&audience->error, outcomes_note(audience->outcomes, event));
+}
+
+/* Another card than the one that is remembered: left alone, and the journal says so. */
+static int tell_of_other_card(
+                Audience *audience, const Cli *cli, const State *state, const Gpu *gpu) {
+        _cleanup_(freep) char *reason = NULL;
+        Event event = event_of_gpu(gpu, EVENT_WARNING, gpu->mode, cli->trigger);
+        int r;
+
+        r = state_describe_other_card(state, gpu, &reason);
+        if (r < 0)
+                return r;
+        event.phase = "policy";
+        event.reason = reason;
+        on_event(audience, &event);
+        return 0;
+}
+
+/* Whether the kernel's command line forbids it. That this cannot be told is no reason to refuse. */
+static bool is_overruled(const Request *request, const JournalSource *source) {
+        int r;
+
+        if (request->automatic || !source->unit)
+                return false;
+        r = policy_overrules(&request->policy);
+        if (r < 0)
+                message_error("cannot ask whether the machine has come up: %s, ignoring",
+                                strerror(-r));
+        if (r == 1)
+                message_warning(VFIOPT_KERNEL_KEY "= on the kernel's command line counts while the "
+                                                  "machine starts: nothing is moved");
+        return r == 1;
+}
+
+/*
+ * Of an automatic request, a part that fails is no reason to leave the next one out. What helps
+ * cards that are not there is no condition. Return: an exit code, or a negative error code.
+ */
+static int run_parts(Cli *cli, const Request *request, Audience *audience) {
+        _cleanup_(modules_freep) Modules *modules = NULL;
+        SwitchContext context = {
+                .roots = cli->roots,
+                .observer = on_event,
+                .observer_userdata = audience,
+        };
+        int exit_code = VFIOPT_EXIT_DONE, error, r;
+
+        error = modules_new(&modules);
+        if (error < 0)
+                return error;
+        context.modules = modules;
+        if (request->automatic && request->all) {
+                r = unplugged_pin(cli->roots, modules, &request->inventory, &request->policy.state);
+                if (r < 0)
+                        message_error("cannot reserve GPUs that may be plugged in later: %s, ignoring",
+                                        strerror(-r));
+        }
+
+        for (size_t i = 0; i < request->n_parts && !context.asked_to_end; ++i) {
+                SwitchRequest part = request->parts[i];
+                SwitchResult result;
+
+                if (error < 0 && !request->automatic)
+                        break;
+                part.trigger = cli->trigger;
+                r = switch_run(&context, &part, &result);
+                if (r >= 0)
+                        exit_code = exit_worse(exit_code, exit_of_result(result));
+                error_gather(&error, r);
+        }
+        error_gather(&error, audience->error);
+        return error < 0 ? error : exit_code;
+}
+
+static int switch_direct(Cli *cli, const Request *request, Outcomes *outcomes) {
+        _cleanup_(audience_deinit) Audience audience = {
+                .outcomes = outcomes,
+                .speak = !message_goes_to_journal(),
+                .verbose = cli_has(cli, OPTION_VERBOSE),
+        };
+        int exit_code = VFIOPT_EXIT_DONE, r;
+
+        if (geteuid() != 0) {
+                message_error("only root can switch GPUs with --direct");
+                return VFIOPT_EXIT_PRECONDITION;
+        }
+        r = roots_open_run(cli->roots, true);
+        if (r < 0) {
+                message_error("cannot use our directory in /run, without which nothing is moved: %s",
+                                strerror(-r));
+                return VFIOPT_EXIT_ERROR;
+        }
+        r = roots_open_etc(cli->roots, true);
+        if (r < 0)
+                message_error("cannot remember modes across reboots: our directory in /etc: %s, ignoring",
+                                strerror(-r));
+        r = journal_source_init(&audience.source, cli->roots->proc_fd, getenv("INVOCATION_ID"));
+        if (r < 0)
+                return r;
+
+        /*
+         * A job that moves GPUs to where they belong does the agent's work: the policy has decided,
+         * and no person has named a mode. Who had the manager start it is not known here.
+         */
+        if (request->automatic && audience.source.unit && !cli_has(cli, OPTION_TRIGGER))
+                cli->trigger = TRIGGER_AGENT;
+        for (size_t i = 0; i < request->targets.n; ++i) {
+                const Target *target = &request->targets.items[i];
+
+                r = target->to != MODE_UNSET ? 0
+                                             : tell_of_other_card(&audience, cli,
+                                                               &request->policy.state, target->gpu);
+                if (r < 0)
+                        return r;
+        }
+        if (!is_overruled(request, &audience.source))
+                exit_code = run_parts(cli, request, &audience);
+        if (exit_code < 0)
+                return exit_code;
+
+        r = modules_load_update(cli->roots);
+        if (r < 0)
+                message_error("cannot see to the modules that systemd-modules-load.service loads: %s, ignoring",
+                                strerror(-r));
+        return exit_code;
+}
+
+/* by a job */
+
+static int switch_by_job(Cli *cli, const Request *request, Outcomes *outcomes) {
+        _cleanup_(strv_freep) char **units = NULL;
+        int exit_code, r;
+        size_t n;
+
+        r = request_units(request, cli->options, &units, &n);
+        if (r < 0)
+                return r;
+        if (n == 0)
+                return VFIOPT_EXIT_DONE;
+        r = jobs_run(units, n, outcomes, cli_has(cli, OPTION_VERBOSE), &exit_code);
+        return r < 0 ? r : exit_code;
+}
+
+/* not at all */
+
+static int print_move(const Move *move, const char *refusal) {
+        const Plan *plan = &move->plan;
+        char address[ADDRESS_STRING_MAX];
+        int r;
+
+        address_format(move->gpu->address, address);
+        if (plan->n_steps > 0)
+                printf("%s: from %s to %s:\n", address, mode_to_string(move->from),
+                                mode_to_string(move->to));
+        else if (move->gpu->mode == move->to)
+                printf("%s: is in %s already\n", address, mode_to_string(move->to));
+        for (size_t i = 0; i < plan->n_steps; ++i) {
+                _cleanup_(freep) char *step = NULL;
+
+                r = step_describe(&plan->steps[i], &step);
+                if (r < 0)
+                        return r;
+                printf("%4zu. %s\n", i + 1, step);
+        }
+        if (refusal) {
+                /* After its plan also where both streams go to one place. */
+                fflush(stdout);
+                message_error("%s: would be refused: %s", address, refusal);
         }
         return 0;
 }
 
-static int switch_for_real(Cli *cli, const Selection *selection) {
-        _cleanup_(outcomes_deinit) Outcomes outcomes = OUTCOMES_NULL;
-        int r, e;
+static int push_step(Json *array, const Step *step) {
+        _cleanup_(json_freep) Json *object = json_new_object();
+        char address[ADDRESS_STRING_MAX], group[16];
+        const char *value = step->value;
+        int r = 0;
 
-        r = outcomes_init(&outcomes, selection);
+        if (step->kind == STEP_HOLD_GROUP) {
+                snprintf(group, sizeof(group), "%d", step->number);
+                value = group;
+        }
+        address_format(step->function, address);
+        error_gather(&r, json_add_string(object, "action", step_kind_to_string(step->kind)));
+        error_gather(&r, json_add_string(object, "function", address));
+        error_gather(&r, json_add_string(object, "value", value));
+        error_gather(&r, json_add_bool(object, "optional", step->optional));
+        return r < 0 ? r : json_push(array, TAKE_PTR(object));
+}
+
+static int push_move(Json *array, const Move *move, const char *refusal, const char *holders) {
+        _cleanup_(json_freep) Json *object = json_new_object(), *steps = json_new_array();
+        char address[ADDRESS_STRING_MAX];
+        int r = 0;
+
+        address_format(move->gpu->address, address);
+        for (size_t i = 0; i < move->plan.n_steps; ++i)
+                error_gather(&r, push_step(steps, &move->plan.steps[i]));
+        error_gather(&r, json_add_string(object, "gpu", address));
+        error_gather(&r, json_add_string(object, "from", mode_to_string(move->from)));
+        error_gather(&r, json_add_string(object, "to", mode_to_string(move->to)));
+        error_gather(&r, json_add(object, "steps", TAKE_PTR(steps)));
+        error_gather(&r, json_add_string(object, "refusal", refusal));
+        error_gather(&r, json_add_string(object, "holders", holders));
+        return r < 0 ? r : json_push(array, TAKE_PTR(object));
+}
+
+static int preview_part(SwitchContext *context, const SwitchRequest *part, Json *plans, int *exit) {
+        SwitchResult result;
+        Move *moves;
+        int r;
+
+        r = switch_preview(context, part, &moves, &result);
         if (r < 0)
                 return r;
+        *exit = exit_worse(*exit, exit_of_result(result));
+        for (size_t i = 0; i < part->n_gpus && r >= 0; ++i) {
+                _cleanup_(freep) char *refusal = NULL, *holders = NULL;
+                const Move *move = &moves[i];
 
-        r = cli_has(cli, OPTION_DIRECT) ? switch_direct(cli, selection, &outcomes)
-                                        : switch_by_job(cli, selection, &outcomes);
-        if (r >= 0 && cli_has(cli, OPTION_JSON)) {
-                e = outcomes_print_json(&outcomes);
-                r = e < 0 ? e : r;
+                if (move->findings.n > 0)
+                        r = findings_explain(
+                                        &move->findings, move->gpu, move->to, &refusal, &holders);
+                if (r >= 0)
+                        r = plans ? push_move(plans, move, refusal, holders)
+                                  : print_move(move, refusal);
         }
+        moves_free(moves, part->n_gpus);
         return r;
 }
 
+/* As many parts as it would be for real. */
+static int switch_dry_run(Cli *cli, const Request *request) {
+        _cleanup_(modules_freep) Modules *modules = NULL;
+        _cleanup_(json_freep) Json *plans = NULL;
+        SwitchContext context = { .roots = cli->roots };
+        int exit_code = VFIOPT_EXIT_DONE, r;
+
+        r = cli_open_own(cli, false);
+        if (r < 0)
+                return r;
+        r = modules_new(&modules);
+        if (r < 0)
+                return r;
+        context.modules = modules;
+        if (cli_has(cli, OPTION_JSON)) {
+                plans = json_new_array();
+                if (!plans)
+                        return -ENOMEM;
+        }
+
+        for (size_t i = 0; i < request->n_parts; ++i) {
+                SwitchRequest part = request->parts[i];
+
+                part.trigger = TRIGGER_COMMAND;
+                r = preview_part(&context, &part, plans, &exit_code);
+                if (r < 0)
+                        return r;
+        }
+        r = plans ? message_json("plans", TAKE_PTR(plans)) : 0;
+        return r < 0 ? r : exit_code;
+}
+
+/* the verb */
+
 static int switch_run_verb(Cli *cli) {
-        _cleanup_(selection_deinit) Selection selection = SELECTION_NULL;
-        int r;
+        _cleanup_(request_deinit) Request request = REQUEST_NULL;
+        _cleanup_(outcomes_deinit) Outcomes outcomes = OUTCOMES_NULL;
+        bool dry_run = cli_has(cli, OPTION_DRY_RUN), direct = cli_has(cli, OPTION_DIRECT);
+        int exit_code, r;
 
-        r = check_options(cli);
+        if (cli_has(cli, OPTION_TRIGGER) && !direct) {
+                message_error("option --trigger needs --direct");
+                return VFIOPT_EXIT_USAGE;
+        }
+        if (cli_has(cli, OPTION_ROOT) && !dry_run) {
+                message_error("option --root needs --dry-run");
+                return VFIOPT_EXIT_USAGE;
+        }
+        r = request_init(&request, cli);
         if (r)
                 return r;
-        r = selection_init(&selection, cli);
-        if (r)
-                return r;
+        if (dry_run)
+                return switch_dry_run(cli, &request);
 
-        return cli_has(cli, OPTION_DRY_RUN) ? switch_dry_run(cli, &selection)
-                                            : switch_for_real(cli, &selection);
+        r = outcomes_init(&outcomes, &request.targets);
+        if (r < 0)
+                return r;
+        exit_code = direct ? switch_direct(cli, &request, &outcomes)
+                           : switch_by_job(cli, &request, &outcomes);
+        if (exit_code < 0 || !cli_has(cli, OPTION_JSON))
+                return exit_code;
+        r = outcomes_print_json(&outcomes);
+        return r < 0 ? r : exit_code;
 }
 
 const Verb verb_switch = {

@@ -9,6 +9,8 @@
  * `status` all ask here.
  */
 
+#include "model/inventory.h"
+#include "os/module.h"
 #include "record/config.h"
 #include "record/kernel-line.h"
 #include "record/runtime.h"
@@ -53,6 +55,22 @@ typedef enum DecisionFlags {
         DECISION_LOCKED = 1 << 1,  /* the lock of the GPU is ours */
 } DecisionFlags;
 
+/* A GPU that is to move. */
+typedef struct Target {
+        Gpu *gpu;
+        Mode to; /* MODE_UNSET: it stays, as another card is remembered at its address */
+        FunctionSet functions; /* all, or all but function 0; then it has a set of its own */
+        size_t set; /* less than the number of targets; those of one set move all or none */
+} Target;
+
+typedef struct Targets {
+        Target *items; /* each GPU once */
+        size_t n;
+} Targets;
+
+#define TARGETS_NULL \
+        {}
+
 /* Called for each complaint, in words and without a full stop. */
 typedef void (*PolicyComplaintFn)(void *userdata, bool is_warning, const char *complaint);
 
@@ -69,3 +87,28 @@ Decision policy_decide(const Policy *policy,
                 const Gpu *gpu,
                 const Runtime *runtime,
                 unsigned int flags);
+int policy_overrules(const Policy *policy) _warn_unused_result_;
+
+/* targets */
+
+void targets_deinit(Targets *targets);
+int targets_add(Targets *targets, Gpu *gpu, Mode to, FunctionSet functions) _warn_unused_result_;
+int targets_add_decided(Targets *targets,
+                const Policy *policy,
+                const Roots *roots,
+                Gpu *gpu,
+                unsigned int flags,
+                Inventory *inventory) _warn_unused_result_;
+void targets_arrange(Targets *targets, bool one_set);
+
+/* for the next boot, and the next plug */
+
+enum {
+        _MODULES_LOAD_E_SUCCESS,
+
+        MODULES_LOAD_E_SAME, /* it was like that already */
+};
+
+int modules_load_update(const Roots *roots) _warn_unused_result_;
+int unplugged_pin(Roots *roots, Modules *modules, const Inventory *present, const State *state)
+                _warn_unused_result_;

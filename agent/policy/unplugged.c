@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "policy/unplugged.h"
+/*
+ * Unplugged Cards
+ *
+ * Cards that are remembered and not there, as an external one before it is plugged in. Pins
+ * do not survive a reboot, and nothing moves a card that is not there, which would set them
+ * anew. Without them its first driver is the host's, which may never let go again.
+ */
+
 #include "model/vfio-driver.h"
 #include "policy/policy.h"
 #include "record/lock.h"
@@ -88,10 +95,8 @@ static int see_to(Roots *roots, Modules *modules, Address address) {
 
 /**
  * unplugged_pin() - pin the functions of cards that are not there, or not any more
- * @roots:      with run_fd
- * @modules:    index of modules; not asked unless a card is unplugged
+ * @modules:    not asked unless a card is unplugged
  * @present:    the GPUs that are there
- * @state:      what is remembered
  *
  * A card whose functions are not known is left alone. No device is touched.
  *

@@ -13,8 +13,7 @@
 #include "lib/test.h"
 
 #include "base/text.h"
-#include "cli/job.h"
-#include "cli/switch-ways.h"
+#include "cli/request.h"
 #include "journal/write.h"
 #include "record/pin.h"
 #include "switch/switch.h"
@@ -39,6 +38,10 @@ int __wrap_journal_send(const Event *event _unused_, const JournalSource *source
 /* In main.c. */
 bool cli_has(const Cli *cli, unsigned int option) {
         return cli->options & option;
+}
+
+int cli_open_own(Cli *cli _unused_, bool make _unused_) {
+        return -ENOTSUP;
 }
 
 static void remember(FakeTree *tree, const char *addresses, const char *mode) {
@@ -70,16 +73,8 @@ static Cli cli_of(FakeTree *tree, char *args[static 2]) {
 static int switch_to(FakeTree *tree, const char *word) {
         char *args[] = { (char *) word, NULL };
         Cli cli = cli_of(tree, args);
-        Selection selection;
-        Outcomes outcomes;
-        int exit_code;
 
-        assert_int_equal(selection_init(&selection, &cli), 0);
-        assert_int_equal(outcomes_init(&outcomes, &selection), 0);
-        exit_code = switch_direct(&cli, &selection, &outcomes);
-        outcomes_deinit(&outcomes);
-        selection_deinit(&selection);
-        return exit_code;
+        return verb_switch.run(&cli);
 }
 
 /* Three GPUs; the first one shares its group with a device that stays, and is refused. */
@@ -147,16 +142,16 @@ static void companions_are_in_order(void **state) {
         char *args[] = { (char *) "auto:" GPU_B, NULL };
         FakeTree *tree = *state;
         Cli cli = cli_of(tree, args);
-        Selection selection;
+        Request request;
 
         add_two_in_one_group(tree);
         remember(tree, GPU_A " " GPU_B, "passthrough");
-        assert_int_equal(selection_init(&selection, &cli), 0);
-        assert_int_equal(selection.n_targets, 2);
-        assert_int_equal(selection.targets[0].gpu->address.bus, 1);
-        assert_int_equal(selection.targets[1].gpu->address.bus, 2);
-        assert_int_equal(selection.targets[0].set, selection.targets[1].set);
-        selection_deinit(&selection);
+        assert_int_equal(request_init(&request, &cli), 0);
+        assert_int_equal(request.targets.n, 2);
+        assert_int_equal(request.targets.items[0].gpu->address.bus, 1);
+        assert_int_equal(request.targets.items[1].gpu->address.bus, 2);
+        assert_int_equal(request.targets.items[0].set, request.targets.items[1].set);
+        request_deinit(&request);
 }
 
 static void who_is_not_managed_or_wishes_for_something_else_does_not_come_along(void **state) {
@@ -328,15 +323,16 @@ static void another_card_is_told_of_once_however_often_it_is_named(void **state)
         char *args[] = { (char *) "auto:" GPU_A "_" GPU_A "_" GPU_A, NULL };
         FakeTree *tree = *state;
         Cli cli = cli_of(tree, args);
-        Selection selection;
+        Request request;
 
         fake_standard_drivers(tree);
         fake_gpu_add(tree, GPU_A, .device = 0x1e04, .functions = 2, .group = 12);
         remember(tree, GPU_A, "passthrough");
-        assert_int_equal(selection_init(&selection, &cli), 0);
-        assert_int_equal(selection.n_targets, 0);
-        assert_int_equal(selection.n_strangers, 1);
-        selection_deinit(&selection);
+        assert_int_equal(request_init(&request, &cli), 0);
+        assert_int_equal(request.targets.n, 1);
+        assert_int_equal(request.targets.items[0].to, MODE_UNSET);
+        assert_int_equal(request.n_parts, 0);
+        request_deinit(&request);
 }
 
 static void options_of_an_instance_count(void **state) {
@@ -356,7 +352,7 @@ static void check_units(FakeTree *tree,
                 const char *word,
                 const char *gpu,
                 const char *units) {
-        _cleanup_(selection_deinit) Selection selection = SELECTION_NULL;
+        _cleanup_(request_deinit) Request request = REQUEST_NULL;
         _cleanup_(text_deinit) Text started = TEXT_NULL;
         _cleanup_(strv_freep) char **names = NULL;
         char *args[] = { (char *) word, (char *) gpu, NULL };
@@ -366,8 +362,8 @@ static void check_units(FakeTree *tree,
         cli.options = options;
         cli.n_args = gpu ? 2 : 1;
         cli.trigger = TRIGGER_COMMAND;
-        assert_int_equal(selection_init(&selection, &cli), 0);
-        assert_int_equal(job_units(&selection, cli.options, &names, &n), 0);
+        assert_int_equal(request_init(&request, &cli), 0);
+        assert_int_equal(request_units(&request, cli.options, &names, &n), 0);
         for (size_t i = 0; i < n; ++i)
                 assert_int_equal(text_append(&started, "%s ", names[i]), 0);
         assert_string_equal(text(&started), units);

@@ -21,11 +21,6 @@
 #include "fake-manager.h"
 #include "vfiopt/exit.h"
 
-/* In main.c. */
-bool cli_has(const Cli *cli, unsigned int option) {
-        return cli->options & option;
-}
-
 typedef struct Fixture {
         pid_t manager;
         int stderr_fd; /* the real one */

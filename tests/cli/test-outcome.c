@@ -18,16 +18,16 @@ static Gpu gpus[] = {
         { .address = { .bus = 1 }, .mode = MODE_HOST },
         { .address = { .bus = 2 }, .mode = MODE_PASSTHROUGH },
 };
-static Target targets[] = {
+static Target items[] = {
         { .gpu = &gpus[0], .to = MODE_PASSTHROUGH },
         { .gpu = &gpus[1], .to = MODE_HOST },
 };
-static const Selection selection = { .targets = targets, .n_targets = ARRAY_SIZE(targets) };
+static const Targets targets = { .items = items, .n = ARRAY_SIZE(items) };
 
 static int outcomes_new(void **state) {
         static Outcomes outcomes;
 
-        assert_int_equal(outcomes_init(&outcomes, &selection), 0);
+        assert_int_equal(outcomes_init(&outcomes, &targets), 0);
         *state = &outcomes;
         return 0;
 }

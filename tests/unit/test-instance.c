@@ -8,8 +8,7 @@
 
 #include "lib/test.h"
 
-#include "cli/cli.h"
-#include "cli/instance.h"
+#include "cli/request.h"
 
 /* systemd's unit-def.h: what a name may have without escaping. */
 #define VALID_CHARS                                                      \

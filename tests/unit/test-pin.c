@@ -10,7 +10,6 @@
 
 #include <fcntl.h>
 
-#include "record/leave-out.h"
 #include "record/pin.h"
 
 #define GPU "0000:01:00.0"
@@ -113,25 +112,11 @@ static void pins_of_another_card_are_told_apart(void **state) {
         gpu_deinit(&gpu);
 }
 
-static void modules_are_left_out_or_not(void **state) {
-        const char *name = "run/vfiopt/modprobe.conf";
-        FakeTree *tree = *state;
-        int run_fd = tree->roots.run_fd;
-
-        assert_int_equal(leave_out_set(run_fd, false), LEAVE_OUT_E_SAME);
-        assert_int_equal(leave_out_set(run_fd, true), 0);
-        assert_true(fake_exists(tree->root, name));
-        assert_int_equal(leave_out_set(run_fd, true), LEAVE_OUT_E_SAME);
-        assert_int_equal(leave_out_set(run_fd, false), 0);
-        assert_false(fake_exists(tree->root, name));
-}
-
 int main(void) {
         const struct CMUnitTest tests[] = {
                 tree_test(a_pin_is_for_one_card_at_one_address),
                 tree_test(all_functions_of_a_card_have_pins),
                 tree_test(pins_of_another_card_are_told_apart),
-                tree_test(modules_are_left_out_or_not),
         };
 
         return cmocka_run_group_tests_name("record/pin", tests, NULL, NULL);

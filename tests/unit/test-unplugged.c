@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Test Unplugged Cards
+ * Test Unplugged Cards, and the Blacklist for modules-load
  *
  * Reserved are those that the agent would move to vfio when they come, and no others; and
  * what is there is left alone.
@@ -10,7 +10,7 @@
 #include "lib/test.h"
 
 #include "base/text.h"
-#include "policy/unplugged.h"
+#include "policy/policy.h"
 #include "record/gpu-record.h"
 #include "record/lock.h"
 #include "record/pin.h"
@@ -277,6 +277,35 @@ static void an_error_with_one_is_no_reason_to_leave_others(void **state _unused_
         fake_tree_free(tree);
 }
 
+/* NVIDIA's modules are left out while no GPU is left for them, and while they are not loaded. */
+static void modules_are_left_out_or_not(void **state _unused_) {
+        const char *name = "run/vfiopt/modprobe.conf";
+        FakeTree *tree = fake_tree_new();
+        const Roots *roots = &tree->roots;
+
+        fake_standard_drivers(tree);
+        assert_int_equal(modules_load_update(roots), MODULES_LOAD_E_SAME);
+        fake_module_load(tree, "vfio_pci");
+        fake_gpu_add(tree, GPU, .group = 12, .driver = "vfio-pci");
+        fake_remove(tree->root, "sys/module/nvidia");
+        assert_int_equal(modules_load_update(roots), 0);
+        assert_true(fake_exists(tree->root, name));
+        assert_int_equal(modules_load_update(roots), MODULES_LOAD_E_SAME);
+        assert_true(fake_exists(tree->root, name));
+
+        fake_gpu_add(tree, "0000:02:00.0", .group = 13);
+        assert_int_equal(modules_load_update(roots), 0);
+        assert_false(fake_exists(tree->root, name));
+        assert_int_equal(modules_load_update(roots), MODULES_LOAD_E_SAME);
+
+        fake_slot_remove(tree, "0000:02:00.0");
+        assert_int_equal(modules_load_update(roots), 0);
+        fake_make_dir(tree->root, "sys/module/nvidia");
+        assert_int_equal(modules_load_update(roots), 0);
+        assert_false(fake_exists(tree->root, name));
+        fake_tree_free(tree);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_wish_is_that_of_the_agent),
@@ -289,6 +318,7 @@ int main(void) {
                 cmocka_unit_test(without_understanding_nothing_changes),
                 cmocka_unit_test(who_is_being_moved_is_left_alone),
                 cmocka_unit_test(an_error_with_one_is_no_reason_to_leave_others),
+                cmocka_unit_test(modules_are_left_out_or_not),
         };
 
         return cmocka_run_group_tests_name("policy/unplugged", tests, NULL, NULL);

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The Blacklist for modules-load
+ *
+ * Distributions have nvidia-drm or nvidia-uvm loaded at each boot, by name
+ * (modules-load.d(5)). With all GPUs in passthrough that fails with ENODEV, and the unit
+ * fails with it, though nothing is wrong. A module that is blacklisted is left out there,
+ * and that is no failure.
+ *
+ * Elsewhere it would do harm: udev would not load the driver for a GPU that is plugged in.
+ * So the file is not in a directory that modprobe.d(5) names, and is made to appear there
+ * for that one unit (units/modules-load.conf).
+ */
+
+#include "base/file.h"
+#include "os/systemd.h"
+#include "policy/policy.h"
+#include "vfiopt/names.h"
+
+/* As they call themselves, and as modules-load.d(5) may call them; not by the names of files. */
+static const char blacklist[] =
+                "# Made by vfiopt for systemd-modules-load.service; see vfiopt@.service(8).\n"
+                "blacklist nvidia\n"
+                "blacklist nvidia_drm\n"
+                "blacklist nvidia_modeset\n"
+                "blacklist nvidia_peermem\n"
+                "blacklist nvidia_uvm\n";
+
+/*
+ * Whether NVIDIA's driver would refuse to load: no GPU is left that it could have. Once it is
+ * loaded it has no need of one, and neither have the modules that go with it.
+ */
+static int would_refuse(Sysfs *sysfs, bool *ret) {
+        _cleanup_(inventory_deinit) Inventory inventory = {};
+        bool all;
+        int r;
+
+        *ret = false;
+        if (sysfs_exists(sysfs, "module/nvidia"))
+                return 0;
+        r = inventory_init(&inventory, sysfs);
+        if (r < 0)
+                return r;
+        all = inventory.n_gpus > 0;
+        for (size_t i = 0; i < inventory.n_gpus; ++i)
+                all = all && driver_is_vfio(sysfs, inventory.gpus[i].functions[0].driver);
+
+        *ret = all;
+        return 0;
+}
+
+/**
+ * modules_load_update() - write or remove the blacklist, as the GPUs are now
+ *
+ * The modules that a boot has left out are loaded with the first GPU that comes home.
+ *
+ * Return: 0 on success, MODULES_LOAD_E_SAME if nothing is new, negative error code on failure.
+ */
+int modules_load_update(const Roots *roots) {
+        bool refuses;
+        int r;
+
+        r = would_refuse(roots->sysfs, &refuses);
+        if (r < 0)
+                return r;
+        if (refuses && faccessat(roots->run_fd, VFIOPT_RUN_MODPROBE, F_OK, 0) == 0)
+                return MODULES_LOAD_E_SAME;
+        if (refuses)
+                return file_replace(roots->run_fd, VFIOPT_RUN_MODPROBE, 0644, blacklist, false);
+
+        r = file_remove(roots->run_fd, VFIOPT_RUN_MODPROBE);
+        if (r == FILE_E_MISSING)
+                return MODULES_LOAD_E_SAME;
+        return r == 0 && roots->is_real ? systemd_load_modules() : r;
+}
