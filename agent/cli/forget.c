@@ -17,53 +17,11 @@
 #include "record/pin.h"
 #include "record/state.h"
 
-/* Return: 0, or an exit code after having reported why. */
-static int parse_addresses(const Cli *cli, Address *addresses) {
-        char quote[QUOTE_MAX];
-        bool has_function;
-
-        for (size_t i = 0; i < cli->n_args; ++i) {
-                if (address_parse_loose(cli->args[i], &addresses[i], &has_function) < 0) {
-                        message_error("%s is not an address, like 0000:01:00.0",
-                                        message_quote(cli->args[i], quote));
-                        return VFIOPT_EXIT_USAGE;
-                }
-                addresses[i] = address_of_function(addresses[i], 0);
-        }
-        return 0;
-}
-
-/* Return: 0, or an exit code after having reported what is not remembered. */
-static int forget_in(State *state, const Address *addresses, size_t n) {
-        int exit_code = VFIOPT_EXIT_DONE;
-        char name[ADDRESS_STRING_MAX];
-
-        for (size_t i = 0; i < n; ++i) {
-                if (state_forget(state, addresses[i]))
-                        continue;
-                message_error("nothing is remembered of %s", address_format(addresses[i], name));
-                exit_code = VFIOPT_EXIT_PRECONDITION;
-        }
-        return exit_code;
-}
-
-/* Nor counts where they were moved in this boot. Return: 0, or a negative error code. */
-static int forget_modes(const Roots *roots, const Address *addresses, size_t n) {
-        char name[ADDRESS_STRING_MAX];
-        int r = 0;
-
-        for (size_t i = 0; i < n && r >= 0; ++i) {
-                r = gpu_record_forget_mode(roots->run_fd, addresses[i]);
-                if (r == GPU_RECORD_E_BUSY)
-                        report_error("%s is being switched; the mode that it ends in is remembered",
-                                        address_format(addresses[i], name));
-        }
-        return r < 0 ? r : 0;
-}
-
-static int forget_locked(const Roots *roots, const Address *addresses, size_t n) {
+/* Under the lock. Return: an exit code after having told what is wrong, or a negative error code. */
+static int forget(const Roots *roots, const Address *addresses, size_t n) {
         _cleanup_(state_deinit) State state = STATE_NULL;
-        int unpinned = 0, r;
+        int exit_code = VFIOPT_EXIT_DONE, unpinned = 0, r;
+        char name[ADDRESS_STRING_MAX];
 
         r = state_load(&state, roots->etc_fd);
         if (r < 0)
@@ -73,15 +31,25 @@ static int forget_locked(const Roots *roots, const Address *addresses, size_t n)
                               "switch sets it aside");
                 return VFIOPT_EXIT_PRECONDITION;
         }
-        r = forget_in(&state, addresses, n);
-        if (r)
-                return r;
+        for (size_t i = 0; i < n; ++i)
+                if (!state_forget(&state, addresses[i])) {
+                        message_error("nothing is remembered of %s",
+                                        address_format(addresses[i], name));
+                        exit_code = VFIOPT_EXIT_PRECONDITION;
+                }
+        if (exit_code != VFIOPT_EXIT_DONE)
+                return exit_code;
+
         r = state_save(&state, roots->etc_fd);
-        if (r >= 0)
-                r = forget_modes(roots, addresses, n);
+        /* Nor counts where they were moved in this boot. */
+        for (size_t i = 0; i < n && r >= 0; ++i) {
+                r = gpu_record_forget_mode(roots->run_fd, addresses[i]);
+                if (r == GPU_RECORD_E_BUSY)
+                        message_error("%s is being switched; the mode that it ends in is remembered",
+                                        address_format(addresses[i], name));
+        }
         if (r < 0)
                 return r;
-
         /* A pin that stays is no reason to fail: the GPU is forgotten. */
         for (size_t i = 0; i < n; ++i)
                 error_gather(&unpinned, pins_clear_slot(roots->run_fd, addresses[i]));
@@ -93,13 +61,20 @@ static int forget_locked(const Roots *roots, const Address *addresses, size_t n)
 static int forget_run(Cli *cli) {
         _cleanup_(freep) Address *addresses = calloc(cli->n_args, sizeof(*addresses));
         _cleanup_(lock_release) Lock lock = LOCK_NULL;
+        char quote[QUOTE_MAX];
+        bool has_function;
         int r;
 
         if (!addresses)
                 return -ENOMEM;
-        r = parse_addresses(cli, addresses);
-        if (r)
-                return r;
+        for (size_t i = 0; i < cli->n_args; ++i) {
+                if (address_parse_loose(cli->args[i], &addresses[i], &has_function) < 0) {
+                        message_error("%s is not an address, like 0000:01:00.0",
+                                        message_quote(cli->args[i], quote));
+                        return VFIOPT_EXIT_USAGE;
+                }
+                addresses[i] = address_of_function(addresses[i], 0);
+        }
         if (geteuid() != 0) {
                 message_error("only root can change the state file");
                 return VFIOPT_EXIT_PRECONDITION;
@@ -111,7 +86,7 @@ static int forget_run(Cli *cli) {
         r = lock_take_state(&lock, cli->roots->run_fd);
         if (r)
                 return error_fold(r);
-        return forget_locked(cli->roots, addresses, cli->n_args);
+        return forget(cli->roots, addresses, cli->n_args);
 }
 
 const Verb verb_forget = {

@@ -94,40 +94,40 @@ static void on_end(void *userdata) {
 
 /* ends */
 
-/* The exit status of the job is ours, if it is one of vfioptctl's own. */
-static void job_ended(Job *job, const char *result) {
-        int status;
-
-        job->over = true;
-        job->exit_code = VFIOPT_EXIT_DONE;
-        if (!strcmp(result, "done"))
-                return;
-
-        if (!strcmp(result, "failed") &&
-                        systemd_exit_status(job->jobs->systemd, job->unit, &status) == 0 &&
-                        status > VFIOPT_EXIT_DONE && status <= VFIOPT_EXIT_STUCK) {
-                job->exit_code = status;
-                return;
-        }
-        message_error("the job %s was not carried out (%s); see: systemctl status '%s'", job->unit,
-                        result, job->unit);
-        job->heard = true;
-        job->exit_code = VFIOPT_EXIT_ERROR;
-}
-
-/* A job that was asked to end has ended: the signal kills it only if it still waited. */
-static void cancelling_ended(Job *job) {
+/*
+ * The exit status of the job is ours, if it is one of vfioptctl's own. A job that was asked to end
+ * is killed by the signal only if it still waited.
+ */
+static void job_end(Job *job, const char *result) {
+        Systemd *systemd = job->jobs->systemd;
         int status, r;
 
         job->over = true;
-        if (systemd_exit_status(job->jobs->systemd, job->unit, &status) != SYSTEMD_E_KILLED) {
+        job->exit_code = VFIOPT_EXIT_DONE;
+        if (!job->cancelling && !strcmp(result, "done"))
+                return;
+        r = systemd_exit_status(systemd, job->unit, &status);
+        if (!job->cancelling) {
+                if (!strcmp(result, "failed") && r == 0 && status > VFIOPT_EXIT_DONE &&
+                                status <= VFIOPT_EXIT_STUCK) {
+                        job->exit_code = status;
+                        return;
+                }
+                message_error("the job %s was not carried out (%s); see: systemctl status '%s'",
+                                job->unit, result, job->unit);
+                job->heard = true;
+                job->exit_code = VFIOPT_EXIT_ERROR;
+                return;
+        }
+
+        if (r != SYSTEMD_E_KILLED) {
                 message_line("%s had already started and was not cancelled; see: journalctl -u '%s'",
                                 job->unit, job->unit);
                 return;
         }
         message_line("%s was waiting for another switch, and is cancelled", job->unit);
         /* A cancelled job is no failure to be listed. */
-        r = systemd_reset_failed(job->jobs->systemd, job->unit);
+        r = systemd_reset_failed(systemd, job->unit);
         if (r < 0)
                 message_error("%s stays listed as failed: %s; see: systemctl reset-failed",
                                 job->unit, strerror(-r));
@@ -141,10 +141,7 @@ static void on_over(void *userdata, uint32_t id, const char *unit _unused_, cons
 
                 if (job->over || job->id != id)
                         continue;
-                if (job->cancelling)
-                        cancelling_ended(job);
-                else
-                        job_ended(job, result);
+                job_end(job, result);
                 if (!job->reader || journal_reader_finish(job->reader) < 0)
                         job->read = true;
         }
@@ -193,21 +190,7 @@ static int on_signal(sd_event_source *source _unused_,
 
 /* starts */
 
-static int job_prepare(Job *job) {
-        const JournalWatcher watcher = {
-                .record = on_record,
-                .line = on_line,
-                .end = on_end,
-                .userdata = job,
-        };
-        int r;
-
-        r = journal_reader_new(job->jobs->event, &watcher, &job->reader);
-        job->read = r == JOURNAL_E_BLIND;
-        return r < 0 ? r : 0;
-}
-
-/* Return: 0, or an exit code after having reported why not; or a negative error code. */
+/* Return: 0, or an exit code after having told why not; or a negative error code. */
 static int job_start(Job *job) {
         _cleanup_(freep) char *why = NULL;
         char invocation[INVOCATION_MAX];
@@ -226,11 +209,15 @@ static int job_start(Job *job) {
         return journal_reader_follow(job->reader, job->unit, job->id, r == 0 ? invocation : NULL);
 }
 
-static int catch_signals(Jobs *jobs) {
+/* Return: 0, or an exit code after having told why; or a negative error code. */
+static int jobs_start(Jobs *jobs) {
         static const int signals[] = { SIGINT, SIGTERM };
         sigset_t set;
-        int r = 0;
+        int r;
 
+        r = sd_event_default(&jobs->event);
+        if (r < 0)
+                return r;
         sigemptyset(&set);
         for (size_t i = 0; i < ARRAY_SIZE(signals); ++i)
                 sigaddset(&set, signals[i]);
@@ -238,18 +225,18 @@ static int catch_signals(Jobs *jobs) {
                 return -errno;
         for (size_t i = 0; i < ARRAY_SIZE(signals) && r >= 0; ++i)
                 r = sd_event_add_signal(jobs->event, NULL, signals[i], on_signal, jobs);
-        return r < 0 ? r : 0;
-}
+        for (size_t i = 0; i < jobs->n && r >= 0; ++i) {
+                Job *job = &jobs->items[i];
+                const JournalWatcher watcher = {
+                        .record = on_record,
+                        .line = on_line,
+                        .end = on_end,
+                        .userdata = job,
+                };
 
-/* Return: 0, or an exit code after having reported why; or a negative error code. */
-static int jobs_start(Jobs *jobs) {
-        int r;
-
-        r = sd_event_default(&jobs->event);
-        if (r >= 0)
-                r = catch_signals(jobs);
-        for (size_t i = 0; i < jobs->n && r >= 0; ++i)
-                r = job_prepare(&jobs->items[i]);
+                r = journal_reader_new(jobs->event, &watcher, &job->reader);
+                job->read = r == JOURNAL_E_BLIND;
+        }
         if (r < 0)
                 return r;
 
@@ -263,25 +250,8 @@ static int jobs_start(Jobs *jobs) {
         return r;
 }
 
-/* The worst exit code of those that were started. */
-static int jobs_result(const Jobs *jobs, int exit_code) {
-        for (size_t i = 0; i < jobs->n; ++i) {
-                const Job *job = &jobs->items[i];
-
-                if (job->id == 0)
-                        continue;
-                exit_code = exit_worse(exit_code, job->exit_code);
-                if (job->exit_code != VFIOPT_EXIT_DONE && !job->heard)
-                        message_error("%s ended with exit status %d; see: journalctl -u '%s'",
-                                        job->unit, job->exit_code, job->unit);
-        }
-        return exit_code;
-}
-
 /**
  * jobs_run() - start units, and follow them to their end
- * @units:      their names
- * @n:          how many
  * @outcomes:   gets what their records say
  * @verbose:    whether steps are printed
  * @ret_exit:   the worst exit code of all, or JOB_EXIT_INTERRUPTED
@@ -290,7 +260,7 @@ static int jobs_result(const Jobs *jobs, int exit_code) {
  */
 int jobs_run(char *const *units, size_t n, Outcomes *outcomes, bool verbose, int *ret_exit) {
         _cleanup_(jobs_deinit) Jobs jobs = { .outcomes = outcomes, .verbose = verbose };
-        int started, r;
+        int exit_code, r;
 
         jobs.items = calloc(n ?: 1, sizeof(*jobs.items));
         if (!jobs.items)
@@ -298,15 +268,25 @@ int jobs_run(char *const *units, size_t n, Outcomes *outcomes, bool verbose, int
         for (size_t i = 0; i < n; ++i)
                 jobs.items[jobs.n++] = (Job){ .jobs = &jobs, .unit = units[i] };
 
-        started = jobs_start(&jobs);
-        if (started < 0)
-                return started;
+        exit_code = jobs_start(&jobs);
+        if (exit_code < 0)
+                return exit_code;
         /* If only some could be started, these are followed to their end. */
         jobs_look(&jobs);
         r = sd_event_loop(jobs.event);
         if (r < 0)
                 return r;
 
-        *ret_exit = jobs.interrupted ? JOB_EXIT_INTERRUPTED : jobs_result(&jobs, started);
+        for (size_t i = 0; i < n && !jobs.interrupted; ++i) {
+                const Job *job = &jobs.items[i];
+
+                if (job->id == 0)
+                        continue;
+                exit_code = exit_worse(exit_code, job->exit_code);
+                if (job->exit_code != VFIOPT_EXIT_DONE && !job->heard)
+                        message_error("%s ended with exit status %d; see: journalctl -u '%s'",
+                                        job->unit, job->exit_code, job->unit);
+        }
+        *ret_exit = jobs.interrupted ? JOB_EXIT_INTERRUPTED : exit_code;
         return jobs.error;
 }

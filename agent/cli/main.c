@@ -62,32 +62,29 @@ int cli_open_own(Cli *cli, bool make) {
         return r < 0 ? r : 0;
 }
 
-static void
-print_item(const char *name, const char *separator, const char *argument, const char *summary) {
-        char left[32];
-
-        snprintf(left, sizeof(left), "%s%s%s", name, argument[0] ? separator : "", argument);
-        printf("  %-22s %s\n", left, summary);
-}
-
 /* One screen. Everything else is in the man page. */
 static void print_help(void) {
-        char name[32];
+        char left[64];
 
         printf("vfioptctl [OPTION...] [VERB] [ARGUMENT...]\n"
                "\n"
                "Gives NVIDIA GPUs to virtual machines and takes them back.\n"
                "\n"
                "Verbs:\n");
-        for (size_t i = 0; i < ARRAY_SIZE(verbs); ++i)
-                print_item(verbs[i]->name, " ", verbs[i]->args, verbs[i]->summary);
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); ++i) {
+                snprintf(left, sizeof(left), "%s%s%s", verbs[i]->name, verbs[i]->args[0] ? " " : "",
+                                verbs[i]->args);
+                printf("  %-22s %s\n", left, verbs[i]->summary);
+        }
         printf("\n"
                "Options:\n");
         for (size_t i = 0; i < OPTIONS_N; ++i) {
-                if (!option_table[i].summary)
-                        continue;
-                snprintf(name, sizeof(name), "--%s", option_table[i].name);
-                print_item(name, "=", option_table[i].argument ?: "", option_table[i].summary);
+                const OptionInfo *info = &option_table[i];
+
+                snprintf(left, sizeof(left), "--%s%s%s", info->name, info->argument ? "=" : "",
+                                info->argument ?: "");
+                if (info->summary)
+                        printf("  %-22s %s\n", left, info->summary);
         }
         printf("\n"
                "MODE is host, passthrough, toggle, or auto: where each GPU was last, or as\n"
@@ -121,16 +118,6 @@ static const Verb *find_verb(const char *name) {
 /* How getopt_long(3) knows our options: each by its index, from 256 on. */
 #define OPTION_BASE 256
 
-static void list_options(struct option options[static OPTIONS_N + 1]) {
-        for (size_t i = 0; i < OPTIONS_N; ++i)
-                options[i] = (struct option){
-                        .name = option_table[i].name,
-                        .has_arg = option_table[i].argument ? required_argument : no_argument,
-                        .val = OPTION_BASE + (int) i,
-                };
-        options[OPTIONS_N] = (struct option){};
-}
-
 static int refuse_option(int c, const char *word) {
         char quote[QUOTE_MAX];
 
@@ -145,31 +132,33 @@ static int refuse_option(int c, const char *word) {
         return VFIOPT_EXIT_USAGE;
 }
 
-static void take_option(CommandLine *line, const OptionInfo *info) {
-        line->options |= info->option;
-        if (info->option == OPTION_ROOT)
-                line->prefix = optarg;
-        if (info->option == OPTION_TRIGGER)
-                line->trigger = optarg;
-}
-
 /* Options may stand anywhere before "--". Return: 0, or an exit code. */
 static int sort_words(CommandLine *line, int argc, char **argv) {
-        struct option options[OPTIONS_N + 1];
+        struct option options[OPTIONS_N + 1] = {};
         int c;
 
-        list_options(options);
+        for (size_t i = 0; i < OPTIONS_N; ++i)
+                options[i] = (struct option){
+                        .name = option_table[i].name,
+                        .has_arg = option_table[i].argument ? required_argument : no_argument,
+                        .val = OPTION_BASE + (int) i,
+                };
         opterr = 0;
         /* "-": words are options of code 1, whatever $POSIXLY_CORRECT says. */
         while ((c = getopt_long(argc, argv, "-:h", options, NULL)) >= 0) {
-                if (c >= OPTION_BASE)
-                        take_option(line, &option_table[c - OPTION_BASE]);
-                else if (c == 1)
+                unsigned int option = c >= OPTION_BASE ? option_table[c - OPTION_BASE].option : 0;
+
+                if (c == 1)
                         line->words[line->n_words++] = optarg;
                 else if (c == 'h')
-                        line->options |= OPTION_HELP;
-                else
+                        option = OPTION_HELP;
+                else if (!option)
                         return refuse_option(c, argv[optind - 1]);
+                line->options |= option;
+                if (option == OPTION_ROOT)
+                        line->prefix = optarg;
+                if (option == OPTION_TRIGGER)
+                        line->trigger = optarg;
         }
         while (optind < argc)
                 line->words[line->n_words++] = argv[optind++];

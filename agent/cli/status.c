@@ -57,16 +57,19 @@ static void statuses_deinit(Statuses *statuses) {
         *statuses = (Statuses){};
 }
 
-static int read_runtime(Status *status, const Roots *roots, const Policy *policy) {
+static int read_gpu(Status *status, const Roots *roots, const Policy *policy, Ids *ids) {
+        Identity identity = status->gpu->functions[0].identity;
+        Runtime *runtime = &status->runtime;
+        char address[ADDRESS_STRING_MAX];
         Decision decision;
         bool leaving;
         int r;
 
-        r = runtime_init(&status->runtime, roots, status->gpu);
+        r = runtime_init(runtime, roots, status->gpu);
         if (r < 0)
                 return r;
-        status->is_stuck = runtime_is_stuck(&status->runtime);
-        if (!status->is_stuck && !status->runtime.lock.locked && !status->runtime.lock.writing) {
+        status->is_stuck = runtime_is_stuck(runtime);
+        if (!status->is_stuck && !runtime->lock.locked && !runtime->lock.writing) {
                 /* The unbind of another program may hang as well. */
                 r = preflight_is_leaving(roots->proc_fd, status->gpu, &leaving);
                 if (r < 0)
@@ -74,43 +77,24 @@ static int read_runtime(Status *status, const Roots *roots, const Policy *policy
                 status->is_stuck = status->is_foreign = leaving;
         }
 
-        decision = policy_decide(policy, roots->sysfs, status->gpu, &status->runtime, 0);
+        decision = policy_decide(policy, roots->sysfs, status->gpu, runtime, 0);
         status->wish = decision.mode;
         status->pending = decision.source == POLICY_FOREIGN ||
                         !mode_fulfils(decision.mode, status->gpu->mode);
-        status->interrupted =
-                        decision.interrupted && !status->is_stuck && !status->runtime.lock.writing;
+        status->interrupted = decision.interrupted && !status->is_stuck && !runtime->lock.writing;
         status->managed = policy_manages(policy, status->gpu);
         status->unmanaged_by_config =
                         config_managed(&policy->config, status->gpu) == CONFIG_MANAGED_NO;
         /* Also of one that is not managed: it cannot be moved by name either. */
-        status->other_card = policy_wish(policy, status->gpu, &status->runtime, false).source ==
+        status->other_card = policy_wish(policy, status->gpu, runtime, false).source ==
                         POLICY_OTHER_CARD;
-        return 0;
-}
 
-static int read_overrides(Status *status, Sysfs *sysfs) {
-        char address[ADDRESS_STRING_MAX];
-        int r;
-
-        if (status->is_stuck)
-                return 0;
-
-        r = gpu_read_overrides(sysfs, status->gpu, LIMIT_OVERRIDES_USEC, &status->overrides);
+        r = status->is_stuck ? 0
+                             : gpu_read_overrides(roots->sysfs, status->gpu, LIMIT_OVERRIDES_USEC,
+                                               &status->overrides);
         if (r == OVERRIDE_E_LATE)
                 message_error("%s: reading driver_override timed out: a driver is at work on it",
                                 address_format(status->gpu->address, address));
-        return r < 0 ? r : 0;
-}
-
-static int read_gpu(Status *status, const Roots *roots, const Policy *policy, Ids *ids) {
-        Identity identity = status->gpu->functions[0].identity;
-        int r;
-
-        r = read_runtime(status, roots, policy);
-        if (r < 0)
-                return r;
-        r = read_overrides(status, roots->sysfs);
         if (r < 0)
                 return r;
         return ids_device_name(ids, identity.vendor, identity.device, &status->name);
@@ -158,12 +142,6 @@ static int add_row(Table *table, size_t parent, const Cell cells[static _COLUMN_
         return r;
 }
 
-static Colour mode_colour(const Status *status) {
-        if (status->is_stuck)
-                return COLOUR_BAD;
-        return status->gpu->mode == MODE_MIXED ? COLOUR_WARNING : COLOUR_GOOD;
-}
-
 static const char *class_name(uint32_t class) {
         switch (class >> 8) {
         case 0x0300:
@@ -183,10 +161,13 @@ static const char *class_name(uint32_t class) {
 
 static int add_gpu(Table *table, const Status *status) {
         const Gpu *gpu = status->gpu;
+        Colour colour = status->is_stuck          ? COLOUR_BAD
+                        : gpu->mode == MODE_MIXED ? COLOUR_WARNING
+                                                  : COLOUR_GOOD;
         char address[ADDRESS_STRING_MAX], group[16] = "-";
         const Cell cells[_COLUMN_MAX] = {
                 [COLUMN_ADDRESS] = { .text = address_format(gpu->address, address) },
-                [COLUMN_MODE] = { mode_of(status), mode_colour(status) },
+                [COLUMN_MODE] = { mode_of(status), colour },
                 [COLUMN_WISH] = { mode_to_string(status->wish),
                                 status->pending ? COLOUR_WARNING : COLOUR_PLAIN },
                 [COLUMN_GROUP] = { .text = group },

@@ -11,11 +11,14 @@ struct Table {
         size_t n_rows;
 };
 
-static const char *const colour_names[] = {
-        [COLOUR_PLAIN] = NULL,
-        [COLOUR_GOOD] = "green",
-        [COLOUR_WARNING] = "yellow",
-        [COLOUR_BAD] = "red",
+/* As libsmartcols calls them, and as a terminal wants them. */
+static const struct {
+        const char *name, *escape, *end;
+} colours[] = {
+        [COLOUR_PLAIN] = { NULL, "", "" },
+        [COLOUR_GOOD] = { "green", "\033[32m", "\033[0m" },
+        [COLOUR_WARNING] = { "yellow", "\033[33m", "\033[0m" },
+        [COLOUR_BAD] = { "red", "\033[31m", "\033[0m" },
 };
 
 static bool colours_wanted(void) {
@@ -24,14 +27,7 @@ static bool colours_wanted(void) {
         return !(no && no[0]) && term && isatty(STDOUT_FILENO);
 }
 
-/**
- * table_new() - start a table without rows
- * @columns:    copied
- * @n:          number of columns
- * @ret:        the table; table_free() it
- *
- * Return: 0 on success, negative error code on failure.
- */
+/* Start a table without rows; table_free() it. Return: 0, or a negative error code. */
 int table_new(const TableColumn *columns, size_t n, Table **ret) {
         _cleanup_(table_freep) Table *table = calloc(1, sizeof(*table));
 
@@ -69,14 +65,7 @@ Table *table_free(Table *table) {
         return NULL;
 }
 
-/**
- * table_add_row() - add an empty row
- * @table:      table
- * @parent:     the row that it is a branch of, or TABLE_TOP
- * @ret_row:    its number, or NULL
- *
- * Return: 0 on success, negative error code on failure.
- */
+/* Add an empty row, as a branch of @parent. Return: 0 on success, negative error code on failure. */
 int table_add_row(Table *table, size_t parent, size_t *ret_row) {
         struct libscols_line **more, *line;
 
@@ -108,33 +97,23 @@ int table_set(Table *table, size_t column, const char *text, Colour colour) {
                 return 0;
 
         cell = scols_line_get_cell(line, column);
-        return cell ? scols_cell_set_color(cell, colour_names[colour]) : -EINVAL;
+        return cell ? scols_cell_set_color(cell, colours[colour].name) : -EINVAL;
 }
 
 int table_print(Table *table) {
         return scols_print_table(table->table);
 }
 
-/**
- * line_print() - write a line to the standard output stream
- * @line:       without a newline
- * @colour:     of the whole of it
- *
- * Written at once and in one piece: the reader may be a program that waits for it.
+/*
+ * Write a line, at once and in one piece: the reader may be a program that waits for it.
  *
  * Return: 0 on success, LINE_E_GONE if the reader has closed the pipe (and SIGPIPE is
  *         ignored), negative error code on failure.
  */
 int line_print(const char *line, Colour colour) {
-        static const char *const escapes[] = {
-                [COLOUR_GOOD] = "\033[32m",
-                [COLOUR_WARNING] = "\033[33m",
-                [COLOUR_BAD] = "\033[31m",
-        };
-        bool coloured = colour != COLOUR_PLAIN && colours_wanted();
+        Colour seen = colours_wanted() ? colour : COLOUR_PLAIN;
 
-        if (dprintf(STDOUT_FILENO, "%s%s%s\n", coloured ? escapes[colour] : "", line,
-                            coloured ? "\033[0m" : "") < 0)
+        if (dprintf(STDOUT_FILENO, "%s%s%s\n", colours[seen].escape, line, colours[seen].end) < 0)
                 return errno == EPIPE ? LINE_E_GONE : -errno;
         return 0;
 }
