@@ -14,7 +14,6 @@
 #include "cli/message.h"
 #include "cli/request.h"
 #include "cli/table.h"
-#include "model/override.h"
 #include "os/ids.h"
 #include "policy/policy.h"
 #include "probe/preflight.h"
@@ -92,7 +91,7 @@ static int read_gpu(Status *status, const Roots *roots, const Policy *policy, Id
         r = status->is_stuck ? 0
                              : gpu_read_overrides(roots->sysfs, status->gpu, LIMIT_OVERRIDES_USEC,
                                                &status->overrides);
-        if (r == OVERRIDE_E_LATE)
+        if (r == GPU_E_LATE)
                 message_error("%s: reading driver_override timed out: a driver is at work on it",
                                 address_format(status->gpu->address, address));
         if (r < 0)

@@ -85,17 +85,6 @@ static int device_read_group(Device *device, Sysfs *sysfs) {
         return 0;
 }
 
-static int device_read_boot_vga(Device *device, Sysfs *sysfs) {
-        char path[DEVICE_PATH_MAX];
-        uint64_t value;
-        int r;
-
-        r = sysfs_read_uint(sysfs, device_path(device->address, "boot_vga", path), 10, 1, &value);
-        if (r == 0)
-                device->boot_vga = (int) value;
-        return r < 0 ? r : 0;
-}
-
 /* Mediated devices are children with a link to their type. */
 static int device_has_mediated(Device *device, Sysfs *sysfs, bool *ret) {
         _cleanup_(strv_freep) char **names = NULL;
@@ -127,16 +116,22 @@ static int device_has_mediated(Device *device, Sysfs *sysfs, bool *ret) {
 
 static int device_read(Device *device, Sysfs *sysfs) {
         char path[DEVICE_PATH_MAX];
+        uint64_t boot_vga;
         bool mediated;
         int r;
 
         r = device_read_ids(device, sysfs);
         if (r == 0)
                 r = device_read_group(device, sysfs);
+        if (r)
+                return r;
+        r = sysfs_read_uint(
+                        sysfs, device_path(device->address, "boot_vga", path), 10, 1, &boot_vga);
+        if (r < 0)
+                return r;
         if (r == 0)
-                r = device_read_boot_vga(device, sysfs);
-        if (r == 0)
-                r = device_read_driver(sysfs, device->address, &device->driver);
+                device->boot_vga = (int) boot_vga;
+        r = device_read_driver(sysfs, device->address, &device->driver);
         if (r == 0)
                 r = device_has_mediated(device, sysfs, &mediated);
         if (r)
@@ -152,14 +147,9 @@ static int device_read(Device *device, Sysfs *sysfs) {
         return 0;
 }
 
-/**
- * device_init() - read the facts of a device
- * @device:     to initialise; device_deinit() it
- * @sysfs:      where from
- * @address:    which
- *
- * Return: 0 on success, DEVICE_E_GONE if there is no such device, negative error
- *         code on failure.
+/*
+ * Read the facts of a device; device_deinit() it. Return: 0 on success, DEVICE_E_GONE if there is
+ * no such device, negative error code on failure.
  */
 int device_init(Device *device, Sysfs *sysfs, Address address) {
         int r;
@@ -179,12 +169,8 @@ void device_deinit(Device *device) {
         *device = (Device) DEVICE_NULL;
 }
 
-/**
- * device_read_driver() - which driver is a device bound to?
- * @sysfs:      where from
- * @address:    which
- * @ret:        name of the driver, or NULL if it has none; free() it
- *
+/*
+ * Read the name of the driver that a device is bound to, or NULL if it has none; free() it.
  * Also NULL while a driver's remove() still runs: the link goes first
  * (drivers/base/dd.c: __device_release_driver()).
  *
@@ -203,12 +189,8 @@ int device_read_driver(Sysfs *sysfs, Address address, char **ret) {
         return 0;
 }
 
-/**
- * device_read_override() - which driver alone may bind a device?
- * @sysfs:      where from
- * @address:    which
- * @ret:        the name, or NULL if there is no override; free() it
- *
+/*
+ * Read the name of the driver that alone may bind a device, or NULL if any may; free() it.
  * Takes the device lock on kernels before 7.0 and their stable siblings, and then
  * hangs behind a stuck driver: call it in a child.
  *
@@ -229,14 +211,10 @@ int device_read_override(Sysfs *sysfs, Address address, char **ret) {
         return 0;
 }
 
-/**
- * device_is_on_bus() - does the device still answer?
- * @sysfs:      where from
- * @address:    which
- * @ret:        false if it has fallen off the bus: its configuration space reads as
- *              all ones. (The ids in sysfs are remembered ones and prove nothing.)
- *
- * Wakes the device up if it sleeps.
+/*
+ * Ask whether a device still answers. The configuration space of one that has fallen off the bus
+ * reads as all ones. (The ids in sysfs are remembered ones and prove nothing.) Wakes the device
+ * up if it sleeps.
  *
  * Return: 0 on success, DEVICE_E_GONE if there is no such device, negative error
  *         code on failure.
@@ -257,12 +235,9 @@ int device_is_on_bus(Sysfs *sysfs, Address address, bool *ret) {
         return 0;
 }
 
-/**
- * driver_is_vfio() - does a driver hand devices to user space through VFIO?
- * @sysfs:      where from
- * @driver:     name of a PCI driver, or NULL
- *
- * vfio-pci itself and its variants, whose modules stand on vfio_pci_core.
+/*
+ * Whether a driver (or NULL) hands devices to user space through VFIO: vfio-pci itself and its
+ * variants, whose modules stand on vfio_pci_core.
  */
 bool driver_is_vfio(Sysfs *sysfs, const char *driver) {
         _cleanup_(freep) char *module = NULL, *holder = NULL;
@@ -279,17 +254,22 @@ bool driver_is_vfio(Sysfs *sysfs, const char *driver) {
         return holder && sysfs_exists(sysfs, holder);
 }
 
-/**
- * driver_is_inert() - may a device of this driver share a group with a guest's?
- * @sysfs:      where from
- * @driver:     name of a PCI driver, or NULL for none
- *
- * Those that set driver_managed_dma, and so leave the group's DMA alone.
+/*
+ * Whether a device of this driver (or of none) may share a group with a guest's: those that set
+ * driver_managed_dma, and so leave the group's DMA alone.
  */
 bool driver_is_inert(Sysfs *sysfs, const char *driver) {
         return !driver || driver_is_vfio(sysfs, driver) || !strcmp(driver, "pci-stub") ||
                         !strcmp(driver, "pcieport");
 }
+
+bool driver_is_registered(Sysfs *sysfs, const char *driver) {
+        char path[DEVICE_PATH_MAX];
+
+        return driver && sysfs_exists(sysfs, driver_path(driver, "bind", path));
+}
+
+/* identity */
 
 bool identity_equal(Identity a, Identity b) {
         return a.vendor == b.vendor && a.device == b.device &&
@@ -320,19 +300,6 @@ int identity_parse_id(const char *id, uint16_t *ret_vendor, uint16_t *ret_device
 
         *ret_vendor = vendor;
         *ret_device = device;
-        return 0;
-}
-
-/* Parse what the two formatters above wrote. Return: 0 on success, -EINVAL otherwise. */
-int identity_parse(const char *id, const char *subsystem, Identity *ret) {
-        Identity identity;
-
-        if (identity_parse_id(id, &identity.vendor, &identity.device) < 0 ||
-                        identity_parse_id(subsystem, &identity.subsystem_vendor,
-                                        &identity.subsystem_device) < 0)
-                return -EINVAL;
-
-        *ret = identity;
         return 0;
 }
 

@@ -10,6 +10,7 @@
  */
 
 #include "model/address.h"
+#include "os/module.h"
 #include "os/sysfs.h"
 
 #define PCI_VENDOR_NVIDIA 0x10deU
@@ -69,15 +70,20 @@ const char *device_path(
 
 bool driver_is_vfio(Sysfs *sysfs, const char *driver);
 bool driver_is_inert(Sysfs *sysfs, const char *driver);
+bool driver_is_registered(Sysfs *sysfs, const char *driver);
 const char *driver_path(
                 const char *driver, const char *attribute, char buffer[static DEVICE_PATH_MAX]);
+int vfio_driver_find(Sysfs *sysfs,
+                Modules *modules,
+                const char *modalias,
+                char **ret_driver,
+                char ***ret_modules) _warn_unused_result_;
 
 /* identity */
 
 bool identity_equal(Identity a, Identity b);
 const char *identity_format_id(Identity identity, char buffer[static IDENTITY_STRING_MAX]);
 const char *identity_format_subsystem(Identity identity, char buffer[static IDENTITY_STRING_MAX]);
-int identity_parse(const char *id, const char *subsystem, Identity *ret) _warn_unused_result_;
 int identity_parse_id(const char *id, uint16_t *ret_vendor, uint16_t *ret_device)
                 _warn_unused_result_;
 

@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "model/gpu.h"
+#include "os/child.h"
 
 static const char *const mode_names[_MODE_MAX] = {
         [MODE_UNSET] = "unset",
@@ -33,14 +34,6 @@ int mode_from_string(const char *s, Mode *ret) {
                         return 0;
                 }
         return -EINVAL;
-}
-
-/* Parse a mode that can be asked for, or "unset". Return: 0 on success, -EINVAL otherwise. */
-int mode_parse_wish(const char *s, Mode *ret) {
-        if (strcmp(s, mode_names[MODE_UNSET]) != 0)
-                return mode_from_string(s, ret);
-        *ret = MODE_UNSET;
-        return 0;
 }
 
 /* Whether a GPU that is in @mode is where @wish wants it; MODE_UNSET wants nothing. */
@@ -80,48 +73,31 @@ bool device_is_gpu(const Device *device) {
 }
 
 static int gpu_add_function(Gpu *gpu, Sysfs *sysfs, Address address) {
-        Device device, *more;
+        _cleanup_(device_deinit) Device device = DEVICE_NULL;
+        Device *more;
         int r;
 
         r = device_init(&device, sysfs, address);
-        if (r)
-                return r;
-
         /* A virtual function may come to lie in our slot; it belongs to its physical one. */
-        if (device.is_virtual) {
-                device_deinit(&device);
-                return 0;
-        }
-
-        more = realloc(gpu->functions, (gpu->n_functions + 1) * sizeof(*more));
-        if (!more) {
-                device_deinit(&device);
+        if (r || device.is_virtual)
+                return r;
+        more = reallocarray(gpu->functions, gpu->n_functions + 1, sizeof(*more));
+        if (!more)
                 return -ENOMEM;
-        }
         gpu->functions = more;
         gpu->functions[gpu->n_functions++] = device;
+        device = (Device) DEVICE_NULL;
         return 0;
 }
 
-static Mode gpu_mode(const Gpu *gpu, Sysfs *sysfs) {
-        size_t n_vfio = 0;
-
-        for (size_t i = 0; i < gpu->n_functions; ++i)
-                n_vfio += driver_is_vfio(sysfs, gpu->functions[i].driver);
-
-        return n_vfio == 0 ? MODE_HOST : n_vfio == gpu->n_functions ? MODE_PASSTHROUGH : MODE_MIXED;
-}
-
-/**
- * gpu_init() - read a GPU with all its functions
- * @gpu:        to initialise; gpu_deinit() it
- * @sysfs:      where from
- * @address:    any address in its slot
+/*
+ * Read a GPU with all its functions, by any address in its slot; gpu_deinit() it.
  *
  * Return: 0 on success, GPU_E_NONE if there is no NVIDIA GPU in that slot,
  *         negative error code on failure.
  */
 int gpu_init(Gpu *gpu, Sysfs *sysfs, Address address) {
+        size_t n_vfio = 0;
         int r;
 
         *gpu = (Gpu){ .address = address_of_function(address, 0) };
@@ -138,17 +114,17 @@ int gpu_init(Gpu *gpu, Sysfs *sysfs, Address address) {
                 }
         }
 
-        gpu->mode = gpu_mode(gpu, sysfs);
+        for (size_t i = 0; i < gpu->n_functions; ++i)
+                n_vfio += driver_is_vfio(sysfs, gpu->functions[i].driver);
+        gpu->mode = n_vfio == 0                      ? MODE_HOST
+                        : n_vfio == gpu->n_functions ? MODE_PASSTHROUGH
+                                                     : MODE_MIXED;
         return 0;
 }
 
-/**
- * gpu_refresh() - read a GPU anew
- * @gpu:        which; unchanged on failure
- * @sysfs:      where from
- *
- * Return: 0 on success, -ENODEV if it is not there any more, other negative error code on
- *         failure.
+/*
+ * Read a GPU anew; unchanged on failure. Return: 0 on success, -ENODEV if it is not there any
+ * more, other negative error code on failure.
  */
 int gpu_refresh(Gpu *gpu, Sysfs *sysfs) {
         Gpu fresh;
@@ -158,7 +134,7 @@ int gpu_refresh(Gpu *gpu, Sysfs *sysfs) {
         if (r)
                 return r < 0 ? r : -ENODEV;
 
-        fresh.managed = gpu->managed;
+        fresh.is_boot_display = gpu->is_boot_display;
         gpu_deinit(gpu);
         *gpu = fresh;
         return 0;
@@ -187,4 +163,106 @@ bool gpu_shares_group(const Gpu *a, const Gpu *b) {
                                         a->functions[i].iommu_group == b->functions[k].iommu_group)
                                 return true;
         return false;
+}
+
+/*
+ * overrides
+ *
+ * Reading driver_override takes the device lock on kernels before 7.0 and their
+ * stable siblings (drivers/pci/pci-sysfs.c: driver_override_show()), and that lock
+ * is held for as long as a driver's probe() or remove() runs. Hence a child reads
+ * them all, and sends one line each.
+ */
+
+typedef struct OverridesOf {
+        Sysfs *sysfs;
+        const Gpu *gpu;
+} OverridesOf;
+
+/* One line per function: "=name", or "-" where there is none. */
+static int read_overrides(void *userdata, int reply_fd) {
+        const OverridesOf *asked = userdata;
+        _cleanup_(text_deinit) Text lines = TEXT_NULL;
+        ssize_t k;
+        int r;
+
+        for (size_t i = 0; i < asked->gpu->n_functions; ++i) {
+                _cleanup_(freep) char *override = NULL;
+
+                r = device_read_override(asked->sysfs, asked->gpu->functions[i].address, &override);
+                if (r < 0)
+                        return r;
+                r = text_append(&lines, "%s%s\n", override ? "=" : "-", override ?: "");
+                if (r < 0)
+                        return r;
+        }
+
+        k = write(reply_fd, text(&lines), lines.n);
+        return k < 0 ? -errno : (size_t) k == lines.n ? 0 : -EIO;
+}
+
+static int parse_overrides(char *reply, size_t n, char **overrides) {
+        char *line = reply, *end;
+
+        for (size_t i = 0; i < n; ++i, line = end + 1) {
+                end = line ? strchr(line, '\n') : NULL;
+                if (!end)
+                        return -EBADMSG;
+                *end = 0;
+                if (line[0] != '=')
+                        continue;
+                overrides[i] = strdup(line + 1);
+                if (!overrides[i])
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+/*
+ * Read driver_override of each function, within a limit. @ret_overrides: one name per function,
+ * in order, NULL where there is none; overrides_free() it.
+ *
+ * Return: 0 on success, GPU_E_LATE if the kernel did not answer in time, negative error code
+ *         on failure.
+ */
+int gpu_read_overrides(Sysfs *sysfs, const Gpu *gpu, uint64_t limit_usec, char ***ret_overrides) {
+        OverridesOf asked = { .sysfs = sysfs, .gpu = gpu };
+        int root_fd = sysfs_root_fd(sysfs), r;
+        ChildOptions options = CHILD_OPTIONS_NULL;
+        ChildResult result = {};
+        char **overrides = NULL;
+
+        options.limit_usec = limit_usec;
+        options.keep = &root_fd;
+        options.n_keep = 1;
+
+        r = child_run(&options, read_overrides, &asked, &result);
+        if (r == 0)
+                r = result.answer;
+        else if (r > 0)
+                r = r == CHILD_E_LATE ? GPU_E_LATE : -EIO;
+        if (r == 0) {
+                overrides = calloc(gpu->n_functions + 1, sizeof(*overrides));
+                r = overrides ? parse_overrides(result.reply, gpu->n_functions, overrides)
+                              : -ENOMEM;
+        }
+        free(result.reply);
+        if (r) {
+                overrides_free(overrides, gpu->n_functions);
+                return r;
+        }
+
+        *ret_overrides = overrides;
+        return 0;
+}
+
+/* Takes and returns NULL. */
+char **overrides_free(char **overrides, size_t n) {
+        if (!overrides)
+                return NULL;
+
+        for (size_t i = 0; i < n; ++i)
+                free(overrides[i]);
+        free(overrides);
+        return NULL;
 }

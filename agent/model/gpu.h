@@ -24,13 +24,14 @@ typedef struct Gpu {
         Device *functions; /* by function number, ascending; [0] is the display function */
         size_t n_functions;
         Mode mode;
-        bool managed; /* ours unless told otherwise, see inventory.c */
+        bool is_boot_display; /* as the inventory has it: and there is another display */
 } Gpu;
 
 enum {
         _GPU_E_SUCCESS,
 
         GPU_E_NONE, /* no NVIDIA GPU at this slot */
+        GPU_E_LATE, /* the kernel did not answer in time */
 };
 
 int gpu_init(Gpu *gpu, Sysfs *sysfs, Address address) _warn_unused_result_;
@@ -40,11 +41,14 @@ const Device *gpu_find_function(const Gpu *gpu, Address address);
 bool gpu_shares_group(const Gpu *a, const Gpu *b);
 bool device_is_gpu(const Device *device);
 
+int gpu_read_overrides(Sysfs *sysfs, const Gpu *gpu, uint64_t limit_usec, char ***ret_overrides)
+                _warn_unused_result_;
+char **overrides_free(char **overrides, size_t n);
+
 /* modes */
 
 const char *mode_to_string(Mode mode);
 int mode_from_string(const char *s, Mode *ret) _warn_unused_result_;
-int mode_parse_wish(const char *s, Mode *ret) _warn_unused_result_;
 bool mode_fulfils(Mode wish, Mode mode);
 
 /* One that can be asked for, or left out where there is none; and any that a GPU can be in. */

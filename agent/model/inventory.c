@@ -1,13 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Inventory
- *
- * A GPU is ours to move by default unless it is the boot display of a machine
- * that has another display device: taking that one away is hardly ever meant,
- * and somebody sits in front of it. It can still be named explicitly.
- */
-
 #include <string.h>
 
 #include "base/text.h"
@@ -15,26 +7,9 @@
 
 #define PCI_CLASS_DISPLAY 0x03U
 
-static int inventory_add(Inventory *inventory, Sysfs *sysfs, Address address) {
-        Gpu gpu, *more;
-        int r;
-
-        r = gpu_init(&gpu, sysfs, address);
-        if (r)
-                return r < 0 ? r : 0;
-
-        more = realloc(inventory->gpus, (inventory->n_gpus + 1) * sizeof(*more));
-        if (!more) {
-                gpu_deinit(&gpu);
-                return -ENOMEM;
-        }
-        inventory->gpus = more;
-        inventory->gpus[inventory->n_gpus++] = gpu;
-        return 0;
-}
-
 static int inventory_look_at(Inventory *inventory, Sysfs *sysfs, const char *name) {
         char path[DEVICE_PATH_MAX];
+        Gpu gpu, *more;
         uint64_t class;
         Address address;
         int r;
@@ -49,20 +24,29 @@ static int inventory_look_at(Inventory *inventory, Sysfs *sysfs, const char *nam
                 return r < 0 ? r : 0;
         if (!sysfs_exists(sysfs, device_path(address, "physfn", path)))
                 ++inventory->n_displays;
+        if (address.function != 0)
+                return 0;
 
-        return address.function == 0 ? inventory_add(inventory, sysfs, address) : 0;
+        r = gpu_init(&gpu, sysfs, address);
+        if (r)
+                return r < 0 ? r : 0;
+        more = reallocarray(inventory->gpus, inventory->n_gpus + 1, sizeof(*more));
+        if (!more) {
+                gpu_deinit(&gpu);
+                return -ENOMEM;
+        }
+        inventory->gpus = more;
+        inventory->gpus[inventory->n_gpus++] = gpu;
+        return 0;
 }
 
 static int compare_gpus(const void *a, const void *b) {
         return address_compare(((const Gpu *) a)->address, ((const Gpu *) b)->address);
 }
 
-/**
- * inventory_init() - find all GPUs
- * @inventory:  to initialise; inventory_deinit() it
- * @sysfs:      where
- *
- * Return: 0 on success (also if there are none), negative error code on failure.
+/*
+ * Find all GPUs; inventory_deinit() it. Return: 0 on success (also if there are none), negative
+ * error code on failure.
  */
 int inventory_init(Inventory *inventory, Sysfs *sysfs) {
         _cleanup_(strv_freep) char **names = NULL;
@@ -88,7 +72,7 @@ int inventory_init(Inventory *inventory, Sysfs *sysfs) {
         for (size_t i = 0; i < inventory->n_gpus; ++i) {
                 Gpu *gpu = &inventory->gpus[i];
 
-                gpu->managed = gpu->functions[0].boot_vga != 1 || inventory->n_displays == 1;
+                gpu->is_boot_display = gpu->functions[0].boot_vga == 1 && inventory->n_displays > 1;
         }
         return 0;
 }
@@ -133,14 +117,9 @@ static int select_by_id(Inventory *inventory, uint16_t vendor, uint16_t device, 
         return 0;
 }
 
-/**
- * inventory_select() - which GPU does somebody mean?
- * @inventory:  all GPUs
- * @sysfs:      where to see whether another device is at an address
- * @selector:   an address, with or without domain and function, or "vendor:device"
- * @ret:        the GPU, part of @inventory
- *
- * Return: 0 on success, one of INVENTORY_E_* if there is no (single) one.
+/*
+ * Find the GPU that is meant by @selector: an address, with or without domain and function, or
+ * "vendor:device". Return: 0 on success, one of INVENTORY_E_* if there is no (single) one.
  */
 int inventory_select(Inventory *inventory, Sysfs *sysfs, const char *selector, Gpu **ret) {
         uint16_t vendor, device;

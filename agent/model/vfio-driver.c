@@ -3,23 +3,19 @@
 /*
  * The Best VFIO Driver
  *
+ * Which driver hands a function out, for a GPU that is to move as for one that is to come.
  * Found as libvirt and the kernel's own documentation have it: the modalias of the
  * function with "vfio_pci:" for "pci:" names all modules that could hand it out.
  * vfio_pci itself matches everything, so any other one is a variant made for this very
  * device, and better.
+ *
+ * Apart from device.c as the agent has no index of modules, and asks for none.
  */
 
 #include <string.h>
 
 #include "base/text.h"
 #include "model/device.h"
-#include "model/vfio-driver.h"
-
-static bool is_registered(Sysfs *sysfs, const char *driver) {
-        char path[DEVICE_PATH_MAX];
-
-        return sysfs_exists(sysfs, driver_path(driver, "bind", path));
-}
 
 /* The driver that a module brought, from sysfs; a variant may call it as it likes. */
 static int driver_of_module(Sysfs *sysfs, const char *module, char **ret) {
@@ -77,9 +73,9 @@ static int list_missing(Sysfs *sysfs, const char *module, const char *driver, ch
         if (!missing)
                 return -ENOMEM;
 
-        if (!is_registered(sysfs, "vfio-pci"))
+        if (!driver_is_registered(sysfs, "vfio-pci"))
                 r = strv_push(&missing, &n, "vfio_pci");
-        if (r >= 0 && strcmp(driver, "vfio-pci") && !is_registered(sysfs, driver))
+        if (r >= 0 && strcmp(driver, "vfio-pci") && !driver_is_registered(sysfs, driver))
                 r = strv_push(&missing, &n, module);
         if (r < 0)
                 return r;
@@ -90,8 +86,6 @@ static int list_missing(Sysfs *sysfs, const char *module, const char *driver, ch
 
 /**
  * vfio_driver_find() - find the best vfio driver for a function
- * @sysfs:      where its module would be loaded
- * @modules:    index of modules
  * @modalias:   of the function, "pci:…"; it need not be there
  * @ret_driver: name of the driver, or NULL if this kernel has none; free() it
  * @ret_modules: still to be loaded for it, NULL-terminated, or NULL; strv_free() it.
@@ -111,7 +105,7 @@ int vfio_driver_find(Sysfs *sysfs,
         if (r < 0)
                 return r;
 
-        if (module || is_registered(sysfs, "vfio-pci")) {
+        if (module || driver_is_registered(sysfs, "vfio-pci")) {
                 r = driver_of_module(sysfs, module ?: "vfio_pci", &driver);
                 if (r >= 0 && ret_modules)
                         r = list_missing(sysfs, module ?: "vfio_pci", driver, ret_modules);

@@ -114,7 +114,11 @@ void policy_complain(const Policy *policy, bool state_only, PolicyComplaintFn fn
 
 /* decisions */
 
-/* Whether a GPU is meant where none is named. */
+/*
+ * Whether a GPU is meant where none is named. By default that is each one but the boot display of
+ * a machine that has another display device: taking that one away is hardly ever meant, and
+ * somebody sits in front of it. It can still be named explicitly.
+ */
 bool policy_manages(const Policy *policy, const Gpu *gpu) {
         switch (config_managed(&policy->config, gpu)) {
         case CONFIG_MANAGED_YES:
@@ -122,7 +126,7 @@ bool policy_manages(const Policy *policy, const Gpu *gpu) {
         case CONFIG_MANAGED_NO:
                 return false;
         default:
-                return gpu->managed;
+                return !gpu->is_boot_display;
         }
 }
 

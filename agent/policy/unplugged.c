@@ -8,7 +8,6 @@
  * anew. Without them its first driver is the host's, which may never let go again.
  */
 
-#include "model/vfio-driver.h"
 #include "policy/policy.h"
 #include "record/lock.h"
 #include "record/pin.h"

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "model/group.h"
 #include "os/child.h"
 #include "os/kmsg.h"
 #include "os/sysfs.h"
@@ -115,37 +114,57 @@ static int check_log(const PreflightInput *input, Findings *findings) {
 
 static int check_group(const PreflightInput *input, const Device *function, Findings *findings) {
         Finding finding = { .function = function->address, .number = function->iommu_group };
-        _cleanup_(group_deinit) Group group = {};
-        int r = GROUP_E_MISSING;
+        _cleanup_(strv_freep) char **members = NULL;
+        _cleanup_(freep) char *type = NULL;
+        Sysfs *sysfs = input->roots->sysfs;
+        char path[DEVICE_PATH_MAX];
+        int r = SYSFS_E_MISSING;
+        size_t n;
 
+        snprintf(path, sizeof(path), "kernel/iommu_groups/%d/devices", function->iommu_group);
         if (function->iommu_group >= 0)
-                r = group_init(&group, input->roots->sysfs, function->iommu_group);
-        if (r == GROUP_E_MISSING || r == -EBADMSG) {
-                /* A member that is not on the PCI bus is certainly none of ours. */
-                finding.kind = r < 0 ? FINDING_GROUP_MEMBER : FINDING_NO_IOMMU;
+                r = sysfs_list(sysfs, path, &members, &n);
+        if (r == SYSFS_E_MISSING) {
+                finding.kind = FINDING_NO_IOMMU;
                 return findings_push(findings, &finding);
         }
         if (r < 0)
                 return r;
+        finding.kind = FINDING_GROUP_MEMBER;
+        for (size_t i = 0; i < n; ++i)
+                /* A member that is not on the PCI bus is certainly none of ours. */
+                if (address_parse(members[i], &finding.other) < 0)
+                        return findings_push(findings,
+                                        &(Finding){ .kind = FINDING_GROUP_MEMBER,
+                                                        .function = function->address,
+                                                        .number = function->iommu_group });
 
-        if (group_is_unsafe(&group)) {
-                finding.kind = FINDING_UNSAFE_IOMMU;
-                r = findings_push(findings, &finding);
+        /* That of enable_unsafe_noiommu_mode cannot be given to a guest. */
+        snprintf(path, sizeof(path), "kernel/iommu_groups/%d/name", function->iommu_group);
+        r = sysfs_read(sysfs, path, &type);
+        if (r == 0 && !strcmp(type, "vfio-noiommu"))
+                r = findings_push(findings,
+                                &(Finding){ .kind = FINDING_UNSAFE_IOMMU,
+                                                .function = function->address,
+                                                .number = function->iommu_group });
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < n; ++i) {
+                _cleanup_(freep) char *driver = NULL;
+                bool fits;
+
+                /* One that has gone meanwhile has no driver either. */
+                r = address_parse(members[i], &finding.other);
+                if (r >= 0)
+                        r = device_read_driver(sysfs, finding.other, &driver);
                 if (r < 0)
                         return r;
-        }
-        for (size_t i = 0; i < group.n_members; ++i) {
-                const Device *member = &group.members[i];
-                bool fits = driver_is_inert(input->roots->sysfs, member->driver);
-
+                fits = driver_is_inert(sysfs, driver);
                 for (size_t k = 0; k < input->n_moving && !fits; ++k)
-                        fits = gpu_find_function(input->moving[k], member->address);
-                if (fits)
-                        continue;
-                finding.kind = FINDING_GROUP_MEMBER;
-                finding.other = member->address;
-                finding.detail = member->driver;
-                r = findings_push(findings, &finding);
+                        fits = gpu_find_function(input->moving[k], finding.other);
+                finding.detail = driver;
+                r = fits ? 0 : findings_push(findings, &finding);
                 if (r < 0)
                         return r;
         }

@@ -281,12 +281,9 @@ static int to_device(const StateFunction *function, Address address, Device *ret
         return 0;
 }
 
-/**
- * state_entry_to_gpu() - a GPU that is not there, as it would be when it is plugged in
- * @entry:      with known functions
- * @ret:        the GPU, without drivers and groups; gpu_deinit() it
- *
- * No machine boots on a card that it does not have, so it counts as managed by default.
+/*
+ * Make a GPU that is not there as it would be when it is plugged in, without drivers and groups;
+ * gpu_deinit() it. @entry has known functions. No machine boots on a card that it does not have.
  *
  * Return: 0 on success, negative error code on failure.
  */
@@ -294,7 +291,6 @@ int state_entry_to_gpu(const StateEntry *entry, Gpu *ret) {
         Gpu gpu = {
                 .address = address_of_function(entry->address, 0),
                 .mode = MODE_HOST,
-                .managed = true,
         };
         int r = 0;
 

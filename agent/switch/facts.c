@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "model/vfio-driver.h"
 #include "switch/facts.h"
 
 void facts_deinit(Facts *facts) {
@@ -12,12 +11,6 @@ void facts_deinit(Facts *facts) {
         strv_free(facts->vfio_modules);
         free(facts->host_driver);
         *facts = (Facts) FACTS_NULL;
-}
-
-static bool is_registered(Sysfs *sysfs, const char *driver) {
-        char path[DEVICE_PATH_MAX];
-
-        return driver && sysfs_exists(sysfs, driver_path(driver, "bind", path));
 }
 
 /* The host driver for a GPU of which nothing is recorded, as after booting in passthrough. */
@@ -29,7 +22,7 @@ static int find_host_driver(Facts *facts, Sysfs *sysfs, Modules *modules, const 
         int r = 0;
 
         for (size_t i = 0; i < ARRAY_SIZE(known) && !found; ++i)
-                if (is_registered(sysfs, known[i]))
+                if (driver_is_registered(sysfs, known[i]))
                         found = known[i];
         if (!found)
                 r = modules_resolve(modules, gpu->functions[0].modalias, &names, &n);
@@ -90,7 +83,7 @@ static void add_function(
         /* For the GPU itself, to have had no driver is no knowledge: it was not loaded yet. */
         function->home_is_known =
                         function->home || (function->host && device->address.function != 0);
-        function->home_is_registered = is_registered(sysfs, function->home);
+        function->home_is_registered = driver_is_registered(sysfs, function->home);
 }
 
 /**
@@ -121,7 +114,7 @@ int facts_init(Facts *facts,
 
         r = gpu_read_overrides(roots->sysfs, gpu, FACTS_LIMIT_USEC, &facts->overrides);
         if (r)
-                return r == OVERRIDE_E_LATE ? FACTS_E_LATE : r;
+                return r == GPU_E_LATE ? FACTS_E_LATE : r;
         facts->n_overrides = gpu->n_functions;
 
         r = find_host(facts, roots->sysfs, gpu, to, record);

@@ -9,7 +9,7 @@
  * guess; what is there now goes before both, where no move of it was interrupted.
  */
 
-#include "model/override.h"
+#include "model/gpu.h"
 #include "os/module.h"
 #include "os/roots.h"
 #include "switch/plan.h"

@@ -96,7 +96,7 @@ static int siblings_may_move(const Move *move, bool *ret) {
         r = gpu_read_overrides(move->context->roots->sysfs, gpu, FACTS_LIMIT_USEC, &overrides);
         if (r < 0)
                 return r;
-        *ret = r == OVERRIDE_E_LATE || !move_display_is_taken(move, overrides[0]);
+        *ret = r == GPU_E_LATE || !move_display_is_taken(move, overrides[0]);
         if (r == 0)
                 overrides_free(overrides, gpu->n_functions);
         return 0;

@@ -210,14 +210,14 @@ static void who_is_not_managed_any_more_is_left_alone(void **state) {
         fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "nvidia");
         remember(tree, GPU_A, "passthrough");
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
-        gpu.managed = true;
+        gpu.is_boot_display = false;
         assert_true(moves(tree, &gpu, MODE_PASSTHROUGH));
         assert_driver(tree, GPU_A, "nvidia");
 
         fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nManaged=no\n");
         assert_false(moves(tree, &gpu, MODE_PASSTHROUGH));
         fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nManaged=auto\n");
-        gpu.managed = false;
+        gpu.is_boot_display = true;
         assert_false(moves(tree, &gpu, MODE_PASSTHROUGH));
         gpu_deinit(&gpu);
 }
@@ -231,7 +231,7 @@ static void who_belongs_elsewhere_by_now_is_left_alone(void **state) {
         fake_standard_drivers(tree);
         fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "nvidia");
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
-        gpu.managed = true;
+        gpu.is_boot_display = false;
         remember(tree, GPU_A, "passthrough");
         assert_int_equal(gpu_record_load(&record, tree->roots.run_fd, &gpu), 0);
         record.mode = MODE_HOST;

@@ -24,7 +24,6 @@ static bool would_be_undone(FakeTree *tree, const char *name) {
         assert_int_equal(address_parse(name, &address), 0);
         if (gpu_init(&gpu, fake_sysfs(tree), address) != 0)
                 return false;
-        gpu.managed = true;
         assert_int_equal(policy_load(&policy, &tree->roots), 0);
         assert_int_equal(runtime_init(&runtime, &tree->roots, &gpu), 0);
         decision = policy_decide(&policy, fake_sysfs(tree), &gpu, &runtime, DECISION_LOCKED);

@@ -121,7 +121,7 @@ static Decision decide_now(FakeTree *tree, bool managed) {
         assert_int_equal(policy_load(&policy, &tree->roots), 0);
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), slot), 0);
         assert_int_equal(runtime_init(&runtime, &tree->roots, &gpu), 0);
-        gpu.managed = managed;
+        gpu.is_boot_display = !managed;
         return policy_decide(&policy, fake_sysfs(tree), &gpu, &runtime, 0);
 }
 

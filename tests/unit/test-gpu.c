@@ -7,7 +7,6 @@
 #include "lib/test.h"
 
 #include "model/gpu.h"
-#include "model/override.h"
 
 #define NAME "0000:01:00.0"
 
@@ -162,27 +161,38 @@ static void only_two_modes_can_be_asked_for(void **state _unused_) {
         assert_string_equal(mode_to_string(_MODE_MAX), "unknown");
 }
 
-static void a_wish_may_be_to_be_left_alone(void **state _unused_) {
-        static const char *const strange[] = { "", "Host", "host ", "hosts", "mixed", "stuck",
-                "unknown", "passthrough\n", "0" };
-        Mode mode = _MODE_MAX;
-
-        for (size_t i = 0; i < ARRAY_SIZE(strange); ++i) {
-                assert_int_equal(mode_parse_wish(strange[i], &mode), -EINVAL);
-                assert_int_equal(mode, _MODE_MAX);
-        }
-        assert_int_equal(mode_parse_wish("unset", &mode), 0);
-        assert_int_equal(mode, MODE_UNSET);
-        assert_int_equal(mode_parse_wish("passthrough", &mode), 0);
-        assert_int_equal(mode, MODE_PASSTHROUGH);
-}
-
 static void a_wish_is_fulfilled_by_its_mode_alone(void **state _unused_) {
         for (Mode mode = MODE_HOST; mode < _MODE_MAX; ++mode) {
                 assert_true(mode_fulfils(MODE_UNSET, mode));
                 assert_int_equal(mode_fulfils(MODE_HOST, mode), mode == MODE_HOST);
                 assert_int_equal(mode_fulfils(MODE_PASSTHROUGH, mode), mode == MODE_PASSTHROUGH);
         }
+}
+
+static void gpus_of_one_group_share_it(void **state) {
+        FakeTree *tree = *state;
+        Gpu gpus[4];
+
+        fake_gpu_add(tree, "0000:01:00.0", .functions = 2, .group = 1);
+        fake_gpu_add(tree, "0000:02:00.0", .functions = 2, .group = 2);
+        fake_gpu_add(tree, "0000:03:00.0", .functions = 1, .group = 3);
+        fake_device_add(tree, "0000:03:00.1", .vendor = 0x10de, .class = 0x040300, .group = 1);
+        fake_gpu_add(tree, "0000:04:00.0", .functions = 1);
+        for (size_t i = 0; i < ARRAY_SIZE(gpus); ++i)
+                assert_int_equal(gpu_init(&gpus[i], fake_sysfs(tree),
+                                                 (Address){ .bus = (uint8_t) (i + 1) }),
+                                0);
+
+        assert_true(gpu_shares_group(&gpus[0], &gpus[0]));
+        assert_false(gpu_shares_group(&gpus[0], &gpus[1]));
+        assert_true(gpu_shares_group(&gpus[0], &gpus[2]));
+        assert_true(gpu_shares_group(&gpus[2], &gpus[0]));
+        assert_false(gpu_shares_group(&gpus[1], &gpus[2]));
+        /* No group is none that is shared. */
+        assert_false(gpu_shares_group(&gpus[3], &gpus[3]));
+
+        for (size_t i = 0; i < ARRAY_SIZE(gpus); ++i)
+                gpu_deinit(&gpus[i]);
 }
 
 int main(void) {
@@ -193,8 +203,8 @@ int main(void) {
                 tree_test(what_is_no_nvidia_display_function_is_no_gpu),
                 tree_test(a_gpu_without_function_0_is_none),
                 tree_test(the_mode_is_what_sysfs_shows),
+                tree_test(gpus_of_one_group_share_it),
                 cmocka_unit_test(only_two_modes_can_be_asked_for),
-                cmocka_unit_test(a_wish_may_be_to_be_left_alone),
                 cmocka_unit_test(a_wish_is_fulfilled_by_its_mode_alone),
         };
 

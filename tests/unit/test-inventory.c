@@ -72,7 +72,7 @@ static void the_boot_display_is_not_ours_beside_another_display(void **state) {
         static const struct {
                 const char *nvidia_boot;
                 bool other;
-                bool managed;
+                bool ours;
         } cases[] = {
                 { "0", true, true },
                 { "1", true, false },
@@ -88,7 +88,7 @@ static void the_boot_display_is_not_ours_beside_another_display(void **state) {
                         fake_device_add(fixture->tree, "0000:00:02.0", .vendor = 0x8086,
                                         .class = 0x030000, .boot_vga = "0");
                 assert_int_equal(look(fixture)->n_gpus, 1);
-                assert_int_equal(fixture->inventory.gpus[0].managed, cases[i].managed);
+                assert_int_equal(fixture->inventory.gpus[0].is_boot_display, !cases[i].ours);
                 inventory_deinit(&fixture->inventory);
                 fake_device_remove(fixture->tree, "0000:01:00.0");
                 fake_device_remove(fixture->tree, "0000:00:02.0");
@@ -101,7 +101,7 @@ static void a_card_without_a_display_is_ours(void **state) {
         fake_gpu_add(fixture->tree, "0000:01:00.0", .functions = 1, .is_3d = true);
         fake_device_add(fixture->tree, "0000:00:02.0", .vendor = 0x8086, .class = 0x030000,
                         .boot_vga = "1");
-        assert_true(look(fixture)->gpus[0].managed);
+        assert_false(look(fixture)->gpus[0].is_boot_display);
 }
 
 static void virtual_functions_are_neither_gpus_nor_displays(void **state) {
@@ -173,7 +173,7 @@ static void the_boot_display_can_still_be_named(void **state) {
         assert_int_equal(inventory_select(&fixture->inventory, fake_sysfs(fixture->tree), "01:00",
                                          &gpu),
                         0);
-        assert_false(gpu->managed);
+        assert_true(gpu->is_boot_display);
 }
 
 int main(void) {

@@ -9,7 +9,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "model/override.h"
+#include "model/gpu.h"
 
 #define GPU   "0000:01:00.0"
 #define AUDIO "0000:01:00.1"
@@ -82,7 +82,7 @@ static void an_attribute_that_hangs_does_not_hang_us(void **state) {
 
         assert_int_equal(gpu_read_overrides(fake_sysfs(fixture->tree), &fixture->gpu,
                                          USEC_PER_SEC / 10, &overrides),
-                        OVERRIDE_E_LATE);
+                        GPU_E_LATE);
         assert_null(overrides);
 
         fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);

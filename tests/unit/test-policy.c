@@ -534,7 +534,7 @@ static void who_is_managed_is_said_or_guessed(void **state _unused_) {
                                 all[i].said);
                 assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
                 assert_int_equal(policy_load(&policy, &tree->roots), 0);
-                gpu.managed = all[i].guess;
+                gpu.is_boot_display = !all[i].guess;
                 assert_int_equal(policy_manages(&policy, &gpu), all[i].expected);
                 policy_deinit(&policy);
                 gpu_deinit(&gpu);

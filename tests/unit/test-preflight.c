@@ -152,11 +152,38 @@ static void one_function_outside_of_any_group_is_enough(void **state) {
 }
 
 static void a_group_without_protection_is_refused(void **state) {
+        static const struct {
+                const char *name;
+                const char *expected;
+        } cases[] = { { "vfio-noiommu\n", "unsafe-iommu .0 -;" }, { "vfio-noiommu-x\n", "" },
+                { "\n", "" } };
         Fixture *fixture = *state;
 
         fake_gpu_add(fixture->tree, GPU, .group = 12, .functions = 2);
-        fake_write(fixture->tree->root, "sys/kernel/iommu_groups/12/name", "vfio-noiommu\n");
-        assert_preconditions(fixture, MODE_PASSTHROUGH, "unsafe-iommu .0 -;");
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                fake_write(fixture->tree->root, "sys/kernel/iommu_groups/12/name", "%s",
+                                cases[i].name);
+                assert_preconditions(fixture, MODE_PASSTHROUGH, cases[i].expected);
+        }
+}
+
+static void a_group_that_is_not_there_is_none(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12, .functions = 1);
+        fake_remove(fixture->tree->root, "sys/kernel/iommu_groups/12");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "no-iommu .0 -;");
+}
+
+static void a_member_that_goes_meanwhile_is_not_in_the_way(void **state) {
+        Fixture *fixture = *state;
+
+        fake_driver_add(fixture->tree, .name = "nvme", .match = { "pci:*bc01sc08i*" });
+        fake_gpu_add(fixture->tree, GPU, .group = 12, .driver = "nvidia");
+        fake_device_add(fixture->tree, NVME, .vendor = 0x144d, .class = 0x010802, .group = 12,
+                        .driver = "nvme");
+        fake_remove(fixture->tree->root, "sys/bus/pci/devices/" NVME);
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "");
 }
 
 static void a_member_that_stays_is_named_with_its_driver(void **state) {
@@ -748,6 +775,8 @@ int main(void) {
                 card_test(each_function_outside_of_any_group_is_told_once),
                 card_test(one_function_outside_of_any_group_is_enough),
                 card_test(a_group_without_protection_is_refused),
+                card_test(a_group_that_is_not_there_is_none),
+                card_test(a_member_that_goes_meanwhile_is_not_in_the_way),
                 card_test(a_member_that_stays_is_named_with_its_driver),
                 card_test(a_member_that_leaves_dma_alone_may_stay),
                 card_test(a_function_of_another_maker_in_the_slot_moves_too),
