@@ -1,17 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Locks
- *
- * A lock is a flock(2) on a file of mode 0600: who may only read it could hold it
- * against us. So that nothing is left in /run when nothing goes on, the holder
- * removes the file before it lets go; whoever waited then has a lock on a file
- * that has no name any more, sees that, and starts again.
- *
- * Who only wants to know asks /proc/locks, which everybody may read, and takes
- * nothing.
- */
-
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
@@ -25,28 +13,18 @@
 #include "record/lock.h"
 #include "vfiopt/names.h"
 
-#define FOLDER       VFIOPT_RUN_LOCK
-#define GUARD_SUFFIX ".writer"
+#define FOLDER        VFIOPT_RUN_LOCK
+#define GUARD_SUFFIX  ".writer"
+#define LOCK_NAME_MAX (ADDRESS_STRING_MAX + sizeof(GUARD_SUFFIX))
 
 #define LOCKS_SIZE_MAX (4U * 1024U * 1024U)
 
-static int same_file(int fd, int dir_fd, const char *name) {
-        struct stat ours, theirs;
-
-        if (fstat(fd, &ours) < 0)
-                return -errno;
-        if (fstatat(dir_fd, name, &theirs, AT_SYMLINK_NOFOLLOW) < 0)
-                return errno == ENOENT ? 0 : -errno;
-        return ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev;
-}
-
+/* Of mode 0600: who may only read it could hold it against us. */
 static int open_lock_file(int dir_fd, const char *name, int *ret_fd) {
-        int fd;
+        int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
 
-        fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
         if (fd < 0)
                 return -errno;
-
         *ret_fd = fd;
         return 0;
 }
@@ -54,6 +32,7 @@ static int open_lock_file(int dir_fd, const char *name, int *ret_fd) {
 /* One attempt. Return: 0, LOCK_E_BUSY, -ESTALE if the file lost its name meanwhile. */
 static int lock_try(Lock *lock, bool wait) {
         _cleanup_(closep) int fd = -1;
+        struct stat ours, theirs;
         int r;
 
         r = open_lock_file(lock->dir_fd, lock->name, &fd);
@@ -65,9 +44,12 @@ static int lock_try(Lock *lock, bool wait) {
                 if (errno != EINTR)
                         return -errno;
         }
-        r = same_file(fd, lock->dir_fd, lock->name);
-        if (r <= 0)
-                return r < 0 ? r : -ESTALE;
+        if (fstat(fd, &ours) < 0)
+                return -errno;
+        if (fstatat(lock->dir_fd, lock->name, &theirs, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? -ESTALE : -errno;
+        if (ours.st_ino != theirs.st_ino || ours.st_dev != theirs.st_dev)
+                return -ESTALE;
 
         lock->lock_fd = TAKE_FD(fd);
         return 0;
@@ -77,50 +59,34 @@ static int lock_take_named(Lock *lock, int run_fd, const char *name, bool wait) 
         int r;
 
         *lock = (Lock) LOCK_NULL;
-
-        lock->name = strdup(name);
-        r = lock->name ? file_make_dir(run_fd, FOLDER, 0755, &lock->dir_fd) : -ENOMEM;
-        if (r < 0)
-                goto fail;
-
-        do
-                r = lock_try(lock, wait);
-        while (r == -ESTALE);
+        r = text_copy(name, &lock->name);
+        if (r >= 0)
+                r = file_make_dir(run_fd, FOLDER, 0755, &lock->dir_fd);
+        if (r >= 0)
+                do
+                        r = lock_try(lock, wait);
+                while (r == -ESTALE);
         if (r)
-                goto fail;
-        return 0;
-
-fail:
-        lock_release(lock);
+                lock_release(lock);
         return r;
 }
 
-static int lock_open_guard(Lock *lock) {
-        char name[ADDRESS_STRING_MAX + sizeof(GUARD_SUFFIX)];
-
-        snprintf(name, sizeof(name), "%s" GUARD_SUFFIX, lock->name);
-        return open_lock_file(lock->dir_fd, name, &lock->guard_fd);
-}
-
-/**
- * lock_take() - take the lock of a GPU
- * @lock:       to initialise; lock_release() it
- * @run_fd:     our directory in /run
- * @gpu:        which
- * @wait:       wait for whoever has it
+/*
+ * Take the lock of a GPU, and wait for its holder if @wait; lock_release() it.
  *
- * Return: 0 on success, LOCK_E_BUSY if somebody else has it (never with @wait),
- *         negative error code on failure.
+ * Return: 0 on success, LOCK_E_BUSY if another process has it (never with @wait), negative error
+ *         code on failure.
  */
 int lock_take(Lock *lock, int run_fd, Address gpu, bool wait) {
-        char name[ADDRESS_STRING_MAX];
+        char name[LOCK_NAME_MAX];
         int r;
 
         r = lock_take_named(lock, run_fd, address_format(address_of_function(gpu, 0), name), wait);
         if (r)
                 return r;
 
-        r = lock_open_guard(lock);
+        snprintf(name, sizeof(name), "%s" GUARD_SUFFIX, lock->name);
+        r = open_lock_file(lock->dir_fd, name, &lock->guard_fd);
         if (r < 0)
                 lock_release(lock);
         return r;
@@ -133,7 +99,7 @@ int lock_take_state(Lock *lock, int run_fd) {
 
 /* Let go, and remove the files unless a child still writes. */
 void lock_release(Lock *lock) {
-        char guard[ADDRESS_STRING_MAX + sizeof(GUARD_SUFFIX)];
+        char guard[LOCK_NAME_MAX];
 
         if (lock->lock_fd >= 0) {
                 if (lock->guard_fd >= 0 && child_guard_test(lock->guard_fd, NULL) == 0) {
@@ -149,82 +115,60 @@ void lock_release(Lock *lock) {
         *lock = (Lock) LOCK_NULL;
 }
 
-/* "1: FLOCK  ADVISORY  WRITE 708 00:1a:1234 0 EOF"; a waiter has "->" behind the number. */
-static bool parse_lock_line(
-                const char *line, const struct stat *file, const char *type, pid_t *ret_pid) {
-        unsigned int major_, minor_;
-        unsigned long inode;
-        char kind[16];
-        int pid;
-
-        if (sscanf(line, "%*u: %15s %*s %*s %d %x:%x:%lu", kind, &pid, &major_, &minor_, &inode) !=
-                        5)
-                return false;
-        if (strcmp(kind, type) || inode != file->st_ino || major(file->st_dev) != major_ ||
-                        minor(file->st_dev) != minor_)
-                return false;
-
-        *ret_pid = pid > 0 ? pid : 0;
-        return true;
-}
-
+/*
+ * Find a lock of @type on a file in /proc/locks: "1: FLOCK  ADVISORY  WRITE 708 00:1a:1234 0 EOF";
+ * a waiter has "->" behind the number.
+ */
 static bool find_holder(
                 const char *locks, const struct stat *file, const char *type, pid_t *ret_pid) {
-        for (const char *line = locks; line && *line;) {
-                const char *end = strchr(line, '\n');
+        for (const char *line = locks; line; line = strchr(line, '\n')) {
+                unsigned int major_, minor_;
+                unsigned long inode;
+                char kind[16];
+                int pid;
 
-                if (parse_lock_line(line, file, type, ret_pid))
-                        return true;
-                line = end ? end + 1 : NULL;
+                line += line[0] == '\n';
+                if (sscanf(line, "%*u: %15s %*s %*s %d %x:%x:%lu", kind, &pid, &major_, &minor_,
+                                    &inode) != 5)
+                        continue;
+                if (strcmp(kind, type) != 0 || inode != file->st_ino ||
+                                major(file->st_dev) != major_ || minor(file->st_dev) != minor_)
+                        continue;
+                *ret_pid = pid > 0 ? pid : 0;
+                return true;
         }
         return false;
 }
 
-/* Return: 1 if the file is there, 0 if not, negative error code on failure. */
-static int stat_file(int run_fd, const char *path, struct stat *file) {
-        if (fstatat(run_fd, path, file, AT_SYMLINK_NOFOLLOW) < 0)
-                return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
-        return 1;
-}
-
-/**
- * lock_test() - does somebody switch this GPU, or still write to it?
- * @run_fd:     our directory in /run
- * @proc_fd:    root of procfs
- * @gpu:        which
- * @ret:        who
- *
- * Needs no privilege and disturbs nobody. Where there are no files nobody is at it, and the list
- * of all locks of the machine is not read.
+/*
+ * Look who switches a GPU, or still writes to it. Needs no privilege and disturbs nobody. Without
+ * lock files nothing is going on, and the list of all locks of the machine is not read.
  *
  * Return: 0 on success, negative error code on failure.
  */
 int lock_test(int run_fd, int proc_fd, Address gpu, LockHolders *ret) {
+        static const char *const suffixes[] = { "", GUARD_SUFFIX };
         _cleanup_(freep) char *locks = NULL;
-        char name[ADDRESS_STRING_MAX], path[64];
-        struct stat lock, guard;
+        char name[ADDRESS_STRING_MAX], path[sizeof(FOLDER) + LOCK_NAME_MAX];
+        bool is_there[ARRAY_SIZE(suffixes)];
+        struct stat files[ARRAY_SIZE(suffixes)];
         LockHolders holders = {};
-        int has_lock, has_guard, r;
+        int r;
 
         address_format(address_of_function(gpu, 0), name);
-        snprintf(path, sizeof(path), FOLDER "/%s", name);
-        has_lock = stat_file(run_fd, path, &lock);
-        if (has_lock < 0)
-                return has_lock;
-        snprintf(path, sizeof(path), FOLDER "/%s" GUARD_SUFFIX, name);
-        has_guard = stat_file(run_fd, path, &guard);
-        if (has_guard < 0)
-                return has_guard;
-
-        if (has_lock || has_guard) {
+        for (size_t i = 0; i < ARRAY_SIZE(suffixes); ++i) {
+                snprintf(path, sizeof(path), FOLDER "/%s%s", name, suffixes[i]);
+                is_there[i] = fstatat(run_fd, path, &files[i], AT_SYMLINK_NOFOLLOW) == 0;
+                if (!is_there[i] && errno != ENOENT && errno != ENOTDIR)
+                        return -errno;
+        }
+        if (is_there[0] || is_there[1]) {
                 r = file_read(proc_fd, "locks", LOCKS_SIZE_MAX, &locks, NULL);
                 if (r)
                         return r < 0 ? r : -ENOENT;
         }
-        if (has_lock)
-                holders.locked = find_holder(locks, &lock, "FLOCK", &holders.owner);
-        if (has_guard)
-                holders.writing = find_holder(locks, &guard, "POSIX", &holders.writer);
+        holders.locked = is_there[0] && find_holder(locks, &files[0], "FLOCK", &holders.owner);
+        holders.writing = is_there[1] && find_holder(locks, &files[1], "POSIX", &holders.writer);
 
         *ret = holders;
         return 0;

@@ -7,6 +7,11 @@
  * One switch of a GPU at a time. The lock belongs to the process that switches
  * and goes with it; the guard belongs to the child that writes (os/child.h)
  * and may outlive both.
+ *
+ * A lock is a flock(2) on a file. So that nothing is left in /run when nothing goes on, the
+ * holder removes the file before it lets go; whoever waited then has a lock on a file
+ * that has no name any more, sees that, and starts again. Who only wants to know asks
+ * /proc/locks, which everybody may read, and takes nothing.
  */
 
 #include <sys/types.h>

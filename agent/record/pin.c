@@ -1,13 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * Pins
- *
- * A file per function, named after its address and its identity, as udev's rule puts
- * that together from the attributes: so another card at the address has no pin. The
- * format is that of IMPORT{file} (udev(7)). rules.d/70-vfiopt.rules is its reader.
- */
-
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -32,14 +24,7 @@ static const char *pin_name(const Device *function, char buffer[static PIN_NAME_
         return buffer;
 }
 
-/**
- * pin_set() - have a function reserved as soon as it appears
- * @run_fd:     our directory in /run
- * @function:   which
- * @driver:     a vfio driver
- *
- * Return: 0 on success, negative error code on failure.
- */
+/* Have a function reserved for a vfio driver as soon as it appears. Return: 0, or negative. */
 int pin_set(int run_fd, const Device *function, const char *driver) {
         _cleanup_(freep) char *data = NULL;
         _cleanup_(closep) int dir_fd = -1;
@@ -74,14 +59,7 @@ int pin_clear(int run_fd, const Device *function) {
         return r == FILE_E_MISSING ? 0 : r;
 }
 
-/**
- * pins_set() - have all functions of a card reserved
- * @run_fd:     our directory in /run
- * @gpu:        which
- * @vfio_driver: the best one for function 0, or NULL for vfio-pci; the others have that
- *
- * Return: 0 on success, or the first error, negative; the other functions are dealt with.
- */
+/* Have all functions reserved: function 0 for @vfio_driver (NULL: vfio-pci), the others for that. */
 int pins_set(int run_fd, const Gpu *gpu, const char *vfio_driver) {
         int r = 0;
 
@@ -92,7 +70,7 @@ int pins_set(int run_fd, const Gpu *gpu, const char *vfio_driver) {
         return r;
 }
 
-/* Leave all of them to the kernel. Return: as pins_set(). */
+/* Leave all of them to the kernel. */
 int pins_clear(int run_fd, const Gpu *gpu) {
         int r = 0;
 
@@ -101,14 +79,7 @@ int pins_clear(int run_fd, const Gpu *gpu) {
         return r;
 }
 
-/**
- * pins_test() - which functions of a card are reserved?
- * @run_fd:     our directory in /run
- * @gpu:        which
- * @ret:        the functions
- *
- * Return: 0 on success, negative error code on failure.
- */
+/* Find the functions of a card that are reserved. Return: 0 on success, negative error code. */
 int pins_test(int run_fd, const Gpu *gpu, FunctionSet *ret) {
         _cleanup_(closep) int dir_fd = -1;
         FunctionSet functions = 0;
@@ -132,7 +103,7 @@ int pins_test(int run_fd, const Gpu *gpu, FunctionSet *ret) {
         return 0;
 }
 
-/* Likewise all that was ever in the slot of an address, whatever it was. Return: as pins_set(). */
+/* Likewise all that was ever in the slot of an address, whatever it was. */
 int pins_clear_slot(int run_fd, Address address) {
         _cleanup_(closedirp) DIR *dir = NULL;
         char slot[ADDRESS_STRING_MAX];

@@ -6,6 +6,10 @@
  *
  * What udev's rule is to do with a function that appears, as data that the rule
  * imports: the driver to reserve it for, and the alias of the modules to load.
+ *
+ * A file per function, named after its address and its identity, as udev's rule puts
+ * that together from the attributes: so another card at the address has no pin. The
+ * format is that of IMPORT{file} (udev(7)). rules.d/70-vfiopt.rules is its reader.
  */
 
 #include "model/gpu.h"

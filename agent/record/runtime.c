@@ -17,11 +17,8 @@ static int read_record(Runtime *runtime, const Roots *roots, const Gpu *gpu) {
         return r < 0 ? r : 0;
 }
 
-/**
- * runtime_init() - look at what /run says of a GPU
- * @runtime:    to initialise; runtime_deinit() it
- * @roots:      run_fd may be missing
- * @gpu:        which
+/*
+ * Look at what /run says of a GPU; runtime_deinit() it. In @roots, run_fd may be missing.
  *
  * The record is read before and after the lock is looked at: a move that began after the first
  * look is not taken for an interrupted one, and one that ended before the second has left none.
