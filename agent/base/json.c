@@ -165,18 +165,6 @@ int json_get_uint(const Json *object, const char *key, uint64_t max, uint64_t *r
         return 0;
 }
 
-int json_get_bool(const Json *object, const char *key, bool *ret) {
-        Json *value;
-        int r;
-
-        r = json_get(object, key, json_type_boolean, &value);
-        if (r)
-                return r;
-
-        *ret = json_object_get_boolean(value);
-        return 0;
-}
-
 size_t json_length(const Json *array) {
         return json_object_array_length(array);
 }

@@ -58,6 +58,5 @@ int json_get_array(const Json *object, const char *key, Json **ret) _warn_unused
 int json_get_string(const Json *object, const char *key, const char **ret) _warn_unused_result_;
 int json_get_uint(const Json *object, const char *key, uint64_t max, uint64_t *ret)
                 _warn_unused_result_;
-int json_get_bool(const Json *object, const char *key, bool *ret) _warn_unused_result_;
 size_t json_length(const Json *array);
 Json *json_at(const Json *array, size_t i);

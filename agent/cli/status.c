@@ -126,36 +126,17 @@ static const TableColumn columns[_COLUMN_MAX] = {
         [COLUMN_NAME] = { .title = "NAME", .last = true },
 };
 
-typedef struct Cell {
-        const char *text; /* NULL: empty */
-        Colour colour;
-} Cell;
-
-static int add_row(Table *table, size_t parent, const Cell cells[static _COLUMN_MAX], size_t *ret) {
-        int r;
-
-        r = table_add_row(table, parent, ret);
-        for (size_t i = 0; i < _COLUMN_MAX && r >= 0; ++i)
-                if (cells[i].text)
-                        r = table_set(table, i, cells[i].text, cells[i].colour);
-        return r;
-}
-
 static const char *class_name(uint32_t class) {
-        switch (class >> 8) {
-        case 0x0300:
-                return "VGA";
-        case 0x0302:
-                return "3D";
-        case 0x0403:
-                return "audio";
-        case 0x0c03:
-                return "USB";
-        case 0x0c80:
-                return "UCSI";
-        default:
-                return "other";
-        }
+        static const struct {
+                uint32_t class;
+                const char *name;
+        } names[] = { { 0x0300, "VGA" }, { 0x0302, "3D" }, { 0x0403, "audio" }, { 0x0c03, "USB" },
+                { 0x0c80, "UCSI" } };
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); ++i)
+                if (names[i].class == class >> 8)
+                        return names[i].name;
+        return "other";
 }
 
 static int add_gpu(Table *table, const Status *status) {
@@ -164,7 +145,7 @@ static int add_gpu(Table *table, const Status *status) {
                         : gpu->mode == MODE_MIXED ? COLOUR_WARNING
                                                   : COLOUR_GOOD;
         char address[ADDRESS_STRING_MAX], group[16] = "-";
-        const Cell cells[_COLUMN_MAX] = {
+        const TableCell cells[_COLUMN_MAX] = {
                 [COLUMN_ADDRESS] = { .text = address_format(gpu->address, address) },
                 [COLUMN_MODE] = { mode_of(status), colour },
                 [COLUMN_WISH] = { mode_to_string(status->wish),
@@ -177,18 +158,18 @@ static int add_gpu(Table *table, const Status *status) {
 
         if (gpu->functions[0].iommu_group >= 0)
                 snprintf(group, sizeof(group), "%d", gpu->functions[0].iommu_group);
-        r = add_row(table, TABLE_TOP, cells, &row);
+        r = table_add_row(table, TABLE_TOP, cells, &row);
         for (size_t i = 0; i < gpu->n_functions && r >= 0; ++i) {
                 const Device *function = &gpu->functions[i];
                 const char *override = status->overrides ? status->overrides[i] : "?";
-                const Cell branch[_COLUMN_MAX] = {
+                const TableCell branch[_COLUMN_MAX] = {
                         [COLUMN_ADDRESS] = { .text = address_format(function->address, address) },
                         [COLUMN_DRIVER] = { .text = function->driver ?: "-" },
                         [COLUMN_OVERRIDE] = { .text = override ?: "-" },
                         [COLUMN_NAME] = { .text = class_name(function->class) },
                 };
 
-                r = add_row(table, row, branch, NULL);
+                r = table_add_row(table, row, branch, NULL);
         }
         return r;
 }

@@ -65,39 +65,38 @@ Table *table_free(Table *table) {
         return NULL;
 }
 
-/* Add an empty row, as a branch of @parent. Return: 0 on success, negative error code on failure. */
-int table_add_row(Table *table, size_t parent, size_t *ret_row) {
+/*
+ * Add a row with a cell for each column, as a branch of @parent. Return: 0 on success, negative
+ * error code on failure.
+ */
+int table_add_row(Table *table, size_t parent, const TableCell *cells, size_t *ret_row) {
         struct libscols_line **more, *line;
+        int r;
 
         more = reallocarray(table->rows, table->n_rows + 1, sizeof(*more));
         if (!more)
                 return -ENOMEM;
         table->rows = more;
-
         line = scols_table_new_line(table->table, parent == TABLE_TOP ? NULL : more[parent]);
         if (!line)
                 return -ENOMEM;
 
+        for (size_t i = 0; i < scols_table_get_ncols(table->table); ++i) {
+                const char *colour = colours[cells[i].colour].name;
+                struct libscols_cell *cell;
+
+                r = cells[i].text ? scols_line_set_data(line, i, cells[i].text) : 0;
+                if (r < 0)
+                        return r;
+                cell = colour ? scols_line_get_cell(line, i) : NULL;
+                r = cell ? scols_cell_set_color(cell, colour) : 0;
+                if (r < 0)
+                        return r;
+        }
         if (ret_row)
                 *ret_row = table->n_rows;
         more[table->n_rows++] = line;
         return 0;
-}
-
-/* Set a cell of the row that was added last. An empty cell needs no call. */
-int table_set(Table *table, size_t column, const char *text, Colour colour) {
-        struct libscols_line *line = table->rows[table->n_rows - 1];
-        struct libscols_cell *cell;
-        int r;
-
-        r = scols_line_set_data(line, column, text);
-        if (r < 0)
-                return r;
-        if (colour == COLOUR_PLAIN)
-                return 0;
-
-        cell = scols_line_get_cell(line, column);
-        return cell ? scols_cell_set_color(cell, colours[colour].name) : -EINVAL;
 }
 
 int table_print(Table *table) {

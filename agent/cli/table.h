@@ -20,6 +20,11 @@ typedef enum Colour {
         COLOUR_BAD,
 } Colour;
 
+typedef struct TableCell {
+        const char *text; /* NULL: empty */
+        Colour colour;
+} TableCell;
+
 typedef struct TableColumn {
         const char *title;
         bool tree;  /* rows below others are shown as branches here */
@@ -34,8 +39,8 @@ DEFINE_CLEANUP(Table, table_free);
 /* Rows are numbered from 0; @parent is one of them, or TABLE_TOP. */
 #define TABLE_TOP SIZE_MAX
 
-int table_add_row(Table *table, size_t parent, size_t *ret_row) _warn_unused_result_;
-int table_set(Table *table, size_t column, const char *text, Colour colour) _warn_unused_result_;
+int table_add_row(Table *table, size_t parent, const TableCell *cells, size_t *ret_row)
+                _warn_unused_result_;
 int table_print(Table *table) _warn_unused_result_;
 
 /* single lines */
