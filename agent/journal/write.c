@@ -57,7 +57,6 @@ static int read_unit(int proc_fd, char **ret) {
 /**
  * journal_source_init() - find out on whose behalf this process speaks
  * @source:     to initialise; journal_source_deinit() it
- * @proc_fd:    root of procfs
  * @invocation: $INVOCATION_ID, or NULL
  *
  * The invocation counts only in a job of ours: a shell may have inherited one from the unit

@@ -31,7 +31,6 @@ static bool is_known(UdevMonitor *monitor, const char *subsystem, const char *na
  * udev_wait() - wait until udev has dealt with a device
  * @subsystem:  of the device
  * @find:       looks for it; called at the beginning, and at each event
- * @userdata:   for it
  * @limit_usec: how long to wait
  *
  * Return: 0 once it has, UDEV_WAIT_E_LATE, UDEV_WAIT_E_NONE, negative error code on failure.

@@ -60,7 +60,6 @@ int udev_monitor_fd(UdevMonitor *monitor) {
  * udev_monitor_read() - take in all events that have come
  * @monitor:    monitor
  * @fn:         called for each; NULL: they are of no interest
- * @userdata:   for it
  *
  * Return: 0 on success, UDEV_MONITOR_E_LOST if some are missing, negative error code on
  *         failure.

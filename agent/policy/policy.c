@@ -90,10 +90,8 @@ static void complain_of_state(const Policy *policy, PolicyComplaintFn fn, void *
 
 /**
  * policy_complain() - say what is wrong in the files
- * @policy:     policy
  * @state_only: only with what is remembered
  * @fn:         called for each complaint
- * @userdata:   for it
  */
 void policy_complain(const Policy *policy, bool state_only, PolicyComplaintFn fn, void *userdata) {
         char text[256];
@@ -197,7 +195,6 @@ static bool allows_recovery(const Decision *decision) {
  * policy_decide() - where does a GPU belong?
  * @policy:     what is said
  * @sysfs:      to tell vfio drivers
- * @gpu:        which
  * @runtime:    what /run says of it
  * @flags:      of DecisionFlags
  */

@@ -57,7 +57,6 @@ int nvidia_read_version(Sysfs *sysfs, char **ret) {
 
 /**
  * nvidia_read_modeset() - does nvidia-drm hold the GPUs?
- * @sysfs:      where from
  * @ret:        whether it is loaded with modeset=1
  *
  * Return: 0 on success, -EACCES without privilege, other negative error code on
@@ -112,7 +111,6 @@ static bool uuid_digits(const char *uuid, char digits[static UUID_DIGITS + 1]) {
 
 /**
  * nvidia_read_gpu() - what the driver says about a GPU
- * @proc_fd:    root of procfs
  * @address:    of its display function
  * @ret_minor:  number of its node, or -1: not told
  * @ret_uuid:   "GPU-…", or NULL: it was never started, or it is not told; free() it
@@ -150,7 +148,6 @@ int nvidia_read_gpu(int proc_fd, Address address, int *ret_minor, char **ret_uui
 
 /**
  * nvidia_knows() - has the driver got this GPU?
- * @proc_fd:    root of procfs
  * @address:    of its display function
  * @ret:        whether it lists it, which it does from the end of its probe() to the end
  *              of its remove(): nv-procfs.c, nv_procfs_add_gpu() and _remove_gpu()
@@ -172,7 +169,6 @@ int nvidia_knows(int proc_fd, Address address, bool *ret) {
 
 /**
  * nvidia_is_started() - is the adapter started?
- * @sysfs:      where from
  * @address:    of the display function, bound to this driver
  * @ret:        whether it has message interrupts, which it gets at the first open
  *              and loses at the last close. The directory stays, so files count.
@@ -195,7 +191,6 @@ int nvidia_is_started(Sysfs *sysfs, Address address, bool *ret) {
 
 /**
  * nvidia_is_retained() - does UVM hold a GPU for some CUDA program?
- * @proc_fd:    root of procfs
  * @uuid:       of the GPU; NULL stands for any, where we cannot tell which it is
  * @ret:        the answer
  *

@@ -391,7 +391,6 @@ static int check_started(const PreflightInput *input, Findings *findings) {
 
 /**
  * preflight_is_leaving() - is NVIDIA's driver about to let go of a GPU, perhaps for ever?
- * @proc_fd:    root of procfs
  * @gpu:        GPU, as it is now
  * @ret:        the answer
  *

@@ -163,7 +163,6 @@ static bool says_nothing(const GpuRecord *record) {
 /**
  * gpu_record_save() - replace the record of a card
  * @record:     with address and identity
- * @run_fd:     our directory in /run
  *
  * Return: 0 on success, negative error code on failure; the old one is then unchanged.
  */
@@ -216,8 +215,6 @@ static int read_host(HostFunction *host, Sysfs *sysfs, const Device *device, con
 /**
  * gpu_record_note_host() - note how a GPU is set on the host
  * @record:     to change; what it said before of the host is forgotten
- * @sysfs:      where from
- * @gpu:        which
  * @overrides:  driver_override of each function, NULL for none
  *
  * Functions that are on vfio are left out: where they were before is not known. So are functions
@@ -303,7 +300,6 @@ static int forget_mode_in(int run_fd, const char *name) {
 
 /**
  * gpu_record_forget_mode() - forget where the cards of a slot were moved in this boot
- * @run_fd:     our directory in /run
  * @slot:       any address in it; also of cards that are not there any more
  *
  * The lock is not waited for, so that the caller may hold the one of the state file, which a move

@@ -69,7 +69,6 @@ static const char *find_value(char *line) {
 
 /**
  * kernel_line_load() - read vfiopt.mode= from the command line of this boot
- * @proc_fd:    root of procfs
  * @ret:        the last one; kernel_line_deinit() it
  *
  * Return: 0 on success, for a missing file and a value that is not understood, too; negative

@@ -114,7 +114,6 @@ int state_load(State *state, int etc_fd) {
 /**
  * state_save() - replace the state file, durably
  * @state:      what to remember
- * @etc_fd:     our directory in /etc
  *
  * An administrator who made it a link wants the state elsewhere. That is outside of our
  * directory, where nothing is written; and a file in place of the link would be forgotten with
@@ -133,7 +132,6 @@ int state_save(const State *state, int etc_fd) {
 
 /**
  * state_set_aside() - give a state file that is not understood another name, durably
- * @etc_fd:     our directory in /etc
  * @ret_name:   its new name in there; an older file of that name is replaced
  *
  * Return: 0 on success, STATE_E_MISSING if there is no state file, negative error
@@ -226,7 +224,6 @@ bool state_entry_is(const StateEntry *entry, const Gpu *gpu, Mode mode, bool *re
 /**
  * state_has_other_card() - is this another card than the one that is remembered?
  * @state:      what is remembered
- * @gpu:        which
  * @ret_id:     if so, the id of the remembered one; its subsystem where only that differs
  */
 bool state_has_other_card(
@@ -246,7 +243,6 @@ bool state_has_other_card(
 /**
  * state_describe_other_card() - say that this is another card, and what would help
  * @state:      what is remembered
- * @gpu:        which
  * @ret:        a sentence without a full stop, or NULL if it is the same card; free() it
  *
  * Return: 0 on success, -ENOMEM.

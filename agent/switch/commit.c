@@ -63,7 +63,6 @@ static int is_wanted(const Roots *roots, const Gpu *gpu, Mode mode, bool *ret) {
 /**
  * commit() - remember where a GPU is
  * @roots:      with run_fd; without etc_fd nothing is remembered across reboots
- * @gpu:        which
  * @mode:       where it was verified to be
  * @transient:  it is there for this boot only: the state file is left as it is
  * @by_person:  whether a person has asked for it
