@@ -84,51 +84,37 @@ void inventory_deinit(Inventory *inventory) {
         *inventory = (Inventory){};
 }
 
-static int select_by_address(Inventory *inventory, Sysfs *sysfs, Address address, Gpu **ret) {
-        char path[DEVICE_PATH_MAX];
-
-        for (size_t i = 0; i < inventory->n_gpus; ++i)
-                if (address_same_slot(inventory->gpus[i].address, address)) {
-                        if (!gpu_find_function(&inventory->gpus[i], address))
-                                return INVENTORY_E_NONE;
-                        *ret = &inventory->gpus[i];
-                        return 0;
-                }
-        return sysfs_exists(sysfs, device_path(address, "", path)) ? INVENTORY_E_NO_GPU
-                                                                   : INVENTORY_E_NONE;
-}
-
-static int select_by_id(Inventory *inventory, uint16_t vendor, uint16_t device, Gpu **ret) {
-        Gpu *found = NULL;
-
-        for (size_t i = 0; i < inventory->n_gpus; ++i) {
-                Identity identity = inventory->gpus[i].functions[0].identity;
-
-                if (identity.vendor != vendor || identity.device != device)
-                        continue;
-                if (found)
-                        return INVENTORY_E_AMBIGUOUS;
-                found = &inventory->gpus[i];
-        }
-        if (!found)
-                return INVENTORY_E_NONE;
-
-        *ret = found;
-        return 0;
-}
-
 /*
  * Find the GPU that is meant by @selector: an address, with or without domain and function, or
  * "vendor:device". Return: 0 on success, one of INVENTORY_E_* if there is no (single) one.
  */
 int inventory_select(Inventory *inventory, Sysfs *sysfs, const char *selector, Gpu **ret) {
+        bool by_id, has_function;
         uint16_t vendor, device;
-        bool has_function;
+        char path[DEVICE_PATH_MAX];
+        Gpu *found = NULL;
         Address address;
 
-        if (identity_parse_id(selector, &vendor, &device) == 0)
-                return select_by_id(inventory, vendor, device, ret);
-        if (address_parse_loose(selector, &address, &has_function) == 0)
-                return select_by_address(inventory, sysfs, address, ret);
-        return INVENTORY_E_INVALID;
+        by_id = identity_parse_id(selector, &vendor, &device) == 0;
+        if (!by_id && address_parse_loose(selector, &address, &has_function) < 0)
+                return INVENTORY_E_INVALID;
+
+        for (size_t i = 0; i < inventory->n_gpus; ++i) {
+                Gpu *gpu = &inventory->gpus[i];
+                Identity identity = gpu->functions[0].identity;
+
+                if (by_id ? identity.vendor != vendor || identity.device != device
+                          : !address_same_slot(gpu->address, address))
+                        continue;
+                if (found)
+                        return INVENTORY_E_AMBIGUOUS;
+                found = gpu;
+        }
+        if (!found && !by_id && sysfs_exists(sysfs, device_path(address, "", path)))
+                return INVENTORY_E_NO_GPU;
+        if (!found || (!by_id && !gpu_find_function(found, address)))
+                return INVENTORY_E_NONE;
+
+        *ret = found;
+        return 0;
 }

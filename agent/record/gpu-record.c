@@ -155,11 +155,6 @@ int gpu_record_load(GpuRecord *record, int run_fd, const Gpu *gpu) {
         return r == CODEC_E_MISSING ? 0 : r > 0 ? GPU_RECORD_E_INVALID : r;
 }
 
-static bool says_nothing(const GpuRecord *record) {
-        return record->mode == MODE_UNSET && record->n_host == 0 && !record->has_move &&
-                        !record->has_refusal;
-}
-
 /**
  * gpu_record_save() - replace the record of a card
  * @record:     with address and identity
@@ -172,7 +167,8 @@ int gpu_record_save(const GpuRecord *record, int run_fd) {
         int r;
 
         record_name(record->address, record->identity, name);
-        if (says_nothing(record)) {
+        if (record->mode == MODE_UNSET && record->n_host == 0 && !record->has_move &&
+                        !record->has_refusal) {
                 r = file_open_dir(run_fd, FOLDER, &dir_fd);
                 if (r == 0)
                         r = file_remove(dir_fd, name);
@@ -185,10 +181,6 @@ int gpu_record_save(const GpuRecord *record, int run_fd) {
 
 /* the host */
 
-static void host_deinit(HostFunction *function) {
-        codec_deinit(&host_codec, function);
-}
-
 /* An attribute that need not exist. */
 static int read_setting(Sysfs *sysfs, Address address, const char *attribute, char **ret) {
         char path[DEVICE_PATH_MAX];
@@ -196,20 +188,6 @@ static int read_setting(Sysfs *sysfs, Address address, const char *attribute, ch
 
         r = sysfs_read(sysfs, device_path(address, attribute, path), ret);
         return r == SYSFS_E_MISSING ? 0 : r;
-}
-
-static int read_host(HostFunction *host, Sysfs *sysfs, const Device *device, const char *override) {
-        int r;
-
-        host->number = device->address.function;
-        r = text_copy(device->driver, &host->driver);
-        if (r >= 0 && !driver_is_vfio(sysfs, override))
-                r = text_copy(override, &host->override);
-        if (r >= 0)
-                r = read_setting(sysfs, device->address, "power/control", &host->power_control);
-        if (r >= 0)
-                r = read_setting(sysfs, device->address, "d3cold_allowed", &host->d3cold_allowed);
-        return r;
 }
 
 /**
@@ -228,12 +206,21 @@ int gpu_record_note_host(GpuRecord *record, Sysfs *sysfs, const Gpu *gpu, char *
 
         gpu_record_forget_host(record, false);
         for (size_t i = 0; i < gpu->n_functions; ++i) {
-                const char *driver = gpu->functions[i].driver;
+                const Device *device = &gpu->functions[i];
+                const Address address = device->address;
+                HostFunction *host = &record->host[record->n_host];
 
-                if (driver_is_vfio(sysfs, driver ?: overrides[i]))
+                if (driver_is_vfio(sysfs, device->driver ?: overrides[i]))
                         continue;
-                r = read_host(&record->host[record->n_host++], sysfs, &gpu->functions[i],
-                                overrides[i]);
+                ++record->n_host;
+                host->number = address.function;
+                r = text_copy(device->driver, &host->driver);
+                if (r >= 0 && !driver_is_vfio(sysfs, overrides[i]))
+                        r = text_copy(overrides[i], &host->override);
+                if (r >= 0)
+                        r = read_setting(sysfs, address, "power/control", &host->power_control);
+                if (r >= 0)
+                        r = read_setting(sysfs, address, "d3cold_allowed", &host->d3cold_allowed);
                 if (r < 0) {
                         gpu_record_forget_host(record, false);
                         return r;
@@ -264,7 +251,7 @@ void gpu_record_forget_host(GpuRecord *record, bool idle_only) {
                         *host = (HostFunction){};
                         record->host[n++] = kept;
                 } else {
-                        host_deinit(host);
+                        codec_deinit(&host_codec, host);
                 }
         }
         record->n_host = n;
