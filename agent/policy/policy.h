@@ -12,7 +12,6 @@
 #include "model/inventory.h"
 #include "os/module.h"
 #include "record/config.h"
-#include "record/kernel-line.h"
 #include "record/runtime.h"
 #include "record/state.h"
 

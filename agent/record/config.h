@@ -64,3 +64,19 @@ Mode config_default(const Config *config);
 ConfigManaged config_managed(const Config *config, const Gpu *gpu);
 bool config_boot(const Config *config, const Gpu *gpu, Mode *ret);
 bool config_allows_display(const Config *config, const Gpu *gpu);
+
+/*
+ * The kernel's command line: `vfiopt.mode=` beats every file, and is for the day when the screen
+ * stays black. So a value with a typing error means "touch nothing", and not what the files say.
+ */
+typedef struct KernelLine {
+        bool is_set;
+        Mode mode;     /* MODE_UNSET: off, nothing is touched */
+        char *unknown; /* a value that is not understood and counts as off, or NULL */
+} KernelLine;
+
+#define KERNEL_LINE_NULL \
+        {}
+
+int kernel_line_load(int proc_fd, KernelLine *ret) _warn_unused_result_;
+void kernel_line_deinit(KernelLine *kernel);

@@ -62,27 +62,22 @@ void state_deinit(State *state) {
         codec_deinit(&state_codec, state);
 }
 
-/* Function 0 comes first and is the card itself; each number is there once. */
-static bool functions_are_sane(const StateEntry *entry) {
-        for (size_t i = 0; i < entry->n_functions; ++i) {
-                const StateFunction *function = &entry->functions[i];
+/* Each GPU is there once. Its function 0 comes first and is the card itself; each number is there once. */
+static bool is_sane(const State *state) {
+        for (size_t i = 0; i < state->n_entries; ++i) {
+                const StateEntry *entry = &state->entries[i];
 
-                if (i == 0 &&
-                                (function->number != 0 ||
-                                                !identity_equal(function->identity,
+                if (state_find(state, entry->address) != entry)
+                        return false;
+                if (entry->n_functions > 0 &&
+                                (entry->functions[0].number != 0 ||
+                                                !identity_equal(entry->functions[0].identity,
                                                                 entry->identity)))
                         return false;
-                if (i > 0 && function->number <= function[-1].number)
-                        return false;
+                for (size_t k = 1; k < entry->n_functions; ++k)
+                        if (entry->functions[k].number <= entry->functions[k - 1].number)
+                                return false;
         }
-        return true;
-}
-
-static bool is_sane(const State *state) {
-        for (size_t i = 0; i < state->n_entries; ++i)
-                if (state_find(state, state->entries[i].address) != &state->entries[i] ||
-                                !functions_are_sane(&state->entries[i]))
-                        return false;
         return true;
 }
 
@@ -258,52 +253,39 @@ int state_describe_other_card(const State *state, const Gpu *gpu, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-/* The modalias is put together as the kernel does (drivers/pci/pci-sysfs.c: modalias_show()). */
-static int to_device(const StateFunction *function, Address address, Device *ret) {
-        const Identity identity = function->identity;
-        char *modalias;
-
-        modalias = text_format("pci:v%08Xd%08Xsv%08Xsd%08Xbc%02Xsc%02Xi%02X", identity.vendor,
-                        identity.device, identity.subsystem_vendor, identity.subsystem_device,
-                        function->class >> 16, function->class >> 8 & 0xff, function->class & 0xff);
-        if (!modalias)
-                return -ENOMEM;
-
-        *ret = (Device) DEVICE_NULL;
-        ret->address = address_of_function(address, function->number);
-        ret->identity = identity;
-        ret->class = function->class;
-        ret->modalias = modalias;
-        return 0;
-}
-
 /*
  * Make a GPU that is not there as it would be when it is plugged in, without drivers and groups;
  * gpu_deinit() it. @entry has known functions. No machine boots on a card that it does not have.
+ * The modalias is put together as the kernel does (drivers/pci/pci-sysfs.c: modalias_show()).
  *
  * Return: 0 on success, negative error code on failure.
  */
 int state_entry_to_gpu(const StateEntry *entry, Gpu *ret) {
-        Gpu gpu = {
-                .address = address_of_function(entry->address, 0),
-                .mode = MODE_HOST,
-        };
-        int r = 0;
+        _cleanup_(gpu_deinit) Gpu gpu = { .address = address_of_function(entry->address, 0),
+                .mode = MODE_HOST };
 
         gpu.functions = calloc(entry->n_functions ?: 1, sizeof(*gpu.functions));
         if (!gpu.functions)
                 return -ENOMEM;
 
-        for (size_t i = 0; r >= 0 && i < entry->n_functions; ++i) {
-                r = to_device(&entry->functions[i], entry->address, &gpu.functions[i]);
-                if (r >= 0)
-                        ++gpu.n_functions;
-        }
-        if (r < 0) {
-                gpu_deinit(&gpu);
-                return r;
+        for (size_t i = 0; i < entry->n_functions; ++i) {
+                const Identity identity = entry->functions[i].identity;
+                const uint32_t class = entry->functions[i].class;
+                Device *device = &gpu.functions[gpu.n_functions++];
+
+                *device = (Device) DEVICE_NULL;
+                device->address = address_of_function(entry->address, entry->functions[i].number);
+                device->identity = identity;
+                device->class = class;
+                device->modalias = text_format("pci:v%08Xd%08Xsv%08Xsd%08Xbc%02Xsc%02Xi%02X",
+                                identity.vendor, identity.device, identity.subsystem_vendor,
+                                identity.subsystem_device, class >> 16, class >> 8 & 0xff,
+                                class & 0xff);
+                if (!device->modalias)
+                        return -ENOMEM;
         }
 
         *ret = gpu;
+        gpu = (Gpu){};
         return 0;
 }

@@ -6,7 +6,7 @@
 
 #include "lib/test.h"
 
-#include "record/kernel-line.h"
+#include "record/config.h"
 
 typedef struct Case {
         const char *line;
