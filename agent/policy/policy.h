@@ -76,6 +76,7 @@ typedef void (*PolicyComplaintFn)(void *userdata, bool is_warning, const char *c
 int policy_load(Policy *policy, const Roots *roots) _warn_unused_result_;
 void policy_deinit(Policy *policy);
 void policy_complain(const Policy *policy, bool state_only, PolicyComplaintFn fn, void *userdata);
+int policy_boot_is_due(const Roots *roots) _warn_unused_result_;
 
 /* GPUs */
 

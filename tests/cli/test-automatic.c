@@ -403,8 +403,35 @@ static void the_name_of_a_job_tells_what_was_understood(void **state) {
                 check_units(tree, cases[i].options, cases[i].word, cases[i].gpu, cases[i].units);
 }
 
+/* The look that comes before the sandbox at boot agrees with what is run in it. */
+static void a_boot_that_is_not_due_would_change_nothing(void **state) {
+        _cleanup_(freep) char *before = NULL, *after = NULL;
+        FakeTree *tree = *state;
+
+        fake_standard_drivers(tree);
+        fake_write(tree->root, "proc/cmdline", "quiet\n");
+        fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "nvidia");
+        fake_gpu_add(tree, GPU_B, .functions = 2, .group = 13);
+        fake_gpu_add(tree, GPU_C, .functions = 2, .group = 14, .driver = "nvidia");
+        fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[GPU 03:00]\nManaged=no\n");
+        /* An entry without functions gets them, and that is all there is to do. */
+        remember(tree, GPU_A " " GPU_B, "host");
+        assert_int_equal(policy_boot_is_due(&tree->roots), 1);
+        assert_int_equal(switch_to(tree, "auto"), VFIOPT_EXIT_DONE);
+        fake_remove(tree->root, "run/vfiopt");
+
+        assert_int_equal(roots_open_run(&tree->roots, true), 0);
+        before = fake_snapshot(tree);
+        assert_int_equal(policy_boot_is_due(&tree->roots), 0);
+        assert_int_equal(switch_to(tree, "auto"), VFIOPT_EXIT_DONE);
+        after = fake_snapshot(tree);
+        assert_string_equal(before, after);
+        assert_int_equal(writes_count(tree->machine, ACT_ANY), 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                tree_test(a_boot_that_is_not_due_would_change_nothing),
                 tree_test(who_is_refused_keeps_nobody_else_from_where_it_belongs),
                 tree_test(what_a_person_asks_for_is_all_or_nothing),
                 tree_test(who_shares_the_group_and_the_wish_comes_along),

@@ -26,6 +26,7 @@ LAYERS = {
     "cli": {"base", "os", "model", "probe", "record", "journal", "policy", "switch"},
     # What writes to sysfs is in none of these: so the agent cannot.
     "daemon": {"base", "os", "model", "record", "journal", "policy"},
+    "boot": {"base", "os", "policy"},
 }
 
 LIBRARIES = {
