@@ -5,6 +5,9 @@
 set -eu
 
 switch=$1 boot=$2 program=$3 bindir=$4 agent=$5 agent_program=$6 libexecdir=$7 polkit=$8
+target=$9
+shift
+due=$9
 
 if ! command -v systemd-analyze >/dev/null; then
         echo "systemd-analyze is not installed"
@@ -21,6 +24,17 @@ for unit in "$switch" "$boot"; do
         # Every line of what they share is in both.
         grep -q '^SystemCallFilter=@system-service @module$' "$folder/$name"
 done
+
+# The look before the sandbox is without it, and the only one that is.
+due=$(realpath "$due")
+sed -i "s|$libexecdir/vfiopt-boot-due|$due|" "$folder/vfiopt-boot.service"
+grep -q "^ExecCondition=+$due$" "$folder/vfiopt-boot.service"
+[ "$(cat "$switch" "$boot" | grep -c '^Exec[A-Za-z]*=[-@:]*[+!]')" = 1 ]
+
+# A skipped unit would be started again by whatever wants sysinit.target: an active target wants it.
+cp "$target" "$folder"
+grep -q '^Wants=vfiopt-boot.service$' "$target"
+grep -q '^DefaultDependencies=no$' "$target"
 
 # Which word on the kernel's command line is the last one, the program knows.
 if grep '^ConditionKernelCommandLine=!' "$boot"; then
@@ -61,7 +75,7 @@ done
 
 failed=0
 # Not one with a GPU: here a colon means an alias.
-for name in vfiopt@.service vfiopt@passthrough.service vfiopt@passthrough_allow-display.service vfiopt-boot.service vfioptd.service; do
+for name in vfiopt@.service vfiopt@passthrough.service vfiopt@passthrough_allow-display.service vfiopt-boot.service vfiopt-boot.target vfioptd.service; do
         out=$(systemd-analyze verify --man=no "$folder/$name" 2>&1) || failed=1
         # Unknown settings are only told of. What is told of other units is not ours.
         if echo "$out" | grep -F "vfiopt"; then

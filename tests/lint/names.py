@@ -33,6 +33,7 @@ AGREE = (
     ("units/modules-load.conf", r"BindReadOnlyPaths=-([^:]+):", "VFIOPT_RUN_DIR/VFIOPT_RUN_MODPROBE"),
     ("units/vfiopt-boot.service.in", r"^ConditionKernelCommandLine=\|(\S+)", "VFIOPT_KERNEL_KEY"),
     ("units/vfiopt-boot.service.in", r"^ConditionDirectoryNotEmpty=\|(/etc\S*)", "VFIOPT_ETC_DIR"),
+    ("units/vfiopt-boot.target", r"^Wants=(\S+)", "VFIOPT_UNIT_BOOT"),
     ("units/vfiopt.tmpfiles", r"^d (\S+) ", "VFIOPT_RUN_DIR"),
 )
 UNITS = {"VFIOPT_UNIT_TEMPLATE": ".service.in", "VFIOPT_UNIT_BOOT": ".in", "VFIOPT_UNIT_AGENT": ".in"}

@@ -21,6 +21,24 @@ def nothing_said_at_boot(vm):
     vm.sh("systemctl is-active vfioptd")
 
 
+@scenario(gpus=[GPU], boot="cold", disk=True, timeout=240)
+def remembered_at_the_host(vm):
+    """At the host, and remembered there: one look, once per boot, and the sandbox is not paid for."""
+    vm.sh("systemctl start vfiopt@host")
+    wish = vm.read("/etc/vfiopt/state")
+    vm.reboot()
+    vm.sh("systemctl is-system-running --wait", timeout=90)
+    shown = vm.sh(f"systemctl show -p ConditionResult -p Result -p ExecMainPID -p ActiveState {BOOT}").out
+    vm.equal(sorted(shown.split()), ["ActiveState=inactive", "ConditionResult=yes", "ExecMainPID=0",
+                                     "Result=exec-condition"], "the unit")
+    said = vm.sh("journalctl -b -o cat _PID=1 UNIT=vfiopt-boot.service", quiet=True).out
+    vm.equal(said.count("exec-condition"), 1, "looks")
+    vm.sh("systemctl is-active vfiopt-boot.target vfioptd")
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
+    vm.equal(vm.read("/etc/vfiopt/state"), wish, "the state file")
+    vm.equal(vm.ls("/run/vfiopt"), [], "files in /run/vfiopt")
+
+
 @scenario(gpus=[GPU])
 def anything_said_is_looked_at(vm):
     """A state, a configuration, a switch that was cut off: each is reason enough to look."""
