@@ -31,6 +31,12 @@ sed -i "s|$libexecdir/vfiopt-boot-due|$due|" "$folder/vfiopt-boot.service"
 grep -q "^ExecCondition=+$due$" "$folder/vfiopt-boot.service"
 [ "$(cat "$switch" "$boot" | grep -c '^Exec[A-Za-z]*=[-@:]*[+!]')" = 1 ]
 
+# It is quick since it has next to no libraries.
+if ldd "$due" | grep -E 'lib(systemd|udev|kmod|pci|smartcols|crypto)\.'; then
+        echo "vfiopt-boot-due is linked with libraries that it has no use for"
+        exit 1
+fi
+
 # A skipped unit would be started again by whatever wants sysinit.target: an active target wants it.
 cp "$target" "$folder"
 grep -q '^Wants=vfiopt-boot.service$' "$target"
