@@ -20,6 +20,7 @@
 #include "cli/message.h"
 #include "cli/request.h"
 #include "journal/write.h"
+#include "os/systemd.h"
 #include "probe/finding.h"
 #include "vfiopt/names.h"
 
@@ -72,13 +73,18 @@ static int tell_of_other_card(
         return 0;
 }
 
-/* Whether the kernel's command line forbids it. That this cannot be told is no reason to refuse. */
+/*
+ * Whether vfiopt.mode= takes precedence over a request that names a mode: while the machine
+ * starts. An enabled instance starts with it, as if a person had asked; but the kernel's
+ * command line is the person's word for this boot. That this cannot be told is no reason to
+ * refuse.
+ */
 static bool is_overruled(const Request *request, const JournalSource *source) {
         int r;
 
-        if (request->automatic || !source->unit)
+        if (request->automatic || !source->unit || !request->policy.kernel.is_set)
                 return false;
-        r = policy_overrules(&request->policy);
+        r = systemd_is_starting();
         if (r < 0)
                 message_error("cannot ask whether the machine has come up: %s, ignoring",
                                 strerror(-r));

@@ -10,7 +10,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "model/inventory.h"
-#include "model/override.h"
 #include "policy/policy.h"
 
 /* A driver that is busy with the GPU now is reason enough for a closer look. */

@@ -18,7 +18,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "os/systemd.h"
 #include "policy/policy.h"
 #include "vfiopt/names.h"
 
@@ -221,15 +220,6 @@ Decision policy_decide(const Policy *policy,
                 made.source = POLICY_INTERRUPTED;
         }
         return made;
-}
-
-/*
- * Whether vfiopt.mode= takes precedence over a request that names a mode: while the machine
- * starts. An enabled instance starts with it, as if a person had asked; but the kernel's
- * command line is the person's word for this boot. Return: 1, 0, or a negative error code.
- */
-int policy_overrules(const Policy *policy) {
-        return policy->kernel.is_set ? systemd_is_starting() : 0;
 }
 
 /* targets */

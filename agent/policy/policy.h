@@ -87,7 +87,6 @@ Decision policy_decide(const Policy *policy,
                 const Gpu *gpu,
                 const Runtime *runtime,
                 unsigned int flags);
-int policy_overrules(const Policy *policy) _warn_unused_result_;
 
 /* targets */
 
