@@ -48,7 +48,7 @@ const char *fake_path(char buffer[static FAKE_PATH_MAX], const char *format, ...
         return buffer;
 }
 
-/* Make all directories above an absolute path. */
+/* Make all directories above an absolute path. For when they are missed: most are there already. */
 static void make_parents(char *path) {
         for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
                 *slash = 0;
@@ -62,9 +62,15 @@ void fake_make_dir(const char *root, const char *path) {
         char whole[FAKE_PATH_MAX];
 
         absolute(root, path, whole);
+        if (mkdir(whole, 0755) == 0 || errno == EEXIST)
+                return;
         make_parents(whole);
         if (mkdir(whole, 0755) < 0 && errno != EEXIST)
                 fake_fail("make", whole);
+}
+
+static int open_temporary(const char *path) {
+        return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 }
 
 /* Create or replace a file, with all directories above it. */
@@ -73,10 +79,13 @@ void fake_write_bytes(const char *root, const char *path, const void *data, size
         int fd;
 
         absolute(root, path, whole);
-        make_parents(whole);
         snprintf(temporary, sizeof(temporary), "%s.%d.fake", whole, getpid());
 
-        fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+        fd = open_temporary(temporary);
+        if (fd < 0 && errno == ENOENT) {
+                make_parents(whole);
+                fd = open_temporary(temporary);
+        }
         if (fd < 0)
                 fake_fail("write", temporary);
         if (write(fd, data, n) != (ssize_t) n)
@@ -129,16 +138,20 @@ void fake_link(const char *root, const char *target, const char *path) {
         strncat(relative, target, sizeof(relative) - strlen(relative) - 1);
 
         absolute(root, path, whole);
+        if (symlink(relative, whole) == 0)
+                return;
         make_parents(whole);
         if (symlink(relative, whole) < 0)
                 fake_fail("link", whole);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+        int r;
+
         (void) st;
-        (void) type;
         (void) ftw;
-        return remove(path) < 0 && errno != ENOENT ? -1 : 0;
+        r = type == FTW_DP || type == FTW_DNR ? rmdir(path) : unlink(path);
+        return r < 0 && errno != ENOENT ? -1 : 0;
 }
 
 /* Remove a file, link or whole directory, if it is there. */
