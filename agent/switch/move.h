@@ -10,6 +10,7 @@
  */
 
 #include "journal/event.h"
+#include "policy/policy.h"
 #include "probe/preflight.h"
 #include "record/lock.h"
 #include "switch/facts.h"
@@ -33,7 +34,8 @@ typedef struct SwitchContext {
 
 typedef struct Move {
         SwitchContext *context;
-        Gpu *gpu; /* as it was read last */
+        const Policy *policy; /* of all moves of a request, until they are prepared */
+        Gpu *gpu;             /* as it was read last */
         Mode from;
         Mode to;
         FunctionSet functions; /* all, or all but function 0: the card itself is not asked about then */

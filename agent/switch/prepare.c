@@ -11,7 +11,6 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "record/state.h"
 #include "switch/move.h"
 
 void move_deinit(Move *move) {
@@ -60,14 +59,9 @@ static int check_stuck(Move *move) {
 
 /* Is this the card that is remembered? Of a state file that cannot be read, nothing is. */
 static int check_identity(Move *move) {
-        _cleanup_(state_deinit) State state = STATE_NULL;
         char id[IDENTITY_STRING_MAX];
-        int r;
 
-        r = state_load(&state, move->context->roots->etc_fd);
-        if (r == -ENOMEM)
-                return r;
-        if (!state_has_other_card(&state, move->gpu, id))
+        if (!state_has_other_card(&move->policy->state, move->gpu, id))
                 return 0;
         return findings_push(&move->findings,
                         &(Finding){ .kind = FINDING_OTHER_CARD,

@@ -107,26 +107,31 @@ static int lock_moves(Move *moves, size_t n) {
         return error_fold(r);
 }
 
+/* Once for all of them: the files would be read as often as there are GPUs, and grow with them. */
+static int load_policy(Policy *policy, const Roots *roots, Move *moves, size_t n) {
+        policy_deinit(policy);
+        for (size_t i = 0; i < n; ++i)
+                moves[i].policy = policy;
+        return policy_load(policy, roots);
+}
+
 /*
  * The policy, asked anew under the lock: a switch that was waited for may have moved the GPU,
  * and a person may have said where it belongs. That must not be undone by a job that came late.
  */
 static int decide(Move *move) {
-        _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
         _cleanup_(runtime_deinit) Runtime runtime = RUNTIME_NULL;
         Roots *roots = move->context->roots;
         unsigned int flags = DECISION_LOCKED;
         Decision decision;
         int r;
 
-        r = policy_load(&policy, roots);
-        if (r >= 0)
-                r = runtime_init(&runtime, roots, move->gpu);
+        r = runtime_init(&runtime, roots, move->gpu);
         if (r < 0)
                 return r;
         if (move->trigger == TRIGGER_BOOT)
                 flags |= DECISION_AT_BOOT;
-        decision = policy_decide(&policy, roots->sysfs, move->gpu, &runtime, flags);
+        decision = policy_decide(move->policy, roots->sysfs, move->gpu, &runtime, flags);
         move->skip = decision.mode != move->to || decision.functions != move->functions;
         /* To go back to where an interrupted move began is nothing that anybody has asked for. */
         move->uncommitted = decision.source == POLICY_INTERRUPTED;
@@ -134,14 +139,9 @@ static int decide(Move *move) {
 }
 
 /* Consent to give up a display that is in use may be given for good, by AllowDisplay=. */
-static int read_consent(Move *move) {
-        _cleanup_(config_deinit) Config config = CONFIG_NULL;
-        int r;
-
-        r = config_load(&config, move->context->roots->etc_fd);
-        if (r >= 0 && config_allows_display(&config, move->gpu))
+static void note_consent(Move *move) {
+        if (config_allows_display(&move->policy->config, move->gpu))
                 move->allow_display = true;
-        return r;
 }
 
 static int load_record(Move *move) {
@@ -183,9 +183,8 @@ static int enter(Move *move, const SwitchRequest *request, SwitchResult *result)
         if (r < 0 || move->skip)
                 return r;
 
+        note_consent(move);
         r = load_record(move);
-        if (r == 0)
-                r = read_consent(move);
         if (r == 0)
                 r = move_recover(move, &recovered);
         worsen(result, recovered);
@@ -212,15 +211,21 @@ static int note_along(Move *moves, size_t n, const Gpu ***ret) {
         return 0;
 }
 
-static int run_moves(Move *moves, const SwitchRequest *request, SwitchResult *result) {
+static int
+run_moves(SwitchContext *context, Move *moves, const SwitchRequest *request, SwitchResult *result) {
+        _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
         _cleanup_(freep) const Gpu **along = NULL;
         const size_t n = request->n_gpus;
-        int r = 0;
+        int r;
 
+        r = load_policy(&policy, context->roots, moves, n);
         for (size_t i = 0; r == 0 && i < n; ++i)
                 r = enter(&moves[i], request, result);
         if (r == 0)
                 r = note_along(moves, n, &along);
+        /* What was recovered is remembered by now. */
+        if (r == 0)
+                r = load_policy(&policy, context->roots, moves, n);
         /* One finding is enough to stop, but all of them are to be told. */
         if (r == 0 && *result == SWITCH_DONE)
                 for (size_t i = 0; r == 0 && i < n; ++i)
@@ -263,7 +268,7 @@ int switch_run(SwitchContext *context, const SwitchRequest *request, SwitchResul
         r = lock_moves(moves, request->n_gpus);
         if (r == 0) {
                 hold_signals(&old);
-                r = run_moves(moves, request, &result);
+                r = run_moves(context, moves, request, &result);
                 if (release_signals(&old))
                         context->asked_to_end = true;
         }
@@ -290,18 +295,19 @@ int switch_preview(SwitchContext *context,
                 const SwitchRequest *request,
                 Move **ret_moves,
                 SwitchResult *ret) {
+        _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
         SwitchResult result = SWITCH_DONE;
         Move *moves;
-        int r = 0;
+        int r;
 
         moves = moves_new(context, request);
         if (!moves)
                 return -ENOMEM;
 
+        r = load_policy(&policy, context->roots, moves, request->n_gpus);
         for (size_t i = 0; r == 0 && i < request->n_gpus; ++i) {
+                note_consent(&moves[i]);
                 r = gpu_record_load(&moves[i].record, context->roots->run_fd, moves[i].gpu);
-                if (r >= 0)
-                        r = read_consent(&moves[i]);
                 if (r >= 0)
                         r = move_prepare(&moves[i]);
                 worsen(&result, move_result(&moves[i]));
