@@ -22,6 +22,7 @@
 
 typedef struct Hit {
         pid_t pid;
+        size_t set;          /* of .node */
         const DevNode *node; /* NULL: the process could not be looked into */
         bool mapped;         /* no open file, a mapping only */
         int error;           /* positive errno, where .node is NULL */
@@ -29,7 +30,8 @@ typedef struct Hit {
 
 typedef struct Scan {
         const Roots *roots;
-        const DevNodes *nodes;
+        const DevNodes *sets;
+        size_t n_sets;
         bool deep;
         pid_t *pids;
         size_t n_pids;
@@ -53,7 +55,22 @@ static int push_hit(Scan *scan, Hit hit) {
         return more ? 0 : -ENOMEM;
 }
 
-/* By process, and then by node: all of them are in one array. */
+/* Those of one GPU in a process. @seen: SEEN_*, for each of its nodes */
+static int push_hits(Scan *scan, size_t set, const unsigned char *seen, pid_t pid) {
+        const DevNodes *nodes = &scan->sets[set];
+        int r = 0;
+
+        for (size_t i = 0; i < nodes->n && r >= 0; ++i)
+                if (seen[i])
+                        r = push_hit(scan,
+                                        (Hit){ .pid = pid,
+                                                        .set = set,
+                                                        .node = &nodes->items[i],
+                                                        .mapped = !(seen[i] & SEEN_OPEN) });
+        return r;
+}
+
+/* By process, and then by node: those of a GPU are in one array. */
 static int compare_hits(const void *a, const void *b) {
         const Hit *one = a, *other = b;
         uintptr_t node = (uintptr_t) one->node, other_node = (uintptr_t) other->node;
@@ -71,7 +88,7 @@ static void *look_at_processes(void *userdata) {
         size_t k;
         int r;
 
-        r = open_files_new(scan->roots, scan->nodes, scan->deep, &files);
+        r = open_files_new(scan->roots, scan->sets, scan->n_sets, scan->deep, &files);
         while (r >= 0 && (k = atomic_fetch_add(&scan->next, 1)) < scan->n_pids) {
                 pid_t pid = scan->pids[k];
 
@@ -80,13 +97,8 @@ static void *look_at_processes(void *userdata) {
                 r = open_files_look(files, pid);
                 if (r >= 0 && files->error > 0 && !process_is_kernel_thread(files->proc_fd, pid))
                         r = push_hit(scan, (Hit){ .pid = pid, .error = files->error });
-                for (size_t i = 0; i < scan->nodes->n && r >= 0; ++i) {
-                        Hit hit = { .pid = pid, .node = &scan->nodes->items[i] };
-
-                        hit.mapped = !(files->seen[i] & SEEN_OPEN);
-                        if (files->seen[i])
-                                r = push_hit(scan, hit);
-                }
+                for (size_t i = 0; i < scan->n_sets && r >= 0; ++i)
+                        r = push_hits(scan, i, files->seen + files->firsts[i], pid);
         }
         if (r < 0)
                 atomic_store(&scan->error, r);
@@ -118,7 +130,8 @@ static int scan_run(Scan *scan) {
         return atomic_load(&scan->error);
 }
 
-static int push_holder(Findings *findings, const Scan *scan, const Hit *hit) {
+/* A process that could not be looked into may use each of the GPUs. */
+static int push_holder(Findings *const findings[], const Scan *scan, const Hit *hit) {
         _cleanup_(process_deinit) Process process = {};
         _cleanup_(freep) char *node = NULL;
         int r;
@@ -131,44 +144,60 @@ static int push_holder(Findings *findings, const Scan *scan, const Hit *hit) {
                 if (!node)
                         return -ENOMEM;
         }
-        return findings_push(findings,
-                        &(Finding){
-                                        .kind = hit->node ? FINDING_HOLDER : FINDING_UNKNOWN,
-                                        .function = hit->node ? hit->node->function
-                                                              : scan->nodes->gpu,
-                                        .error = hit->error,
-                                        .pid = hit->pid,
-                                        .uid = process.uid,
-                                        .command = process.command,
-                                        .unit = process.unit,
-                                        .user_unit = process.user_unit,
-                                        .session = process.session,
-                                        .node = node,
-                                        .mapped = hit->mapped,
-                        });
+        for (size_t i = 0; i < scan->n_sets && r >= 0; ++i) {
+                const Finding finding = {
+                        .kind = hit->node ? FINDING_HOLDER : FINDING_UNKNOWN,
+                        .function = hit->node ? hit->node->function : scan->sets[i].gpu,
+                        .error = hit->error,
+                        .pid = hit->pid,
+                        .uid = process.uid,
+                        .command = process.command,
+                        .unit = process.unit,
+                        .user_unit = process.user_unit,
+                        .session = process.session,
+                        .node = node,
+                        .mapped = hit->mapped,
+                };
+
+                if (hit->node ? hit->set == i : scan->sets[i].n > 0)
+                        r = findings_push(findings[i], &finding);
+        }
+        return r;
 }
 
 /**
- * holders_find() - find all processes that use a GPU
+ * holders_find() - find all processes that use some GPUs
  * @roots:      roots
- * @nodes:      its nodes
+ * @sets:       the nodes of each of them
+ * @n_sets:     how many GPUs
  * @deep:       whether to look for private mappings too. No program is known that
  *              has a device mapped so, and to look for it takes several times longer.
- * @findings:   where to add them, by process and node: FINDING_HOLDER, one for each
+ * @findings:   for each GPU, where to add them, by process and node: FINDING_HOLDER, one for each
  *              process and node, and FINDING_UNKNOWN for processes that could not be
  *              looked into. Our own process is left out.
  *
  * Return: 0 on success, negative error code on failure.
  */
-int holders_find(const Roots *roots, const DevNodes *nodes, bool deep, Findings *findings) {
+int holders_find(const Roots *roots,
+                const DevNodes *sets,
+                size_t n_sets,
+                bool deep,
+                Findings *const findings[]) {
         Scan scan = {
-                .roots = roots, .nodes = nodes, .deep = deep, .lock = PTHREAD_MUTEX_INITIALIZER
+                .roots = roots,
+                .sets = sets,
+                .n_sets = n_sets,
+                .deep = deep,
+                .lock = PTHREAD_MUTEX_INITIALIZER,
         };
         _cleanup_(freep) pid_t *pids = NULL;
         _cleanup_(freep) Hit *hits = NULL;
+        size_t n_nodes = 0;
         int r;
 
-        if (nodes->n == 0)
+        for (size_t i = 0; i < n_sets; ++i)
+                n_nodes += sets[i].n;
+        if (n_nodes == 0)
                 return 0;
         r = process_list(roots->proc_fd, &pids, &scan.n_pids);
         if (r < 0)

@@ -61,13 +61,18 @@ static const char vfio_device[] = "anon_inode:[vfio-device]";
 /**
  * open_files_new() - prepare for looking into processes
  * @roots:      roots
- * @nodes:      what is looked for; must stay
+ * @sets:       what is looked for: the nodes of each GPU; must stay
+ * @n_sets:     how many
  * @deep:       whether to look for private mappings, too
  * @ret:        open_files_free() it
  *
  * Return: 0 on success, negative error code on failure.
  */
-int open_files_new(const Roots *roots, const DevNodes *nodes, bool deep, OpenFiles **ret) {
+int open_files_new(const Roots *roots,
+                const DevNodes *sets,
+                size_t n_sets,
+                bool deep,
+                OpenFiles **ret) {
         _cleanup_(open_files_freep) OpenFiles *files = NULL;
         _cleanup_(closep) int fd = -1;
         struct stat st;
@@ -76,9 +81,17 @@ int open_files_new(const Roots *roots, const DevNodes *nodes, bool deep, OpenFil
         if (!files)
                 return -ENOMEM;
         files->proc_fd = roots->proc_fd;
-        files->nodes = nodes;
+        files->sets = sets;
+        files->n_sets = n_sets;
         files->deep = deep;
-        files->seen = calloc(nodes->n + 1, 1);
+        files->firsts = calloc(n_sets + 1, sizeof(*files->firsts));
+        if (!files->firsts)
+                return -ENOMEM;
+        for (size_t i = 0; i < n_sets; ++i) {
+                files->firsts[i + 1] = files->firsts[i] + sets[i].n;
+                files->has_vfio |= sets[i].has_vfio;
+        }
+        files->seen = calloc(files->firsts[n_sets] + 1, 1);
         if (!files->seen)
                 return -ENOMEM;
 
@@ -97,6 +110,7 @@ OpenFiles *open_files_free(OpenFiles *files) {
         if (!files)
                 return NULL;
 
+        free(files->firsts);
         free(files->seen);
         free(files);
         return NULL;
@@ -108,9 +122,9 @@ static void note_error(OpenFiles *files, int e) {
                 files->error = e;
 }
 
-static void note_node(OpenFiles *files, const DevNode *node, unsigned char how) {
+static void note_node(OpenFiles *files, size_t set, const DevNode *node, unsigned char how) {
         if (node)
-                files->seen[node - files->nodes->items] |= how;
+                files->seen[files->firsts[set] + (node - files->sets[set].items)] |= how;
 }
 
 /* files */
@@ -151,7 +165,8 @@ static bool is_path_only(int fd_dir, const char *name) {
 
 static void look_at_file(OpenFiles *files, int fd_dir, const char *name) {
         char target[sizeof(vfio_device)], path[4096];
-        const DevNode *node = NULL;
+        bool found = false, told;
+        const DevNode *node;
         struct statx stx;
 
         if (statx(fd_dir, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &stx) < 0) {
@@ -160,22 +175,26 @@ static void look_at_file(OpenFiles *files, int fd_dir, const char *name) {
         }
 
         if (S_ISCHR(stx.stx_mode) || S_ISBLK(stx.stx_mode)) {
-                node = devnodes_find(files->nodes, stx.stx_mode & S_IFMT,
-                                makedev(stx.stx_rdev_major, stx.stx_rdev_minor));
-                if (node && is_path_only(fd_dir, name))
-                        return;
-        } else if ((stx.stx_mode & S_IFMT) == 0 && files->nodes->has_vfio) {
+                for (size_t i = 0; i < files->n_sets; ++i) {
+                        node = devnodes_find(&files->sets[i], stx.stx_mode & S_IFMT,
+                                        makedev(stx.stx_rdev_major, stx.stx_rdev_minor));
+                        if (node && !found && is_path_only(fd_dir, name))
+                                return;
+                        found |= node != NULL;
+                        note_node(files, i, node, SEEN_OPEN);
+                }
+        } else if ((stx.stx_mode & S_IFMT) == 0 && files->has_vfio) {
                 /* A file without any node: is it an open device of VFIO? */
                 ssize_t n = readlinkat(fd_dir, name, target, sizeof(target));
 
                 if (n != (ssize_t) strlen(vfio_device) || memcmp(target, vfio_device, n) != 0)
                         return;
-                node = devnodes_find_vfio(files->nodes,
-                                read_info(fd_dir, name, "vfio-device-syspath:", path, sizeof(path))
-                                                ? path
-                                                : NULL);
+                told = read_info(fd_dir, name, "vfio-device-syspath:", path, sizeof(path));
+                for (size_t i = 0; i < files->n_sets; ++i) {
+                        node = devnodes_find_vfio(&files->sets[i], told ? path : NULL);
+                        note_node(files, i, node, SEEN_OPEN);
+                }
         }
-        note_node(files, node, SEEN_OPEN);
 }
 
 /* All open files of a thread. @path: the directory of its files, relative to procfs */
@@ -221,7 +240,7 @@ static void look_at_mapping(
                 OpenFiles *files, uint64_t start, uint64_t end, const char *name, size_t n) {
         static const char deleted[] = " (deleted)";
         char path[PROCESS_PATH_MAX + 32];
-        const DevNode *node = NULL;
+        bool has_number;
         struct statx stx;
 
         if (n > strlen(deleted) && !memcmp(name + n - strlen(deleted), deleted, strlen(deleted)))
@@ -229,15 +248,22 @@ static void look_at_mapping(
 
         snprintf(path, sizeof(path), "%d/map_files/%jx-%jx", files->pid, (uintmax_t) start,
                         (uintmax_t) end);
-        if (statx(files->proc_fd, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &stx) == 0 &&
-                        (stx.stx_mode & S_IFMT) != 0)
-                node = devnodes_find(files->nodes, stx.stx_mode & S_IFMT,
-                                makedev(stx.stx_rdev_major, stx.stx_rdev_minor));
-        else if (n > 5 && !memcmp(name, "/dev/", 5))
-                node = devnodes_find_name(files->nodes, name + 5, n - 5);
-        else if (n == strlen(vfio_device) && !memcmp(name, vfio_device, n))
-                node = devnodes_find_vfio(files->nodes, NULL);
-        note_node(files, node, SEEN_MAPPED);
+        has_number = statx(files->proc_fd, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &stx) ==
+                                        0 &&
+                        (stx.stx_mode & S_IFMT) != 0;
+        for (size_t i = 0; i < files->n_sets; ++i) {
+                const DevNodes *nodes = &files->sets[i];
+                const DevNode *node = NULL;
+
+                if (has_number)
+                        node = devnodes_find(nodes, stx.stx_mode & S_IFMT,
+                                        makedev(stx.stx_rdev_major, stx.stx_rdev_minor));
+                else if (n > 5 && !memcmp(name, "/dev/", 5))
+                        node = devnodes_find_name(nodes, name + 5, n - 5);
+                else if (n == strlen(vfio_device) && !memcmp(name, vfio_device, n))
+                        node = devnodes_find_vfio(nodes, NULL);
+                note_node(files, i, node, SEEN_MAPPED);
+        }
 }
 
 /* include/uapi/linux/fs.h, which is older than this where we are built. */
@@ -436,7 +462,7 @@ int open_files_look(OpenFiles *files, pid_t pid) {
         files->pid = pid;
         files->error = 0;
         files->has_files = false;
-        memset(files->seen, 0, files->nodes->n);
+        memset(files->seen, 0, files->firsts[files->n_sets]);
 
         r = process_count_threads(files->proc_fd, pid, &n_threads);
         if (r < 0)

@@ -463,45 +463,38 @@ int preflight_preconditions(const PreflightInput *input, Findings *findings) {
         return input->to == MODE_PASSTHROUGH ? check_leaving(input, findings) : 0;
 }
 
-/**
- * preflight_holders() - is the GPU in use?
- * @input:      which GPU, and where to
- * @findings:   where to add what is found
- *
- * Which drivers the functions have is looked at anew, as is whether they can let go;
- * what @input says of them may be from before some of them moved.
- *
- * Return: 0 on success, whatever was found; negative error code on failure.
- */
-int preflight_holders(const PreflightInput *input, Findings *findings) {
-        _cleanup_(devnodes_deinit) DevNodes nodes = DEVNODES_NULL;
+/* What is known of the uses of a GPU before all processes are looked at. */
+typedef struct Use {
+        bool on_nvidia;
+        bool started;
+        size_t n_findings;
+} Use;
+
+static int use_init(Use *use, DevNodes *nodes, const PreflightInput *input) {
         _cleanup_(freep) char *driver = NULL;
         const Roots *roots = input->roots;
-        bool on_nvidia = false, started = false;
-        size_t n_before = findings->n;
         int r;
 
-        r = devnodes_init(&nodes, roots, input->gpu, input->to);
-        if (r < 0)
-                return r;
-        if (input->to != MODE_HOST) {
-                r = device_read_driver(roots->sysfs, input->gpu->address, &driver);
-                if (r < 0)
-                        return r;
-                on_nvidia = driver && !strcmp(driver, NVIDIA_DRIVER);
-        }
-        if (on_nvidia) {
-                r = nvidia_is_started(roots->sysfs, input->gpu->address, &started);
-                if (r < 0)
-                        return r;
-        }
-
-        /* An adapter that is not started has no mappings at all. */
-        r = holders_find(roots, &nodes, started, findings);
+        r = devnodes_init(nodes, roots, input->gpu, input->to);
         if (r < 0 || input->to == MODE_HOST)
                 return r;
+        r = device_read_driver(roots->sysfs, input->gpu->address, &driver);
+        if (r < 0)
+                return r;
+        use->on_nvidia = driver && !strcmp(driver, NVIDIA_DRIVER);
+        return use->on_nvidia ? nvidia_is_started(roots->sysfs, input->gpu->address, &use->started)
+                              : 0;
+}
+
+/* Is it used by anything but processes? */
+static int use_check_rest(const Use *use, const PreflightInput *input, Findings *findings) {
+        bool started = use->started;
+        int r;
+
+        if (input->to == MODE_HOST)
+                return 0;
         r = check_usb(input, findings);
-        if (r < 0 || !on_nvidia)
+        if (r < 0 || !use->on_nvidia)
                 return r;
         r = check_release(input, findings);
         if (r < 0)
@@ -512,9 +505,46 @@ int preflight_holders(const PreflightInput *input, Findings *findings) {
 
         /* A process that was about to end when the scan began has stopped it since. */
         if (started) {
-                r = nvidia_is_started(roots->sysfs, input->gpu->address, &started);
+                r = nvidia_is_started(input->roots->sysfs, input->gpu->address, &started);
                 if (r < 0)
                         return r;
         }
-        return started && findings->n == n_before ? check_started(input, findings) : 0;
+        return started && findings->n == use->n_findings ? check_started(input, findings) : 0;
+}
+
+/**
+ * preflight_holders_of_all() - are GPUs in use?
+ * @inputs:     which GPUs, and where to
+ * @n:          how many; all processes are looked at once, however many these are
+ * @findings:   for each, where to add what is found
+ *
+ * Which drivers the functions have is looked at anew, as is whether they can let go;
+ * what @inputs say of them may be from before some of them moved.
+ *
+ * Return: 0 on success, whatever was found; negative error code on failure.
+ */
+int preflight_holders_of_all(const PreflightInput *inputs, size_t n, Findings *const findings[]) {
+        _cleanup_(freep) DevNodes *sets = calloc(n ?: 1, sizeof(*sets));
+        _cleanup_(freep) Use *uses = calloc(n ?: 1, sizeof(*uses));
+        bool deep = false;
+        int r = sets && uses ? 0 : -ENOMEM;
+
+        for (size_t i = 0; i < n && r >= 0; ++i) {
+                uses[i].n_findings = findings[i]->n;
+                r = use_init(&uses[i], &sets[i], &inputs[i]);
+                /* An adapter that is not started has no mappings at all. */
+                deep |= uses[i].started;
+        }
+        if (r >= 0 && n > 0)
+                r = holders_find(inputs[0].roots, sets, n, deep, findings);
+        for (size_t i = 0; i < n && r >= 0; ++i)
+                r = use_check_rest(&uses[i], &inputs[i], findings[i]);
+        for (size_t i = 0; sets && i < n; ++i)
+                devnodes_deinit(&sets[i]);
+        return r;
+}
+
+/* Likewise for one. */
+int preflight_holders(const PreflightInput *input, Findings *findings) {
+        return preflight_holders_of_all(input, 1, &findings);
 }

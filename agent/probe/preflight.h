@@ -27,3 +27,5 @@ typedef struct PreflightInput {
 int preflight_preconditions(const PreflightInput *input, Findings *findings) _warn_unused_result_;
 int preflight_is_leaving(int proc_fd, const Gpu *gpu, bool *ret) _warn_unused_result_;
 int preflight_holders(const PreflightInput *input, Findings *findings) _warn_unused_result_;
+int preflight_holders_of_all(const PreflightInput *inputs, size_t n, Findings *const findings[])
+                _warn_unused_result_;

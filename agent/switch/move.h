@@ -70,7 +70,7 @@ static inline bool move_display_is_taken(const Move *move, const char *override)
                         driver_is_vfio(sysfs, override);
 }
 
-int move_prepare(Move *move) _warn_unused_result_;
+int move_prepare(Move *moves, size_t n) _warn_unused_result_;
 SwitchResult move_result(const Move *move);
 int move_recover(Move *next, SwitchResult *ret) _warn_unused_result_;
 int move_check_siblings(Move *move) _warn_unused_result_;

@@ -110,16 +110,8 @@ int move_plan(Move *move) {
         return plan_init(&move->plan, &move->facts.input);
 }
 
-/**
- * move_prepare() - look whether a GPU may move, and how
- * @move:       which; gets findings, facts and plan. Its record is loaded.
- *
- * A GPU that is there already needs no permission, unless it is another card; neither does
- * one of which only the siblings move.
- *
- * Return: 0 on success, whatever was found; negative error code on failure.
- */
-int move_prepare(Move *move) {
+/* All but the holders. */
+static int examine(Move *move) {
         const PreflightInput preflight = move_preflight(move, move->gpu, move->to);
         bool moves = move->gpu->mode != move->to;
         int r;
@@ -134,9 +126,41 @@ int move_prepare(Move *move) {
                 r = preflight_preconditions(&preflight, &move->findings);
         if (r >= 0)
                 r = move_plan(move);
-        if (r >= 0 && moves && move->findings.n == 0)
-                r = preflight_holders(&preflight, &move->findings);
         return r;
+}
+
+/**
+ * move_prepare() - look whether GPUs may move, and how
+ * @moves:      which; each that is not skipped gets findings, facts and plan. Its record is loaded.
+ * @n:          how many
+ *
+ * A GPU that is there already needs no permission, unless it is another card; neither does
+ * one of which only the siblings move.
+ *
+ * Return: 0 on success, whatever was found; negative error code on failure.
+ */
+int move_prepare(Move *moves, size_t n) {
+        _cleanup_(freep) PreflightInput *inputs = calloc(n ?: 1, sizeof(*inputs));
+        _cleanup_(freep) Findings **findings = calloc(n ?: 1, sizeof(*findings));
+        size_t n_inputs = 0;
+        int r;
+
+        if (!inputs || !findings)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; ++i) {
+                Move *move = &moves[i];
+
+                if (move->skip)
+                        continue;
+                r = examine(move);
+                if (r < 0)
+                        return r;
+                if (move->gpu->mode == move->to || move->findings.n > 0)
+                        continue;
+                inputs[n_inputs] = move_preflight(move, move->gpu, move->to);
+                findings[n_inputs++] = &move->findings;
+        }
+        return preflight_holders_of_all(inputs, n_inputs, findings);
 }
 
 /* What a move comes to that has its findings in the way. */

@@ -227,12 +227,12 @@ run_moves(SwitchContext *context, Move *moves, const SwitchRequest *request, Swi
         if (r == 0)
                 r = load_policy(&policy, context->roots, moves, n);
         /* One finding is enough to stop, but all of them are to be told. */
-        if (r == 0 && *result == SWITCH_DONE)
+        if (r == 0 && *result == SWITCH_DONE) {
+                r = move_prepare(moves, n);
                 for (size_t i = 0; r == 0 && i < n; ++i)
-                        if (!moves[i].skip) {
-                                r = move_prepare(&moves[i]);
+                        if (!moves[i].skip)
                                 worsen(result, move_result(&moves[i]));
-                        }
+        }
         if (r == 0 && *result != SWITCH_DONE)
                 for (size_t i = 0; i < n; ++i)
                         if (moves[i].findings.n > 0)
@@ -305,13 +305,14 @@ int switch_preview(SwitchContext *context,
                 return -ENOMEM;
 
         r = load_policy(&policy, context->roots, moves, request->n_gpus);
-        for (size_t i = 0; r == 0 && i < request->n_gpus; ++i) {
+        for (size_t i = 0; r >= 0 && i < request->n_gpus; ++i) {
                 note_consent(&moves[i]);
                 r = gpu_record_load(&moves[i].record, context->roots->run_fd, moves[i].gpu);
-                if (r >= 0)
-                        r = move_prepare(&moves[i]);
-                worsen(&result, move_result(&moves[i]));
         }
+        if (r >= 0)
+                r = move_prepare(moves, request->n_gpus);
+        for (size_t i = 0; i < request->n_gpus; ++i)
+                worsen(&result, move_result(&moves[i]));
         if (r < 0) {
                 moves_free(moves, request->n_gpus);
                 return r;

@@ -124,7 +124,8 @@ static uint64_t measure(const Roots *roots, const DevNodes *nodes, bool naive) {
                 if (naive_scan(nodes->items[0].rdev) == 0)
                         die("found nothing");
         } else {
-                if (holders_find(roots, nodes, false, &findings) < 0 || findings.n == 0)
+                if (holders_find(roots, nodes, 1, false, &(Findings *){ &findings }) < 0 ||
+                                findings.n == 0)
                         die("found nothing");
         }
         return monotonic_usec() - start;

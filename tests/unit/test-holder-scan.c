@@ -97,12 +97,17 @@ static pid_t start(Real *real, HoldFn fn) {
         return pid;
 }
 
+/* Of one GPU. */
+static int find_holders(const Roots *roots, const DevNodes *nodes, bool deep, Findings *findings) {
+        return holders_find(roots, nodes, 1, deep, &findings);
+}
+
 /* Scan. Return: how many findings there are of a process, and one of them. */
 static size_t scan(Real *real, const DevNodes *nodes, pid_t pid, const Finding **ret) {
         size_t n = 0;
 
         findings_deinit(&real->findings);
-        assert_int_equal(holders_find(&real->roots, nodes, false, &real->findings), 0);
+        assert_int_equal(find_holders(&real->roots, nodes, false, &real->findings), 0);
         for (size_t i = 0; i < real->findings.n; ++i) {
                 if (real->findings.items[i].pid != pid)
                         continue;
@@ -327,7 +332,7 @@ static void who_is_ending_may_hold_anything(void **state) {
         add_empty(tree, 15, 'I', 0x00200044); /* likewise, ending */
         add_empty(tree, 16, 'S', 0x400);      /* has nothing, and lives */
 
-        assert_int_equal(holders_find(&tree->roots, &real->nodes, false, findings), 0);
+        assert_int_equal(find_holders(&tree->roots, &real->nodes, false, findings), 0);
         assert_int_equal(findings->n, 2);
         for (size_t i = 0; i < findings->n; ++i) {
                 assert_int_equal(findings->items[i].kind, FINDING_UNKNOWN);
@@ -376,7 +381,7 @@ static void nothing_to_look_for_is_not_looked_for(void **state) {
         DevNodes none = DEVNODES_NULL;
 
         start(real, hold_open);
-        assert_int_equal(holders_find(&real->roots, &none, true, &real->findings), 0);
+        assert_int_equal(find_holders(&real->roots, &none, true, &real->findings), 0);
         assert_int_equal(real->findings.n, 0);
 }
 
@@ -385,7 +390,7 @@ static void a_missing_procfs_is_an_error(void **state) {
         Roots broken = real->roots;
 
         broken.proc_fd = -1;
-        assert_true(holders_find(&broken, &real->nodes, false, &real->findings) < 0);
+        assert_true(find_holders(&broken, &real->nodes, false, &real->findings) < 0);
         assert_int_equal(real->findings.n, 0);
 }
 
@@ -460,7 +465,7 @@ static void find(Fixture *fixture) {
         assert_int_equal(devnodes_init(&nodes, &fixture->tree->roots, card_read(fixture, 1),
                                          MODE_PASSTHROUGH),
                         0);
-        assert_int_equal(holders_find(&fixture->tree->roots, &nodes, true, &fixture->findings), 0);
+        assert_int_equal(find_holders(&fixture->tree->roots, &nodes, true, &fixture->findings), 0);
 }
 
 static void nobody_is_no_finding(void **state) {
@@ -620,6 +625,51 @@ static void a_process_that_cannot_be_looked_into_is_unknown(void **state) {
         assert_true(findings_are_busy(&fixture->findings));
 }
 
+/* Nodes of one may be those of the other, too, as that of nvidia-modeset is. */
+static void one_look_is_enough_for_several_gpus(void **state) {
+        Fixture *fixture = *state;
+        _cleanup_(devnodes_deinit) DevNodes nodes = DEVNODES_NULL;
+        char null[] = "null", full[] = "full";
+        DevNode others[] = {
+                { S_IFCHR, makedev(1, 3), { .bus = 2 }, null },
+                { S_IFCHR, makedev(1, 7), { .bus = 2 }, full },
+        };
+        Findings found[3] = {};
+        Findings *const findings[] = { &found[0], &found[1], &found[2] };
+        DevNodes sets[3] = { DEVNODES_NULL,
+                { .items = others, .n = ARRAY_SIZE(others), .gpu = { .bus = 2 } }, DEVNODES_NULL };
+
+        add_process(fixture->tree, 5000100, "b", 0);
+        add_file(fixture->tree, 5000100, "fd/0", "/dev/full");
+        add_process(fixture->tree, 5000200, "both", 0);
+        add_file(fixture->tree, 5000200, "fd/0", "/dev/null");
+        add_process(fixture->tree, 5000300, "secret", 0);
+        add_file(fixture->tree, 5000300, "fd/0", "0");
+        assert_int_equal(devnodes_init(&nodes, &fixture->tree->roots, card_read(fixture, 1),
+                                         MODE_PASSTHROUGH),
+                        0);
+        sets[0] = nodes;
+
+        assert_int_equal(holders_find(&fixture->tree->roots, sets, 3, true, findings), 0);
+        assert_int_equal(found[0].n, 2);
+        assert_int_equal(found[0].items[0].pid, 5000200);
+        assert_string_equal(found[0].items[0].node, "/dev/dri/card0");
+        assert_int_equal(found[0].items[1].kind, FINDING_UNKNOWN);
+        assert_int_equal(found[0].items[1].function.bus, 1);
+        assert_int_equal(found[1].n, 3);
+        assert_int_equal(found[1].items[0].pid, 5000100);
+        assert_string_equal(found[1].items[0].node, "/dev/full");
+        assert_int_equal(found[1].items[0].function.bus, 2);
+        assert_int_equal(found[1].items[1].pid, 5000200);
+        assert_string_equal(found[1].items[1].node, "/dev/null");
+        assert_int_equal(found[1].items[2].kind, FINDING_UNKNOWN);
+        assert_int_equal(found[1].items[2].function.bus, 2);
+        /* What has no nodes cannot be in use. */
+        assert_int_equal(found[2].n, 0);
+        for (size_t i = 0; i < ARRAY_SIZE(found); ++i)
+                findings_deinit(&found[i]);
+}
+
 static void files_that_were_closed_meanwhile_are_none(void **state) {
         Fixture *fixture = *state;
 
@@ -679,6 +729,7 @@ int main(void) {
                 fake_test(a_mapping_is_known_by_its_number_where_it_can_be_seen),
                 fake_test(open_and_mapped_is_open),
                 fake_test(a_process_that_cannot_be_looked_into_is_unknown),
+                fake_test(one_look_is_enough_for_several_gpus),
                 fake_test(files_that_were_closed_meanwhile_are_none),
                 fake_test(a_process_without_files_to_see_is_none),
                 fake_test(findings_are_added_to_those_that_are_there),

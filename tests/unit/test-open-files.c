@@ -38,7 +38,7 @@ static const DevNodes table = {
 static OpenFiles *files_new(const Roots *roots, const DevNodes *wanted, bool deep) {
         OpenFiles *files = NULL;
 
-        assert_int_equal(open_files_new(roots, wanted, deep, &files), 0);
+        assert_int_equal(open_files_new(roots, wanted, 1, deep, &files), 0);
         return files;
 }
 
