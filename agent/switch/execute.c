@@ -105,6 +105,8 @@ static void commit_and_tell(Move *move) {
  */
 static int conclude(Move *move, Mode where, bool commit_it) {
         GpuRecord *record = &move->record;
+        const bool is_recovery = move->trigger == TRIGGER_RECOVERY;
+        const Trigger trigger = record->has_move ? record->move.trigger : move->trigger;
 
         /* This may save the record, and so goes before anything in it is forgotten. */
         if (commit_it)
@@ -113,21 +115,23 @@ static int conclude(Move *move, Mode where, bool commit_it) {
                 set_pins(move, true);
         if (where == MODE_HOST && move_is_whole(move))
                 gpu_record_forget_host(record, false);
-        else if (move->trigger != TRIGGER_COMMAND)
+        else if (trigger != TRIGGER_COMMAND && (is_recovery || move->facts.fresh_host))
                 gpu_record_forget_host(record, true);
         gpu_record_forget_move(record);
         return save(move);
 }
 
+/* Recovery is for the one that was interrupted: that stays who has begun it. */
 static int write_down(Move *move) {
         GpuRecord *record = &move->record;
+        const Trigger trigger = record->has_move ? record->move.trigger : move->trigger;
 
         gpu_record_forget_move(record);
         record->has_move = true;
         record->move = (MoveRecord){
                 .from = move->from,
                 .to = move->to,
-                .trigger = move->trigger,
+                .trigger = trigger,
                 .asked = move->functions,
                 .moved = move->plan.functions,
         };
