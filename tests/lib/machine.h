@@ -41,6 +41,7 @@ typedef struct MachineDevice {
         int group;                     /* 0: none */
         int minor;                     /* of NVIDIA's driver, -1 while it has none */
         bool is_gone;                  /* unplugged */
+        bool in_vfio_group;            /* by its lock, while .driver changes around it */
         atomic_int users;              /* what remove() waits for; a futex */
 } MachineDevice;
 

@@ -16,25 +16,31 @@
 #include "base/text.h"
 #include "lib/pci-model.h"
 
-/* Every device of a group, but one, that a driver of VFIO's has. */
-static unsigned int count_vfio(
-                FakeTree *tree, int group, const MachineDevice *but, bool *ret_all_inert) {
+/* Every device of a group that a driver of VFIO's has. */
+static unsigned int count_vfio(FakeTree *tree, int group, bool *ret_all_inert) {
         Machine *machine = tree->machine;
         unsigned int n = 0;
 
-        if (ret_all_inert)
-                *ret_all_inert = true;
+        *ret_all_inert = true;
         for (unsigned int i = 0; i < machine->n_devices; ++i) {
                 MachineDevice *device = &machine->devices[i];
                 MachineDriver *driver = machine_find_driver(machine, device->driver);
 
-                if (device->is_gone || device->group != group || device == but || !driver)
+                if (device->is_gone || device->group != group || !driver)
                         continue;
                 n += driver->is_vfio;
-                if (ret_all_inert && !driver->shares_dma)
+                if (!driver->shares_dma)
                         *ret_all_inert = false;
         }
         return n;
+}
+
+/* Under its lock: siblings come and go at the same time. */
+static bool group_is_used(const Machine *machine, int group) {
+        for (unsigned int i = 0; i < machine->n_devices; ++i)
+                if (machine->devices[i].group == group && machine->devices[i].in_vfio_group)
+                        return true;
+        return false;
 }
 
 static int lock_group(FakeTree *tree, int group) {
@@ -56,6 +62,7 @@ static int vfio_probe(FakeTree *tree, MachineDevice *device) {
                 return -EBUSY;
 
         lock = lock_group(tree, device->group);
+        device->in_vfio_group = true;
         fake_device_write(tree, device->address, "power/control", "auto");
         fake_write(tree->root, fake_path(path, "dev/vfio/%d", device->group), "%s", "");
         fake_write(tree->root, fake_path(path, "sys/class/vfio/%d/dev", device->group), "511:%d\n",
@@ -68,7 +75,8 @@ static void vfio_remove(FakeTree *tree, MachineDevice *device) {
         char path[FAKE_PATH_MAX];
 
         fake_device_write(tree, device->address, "power/control", "on");
-        if (count_vfio(tree, device->group, device, NULL) > 0)
+        device->in_vfio_group = false;
+        if (group_is_used(tree->machine, device->group))
                 return;
         fake_remove(tree->root, fake_path(path, "dev/vfio/%d", device->group));
         fake_remove(tree->root, fake_path(path, "sys/class/vfio/%d", device->group));
@@ -172,7 +180,7 @@ int pci_model_guest_start(FakeTree *tree, int group) {
         Machine *machine = tree->machine;
         bool viable;
 
-        if (count_vfio(tree, group, NULL, &viable) == 0)
+        if (count_vfio(tree, group, &viable) == 0)
                 return -ENODEV;
         if (atomic_load(&machine->group_owned[group]))
                 return -EBUSY;
