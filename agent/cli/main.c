@@ -62,29 +62,35 @@ int cli_open_own(Cli *cli, bool make) {
         return r < 0 ? r : 0;
 }
 
+/* Two columns: a name with its argument, and what it does. */
+static void print_help_line(const char *prefix,
+                const char *name,
+                const char *separator,
+                const char *argument,
+                const char *summary) {
+        int width = printf("  %s%s%s%s", prefix, name, separator, argument);
+
+        printf("%*s%s\n", width < 25 ? 25 - width : 1, "", summary);
+}
+
 /* One screen. Everything else is in the man page. */
 static void print_help(void) {
-        char left[64];
-
         printf("vfioptctl [OPTION...] [VERB] [ARGUMENT...]\n"
                "\n"
                "Gives NVIDIA GPUs to virtual machines and takes them back.\n"
                "\n"
                "Verbs:\n");
-        for (size_t i = 0; i < ARRAY_SIZE(verbs); ++i) {
-                snprintf(left, sizeof(left), "%s%s%s", verbs[i]->name, verbs[i]->args[0] ? " " : "",
-                                verbs[i]->args);
-                printf("  %-22s %s\n", left, verbs[i]->summary);
-        }
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); ++i)
+                print_help_line("", verbs[i]->name, verbs[i]->args[0] ? " " : "", verbs[i]->args,
+                                verbs[i]->summary);
         printf("\n"
                "Options:\n");
         for (size_t i = 0; i < OPTIONS_N; ++i) {
                 const OptionInfo *info = &option_table[i];
 
-                snprintf(left, sizeof(left), "--%s%s%s", info->name, info->argument ? "=" : "",
-                                info->argument ?: "");
                 if (info->summary)
-                        printf("  %-22s %s\n", left, info->summary);
+                        print_help_line("--", info->name, info->argument ? "=" : "",
+                                        info->argument ?: "", info->summary);
         }
         printf("\n"
                "MODE is host, passthrough, toggle, or auto: where each GPU was last, or as\n"
