@@ -211,6 +211,9 @@ static int print_move(const Move *move, const char *refusal) {
         int r;
 
         address_format(move->gpu->address, address);
+        if (move->record.has_move)
+                printf("%s: a switch was interrupted, which is finished or undone first\n",
+                                address);
         if (plan->n_steps > 0)
                 printf("%s: from %s to %s:\n", address, mode_to_string(move->from),
                                 mode_to_string(move->to));
@@ -261,6 +264,7 @@ static int push_move(Json *array, const Move *move, const char *refusal, const c
         error_gather(&r, json_add_string(object, "gpu", address));
         error_gather(&r, json_add_string(object, "from", mode_to_string(move->from)));
         error_gather(&r, json_add_string(object, "to", mode_to_string(move->to)));
+        error_gather(&r, json_add_bool(object, "interrupted", move->record.has_move));
         error_gather(&r, json_add(object, "steps", TAKE_PTR(steps)));
         error_gather(&r, json_add_string(object, "refusal", refusal));
         error_gather(&r, json_add_string(object, "holders", holders));

@@ -144,30 +144,38 @@ static void note_consent(Move *move) {
                 move->allow_display = true;
 }
 
-static int load_record(Move *move) {
-        int run_fd = move->context->roots->run_fd, r;
+/* One that is not understood was there for a reason: a move may have been interrupted, or still write. */
+static int read_record(Move *move) {
+        int r;
 
-        r = gpu_record_load(&move->record, run_fd, move->gpu);
-        if (r == GPU_RECORD_E_INVALID) {
+        r = gpu_record_load(&move->record, move->context->roots->run_fd, move->gpu);
+        if (r != GPU_RECORD_E_INVALID)
+                return r;
+        move->record.has_move = true;
+        move->record.move = (MoveRecord){
+                .from = move->from,
+                .to = move->to,
+                .trigger = move->trigger,
+                .asked = move->functions,
+                .moved = move->functions,
+        };
+        return r;
+}
+
+static int load_record(Move *move) {
+        int r;
+
+        r = read_record(move);
+        if (r == GPU_RECORD_E_INVALID)
                 notify(move, EVENT_WARNING, "recover",
                                 "its record below " VFIOPT_RUN_DIR
                                 " is not understood, and is replaced");
-                /* It was there for a reason: a move may have been interrupted, or still write. */
-                move->record.has_move = true;
-                move->record.move = (MoveRecord){
-                        .from = move->from,
-                        .to = move->to,
-                        .trigger = move->trigger,
-                        .asked = move->functions,
-                        .moved = move->functions,
-                };
-        }
         if (r < 0 || move->trigger != TRIGGER_AGENT || !move->record.has_refusal)
                 return r < 0 ? r : 0;
 
         /* It is tried anew. A person's move leaves no refusal, and removes none. */
         move->record.has_refusal = false;
-        return gpu_record_save(&move->record, run_fd);
+        return gpu_record_save(&move->record, move->context->roots->run_fd);
 }
 
 /* With the lock, look again, ask again, and clean up behind a move that was interrupted. */
@@ -307,7 +315,7 @@ int switch_preview(SwitchContext *context,
         r = load_policy(&policy, context->roots, moves, request->n_gpus);
         for (size_t i = 0; r >= 0 && i < request->n_gpus; ++i) {
                 note_consent(&moves[i]);
-                r = gpu_record_load(&moves[i].record, context->roots->run_fd, moves[i].gpu);
+                r = read_record(&moves[i]);
         }
         if (r >= 0)
                 r = move_prepare(moves, request->n_gpus);

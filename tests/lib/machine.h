@@ -4,8 +4,7 @@
 /*
  * The Fake Machine
  *
- * What a kernel knows and its sysfs does not show: which ids a driver matches, who uses a
- * device, what shall go wrong. In shared memory, as the model works in forked children.
+ * What a kernel knows and sysfs does not show, in memory shared with forked children.
  */
 
 #include <stdatomic.h>
