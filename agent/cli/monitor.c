@@ -145,7 +145,7 @@ static int monitor_run(Cli *cli) {
 const Verb verb_monitor = {
         .name = "monitor",
         .args = "[GPU...]",
-        .summary = "tell what happens, as it happens",
+        .summary = "print events as they happen",
         .options = OPTION_JSON,
         .n_max = SIZE_MAX,
         .run = monitor_run,

@@ -177,7 +177,8 @@ static int refuse_instance(int why, const char *culprit) {
         message_quote(culprit, quote);
         meant = message_suggest(culprit, instance_modes, INSTANCE_MODES);
         if (why == INSTANCE_E_OPTION)
-                message_error("unknown option %s after the mode; options are allow-display", quote);
+                message_error("unknown option %s after the mode; the only option is allow-display",
+                                quote);
         else if (why == INSTANCE_E_REPEATED)
                 message_error("option %s is given twice", quote);
         else if (meant)
@@ -238,7 +239,8 @@ static int add_managed(Request *request, const Cli *cli) {
 
         message_error(inventory->n_gpus == 0
                                         ? "there is no NVIDIA GPU in this machine"
-                                        : "no managed NVIDIA GPU (the boot display is unmanaged by default); "
+                                        : "no managed NVIDIA GPU (Managed=no, or the boot display of a machine "
+                                          "with another display); "
                                           "name the GPU to move it anyway");
         return VFIOPT_EXIT_PRECONDITION;
 }

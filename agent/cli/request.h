@@ -9,7 +9,7 @@
  * is a request as the one word that passes the manager, polkit and the journal, between "vfiopt@"
  * and ".service":
  *
- *   MODE[_OPTION[.VALUE]]...[:GPU[_GPU]...]
+ *   MODE[_OPTION]...[:GPU[_GPU]...]
  *
  *   passthrough
  *   passthrough_allow-display:0000:01:00.0
@@ -17,8 +17,8 @@
  *
  * It reads as the command line does, and options have their long names. A unit's name may have
  * letters, digits and ":-_.\@" and nothing else without escaping, so neither "=" nor "+": "_"
- * separates the members of a list, the first ":" the two lists, and "." is for "=". No name of a
- * mode or an option has any of these three.
+ * separates the members of a list, and the first ":" the two lists. No name of a mode or an
+ * option has either of these.
  */
 
 #include "base/text.h"
@@ -42,7 +42,7 @@ enum {
         _INSTANCE_E_SUCCESS,
 
         INSTANCE_E_MODE,     /* no such mode */
-        INSTANCE_E_OPTION,   /* no such option, or a value that it does not take */
+        INSTANCE_E_OPTION,   /* no such option */
         INSTANCE_E_REPEATED, /* an option that was there already */
 };
 

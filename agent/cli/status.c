@@ -174,9 +174,13 @@ static int add_gpu(Table *table, const Status *status) {
         return r;
 }
 
-#define REBOOT "  Save your work, then: systemctl reboot --force --force\n"
+#define REBOOT                                                                            \
+        "  End the processes that hold it. If that does not help, save your work, then\n" \
+        "  as root: sync; echo b >/proc/sysrq-trigger\n"
 
 static void print_stuck(const char *gpu, const LateWrite *stuck) {
+        const bool unbinds = stuck->action && !strcmp(stuck->action, "unbind");
+        const char *driver = stuck->driver ?: "";
         char function[ADDRESS_STRING_MAX], since[32] = "";
         time_t seconds = (time_t) (stuck->since_usec / USEC_PER_SEC);
         struct tm tm;
@@ -185,7 +189,10 @@ static void print_stuck(const char *gpu, const LateWrite *stuck) {
                 strftime(since, sizeof(since), " since %F %T", &tm);
         printf("%s is stuck in the kernel%s: %s of %s%s%s (pid %d).\n" REBOOT, gpu, since,
                         stuck->action ?: "a write", address_format(stuck->function, function),
-                        stuck->driver ? " and " : "", stuck->driver ?: "", (int) stuck->pid);
+                        !driver[0]                ? ""
+                                        : unbinds ? " from "
+                                                  : ", ",
+                        driver, (int) stuck->pid);
 }
 
 /* A sentence for everything that a column has no room for. */
@@ -206,11 +213,11 @@ static void print_notes(const Status *status) {
                                 gpu, mode_to_string(status->wish), gpu);
         else if (status->runtime.damaged)
                 printf("%s: its record in " VFIOPT_RUN_DIR
-                       " is not understood; it is not moved on its own until it is named.\n"
-                       "  To name it: vfioptctl switch host %s\n",
+                       " is not understood; it is not moved until a switch names it.\n"
+                       "  To replace the record: vfioptctl switch MODE %s\n",
                                 gpu, gpu);
         else if (status->interrupted)
-                printf("%s: an earlier switch was interrupted; it stays as it is until it is named.\n"
+                printf("%s: an earlier switch was interrupted; it stays as it is until a switch names it.\n"
                        "  To finish or undo it: vfioptctl switch host %s\n",
                                 gpu, gpu);
         if (status->other_card)

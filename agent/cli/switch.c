@@ -89,8 +89,8 @@ static bool is_overruled(const Request *request, const JournalSource *source) {
                 message_error("cannot ask whether the machine has come up: %s, ignoring",
                                 strerror(-r));
         if (r == 1)
-                message_warning(VFIOPT_KERNEL_KEY "= on the kernel's command line counts while the "
-                                                  "machine starts: nothing is moved");
+                message_warning("nothing is moved while the machine starts: " VFIOPT_KERNEL_KEY
+                                "= on the kernel's command line takes precedence");
         return r == 1;
 }
 
@@ -114,7 +114,7 @@ static int run_parts(Cli *cli, const Request *request, Audience *audience) {
         if (request->automatic && request->all) {
                 r = unplugged_pin(cli->roots, modules, &request->inventory, &request->policy.state);
                 if (r < 0)
-                        message_error("cannot reserve GPUs that may be plugged in later: %s, ignoring",
+                        message_error("cannot pin GPUs that may be plugged in later: %s, ignoring",
                                         strerror(-r));
         }
 
@@ -148,13 +148,13 @@ static int switch_direct(Cli *cli, const Request *request, Outcomes *outcomes) {
         }
         r = roots_open_run(cli->roots, true);
         if (r < 0) {
-                message_error("cannot use our directory in /run, without which nothing is moved: %s",
-                                strerror(-r));
+                message_error("cannot open " VFIOPT_RUN_DIR ": %s", strerror(-r));
                 return VFIOPT_EXIT_ERROR;
         }
         r = roots_open_etc(cli->roots, true);
         if (r < 0)
-                message_error("cannot remember modes across reboots: our directory in /etc: %s, ignoring",
+                message_error("cannot open " VFIOPT_ETC_DIR
+                              ", modes will not survive a reboot: %s, ignoring",
                                 strerror(-r));
         r = journal_source_init(&audience.source, cli->roots->proc_fd, getenv("INVOCATION_ID"));
         if (r < 0)
@@ -182,7 +182,8 @@ static int switch_direct(Cli *cli, const Request *request, Outcomes *outcomes) {
 
         r = modules_load_update(cli->roots);
         if (r < 0)
-                message_error("cannot see to the modules that systemd-modules-load.service loads: %s, ignoring",
+                message_error("cannot update " VFIOPT_RUN_DIR
+                              " for systemd-modules-load.service: %s, ignoring",
                                 strerror(-r));
         return exit_code;
 }

@@ -18,7 +18,7 @@ set -l switch '__fish_seen_subcommand_from switch'
 complete -c vfioptctl -f
 complete -c vfioptctl -n $none -a status -d 'Where each GPU is'
 complete -c vfioptctl -n $none -a switch -d 'Move GPUs to host or passthrough'
-complete -c vfioptctl -n $none -a monitor -d 'Tell what happens, as it happens'
+complete -c vfioptctl -n $none -a monitor -d 'Print events as they happen'
 complete -c vfioptctl -n $none -a forget -d 'Forget the card that was at an address'
 
 complete -c vfioptctl -n "$switch; and not __vfioptctl_has_mode" -a host -d 'To the drivers of the host'

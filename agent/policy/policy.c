@@ -21,8 +21,6 @@
 #include "policy/policy.h"
 #include "vfiopt/names.h"
 
-#define NOTHING_REMEMBERED "nothing is remembered, and no GPU is moved on its own"
-
 /**
  * policy_load() - gather what is said
  * @policy:     to initialise; policy_deinit() it
@@ -74,10 +72,14 @@ static void complain_of_state(const Policy *policy, PolicyComplaintFn fn, void *
         char text[256];
 
         if (policy->state_problem == STATE_E_INVALID) {
-                fn(userdata, false, "the state file cannot be understood: " NOTHING_REMEMBERED);
+                fn(userdata, false,
+                                VFIOPT_ETC_DIR
+                                "/state cannot be parsed; automatic moves are off until the next "
+                                "switch");
         } else if (policy->state_problem < 0) {
                 snprintf(text, sizeof(text),
-                                "the state file cannot be read (%s): " NOTHING_REMEMBERED,
+                                "cannot read " VFIOPT_ETC_DIR
+                                "/state (%s); automatic moves are off",
                                 strerror(-policy->state_problem));
                 fn(userdata, false, text);
         }
@@ -99,7 +101,7 @@ void policy_complain(const Policy *policy, bool state_only, PolicyComplaintFn fn
                 snprintf(text, sizeof(text),
                                 VFIOPT_KERNEL_KEY
                                 "=%.64s on the kernel's command line is not known, and "
-                                "taken for off; it is host, passthrough or off",
+                                "taken as off; expected host, passthrough or off",
                                 text_is_printable(policy->kernel.unknown) ? policy->kernel.unknown
                                                                           : "");
                 fn(userdata, false, text);

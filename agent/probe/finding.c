@@ -22,7 +22,7 @@
 #define NODE   "@node@@mapped@"
 #define WHO    "@who@ (pid @pid@@of@@place@)"
 #define INSIST "or insist: vfioptctl switch --allow-display @mode@ @gpu@"
-#define REBOOT "save your work, then systemctl reboot --force --force"
+#define REBOOT "save your work, then as root: sync; echo b >/proc/sysrq-trigger"
 
 typedef struct Words {
         const char *sentence;
@@ -36,8 +36,9 @@ static const Words words[_FINDING_MAX] = {
                         "enable VT-d or AMD-Vi in the firmware, on Intel boot with intel_iommu=on, and "
                         "turn vfio's enable_unsafe_noiommu_mode off" },
         [FINDING_GROUP_MEMBER] = { "@other@, bound to @detail@, shares its IOMMU group @number@",
-                        "put the card into another slot, or take that device from its driver: "
-                        "driverctl --nosave set-override @other@ vfio-pci" },
+                        "put the card into another slot; or, only if the host can do without "
+                        "@other@ (no disk or network of yours): driverctl --nosave set-override "
+                        "@other@ vfio-pci" },
         [FINDING_OTHER_CARD] = { "this is not the card that was here before (@detail@)",
                         "vfioptctl forget @gpu@" },
         [FINDING_VIRTUAL] = { "virtual functions or mediated devices exist on @function@",
@@ -69,8 +70,8 @@ static const Words words[_FINDING_MAX] = {
         [FINDING_STARTED] = { "the driver keeps it initialized although no user was found "
                               "(persistence mode?)",
                         "nvidia-smi -i @gpu@ -pm 0" },
-        [FINDING_UNKNOWN] = { "cannot tell whether it is in use by " WHO ": @error@",
-                        "kill @pid@" },
+        [FINDING_UNKNOWN] = { "cannot examine " WHO ", which may use it: @error@",
+                        "try again; if it does use the GPU, end it (pid @pid@)" },
 };
 
 static bool is_denied(const Finding *finding) {
@@ -81,23 +82,20 @@ static bool is_denied(const Finding *finding) {
 static const char *choose_remedy(const Finding *finding) {
         const char *unit = finding->unit ?: "";
 
-        if (finding->kind == FINDING_UNKNOWN && is_denied(finding))
-                return "run as root";
-        if (finding->kind == FINDING_HOLDER && finding->node && strstr(finding->node, "vfio"))
+        if (finding->node && strstr(finding->node, "vfio"))
                 return "shut the virtual machine down";
         /* The kernel cuts process names after 15 characters. */
-        if (finding->kind == FINDING_HOLDER && finding->command &&
-                        text_starts_with(finding->command, "nvidia-persiste", NULL))
+        if (finding->command && text_starts_with(finding->command, "nvidia-persiste", NULL))
                 return "nvidia-smi -i @gpu@ -pm 0, or systemctl stop nvidia-persistenced.service";
 
-        /* The manager keeps files for others, such as a session's devices for logind. */
-        if (finding->pid == 1)
-                return "end the session or service that it keeps it for: loginctl";
+        /* The manager and logind keep files for others, such as a session's devices. */
+        if (finding->pid == 1 || !strcmp(unit, "systemd-logind.service"))
+                return "end the session or service whose file it holds; see: loginctl list-sessions";
         if (finding->session)
                 return "close it, or loginctl terminate-session @session@";
         if (fnmatch("?*.service", unit, 0) == 0 && !text_starts_with(unit, "user@", NULL))
-                return finding->user_unit ? "as its user: systemctl --user stop @unit@"
-                                          : "systemctl stop @unit@";
+                return finding->user_unit ? "as its user: systemctl --user stop '@unit@'"
+                                          : "systemctl stop '@unit@'";
         return finding->user_unit ? "close it, or kill @pid@" : "kill @pid@";
 }
 
@@ -133,15 +131,16 @@ static Words choose_words(const Finding *finding) {
                 break;
         case FINDING_UNKNOWN:
                 if (finding->pid == 0 && finding->node)
-                        return (Words){ "cannot tell about " NODE ": @error@",
+                        return (Words){ "cannot examine " NODE ": @error@",
                                 is_denied(finding) ? "run as root" : "try again" };
                 if (finding->pid == 0)
-                        return (Words){ "somebody uses @function@: @error@",
+                        return (Words){ "@function@ is in use: @error@",
                                 "end the programs that may use it" };
                 if (finding->error == ETIMEDOUT)
                         return (Words){ WHO " is ending, and may use it until then",
                                 "try again when it has ended" };
-                chosen.remedy = choose_remedy(finding);
+                if (is_denied(finding))
+                        chosen.remedy = "run as root";
                 break;
         default:
                 break;

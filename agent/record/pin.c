@@ -24,7 +24,7 @@ static const char *pin_name(const Device *function, char buffer[static PIN_NAME_
         return buffer;
 }
 
-/* Have a function reserved for a vfio driver as soon as it appears. Return: 0, or negative. */
+/* Pin a function to a vfio driver. Return: 0, or negative. */
 int pin_set(int run_fd, const Device *function, const char *driver) {
         _cleanup_(freep) char *data = NULL;
         _cleanup_(closep) int dir_fd = -1;
@@ -59,7 +59,7 @@ int pin_clear(int run_fd, const Device *function) {
         return r == FILE_E_MISSING ? 0 : r;
 }
 
-/* Have all functions reserved: function 0 for @vfio_driver (NULL: vfio-pci), the others for that. */
+/* Pin all functions: function 0 for @vfio_driver (NULL: vfio-pci), the others for that. */
 int pins_set(int run_fd, const Gpu *gpu, const char *vfio_driver) {
         int r = 0;
 
@@ -79,7 +79,7 @@ int pins_clear(int run_fd, const Gpu *gpu) {
         return r;
 }
 
-/* Find the functions of a card that are reserved. Return: 0 on success, negative error code. */
+/* Find the functions of a card that are pinned. Return: 0 on success, negative error code. */
 int pins_test(int run_fd, const Gpu *gpu, FunctionSet *ret) {
         _cleanup_(closep) int dir_fd = -1;
         FunctionSet functions = 0;

@@ -5,7 +5,7 @@
  * Pins
  *
  * What udev's rule is to do with a function that appears, as data that the rule
- * imports: the driver to reserve it for, and the alias of the modules to load.
+ * imports: the driver to set as its driver_override, and the alias of the modules to load.
  *
  * A file per function, named after its address and its identity, as udev's rule puts
  * that together from the attributes: so another card at the address has no pin. The

@@ -25,9 +25,10 @@
 #include "switch/step.h"
 
 /* What to do about a GPU that a write hangs on. */
-#define STUCK_ADVICE                                                                                  \
-        "nothing more is written to it. It may come back when whoever uses it ends; if it does not, " \
-        "save your work, then systemctl reboot --force --force (and do not suspend: that hangs, too)"
+#define STUCK_ADVICE                                                                                \
+        "nothing more is written to it. The write may return when the holders of the GPU exit; if " \
+        "it does not, save your work, then as root: sync; echo b >/proc/sysrq-trigger (an orderly " \
+        "reboot and suspend hang, too)"
 
 /* What stopped a plan. */
 typedef struct Trouble {
@@ -88,10 +89,10 @@ static void commit_and_tell(Move *move) {
                 notify(move, EVENT_WARNING, "commit", text);
                 freep(&text);
         }
-        text = r < 0 ? text_format("it will not be remembered: %s", strerror(-r))
+        text = r < 0 ? text_format("the mode was not saved: %s", strerror(-r))
                         : notes.error < 0
-                        ? text_format("it will be remembered until the next boot only, the state "
-                                      "file cannot be written: %s",
+                        ? text_format("cannot write the state file, the mode is kept until the "
+                                      "next boot only: %s",
                                           strerror(-notes.error))
                         : NULL;
         if (text)

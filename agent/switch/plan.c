@@ -390,7 +390,7 @@ static char *describe(const Step *step) {
                                                      step->value)
                                    : text_format("clear driver_override of %s", address);
         case STEP_CHECK:
-                return text_format("check once more that nobody uses %s", address);
+                return text_format("check again that %s has no holder", address);
         case STEP_UNBIND:
                 return text_format("unbind %s from %s", address, step->value);
         case STEP_BIND:

@@ -470,7 +470,7 @@ static void what_is_wrong_is_kept_to_be_told(void **state _unused_) {
         policy_complain(&policy, false, gather, &complaints);
         assert_non_null(strstr(text(&complaints), "E vfiopt.mode="));
         assert_non_null(strstr(text(&complaints), "hots"));
-        assert_non_null(strstr(text(&complaints), "E the state file cannot be understood"));
+        assert_non_null(strstr(text(&complaints), "E /etc/vfiopt/state cannot be parsed"));
         assert_non_null(strstr(
                         text(&complaints), "E an earlier version of vfiopt has left records"));
         assert_null(strstr(text(&complaints), "W "));
@@ -479,7 +479,7 @@ static void what_is_wrong_is_kept_to_be_told(void **state _unused_) {
         policy_complain(&policy, true, gather, &complaints);
         assert_null(strstr(text(&complaints), "vfiopt.mode="));
         assert_null(strstr(text(&complaints), "vfiopt.conf"));
-        assert_non_null(strstr(text(&complaints), "E the state file cannot be understood"));
+        assert_non_null(strstr(text(&complaints), "E /etc/vfiopt/state cannot be parsed"));
         assert_non_null(strstr(
                         text(&complaints), "E an earlier version of vfiopt has left records"));
         text_deinit(&complaints);
@@ -498,7 +498,7 @@ static void a_state_that_cannot_be_read_is_told_with_the_reason(void **state) {
         assert_true(policy.state_problem < 0);
         policy_complain(&policy, false, gather, &complaints);
         assert_non_null(strstr(
-                        text(&complaints), "E the state file cannot be read (Is a directory)"));
+                        text(&complaints), "E cannot read /etc/vfiopt/state (Is a directory)"));
         text_deinit(&complaints);
         policy_deinit(&policy);
 }

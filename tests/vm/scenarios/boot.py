@@ -113,7 +113,7 @@ def broken_state_at_boot(vm):
     vm.equal(vm.drivers(GPU), HOME, "drivers")
     vm.equal(leftovers(vm), [], "files in /run/vfiopt")
     said = vm.sh("journalctl -b -u vfiopt-boot -o cat", quiet=True).out
-    vm.match("state file cannot be understood", said, "the journal")
+    vm.match("/state cannot be parsed", said, "the journal")
     vm.match(r"bad\.conf:2: .*sideways", said, "the journal")
     vm.match(r"bad\.conf:3: .*Colour", said, "the journal")
     # The next switch keeps it under another name.

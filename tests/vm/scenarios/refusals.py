@@ -78,7 +78,7 @@ def held_by_a_user(vm):
     vm.sh("nvidia-nodes")
     vm.sh("systemd-run --unit=trainer.service --uid=nobody sh -c 'exec hold /dev/nvidia0 < /dev/zero'")
     vm.sh("until fuser -s /dev/nvidia0; do :; done", timeout=20)
-    refused(vm, SWITCH, BUSY, "trainer.service", "systemctl stop trainer.service", cards=[GPU])
+    refused(vm, SWITCH, BUSY, "trainer.service", "systemctl stop 'trainer.service'", cards=[GPU])
     vm.sh("systemctl stop trainer.service")
 
 
