@@ -136,13 +136,23 @@ void fake_device_push(FakeTree *tree, const char *address, const FakeDevice *dev
 /* Pull a device out. Its driver's remove() runs, as for a surprise removal. */
 void fake_device_remove(FakeTree *tree, const char *address) {
         MachineDevice *device = machine_find_device(tree->machine, address);
+        _cleanup_(closep) _unused_ int attributes = -1;
+        _cleanup_(closep) int lock = -1;
         char path[FAKE_PATH_MAX];
 
         if (!device)
                 return;
-        if (device->driver[0])
-                pci_model_unbind(tree, machine_find_driver(tree->machine, device->driver), device,
-                                false);
+        for (;;) {
+                if (device->driver[0])
+                        pci_model_unbind(tree, machine_find_driver(tree->machine, device->driver),
+                                        device, false);
+                lock = pci_model_lock(tree, address, false);
+                if (!device->driver[0])
+                        break;
+                /* It was bound meanwhile, by a write at the same time. */
+                closep(&lock);
+        }
+        attributes = pci_model_lock_attributes(tree, address);
         device->is_gone = true;
         if (device->group)
                 fake_remove(tree->root,

@@ -56,6 +56,14 @@ int pci_model_lock(FakeTree *tree, const char *name, bool counts) {
         return fd;
 }
 
+/* What kernfs waits for before it removes the attributes of a device: writes to them. */
+int pci_model_lock_attributes(FakeTree *tree, const char *address) {
+        char name[MACHINE_NAME_MAX + 16];
+
+        snprintf(name, sizeof(name), "attributes-%s", address);
+        return pci_model_lock(tree, name, false);
+}
+
 bool pci_model_matches(FakeTree *tree, const MachineDriver *driver, const MachineDevice *device) {
         char value[SYSFS_PAGE];
 
@@ -234,6 +242,7 @@ static int write_probe(FakeTree *tree, const Act *act) {
 
 static int write_override(FakeTree *tree, const Act *act) {
         MachineDevice *device = machine_find_device(tree->machine, act->device);
+        _cleanup_(closep) _unused_ int attributes = -1;
         _cleanup_(closep) int lock = -1;
         char name[SYSFS_PAGE];
         size_t n;
@@ -249,21 +258,29 @@ static int write_override(FakeTree *tree, const Act *act) {
                 machine_meet_gate(tree->machine);
 
         snprintf(name, sizeof(name), "%.*s", (int) strcspn(act->value, "\n"), act->value);
+        attributes = pci_model_lock_attributes(tree, act->device);
+        if (device->is_gone)
+                return -ENODEV;
         fake_device_write(tree, act->device, "driver_override", name[0] ? name : "(null)");
         return 0;
 }
 
 static int write_setting(FakeTree *tree, const Act *act) {
+        const MachineDevice *device = machine_find_device(tree->machine, act->device);
+        _cleanup_(closep) _unused_ int attributes = -1;
         bool is_power = act->kind == ACT_POWER;
         const char *const *good = is_power ? (const char *const[]){ "on", "auto" }
                                            : (const char *const[]){ "0", "1" };
         size_t n = strcspn(act->value, "\n");
 
-        if (!machine_find_device(tree->machine, act->device))
+        if (!device)
                 return -ENOENT;
         if (act->blocks)
                 machine_meet_gate(tree->machine);
 
+        attributes = pci_model_lock_attributes(tree, act->device);
+        if (device->is_gone)
+                return -ENODEV;
         for (size_t i = 0; i < 2; ++i)
                 if (strlen(good[i]) == n && !strncmp(act->value, good[i], n)) {
                         fake_device_write(tree, act->device,

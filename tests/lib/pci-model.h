@@ -36,3 +36,4 @@ void pci_model_catch_up(FakeTree *tree);
 /* locks of the kernel: they go with the process that holds them */
 
 int pci_model_lock(FakeTree *tree, const char *name, bool counts);
+int pci_model_lock_attributes(FakeTree *tree, const char *address);
