@@ -59,7 +59,7 @@ typedef struct Target {
         Gpu *gpu;
         Mode to; /* MODE_UNSET: it stays, as another card is remembered at its address */
         FunctionSet functions; /* all, or all but function 0; then it has a set of its own */
-        size_t set; /* less than the number of targets; those of one set move all or none */
+        size_t set; /* less than the number of targets; those of one set are checked before any of them moves */
 } Target;
 
 typedef struct Targets {

@@ -106,8 +106,8 @@ static void commit_and_tell(Move *move) {
  */
 static int conclude(Move *move, Mode where, bool commit_it) {
         GpuRecord *record = &move->record;
-        const bool is_recovery = move->trigger == TRIGGER_RECOVERY;
-        const Trigger trigger = record->has_move ? record->move.trigger : move->trigger;
+        const bool is_recovery = move->trigger == TRIGGER_RECOVERY && record->has_move;
+        const Trigger trigger = is_recovery ? record->move.trigger : move->trigger;
 
         /* This may save the record, and so goes before anything in it is forgotten. */
         if (commit_it)
@@ -116,7 +116,9 @@ static int conclude(Move *move, Mode where, bool commit_it) {
                 set_pins(move, true);
         if (where == MODE_HOST && move_is_whole(move))
                 gpu_record_forget_host(record, false);
-        else if (trigger != TRIGGER_COMMAND && (is_recovery || move->facts.fresh_host))
+        else if (trigger != TRIGGER_COMMAND &&
+                        (is_recovery ? record->move.from != MODE_PASSTHROUGH
+                                     : move->facts.fresh_host))
                 gpu_record_forget_host(record, true);
         gpu_record_forget_move(record);
         return save(move);
@@ -125,7 +127,8 @@ static int conclude(Move *move, Mode where, bool commit_it) {
 /* Recovery is for the one that was interrupted: that stays who has begun it. */
 static int write_down(Move *move) {
         GpuRecord *record = &move->record;
-        const Trigger trigger = record->has_move ? record->move.trigger : move->trigger;
+        const bool is_recovery = move->trigger == TRIGGER_RECOVERY && record->has_move;
+        const Trigger trigger = is_recovery ? record->move.trigger : move->trigger;
 
         gpu_record_forget_move(record);
         record->has_move = true;
@@ -139,8 +142,11 @@ static int write_down(Move *move) {
         return save(move);
 }
 
-/* Leave word that a write to a GPU hangs. */
-static int note_late(Move *move, const Trouble *trouble) {
+/*
+ * Leave word that a write to a GPU hangs. Without it, the guard still tells the next switch; to
+ * say that it hangs matters more than why there is no record.
+ */
+static void note_late(Move *move, const Trouble *trouble) {
         LateWrite late = {
                 .function = trouble->step ? trouble->step->function : move->gpu->address,
                 .action = trouble->step ? strdup(step_kind_to_string(trouble->step->kind)) : NULL,
@@ -148,10 +154,13 @@ static int note_late(Move *move, const Trouble *trouble) {
                 .pid = trouble->result.pid,
                 .since_usec = realtime_usec(),
         };
+        int r;
 
         move->record.move.is_late = true;
         move->record.move.late = late;
-        return save(move);
+        r = save(move);
+        if (r < 0)
+                notify(move, EVENT_WARNING, trouble_phase(trouble), strerror(-r));
 }
 
 /* the plan */
@@ -183,6 +192,10 @@ static int judge_step(Move *move, const Step *step, int outcome, StepResult *res
                 result->error = -outcome;
                 outcome = STEP_E_REFUSED;
         }
+        /* It had a driver where it came from: home without one is no home. */
+        if (outcome == STEP_E_NOTHING && move->to == MODE_HOST && move->from == MODE_PASSTHROUGH &&
+                        step->function.function == 0)
+                outcome = STEP_E_REFUSED;
         if (outcome == STEP_E_NOTHING || (outcome == STEP_E_REFUSED && step->optional)) {
                 _cleanup_(freep) char *reason = NULL;
 
@@ -332,8 +345,8 @@ static int roll_back(Move *move, Mode back, Trouble *trouble) {
                 free(move->facts.vfio_driver);
                 move->facts.vfio_driver = TAKE_PTR(facts.vfio_driver);
         }
-        if (r == STEP_E_LATE && note_late(move, trouble) < 0)
-                r = -EIO;
+        if (r == STEP_E_LATE)
+                note_late(move, trouble);
         /* The step goes with its plan. */
         if (r > 0) {
                 char *reason = trouble_format(trouble);
@@ -374,10 +387,9 @@ static int give_up(Move *move, int why, Trouble *trouble, SwitchResult *ret) {
         int r;
 
         if (why == STEP_E_LATE) {
-                r = note_late(move, trouble);
-                if (r >= 0)
-                        *ret = tell_stuck(move, trouble);
-                return r;
+                note_late(move, trouble);
+                *ret = tell_stuck(move, trouble);
+                return 0;
         }
         if (why == STEP_E_BUSY) {
                 r = find_holders(&preflight, trouble);

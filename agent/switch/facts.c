@@ -30,10 +30,11 @@ static int find_host_driver(Facts *facts, Sysfs *sysfs, Modules *modules, const 
                 return r < 0 ? r : 0;
         facts->has_host_module = n > 0;
 
-        /* Distributions rename the module (nvidia-current), never the driver. */
+        /* Distributions rename the module (nvidia-current), never the driver. nvidiafb is another one. */
         for (size_t i = 0; i < ARRAY_SIZE(known) && !found; ++i)
                 for (size_t k = 0; k < n && !found; ++k)
-                        if (text_starts_with(names[k], known[i], NULL))
+                        if (strcmp(names[k], "nvidiafb") &&
+                                        text_starts_with(names[k], known[i], NULL))
                                 found = known[i];
         facts->host_driver = found ? strdup(found) : NULL;
         return found && !facts->host_driver ? -ENOMEM : 0;

@@ -111,7 +111,8 @@ static const char *vfio_driver_of(const PlanInput *input, const PlanFunction *fu
 
 /*
  * A sibling that only waits for vfio-pci to be loaded would be taken by it at once, with nvidia
- * still on function 0: NVIDIA's display code may panic then. "none" is the name of no driver.
+ * still on function 0: NVIDIA's display code may panic then. "none" is the name of no driver. It
+ * is about this GPU alone: another one's sibling in that state is the work of a person.
  */
 static bool has_to_be_parked(const PlanInput *input, const PlanFunction *function) {
         const PlanFunction *display = &input->functions[0];

@@ -149,6 +149,18 @@ static int plan_recovery(const Move *next, Move *recovery, bool *ret_due) {
         return 0;
 }
 
+/* Does an unbind hang that another tool asked for? Its lock on the device would hold us as well. */
+static int check_leaving(Move *recovery) {
+        bool leaving;
+        int r;
+
+        r = preflight_is_leaving(recovery->context->roots->proc_fd, recovery->gpu, &leaving);
+        if (r < 0 || !leaving)
+                return r;
+        return findings_push(&recovery->findings,
+                        &(Finding){ .kind = FINDING_STUCK, .function = recovery->gpu->address });
+}
+
 static int run_recovery(Move *next, SwitchResult *ret) {
         /* Nobody looks for holders before it begins: its plan does. */
         Move recovery = *next;
@@ -165,6 +177,8 @@ static int run_recovery(Move *next, SwitchResult *ret) {
 
         r = plan_recovery(next, &recovery, &due);
         if (r == 0 && due)
+                r = check_leaving(&recovery);
+        if (r == 0 && due && recovery.findings.n == 0)
                 r = move_plan(&recovery);
         if (r == 0 && due && recovery.findings.n > 0) {
                 *ret = move_result(&recovery);

@@ -134,6 +134,7 @@ static int work(void *userdata, const void *data, size_t n _unused_) {
 /* in the parent */
 
 static int start_worker(StepContext *context, size_t slot) {
+        static uint8_t next_byte; /* an idle worker of the plan before may not have ended yet */
         int root_fd = sysfs_root_fd(context->roots->sysfs);
         ChildOptions options = CHILD_OPTIONS_NULL;
 
@@ -143,7 +144,7 @@ static int start_worker(StepContext *context, size_t slot) {
         options.keep = &root_fd;
         options.n_keep = 1;
         options.guard_fd = context->lock->guard_fd;
-        options.guard_byte = (uint8_t) slot;
+        options.guard_byte = next_byte++;
         return worker_start(&context->workers[slot], &options, work, context);
 }
 
