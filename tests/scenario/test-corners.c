@@ -230,6 +230,25 @@ static void rolled_back_to_the_driver_it_came_from(void **state _unused_) {
         fake_tree_free(tree);
 }
 
+/* A driver that is found by its alias alone does not take the GPU: back is where it had one. */
+static void no_driver_at_home_is_no_success(void **state _unused_) {
+        FakeTree *tree = fake_tree_new();
+
+        fake_standard_drivers(tree);
+        lose_module(tree, "nvidia");
+        fake_module_add(tree, .name = "nova_core", .aliases = { "pci:v000010DEd*bc03sc00i00*" },
+                        .error = -EIO);
+        fake_module_load(tree, "vfio_pci");
+        fake_gpu_add(tree, GPU_A, .functions = 1, .group = 12);
+        bind_by_hand(tree, GPU_A, "vfio-pci");
+        assert_driver(tree, GPU_A, "vfio-pci");
+
+        assert_result(scenario_switch(tree, MODE_HOST, GPU_A), SWITCH_FAILED);
+        assert_driver(tree, GPU_A, "vfio-pci");
+        assert_false(fake_exists(tree->root, STATE));
+        fake_tree_free(tree);
+}
+
 /* Two writes are late, and one has come back: the other is the one that is waited for. */
 static void one_of_two_late_writes_comes_back(void **state _unused_) {
         FakeTree *tree = scenario_machine(&machineries[0], MODE_PASSTHROUGH);
@@ -269,6 +288,7 @@ int main(void) {
                 corner_test(damaged_record_half_way_home),
                 corner_test(loading_takes_no_sibling_along),
                 corner_test(rolled_back_to_the_driver_it_came_from),
+                corner_test(no_driver_at_home_is_no_success),
                 corner_test(one_of_two_late_writes_comes_back),
         };
 
