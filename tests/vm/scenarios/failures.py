@@ -228,7 +228,7 @@ def unbind_of_somebody_else_that_hangs(vm):
     during = state(vm, GPU)
     for command in ("vfioptctl switch --direct", "systemctl start vfiopt@passthrough; vfioptctl switch"):
         result = vm.sh(f"{command} passthrough:{GPU.address}", ok=STUCK)
-        vm.match(r"stuck.*reboot", result.err, "the advice")
+        vm.match(r"stuck.*sysrq-trigger", result.err, "the advice")
     vm.equal(state(vm, GPU), during, "functions after a refusal")
     vm.sh(f"vfioptctl switch passthrough:{SECOND.address}")
     on_vfio(vm, SECOND)
@@ -240,6 +240,22 @@ def unbind_of_somebody_else_that_hangs(vm):
     vm.equal(state(vm, GPU), before, "functions")
     vm.sh(f"vfioptctl switch passthrough:{GPU.address}")
     on_vfio(vm, GPU)
+
+
+@scenario(gpus=[GPU], boot="cold", disk=True, timeout=240)
+def advice_about_a_stuck_gpu(vm):
+    """What a refusal advises can be typed: the machine comes up again, and nothing is lost."""
+    vm.sh("nvidia-nodes")
+    holder = vm.spawn("exec hold /dev/nvidia0")
+    holder.wait_for("held")
+    vm.spawn(f"echo {GPU.address} >/sys/bus/pci/drivers/nvidia/unbind")
+    vm.sh(f"while test -e /sys/bus/pci/devices/{GPU.address}/driver; do :; done")
+    result = vm.sh(f"vfioptctl switch passthrough:{GPU.address}", ok=STUCK)
+    advice = vm.match(r"as root: (sync; \S.*\S)", result.err, "the advice").group(1)
+    vm.sh("echo saved >/etc/vfiopt/work")
+    vm.reboot(advice)
+    vm.equal(vm.read("/etc/vfiopt/work"), "saved\n", "what was written before")
+    vm.check("stuck" not in vm.sh("vfioptctl status").out, "it is not stuck any more")
 
 
 @scenario(gpus=[GPU], alone="a step of 11 s against a limit of 10 s")

@@ -256,13 +256,14 @@ class Vm:
 
     # --- further boots --------------------------------------------------------
 
-    def reboot(self, settle=True, timeout=120):
+    def reboot(self, command="systemctl reboot", settle=True, timeout=120):
         """Shut down and boot again, as a user would; returns when it has come to rest.
 
-        settle=False: as soon as it runs commands. timeout: of the way down.
+        command: which may never return. settle=False: as soon as it runs commands.
+        timeout: of the way down.
         """
-        self.log("--- reboot")
-        self._boot_again(lambda: self.sh("systemctl reboot"), True, settle, timeout)
+        self.log(f"--- reboot: {command}")
+        self._boot_again(lambda: self.spawn(command), True, settle, timeout)
 
     def reset(self, settle=True):
         """Reset it as it is, as after a power cut; returns when it has come to rest.
