@@ -9,7 +9,7 @@ from testvm.product import BUSY, DONE, PRECONDITION, RULES, USAGE, records, stri
 GPU = Gpu("rp1")
 SECOND = Gpu("rp2")
 SIGINT, SIGTERM = 2, 15
-KEYS = ["time_usec", "event", "gpu", "functions", "from", "to", "trigger", "phase", "result", "reason",
+KEYS = ["version", "time_usec", "event", "gpu", "functions", "from", "to", "trigger", "phase", "result", "reason",
         "holders", "duration_usec", "loginuid", "uid", "pid", "unit", "message"]
 MESSAGE_WARNING = "bc6746df2af14065a315326157e6dd58"
 
