@@ -13,8 +13,9 @@
  * a reboot. Only when NVIDIA's driver says that it waits for its users, there is no point in
  * waiting long with it: they were not there a moment ago, and nothing we do makes them go.
  *
- * One worker does all steps of a plan. To the first that does not come back it is left
- * behind, and the plan ends there, so no write ever waits behind a stuck one.
+ * One worker does the steps of a plan that come one after the other; of those that are at work at
+ * the same time each has its own. To a step that does not come back its worker is left behind,
+ * and the plan ends there, so no write ever waits behind a stuck one.
  */
 
 #include <assert.h>
@@ -174,12 +175,23 @@ static void warn_of_step(void *userdata) {
                 context->slow(context->slow_userdata, context->step);
 }
 
-static int send_request(StepContext *context, size_t slot, const Request *request) {
-        size_t n = offsetof(Request, value) + strlen(request->value) + 1;
+/* Have a worker begin. Return: 0, or a negative error code. */
+static int send_request(StepContext *context,
+                size_t slot,
+                Task task,
+                const Step *step,
+                const char *path,
+                const char *value) {
+        Request request;
         int r;
 
-        r = start_worker(context, slot);
-        return r < 0 ? r : worker_send(&context->workers[slot], request, n);
+        r = request_fill(&request, task, step->function, path, value);
+        if (r == 0)
+                r = start_worker(context, slot);
+        if (r < 0)
+                return r;
+        return worker_send(&context->workers[slot], &request,
+                        offsetof(Request, value) + strlen(value) + 1);
 }
 
 /* Wait until a worker has done what it was sent. Return: as step_run(). */
@@ -213,39 +225,27 @@ static int receive(StepContext *context, size_t slot, Watch *watch, StepResult *
         return 0;
 }
 
-static int ask(StepContext *context, Watch *watch, const Request *request, StepResult *result) {
-        int r;
-
-        r = send_request(context, 0, request);
-        return r < 0 ? r : receive(context, 0, watch, result);
-}
-
-/* Write one attribute of the function, or of a driver for it. */
-static int write_attribute(StepContext *context,
+/* Have it done, and wait for that. Return: as step_run(). */
+static int ask(StepContext *context,
+                Watch *watch,
+                Task task,
                 const Step *step,
                 const char *path,
                 const char *value,
                 StepResult *result) {
-        Request request;
         int r;
 
-        r = request_fill(&request, TASK_WRITE, step->function, path, value);
-        if (r < 0)
-                return r;
-        return ask(context, NULL, &request, result);
+        r = send_request(context, 0, task, step, path, value);
+        return r < 0 ? r : receive(context, 0, watch, result);
 }
 
 /* Set or clear driver_override, and read it back. */
 static int write_override(StepContext *context, const Step *step, StepResult *result) {
         char path[DEVICE_PATH_MAX];
-        Request request;
-        int r;
 
-        r = request_fill(&request, TASK_OVERRIDE, step->function,
-                        device_path(step->function, "driver_override", path), step->value ?: "");
-        if (r < 0)
-                return r;
-        return ask(context, NULL, &request, result);
+        return ask(context, NULL, TASK_OVERRIDE, step,
+                        device_path(step->function, "driver_override", path), step->value ?: "",
+                        result);
 }
 
 /* Unbind, with an ear to the kernel log. */
@@ -253,14 +253,9 @@ static int write_unbind(StepContext *context, const Step *step, StepResult *resu
         char path[DEVICE_PATH_MAX], address[ADDRESS_STRING_MAX];
         _cleanup_(closep) int kmsg = -1;
         Watch watch = { .fd = -1 };
-        Request request;
         int r;
 
-        r = request_fill(&request, TASK_WRITE, step->function,
-                        driver_path(step->value, "unbind", path),
-                        address_format(step->function, address));
-        if (r < 0)
-                return r;
+        address_format(step->function, address);
         if (!strcmp(step->value, "nvidia")) {
                 r = kmsg_open(context->roots->dev_fd, false, &kmsg);
                 if (r < 0)
@@ -270,7 +265,8 @@ static int write_unbind(StepContext *context, const Step *step, StepResult *resu
                                 "Attempting to remove device %s with non-zero usage count",
                                 address);
         }
-        return ask(context, watch.fd >= 0 ? &watch : NULL, &request, result);
+        return ask(context, watch.fd >= 0 ? &watch : NULL, TASK_WRITE, step,
+                        driver_path(step->value, "unbind", path), address, result);
 }
 
 /* Whether a module is there and has done with its init: another GPU's move may have loaded it. */
@@ -286,15 +282,11 @@ static bool is_loaded(Sysfs *sysfs, const char *module) {
 /* Load a module, or all modules of an alias, which may be none. */
 static int write_load(StepContext *context, const Step *step, StepResult *result) {
         bool is_alias = strchr(step->value, ':');
-        Request request;
         int r;
 
         if (!is_alias && is_loaded(context->roots->sysfs, step->value))
                 return 0;
-        r = request_fill(&request, TASK_LOAD, step->function, "", step->value);
-        if (r < 0)
-                return r;
-        r = ask(context, NULL, &request, result);
+        r = ask(context, NULL, TASK_LOAD, step, "", step->value, result);
         if (r != STEP_E_REFUSED || result->error != ENOENT || !is_alias)
                 return r;
 
@@ -304,12 +296,9 @@ static int write_load(StepContext *context, const Step *step, StepResult *result
 
 /* Whether the function still answers. It is woken up for that, which can take its time. */
 static int read_presence(StepContext *context, const Step *step, StepResult *result) {
-        Request request;
         int r;
 
-        r = request_fill(&request, TASK_PRESENCE, step->function, "", "");
-        if (r == 0)
-                r = ask(context, NULL, &request, result);
+        r = ask(context, NULL, TASK_PRESENCE, step, "", "", result);
         if (r != STEP_E_REFUSED || result->error != ENODEV)
                 return r;
 
@@ -344,20 +333,29 @@ void step_context_init(StepContext *context) {
                 context->workers[slot] = (Worker) WORKER_NULL;
 }
 
-static int run_bind(StepContext *context, const Step *step, StepResult *result) {
+/* Begin with an unbind or a bind. Return: 1 if there is one to wait for, 0 if not, or as step_run(). */
+static int begin(StepContext *context, size_t slot, const Step *step) {
         char path[DEVICE_PATH_MAX], address[ADDRESS_STRING_MAX];
         _cleanup_(freep) char *driver = NULL;
+        bool unbinds = step->kind == STEP_UNBIND;
         int r;
 
         /* Loading the module may have bound it. */
         r = device_read_driver(context->roots->sysfs, step->function, &driver);
-        if (r < 0)
+        if (r < 0 || (!unbinds && driver && !strcmp(driver, step->value)))
                 return r;
-        if (driver && !strcmp(driver, step->value))
-                return 0;
 
-        return write_attribute(context, step, driver_path(step->value, "bind", path),
-                        address_format(step->function, address), result);
+        r = send_request(context, slot, TASK_WRITE, step,
+                        driver_path(step->value, unbinds ? "unbind" : "bind", path),
+                        address_format(step->function, address));
+        return r < 0 ? r : 1;
+}
+
+static int run_bind(StepContext *context, const Step *step, StepResult *result) {
+        int r;
+
+        r = begin(context, 0, step);
+        return r == 1 ? receive(context, 0, NULL, result) : r;
 }
 
 static int run_probe(StepContext *context, const Step *step, StepResult *result) {
@@ -368,7 +366,7 @@ static int run_probe(StepContext *context, const Step *step, StepResult *result)
         r = device_read_driver(context->roots->sysfs, step->function, &driver);
         if (r < 0 || driver)
                 return r;
-        r = write_attribute(context, step, "bus/pci/drivers_probe",
+        r = ask(context, NULL, TASK_WRITE, step, "bus/pci/drivers_probe",
                         address_format(step->function, address), result);
         if (r)
                 return r;
@@ -393,7 +391,7 @@ static int run_setting(
                 return r;
         if (r == 0 && !strcmp(value, step->value))
                 return 0;
-        return write_attribute(context, step, path, step->value, result);
+        return ask(context, NULL, TASK_WRITE, step, path, step->value, result);
 }
 
 /* A function whose sound card is looked for. */
@@ -553,27 +551,6 @@ int step_run(StepContext *context, const Step *step, StepResult *ret) {
                 break;
         }
         return -EINVAL;
-}
-
-/* Begin with an unbind or a bind. Return: 1 if there is one to wait for, 0 if not, or as step_run(). */
-static int begin(StepContext *context, size_t slot, const Step *step) {
-        char path[DEVICE_PATH_MAX], address[ADDRESS_STRING_MAX];
-        _cleanup_(freep) char *driver = NULL;
-        bool unbinds = step->kind == STEP_UNBIND;
-        Request request;
-        int r;
-
-        /* Loading the module may have bound it. */
-        r = device_read_driver(context->roots->sysfs, step->function, &driver);
-        if (r < 0 || (!unbinds && driver && !strcmp(driver, step->value)))
-                return r;
-
-        r = request_fill(&request, TASK_WRITE, step->function,
-                        driver_path(step->value, unbinds ? "unbind" : "bind", path),
-                        address_format(step->function, address));
-        if (r >= 0)
-                r = send_request(context, slot, &request);
-        return r < 0 ? r : 1;
 }
 
 /**
