@@ -84,6 +84,14 @@ void inventory_deinit(Inventory *inventory) {
         *inventory = (Inventory){};
 }
 
+/* Whether one of the GPUs is in this slot. */
+bool inventory_has_slot(const Inventory *inventory, Address address) {
+        for (size_t i = 0; i < inventory->n_gpus; ++i)
+                if (address_same_slot(inventory->gpus[i].address, address))
+                        return true;
+        return false;
+}
+
 /*
  * Find the GPU that is meant by @selector: an address, with or without domain and function, or
  * "vendor:device". Return: 0 on success, one of INVENTORY_E_* if there is no (single) one.

@@ -26,5 +26,6 @@ enum {
 
 int inventory_init(Inventory *inventory, Sysfs *sysfs) _warn_unused_result_;
 void inventory_deinit(Inventory *inventory);
+bool inventory_has_slot(const Inventory *inventory, Address address);
 int inventory_select(Inventory *inventory, Sysfs *sysfs, const char *selector, Gpu **ret)
                 _warn_unused_result_;

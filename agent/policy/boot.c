@@ -80,10 +80,8 @@ static int gpu_is_due(const Policy *policy, Sysfs *sysfs, const Gpu *gpu) {
 
 /* A card that is not there, and is to be pinned for vfio. */
 static bool needs_pins(const Inventory *present, const StateEntry *entry) {
-        for (size_t i = 0; i < present->n_gpus; ++i)
-                if (address_same_slot(present->gpus[i].address, entry->address))
-                        return false;
-        return entry->mode == MODE_PASSTHROUGH && entry->n_functions > 0;
+        return entry->mode == MODE_PASSTHROUGH && entry->n_functions > 0 &&
+                        !inventory_has_slot(present, entry->address);
 }
 
 static int look(const Policy *policy, const Roots *roots) {

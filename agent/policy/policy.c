@@ -252,7 +252,12 @@ int targets_add(Targets *targets, Gpu *gpu, Mode to, FunctionSet functions) {
         return 0;
 }
 
-static int look_and_decide(const Policy *policy,
+/**
+ * policy_look_and_decide() - where does a GPU belong, by what /run says of it now?
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int policy_look_and_decide(const Policy *policy,
                 const Roots *roots,
                 const Gpu *gpu,
                 unsigned int flags,
@@ -284,7 +289,7 @@ static int add_group(Targets *targets,
                         if (has_target(targets, gpu) ||
                                         !gpu_shares_group(targets->items[i].gpu, gpu))
                                 continue;
-                        r = look_and_decide(policy, roots, gpu, flags, &made);
+                        r = policy_look_and_decide(policy, roots, gpu, flags, &made);
                         if (r == 0 && made.mode == to && made.functions == FUNCTION_SET_ALL &&
                                         gpu->mode != to)
                                 r = targets_add(targets, gpu, to, FUNCTION_SET_ALL);
@@ -314,7 +319,7 @@ int targets_add_decided(Targets *targets,
 
         if (has_target(targets, gpu))
                 return 0;
-        r = look_and_decide(policy, roots, gpu, flags, &made);
+        r = policy_look_and_decide(policy, roots, gpu, flags, &made);
         if (r < 0 || (made.mode == MODE_UNSET && made.source != POLICY_OTHER_CARD))
                 return r;
         r = targets_add(targets, gpu, made.mode, made.functions);

@@ -87,6 +87,11 @@ Decision policy_decide(const Policy *policy,
                 const Gpu *gpu,
                 const Runtime *runtime,
                 unsigned int flags);
+int policy_look_and_decide(const Policy *policy,
+                const Roots *roots,
+                const Gpu *gpu,
+                unsigned int flags,
+                Decision *ret) _warn_unused_result_;
 
 /* targets */
 

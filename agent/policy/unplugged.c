@@ -26,12 +26,8 @@ static bool is_taken(Sysfs *sysfs, const StateEntry *entry) {
 
 /* Known well enough, and not there. A GPU of the inventory costs no look at sysfs. */
 static bool is_unplugged(const Inventory *present, Sysfs *sysfs, const StateEntry *entry) {
-        if (entry->n_functions == 0)
-                return false;
-        for (size_t i = 0; i < present->n_gpus; ++i)
-                if (address_same_slot(present->gpus[i].address, entry->address))
-                        return false;
-        return !is_taken(sysfs, entry);
+        return entry->n_functions > 0 && !inventory_has_slot(present, entry->address) &&
+                        !is_taken(sysfs, entry);
 }
 
 /*

@@ -99,6 +99,16 @@ static void commit_and_tell(Move *move) {
                 notify(move, EVENT_WARNING, "commit", text);
 }
 
+/* The move in the record is then the one that was interrupted. */
+static bool recovers(const Move *move) {
+        return move->trigger == TRIGGER_RECOVERY && move->record.has_move;
+}
+
+/* Recovery is for the one that was interrupted: that stays who has begun it. */
+static Trigger begun_by(const Move *move) {
+        return recovers(move) ? move->record.move.trigger : move->trigger;
+}
+
 /*
  * Everything is over, well or as before. How another card was on the host is not forgotten
  * with the siblings of this one. A function that had no driver when no person was there, as before
@@ -106,8 +116,7 @@ static void commit_and_tell(Move *move) {
  */
 static int conclude(Move *move, Mode where, bool commit_it) {
         GpuRecord *record = &move->record;
-        const bool is_recovery = move->trigger == TRIGGER_RECOVERY && record->has_move;
-        const Trigger trigger = is_recovery ? record->move.trigger : move->trigger;
+        const bool is_recovery = recovers(move);
 
         /* This may save the record, and so goes before anything in it is forgotten. */
         if (commit_it)
@@ -116,7 +125,7 @@ static int conclude(Move *move, Mode where, bool commit_it) {
                 set_pins(move, true);
         if (where == MODE_HOST && move_is_whole(move))
                 gpu_record_forget_host(record, false);
-        else if (trigger != TRIGGER_COMMAND &&
+        else if (begun_by(move) != TRIGGER_COMMAND &&
                         (is_recovery ? record->move.from != MODE_PASSTHROUGH
                                      : move->facts.fresh_host))
                 gpu_record_forget_host(record, true);
@@ -124,11 +133,9 @@ static int conclude(Move *move, Mode where, bool commit_it) {
         return save(move);
 }
 
-/* Recovery is for the one that was interrupted: that stays who has begun it. */
 static int write_down(Move *move) {
         GpuRecord *record = &move->record;
-        const bool is_recovery = move->trigger == TRIGGER_RECOVERY && record->has_move;
-        const Trigger trigger = is_recovery ? record->move.trigger : move->trigger;
+        const Trigger trigger = begun_by(move);
 
         gpu_record_forget_move(record);
         record->has_move = true;

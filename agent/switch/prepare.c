@@ -38,23 +38,27 @@ static int push(Move *move, FindingKind kind) {
                         &(Finding){ .kind = kind, .function = move->gpu->address });
 }
 
+/* The late write of the record is in its way. Return: 0, or negative. */
+int move_push_stuck(Move *move) {
+        const LateWrite *late = &move->record.move.late;
+
+        return findings_push(&move->findings,
+                        &(Finding){ .kind = FINDING_STUCK,
+                                        .function = late->function,
+                                        .pid = late->pid,
+                                        .detail = late->action });
+}
+
 /* Is a write to it stuck in the kernel? Nothing of the GPU may be read then. */
 static int check_stuck(Move *move) {
         const Roots *roots = move->context->roots;
-        const LateWrite *late = &move->record.move.late;
         LockHolders lock = {};
         int r;
 
         if (!move->record.has_move || !move->record.move.is_late)
                 return 0;
         r = lock_test(roots->run_fd, roots->proc_fd, move->gpu->address, &lock);
-        if (r < 0 || !lock.writing)
-                return r;
-        return findings_push(&move->findings,
-                        &(Finding){ .kind = FINDING_STUCK,
-                                        .function = late->function,
-                                        .pid = late->pid,
-                                        .detail = late->action });
+        return r < 0 || !lock.writing ? r : move_push_stuck(move);
 }
 
 /* Is this the card that is remembered? Of a state file that cannot be read, nothing is. */

@@ -18,14 +18,6 @@
 #include "switch/move.h"
 #include "switch/step.h"
 
-static int push_stuck(Move *move, const LateWrite *late) {
-        return findings_push(&move->findings,
-                        &(Finding){ .kind = FINDING_STUCK,
-                                        .function = late->function,
-                                        .pid = late->pid,
-                                        .detail = late->action });
-}
-
 /* A write that was late and has come back is late no more. Return: whether one still is, or an error. */
 static int look_for_late(Move *move) {
         MoveRecord *record = &move->record.move;
@@ -41,7 +33,7 @@ static int look_for_late(Move *move) {
                 /* Of several that were late, one may have come back. */
                 if (pid > 0)
                         record->late.pid = pid;
-                r = push_stuck(move, &record->late);
+                r = move_push_stuck(move);
                 return r < 0 ? r : 1;
         }
 
@@ -57,7 +49,6 @@ static int look_for_late(Move *move) {
 
 /* A child may still write for a parent that was killed: wait as long as for our own. Return: as above. */
 static int wait_for_writer(Move *move) {
-        LateWrite *late = &move->record.move.late;
         pid_t pid = 0;
         int r;
 
@@ -71,7 +62,7 @@ static int wait_for_writer(Move *move) {
                 return r;
 
         move->record.move.is_late = true;
-        *late = (LateWrite){
+        move->record.move.late = (LateWrite){
                 .function = move->gpu->address,
                 .pid = pid,
                 .since_usec = realtime_usec(),
@@ -79,7 +70,7 @@ static int wait_for_writer(Move *move) {
         r = gpu_record_save(&move->record, move->context->roots->run_fd);
         if (r < 0)
                 return r;
-        r = push_stuck(move, late);
+        r = move_push_stuck(move);
         return r < 0 ? r : 1;
 }
 

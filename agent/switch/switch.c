@@ -120,18 +120,15 @@ static int load_policy(Policy *policy, const Roots *roots, Move *moves, size_t n
  * and a person may have said where it belongs. That must not be undone by a job that came late.
  */
 static int decide(Move *move) {
-        _cleanup_(runtime_deinit) Runtime runtime = RUNTIME_NULL;
-        Roots *roots = move->context->roots;
         unsigned int flags = DECISION_LOCKED;
         Decision decision;
         int r;
 
-        r = runtime_init(&runtime, roots, move->gpu);
-        if (r < 0)
-                return r;
         if (move->trigger == TRIGGER_BOOT)
                 flags |= DECISION_AT_BOOT;
-        decision = policy_decide(move->policy, roots->sysfs, move->gpu, &runtime, flags);
+        r = policy_look_and_decide(move->policy, move->context->roots, move->gpu, flags, &decision);
+        if (r < 0)
+                return r;
         move->skip = decision.mode != move->to || decision.functions != move->functions;
         /* To go back to where an interrupted move began is nothing that anybody has asked for. */
         move->uncommitted = decision.source == POLICY_INTERRUPTED;
