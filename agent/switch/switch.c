@@ -175,8 +175,11 @@ static int load_record(Move *move) {
         return gpu_record_save(&move->record, move->context->roots->run_fd);
 }
 
-/* With the lock, look again, ask again, and clean up behind a move that was interrupted. */
-static int enter(Move *move, const SwitchRequest *request, SwitchResult *result) {
+/*
+ * With the lock, look again, ask again, and clean up behind a move that was interrupted.
+ * @recovers: set if there was one, which may be remembered by now
+ */
+static int enter(Move *move, const SwitchRequest *request, SwitchResult *result, bool *recovers) {
         SwitchResult recovered = SWITCH_DONE;
         int r;
 
@@ -190,6 +193,7 @@ static int enter(Move *move, const SwitchRequest *request, SwitchResult *result)
 
         note_consent(move);
         r = load_record(move);
+        *recovers = *recovers || move->record.has_move;
         if (r == 0)
                 r = move_recover(move, &recovered);
         worsen(result, recovered);
@@ -221,15 +225,15 @@ run_moves(SwitchContext *context, Move *moves, const SwitchRequest *request, Swi
         _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
         _cleanup_(freep) const Gpu **along = NULL;
         const size_t n = request->n_gpus;
+        bool recovers = false;
         int r;
 
         r = load_policy(&policy, context->roots, moves, n);
         for (size_t i = 0; r == 0 && i < n; ++i)
-                r = enter(&moves[i], request, result);
+                r = enter(&moves[i], request, result, &recovers);
         if (r == 0)
                 r = note_along(moves, n, &along);
-        /* What was recovered is remembered by now. */
-        if (r == 0)
+        if (r == 0 && recovers)
                 r = load_policy(&policy, context->roots, moves, n);
         /* One finding is enough to stop, but all of them are to be told. */
         if (r == 0 && *result == SWITCH_DONE) {
