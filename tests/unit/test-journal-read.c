@@ -240,19 +240,23 @@ static void what_is_not_said_is_null(void **state _unused_) {
                     "\"message\":\"a\\n\\\"b\\\"\"}");
 }
 
-static void what_is_no_text_is_json_all_the_same(void **state _unused_) {
+static void a_string(const char *key, const char *expected) {
         _cleanup_(json_freep) Json *json = NULL;
         _cleanup_(freep) char *text = NULL;
-        const char *holders;
+        const char *string;
         Record record;
 
-        change("VFIOPT_HOLDERS", "VFIOPT_HOLDERS=7 (\303\244\303\377) /dev/nvidia0");
         assert_true(record_read(&record, NULL));
         assert_int_equal(record_format_json(&record, &text), 0);
         assert_int_equal(json_parse(text, &json), 0);
-        assert_int_equal(json_get_string(json, "holders", &holders), 0);
-        assert_string_equal(holders, "7 (\303\244?\?) /dev/nvidia0");
+        assert_int_equal(json_get_string(json, key, &string), 0);
+        assert_string_equal(string, expected);
         record_deinit(&record);
+}
+
+static void what_is_no_text_is_json_all_the_same(void **state _unused_) {
+        change("VFIOPT_HOLDERS", "VFIOPT_HOLDERS=7 (\303\244\303\377) /dev/nvidia0");
+        a_string("holders", "7 (\303\244?\?) /dev/nvidia0");
 }
 
 static void a_number(const char *key, uint64_t expected) {
@@ -275,18 +279,8 @@ static void a_duration_is_a_number(void **state _unused_) {
 }
 
 static void a_job_says_itself_which_unit_it_is(void **state _unused_) {
-        _cleanup_(json_freep) Json *json = NULL;
-        _cleanup_(freep) char *text = NULL;
-        const char *unit;
-        Record record;
-
         change("OBJECT_SYSTEMD_UNIT", "OBJECT_SYSTEMD_UNIT=vfiopt@host.service");
-        assert_true(record_read(&record, NULL));
-        assert_int_equal(record_format_json(&record, &text), 0);
-        assert_int_equal(json_parse(text, &json), 0);
-        assert_int_equal(json_get_string(json, "unit", &unit), 0);
-        assert_string_equal(unit, "vfiopt@host.service");
-        record_deinit(&record);
+        a_string("unit", "vfiopt@host.service");
 }
 
 int main(void) {
