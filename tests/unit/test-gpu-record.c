@@ -65,7 +65,11 @@ static void load(const Fixture *fixture, GpuRecord *record) {
 static void assert_nothing(const Fixture *fixture, const GpuRecord *record) {
         const GpuRecord nothing = record_new(fixture);
 
-        assert_memory_equal(record, &nothing, sizeof(nothing));
+        /* An address and an identity have bytes that are no part of them, and so may be anything. */
+        assert_int_equal(address_compare(record->address, nothing.address), 0);
+        assert_true(identity_equal(record->identity, nothing.identity));
+        assert_memory_equal(
+                        &record->mode, &nothing.mode, sizeof(nothing) - offsetof(GpuRecord, mode));
 }
 
 static void one_that_says_nothing_is_no_file(void **state) {
