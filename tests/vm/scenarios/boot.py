@@ -227,11 +227,14 @@ def pinned_when_rescanned(vm):
 
 @scenario(gpus=[GPU], timeout=240)
 def triggers_during_switches(vm):
-    """`udevadm trigger` replays add all the time during 20 switches: nothing is reserved again."""
+    """`udevadm trigger` replays add ten times during 20 switches or more: nothing is reserved again."""
     before = vm.facts(GPU.addresses)
-    noise = vm.spawn("while :; do udevadm trigger --action=add --subsystem-match=pci && udevadm settle && "
+    noise = vm.spawn(">/run/noise; while :; do udevadm trigger --action=add --subsystem-match=pci && udevadm settle && "
                      "echo >>/run/noise; done")
-    for _ in range(10):
+    rounds = 0
+    # A switch may be faster than a replay, then it takes more of them.
+    while rounds < 10 or int(vm.sh("wc -l </run/noise").out) < 10:
+        rounds += 1
         # What is left must be for the agent to read, whatever a person's shell says.
         vm.sh("umask 077; vfioptctl switch --direct passthrough; "
               "test -z \"$(find /run/vfiopt /etc/vfiopt -not -perm -o+r)\"")
@@ -239,7 +242,7 @@ def triggers_during_switches(vm):
         vm.sh("vfioptctl switch --direct host")
         vm.equal(vm.overrides(GPU), [None] * 4, "overrides")
     noise.kill()
-    vm.sh("udevadm settle; test $(wc -l </run/noise) -ge 10")
+    vm.sh("udevadm settle")
     vm.equal(vm.facts(GPU.addresses), before, "functions")
     vm.equal(leftovers(vm), [], "files in /run/vfiopt")
 
