@@ -426,7 +426,7 @@ static int give_up(Move *move, int why, Trouble *trouble, SwitchResult *ret) {
  * @move:       prepared, with nothing in its way; its lock is held
  * @ret:        how it ended
  *
- * Looks for holders once more before the first unbind, but for nothing else: that was done
+ * Looks for holders once more where the plan says so, but for nothing else: that was done
  * when it was prepared. Tells the observer of each function that moves and of how it ended.
  *
  * Return: 0 on success, whatever the result is; negative error code on failure, and then the

@@ -80,7 +80,7 @@ void move_deinit(Move *move);
 /* parts of it, and how they are told */
 
 PreflightInput move_preflight(const Move *move, const Gpu *gpu, Mode to);
-int move_plan(Move *move) _warn_unused_result_;
+int move_plan(Move *move, bool looked) _warn_unused_result_;
 int move_push_stuck(Move *move) _warn_unused_result_;
 void move_refuse(Move *move, const Findings *findings, const char *phase);
 

@@ -68,10 +68,13 @@ static int push_along(Plan *plan, StepKind kind, Address function, const char *v
  * Unbind every function that is on the other side, last function first: the unbind of a
  * sibling can be undone, while that of function 0 is the point of no return, since NVIDIA's
  * remove() cannot be called back once it waits. A sibling may take its time; so holders are
- * looked for anew before function 0 leaves the host.
+ * looked for anew before function 0 leaves the host, whenever they were looked for before.
  */
 static int push_unbinds(Plan *plan, const PlanInput *input, bool from_vfio) {
-        bool checked = false, unbound = false;
+        /* To load a module takes its time as well. */
+        bool checked = input->looked && !from_vfio &&
+                        !(input->vfio_modules && *input->vfio_modules);
+        bool due = checked;
         int r;
 
         for (size_t i = input->n_functions; i-- > 0;) {
@@ -79,7 +82,7 @@ static int push_unbinds(Plan *plan, const PlanInput *input, bool from_vfio) {
 
                 if (!function->driver || function->on_vfio != from_vfio)
                         continue;
-                if (!checked || (function->address.function == 0 && !from_vfio && unbound)) {
+                if (!checked || (function->address.function == 0 && !from_vfio && due)) {
                         r = push(plan, STEP_CHECK, input->gpu, NULL, NULL);
                         if (r < 0)
                                 return r;
@@ -91,7 +94,7 @@ static int push_unbinds(Plan *plan, const PlanInput *input, bool from_vfio) {
                 /* Alone, when no sibling is on the other side any more. */
                 if (function->address.function == 0)
                         plan->steps[plan->n_steps - 1].along = false;
-                unbound = true;
+                due = true;
                 plan->leaves_host |= !from_vfio;
         }
         return 0;
@@ -142,9 +145,10 @@ static int plan_passthrough(Plan *plan, const PlanInput *input) {
         for (size_t i = 0; r >= 0 && i < input->n_functions; ++i) {
                 const PlanFunction *function = &input->functions[i];
 
+                /* One by one: vfio-pci does next to nothing there, less than to start a worker takes. */
                 if (!function->on_vfio)
-                        r = push_along(plan, STEP_BIND, function->address,
-                                        vfio_driver_of(input, function));
+                        r = push(plan, STEP_BIND, function->address,
+                                        vfio_driver_of(input, function), NULL);
         }
 
         /* There already, overrides included: nothing to verify either. */

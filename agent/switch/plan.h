@@ -8,7 +8,8 @@
  * from plain data. `--dry-run` prints it, tests compare it, a move carries it out.
  *
  * Functions of a card do not wait for each other in the kernel: its lock is one for each device.
- * So siblings are unbound and bound at the same time, and only function 0 has its own.
+ * So siblings are unbound at the same time, and bound to drivers of the host at the same time.
+ * Function 0 has its own turn.
  *
  * A plan starts from wherever the GPU is, so the same function makes the plan of a move, of
  * its rollback, and of the recovery after a crash.
@@ -73,6 +74,7 @@ typedef struct PlanInput {
         Mode to;
         PlanFunction functions[8]; /* by number, ascending; without those that are not to move */
         size_t n_functions;
+        bool looked; /* for holders, just now, and nothing but the overrides will be written first */
         const char *vfio_driver;   /* the one for function 0; "vfio-pci" for its siblings */
         char *const *vfio_modules; /* to be loaded for it first, NULL-terminated, or NULL */
 } PlanInput;

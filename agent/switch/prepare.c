@@ -89,10 +89,11 @@ static int check_driver(Move *move) {
 /**
  * move_plan() - gather the facts, and make the plan
  * @move:       which; gets a finding if the kernel does not answer, or has no driver for it
+ * @looked:     holders are looked for between now and its execution, which nothing delays
  *
  * Return: 0 on success, negative error code on failure.
  */
-int move_plan(Move *move) {
+int move_plan(Move *move, bool looked) {
         int r;
 
         r = facts_init(&move->facts, move->context->roots, move->context->modules, move->gpu,
@@ -111,11 +112,12 @@ int move_plan(Move *move) {
                 return 0;
         if (!move_is_whole(move) && move_display_is_taken(move, move->facts.overrides[0]))
                 return 0;
+        move->facts.input.looked = looked;
         return plan_init(&move->plan, &move->facts.input);
 }
 
-/* All but the holders. */
-static int examine(Move *move) {
+/* All but the holders. The first move of a request is executed as soon as they are looked for. */
+static int examine(Move *move, bool is_first) {
         const PreflightInput preflight = move_preflight(move, move->gpu, move->to);
         bool moves = move->gpu->mode != move->to;
         int r;
@@ -129,7 +131,7 @@ static int examine(Move *move) {
         if (r >= 0 && moves && move_is_whole(move))
                 r = preflight_preconditions(&preflight, &move->findings);
         if (r >= 0)
-                r = move_plan(move);
+                r = move_plan(move, is_first && moves);
         return r;
 }
 
@@ -146,6 +148,7 @@ static int examine(Move *move) {
 int move_prepare(Move *moves, size_t n) {
         _cleanup_(freep) PreflightInput *inputs = calloc(n ?: 1, sizeof(*inputs));
         _cleanup_(freep) Findings **findings = calloc(n ?: 1, sizeof(*findings));
+        bool is_first = true;
         size_t n_inputs = 0;
         int r;
 
@@ -156,9 +159,10 @@ int move_prepare(Move *moves, size_t n) {
 
                 if (move->skip)
                         continue;
-                r = examine(move);
+                r = examine(move, is_first);
                 if (r < 0)
                         return r;
+                is_first = false;
                 if (move->gpu->mode == move->to || move->findings.n > 0)
                         continue;
                 inputs[n_inputs] = move_preflight(move, move->gpu, move->to);

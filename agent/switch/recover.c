@@ -170,7 +170,7 @@ static int run_recovery(Move *next, SwitchResult *ret) {
         if (r == 0 && due)
                 r = check_leaving(&recovery);
         if (r == 0 && due && recovery.findings.n == 0)
-                r = move_plan(&recovery);
+                r = move_plan(&recovery, false);
         if (r == 0 && due && recovery.findings.n > 0) {
                 *ret = move_result(&recovery);
                 notify_findings(&recovery, &recovery.findings, "recover");

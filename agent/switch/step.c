@@ -466,14 +466,22 @@ static int run_hold_group(StepContext *context, const Step *step, StepResult *re
          * and so does not know its nodes, as in the rollback of a first switch: the scan for
          * holders has to do, which comes next.
          */
-        if (errno == ENOENT || errno == EPERM)
+        if (errno == ENOENT || errno == EPERM) {
+                context->group_is_open = true;
                 return 0;
+        }
         return refuse(result, errno, text_format("/dev/%s: %s", path, strerror(errno)));
 }
 
+/*
+ * To have a group's node is to know that nobody else has it, or a device of it: each file of a device
+ * keeps the group's, and a cdev keeps it from being opened (KERNEL.md 3.2).
+ */
 static int run_check(StepContext *context, StepResult *result) {
         int r;
 
+        if (context->n_group_fds > 0 && !context->group_is_open)
+                return 0;
         r = preflight_holders(context->preflight, &result->findings);
         if (r < 0)
                 return r;

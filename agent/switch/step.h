@@ -35,8 +35,9 @@ typedef struct StepContext {
         const PreflightInput *preflight; /* for STEP_CHECK */
         int group_fds[STEP_GROUPS_MAX];
         size_t n_group_fds;
-        Worker workers[STEP_ALONG_MAX];                 /* each started when it is needed first */
-        const Step *step;                               /* the one that is waited for */
+        bool group_is_open;             /* one could not be held, so a guest may take it */
+        Worker workers[STEP_ALONG_MAX]; /* each started when it is needed first */
+        const Step *step;               /* the one that is waited for */
         void (*slow)(void *userdata, const Step *step); /* told when it takes long */
         void *slow_userdata;
 } StepContext;

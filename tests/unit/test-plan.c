@@ -16,6 +16,9 @@
 
 static const Address address = { .bus = 1 };
 
+/* Whether plans are made as if holders had been looked for. */
+static bool looked;
+
 static int card_setup(void **state) {
         FakeTree *tree = fake_tree_new();
 
@@ -63,6 +66,7 @@ static char *plan_of(FakeTree *tree, Mode to, FunctionSet functions, Shape *ret)
         assert_int_equal(modules_new(&modules), 0);
         assert_int_equal(
                         facts_init(&facts, &tree->roots, modules, &gpu, to, functions, &record), 0);
+        facts.input.looked = looked;
         assert_int_equal(plan_init(&plan, &facts.input), 0);
         lines = plan_text(&plan);
         if (ret)
@@ -140,6 +144,34 @@ static void the_fence_comes_first_and_function_0_leaves_last(void **state) {
                         "verify .1 vfio-pci\n"
                         "verify .2 vfio-pci\n"
                         "verify .3 vfio-pci\n");
+}
+
+static char *head_of(char *lines, const char *before) {
+        char *found = strstr(lines, before);
+
+        assert_non_null(found);
+        *found = '\0';
+        return lines;
+}
+
+static void siblings_leave_right_behind_a_look_and_function_0_never(void **state) {
+        FakeTree *tree = *state;
+        _cleanup_(freep) char *four = NULL, *one = NULL, *loading = NULL;
+
+        looked = true;
+        loading = plan_of(tree, MODE_PASSTHROUGH, FUNCTION_SET_ALL, NULL);
+        fake_module_load(tree, "vfio_pci");
+        four = plan_of(tree, MODE_PASSTHROUGH, FUNCTION_SET_ALL, NULL);
+        move(tree, "0000:01:00.3", "nvidia-gpu", NULL);
+        move(tree, "0000:01:00.2", "xhci_hcd", NULL);
+        move(tree, "0000:01:00.1", "snd_hda_intel", NULL);
+        one = plan_of(tree, MODE_PASSTHROUGH, FUNCTION_SET_ALL, NULL);
+        looked = false;
+
+        assert_non_null(strstr(loading, "check .0 -\nunbind .3"));
+        assert_null(strstr(head_of(four, "unbind .0"), "check .0 -\nunbind .3"));
+        assert_non_null(strstr(four, "unbind .1 snd_hda_intel\ncheck .0 -\n"));
+        assert_non_null(strstr(head_of(one, "unbind .0"), "check .0 -\n"));
 }
 
 static void a_function_without_a_driver_is_not_unbound(void **state) {
@@ -429,6 +461,7 @@ static void every_kind_of_step_has_a_name_and_a_description(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 card_test(the_fence_comes_first_and_function_0_leaves_last),
+                card_test(siblings_leave_right_behind_a_look_and_function_0_never),
                 card_test(a_function_without_a_driver_is_not_unbound),
                 card_test(there_is_nothing_to_do_where_it_is_there_already),
                 card_test(a_missing_fence_is_put_up_without_moving_anything),
