@@ -73,6 +73,7 @@ bool driver_is_inert(Sysfs *sysfs, const char *driver);
 bool driver_is_registered(Sysfs *sysfs, const char *driver);
 const char *driver_path(
                 const char *driver, const char *attribute, char buffer[static DEVICE_PATH_MAX]);
+int module_read_driver(Sysfs *sysfs, const char *module, char **ret) _warn_unused_result_;
 int vfio_driver_find(Sysfs *sysfs,
                 Modules *modules,
                 const char *modalias,

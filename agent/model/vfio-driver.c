@@ -17,26 +17,45 @@
 #include "base/text.h"
 #include "model/device.h"
 
-/* The driver that a module brought, from sysfs; a variant may call it as it likes. */
-static int driver_of_module(Sysfs *sysfs, const char *module, char **ret) {
+/**
+ * module_read_driver() - the PCI driver that a module has brought
+ * @module:     name, with underscores
+ * @ret:        name of the driver, which need not be the module's; NULL if the module is not
+ *              loaded, or has none. free() it
+ *
+ * A driver that is built in has a directory below /sys/module as well (drivers/base/module.c,
+ * module_add_driver()).
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int module_read_driver(Sysfs *sysfs, const char *module, char **ret) {
         _cleanup_(strv_freep) char **names = NULL;
         _cleanup_(freep) char *path = NULL;
         const char *driver;
         size_t n;
         int r;
 
+        *ret = NULL;
         path = text_format("module/%s/drivers", module);
         if (!path)
                 return -ENOMEM;
 
         r = sysfs_list(sysfs, path, &names, &n);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; r == 0 && i < n; ++i)
+        if (r)
+                return r < 0 ? r : 0;
+        for (size_t i = 0; i < n; ++i)
                 if (text_starts_with(names[i], "pci:", &driver))
                         return text_copy(driver, ret);
+        return 0;
+}
 
-        /* Not loaded yet. */
+/* A variant may call its driver as it likes; one that is not loaded yet is taken at its word. */
+static int driver_of_module(Sysfs *sysfs, const char *module, char **ret) {
+        int r;
+
+        r = module_read_driver(sysfs, module, ret);
+        if (r < 0 || *ret)
+                return r;
         return text_copy(!strcmp(module, "vfio_pci") ? "vfio-pci" : module, ret);
 }
 
@@ -54,7 +73,7 @@ static int find_module(Modules *modules, const char *modalias, char **ret) {
         if (!alias)
                 return -ENOMEM;
 
-        r = modules_resolve(modules, alias, &names, &n);
+        r = modules_resolve(modules, alias, false, &names, &n);
         if (r < 0)
                 return r;
         for (size_t i = 0; r == 0 && i < n; ++i)

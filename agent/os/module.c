@@ -58,14 +58,19 @@ Modules *modules_free(Modules *modules) {
 /**
  * modules_resolve() - modules that an alias or a name stands for
  * @alias:      module name, or alias like "pci:v000010DEd…"
+ * @blacklisted: also those which a blacklist keeps from being loaded by alias
  * @ret_names:  names of modules, at least one, in kmod's order; strv_free() it
  *
  * A driver that is built into the kernel counts as a module here, as it does for
- * modprobe. Modules which a blacklist keeps from being loaded by alias are left out.
+ * modprobe.
  *
  * Return: 0 on success, MODULES_E_MISSING, or a negative error code.
  */
-int modules_resolve(Modules *modules, const char *alias, char ***ret_names, size_t *ret_n) {
+int modules_resolve(Modules *modules,
+                const char *alias,
+                bool blacklisted,
+                char ***ret_names,
+                size_t *ret_n) {
         _cleanup_(list_unrefp) struct kmod_list *all = NULL, *list = NULL;
         struct kmod_list *item;
         _cleanup_(strv_freep) char **names = NULL;
@@ -79,13 +84,15 @@ int modules_resolve(Modules *modules, const char *alias, char ***ret_names, size
         if (r < 0)
                 return r == -ENOSYS || r == -ENOENT ? MODULES_E_MISSING : r;
 
-        r = kmod_module_apply_filter(modules->kmod, KMOD_FILTER_BLACKLIST, all, &list);
-        if (r < 0)
-                return r;
-        if (!list)
+        if (!blacklisted) {
+                r = kmod_module_apply_filter(modules->kmod, KMOD_FILTER_BLACKLIST, all, &list);
+                if (r < 0)
+                        return r;
+        }
+        if (blacklisted ? !all : !list)
                 return MODULES_E_MISSING;
 
-        kmod_list_foreach(item, list) {
+        kmod_list_foreach(item, blacklisted ? all : list) {
                 struct kmod_module *module = kmod_module_get_module(item);
 
                 r = strv_push(&names, &n, kmod_module_get_name(module));
@@ -96,6 +103,62 @@ int modules_resolve(Modules *modules, const char *alias, char ***ret_names, size
 
         *ret_names = TAKE_PTR(names);
         *ret_n = n;
+        return 0;
+}
+
+void module_info_deinit(ModuleInfo *info) {
+        free(info->release);
+        *info = (ModuleInfo){};
+}
+
+static void info_freep(struct kmod_list **list) {
+        kmod_module_info_free_list(*list);
+}
+
+static void module_unrefp(struct kmod_module **module) {
+        kmod_module_unref(*module);
+}
+
+/**
+ * modules_read_info() - what the file of a module says
+ * @name:       of the module, not an alias
+ * @ret:        module_info_deinit() it
+ *
+ * Return: 0 on success, MODULES_E_MISSING if it has no file, or none that can be read; or a
+ *         negative error code.
+ */
+int modules_read_info(Modules *modules, const char *name, ModuleInfo *ret) {
+        _cleanup_(module_unrefp) struct kmod_module *module = NULL;
+        _cleanup_(info_freep) struct kmod_list *list = NULL;
+        struct kmod_list *item;
+        ModuleInfo info = {};
+        int r;
+
+        r = modules_open(modules);
+        if (r < 0)
+                return r;
+        r = kmod_module_new_from_name(modules->kmod, name, &module);
+        if (r < 0)
+                return r;
+        if (!kmod_module_get_path(module))
+                return MODULES_E_MISSING;
+        r = kmod_module_get_info(module, &list);
+        if (r < 0)
+                return r == -ENOMEM ? r : MODULES_E_MISSING;
+
+        kmod_list_foreach(item, list) {
+                const char *key = kmod_module_info_get_key(item);
+                const char *value = kmod_module_info_get_value(item);
+
+                if (!strcmp(key, "sig_id"))
+                        info.is_signed = true;
+                if (strcmp(key, "vermagic") || info.release)
+                        continue;
+                info.release = strndup(value, strcspn(value, " "));
+                if (!info.release)
+                        return -ENOMEM;
+        }
+        *ret = info;
         return 0;
 }
 

@@ -25,6 +25,17 @@ int modules_new(Modules **ret_modules) _warn_unused_result_;
 Modules *modules_free(Modules *modules);
 DEFINE_CLEANUP(Modules, modules_free);
 
-int modules_resolve(Modules *modules, const char *alias, char ***ret_names, size_t *ret_n)
-                _warn_unused_result_;
+/* What the file of a module says of itself. */
+typedef struct ModuleInfo {
+        char *release; /* of the kernel that it was built for; NULL: not said */
+        bool is_signed;
+} ModuleInfo;
+
+int modules_resolve(Modules *modules,
+                const char *alias,
+                bool blacklisted,
+                char ***ret_names,
+                size_t *ret_n) _warn_unused_result_;
+int modules_read_info(Modules *modules, const char *name, ModuleInfo *ret) _warn_unused_result_;
+void module_info_deinit(ModuleInfo *info);
 int modules_load(Modules *modules, const char *name, int *ret_errno) _warn_unused_result_;

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "os/obstacle.h"
 #include "probe/finding.h"
 
 /* So many nodes are named where one process has several open. */
@@ -59,7 +60,7 @@ static const Words words[_FINDING_MAX] = {
                         "modprobe vfio-pci must work: install the modules of the running kernel, or "
                         "reboot if they were just updated" },
         [FINDING_NO_HOST_DRIVER] = { "no host driver is known for it",
-                        "modprobe nvidia (or nouveau) must work: install that driver for this kernel" },
+                        "install NVIDIA's driver, or nouveau, for the running kernel" },
         [FINDING_STUCK] = { "an earlier @detail@ of @function@ is stuck in the kernel (pid @pid@)",
                         REBOOT },
         [FINDING_HOLDER] = { "in use by " WHO ": " NODE, "kill @pid@" },
@@ -72,6 +73,26 @@ static const Words words[_FINDING_MAX] = {
                         "nvidia-smi -i @gpu@ -pm 0" },
         [FINDING_UNKNOWN] = { "cannot examine " WHO ", which may use it: @error@",
                         "try again; if it does use the GPU, end it (pid @pid@)" },
+};
+
+/* Why the module @node@ would not load. */
+static const Words obstacles[_OBSTACLE_MAX] = {
+        [OBSTACLE_INSTALL] = { "module @node@, its driver on the host, is kept from loading by "
+                               "@detail@",
+                        "remove that line" },
+        [OBSTACLE_KERNEL_LINE] = { "module @node@, its driver on the host, is kept from loading by "
+                                   "module_blacklist= on the kernel's command line",
+                        "remove it there and reboot" },
+        [OBSTACLE_DISABLED] = { "no module can be loaded until the next boot "
+                                "(kernel.modules_disabled), and its driver on the host is not loaded",
+                        "reboot; to have the driver loaded before that is set, name @node@ in "
+                        "modules-load.d" },
+        [OBSTACLE_OTHER_KERNEL] = { "module @node@, its driver on the host, was built for kernel @detail@",
+                        "build or install it for the running kernel (dkms autoinstall), or boot that one" },
+        [OBSTACLE_UNSIGNED] = { "module @node@, its driver on the host, is not signed, and this kernel "
+                                "loads only signed modules",
+                        "sign it with a key that is enrolled (mokutil --import), or turn Secure Boot "
+                        "off in the firmware" },
 };
 
 static bool is_denied(const Finding *finding) {
@@ -125,6 +146,10 @@ static Words choose_words(const Finding *finding) {
                         chosen.sentence =
                                         "an operation on @function@ that vfiopt did not start is stuck in "
                                         "the kernel";
+                break;
+        case FINDING_NO_HOST_DRIVER:
+                if (finding->number != OBSTACLE_NONE)
+                        return obstacles[finding->number];
                 break;
         case FINDING_HOLDER:
                 chosen.remedy = choose_remedy(finding);

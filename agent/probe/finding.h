@@ -25,7 +25,8 @@ typedef enum FindingKind {
         FINDING_OFF_BUS,  /* it does not answer any more, or not in time (.error is ETIMEDOUT) */
         FINDING_FELL_OFF, /* the kernel log says that it fell off the bus (Xid 79) */
         FINDING_NO_VFIO_DRIVER, /* there is no vfio-pci in this kernel */
-        FINDING_NO_HOST_DRIVER, /* nothing known to bind the display function to */
+        FINDING_NO_HOST_DRIVER, /* nothing known to bind the display function to; .node: the module that
+                                 * would be, with obstacle .number at .detail */
         FINDING_STUCK, /* an earlier .detail of .pid never came back; neither: an operation that is not ours */
 
         /* The GPU is in use: waiting or stopping that helps (exit code 3). */

@@ -204,7 +204,7 @@ static int read_setting(Sysfs *sysfs, Address address, const char *attribute, ch
 int gpu_record_note_host(GpuRecord *record, Sysfs *sysfs, const Gpu *gpu, char *const *overrides) {
         int r;
 
-        gpu_record_forget_host(record, false);
+        gpu_record_forget_host(record);
         for (size_t i = 0; i < gpu->n_functions; ++i) {
                 const Device *device = &gpu->functions[i];
                 const Address address = device->address;
@@ -222,7 +222,7 @@ int gpu_record_note_host(GpuRecord *record, Sysfs *sysfs, const Gpu *gpu, char *
                 if (r >= 0)
                         r = read_setting(sysfs, address, "d3cold_allowed", &host->d3cold_allowed);
                 if (r < 0) {
-                        gpu_record_forget_host(record, false);
+                        gpu_record_forget_host(record);
                         return r;
                 }
         }
@@ -237,24 +237,11 @@ const HostFunction *gpu_record_find_host(const GpuRecord *record, Address functi
         return NULL;
 }
 
-/*
- * Forget how functions were on the host. @idle_only: those without a driver; at boot, before
- * the first module is loaded, that is nothing to go back to.
- */
-void gpu_record_forget_host(GpuRecord *record, bool idle_only) {
-        size_t n = 0;
-
-        for (size_t i = 0; i < record->n_host; ++i) {
-                HostFunction *host = &record->host[i], kept = *host;
-
-                if (idle_only && host->driver) {
-                        *host = (HostFunction){};
-                        record->host[n++] = kept;
-                } else {
-                        codec_deinit(&host_codec, host);
-                }
-        }
-        record->n_host = n;
+/* Forget how functions were on the host. */
+void gpu_record_forget_host(GpuRecord *record) {
+        for (size_t i = 0; i < record->n_host; ++i)
+                codec_deinit(&host_codec, &record->host[i]);
+        record->n_host = 0;
 }
 
 void gpu_record_forget_move(GpuRecord *record) {

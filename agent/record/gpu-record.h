@@ -95,7 +95,7 @@ void gpu_record_deinit(GpuRecord *record);
 int gpu_record_note_host(GpuRecord *record, Sysfs *sysfs, const Gpu *gpu, char *const *overrides)
                 _warn_unused_result_;
 const HostFunction *gpu_record_find_host(const GpuRecord *record, Address function);
-void gpu_record_forget_host(GpuRecord *record, bool idle_only);
+void gpu_record_forget_host(GpuRecord *record);
 void gpu_record_forget_move(GpuRecord *record);
 void refusal_add(Refusal *refusal, pid_t pid);
 

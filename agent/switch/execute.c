@@ -111,12 +111,10 @@ static Trigger begun_by(const Move *move) {
 
 /*
  * Everything is over, well or as before. How another card was on the host is not forgotten
- * with the siblings of this one. A function that had no driver when no person was there, as before
- * the first module is loaded, has nothing to go back to.
+ * with the siblings of this one.
  */
 static int conclude(Move *move, Mode where, bool commit_it) {
         GpuRecord *record = &move->record;
-        const bool is_recovery = recovers(move);
 
         /* This may save the record, and so goes before anything in it is forgotten. */
         if (commit_it)
@@ -124,11 +122,7 @@ static int conclude(Move *move, Mode where, bool commit_it) {
         if (where == MODE_PASSTHROUGH)
                 set_pins(move, true);
         if (where == MODE_HOST && move_is_whole(move))
-                gpu_record_forget_host(record, false);
-        else if (begun_by(move) != TRIGGER_COMMAND &&
-                        (is_recovery ? record->move.from != MODE_PASSTHROUGH
-                                     : move->facts.fresh_host))
-                gpu_record_forget_host(record, true);
+                gpu_record_forget_host(record);
         gpu_record_forget_move(record);
         return save(move);
 }
@@ -173,7 +167,7 @@ static void note_late(Move *move, const Trouble *trouble) {
 /* the plan */
 
 static bool is_notable(const Step *step) {
-        return step->kind == STEP_UNBIND || step->kind == STEP_BIND || step->kind == STEP_PROBE;
+        return step->kind == STEP_UNBIND || step->kind == STEP_BIND;
 }
 
 static void tell_slow(void *userdata, const Step *step) {
@@ -199,11 +193,7 @@ static int judge_step(Move *move, const Step *step, int outcome, StepResult *res
                 result->error = -outcome;
                 outcome = STEP_E_REFUSED;
         }
-        /* It had a driver where it came from: home without one is no home. */
-        if (outcome == STEP_E_NOTHING && move->to == MODE_HOST && move->from == MODE_PASSTHROUGH &&
-                        step->function.function == 0)
-                outcome = STEP_E_REFUSED;
-        if (outcome == STEP_E_NOTHING || (outcome == STEP_E_REFUSED && step->optional)) {
+        if (outcome == STEP_E_REFUSED && step->optional) {
                 _cleanup_(freep) char *reason = NULL;
 
                 reason = trouble_format(&(Trouble){ .step = step, .result = *result });
@@ -240,6 +230,25 @@ static int run_along(
         return worst;
 }
 
+/* The first step of the driver that is tried after that of @step, or NULL if that is the last. */
+static const Step *next_candidate(const Plan *plan, const Step *step) {
+        for (const Step *next = step; step->candidate > 0 && next < plan->steps + plan->n_steps;
+                        ++next)
+                if (next->candidate > step->candidate)
+                        return next;
+        return NULL;
+}
+
+/* A driver that does not take function 0, as one that is too new for it, makes way for the next. */
+static void tell_next(Move *move, const Step *next, Trouble *trouble) {
+        _cleanup_(freep) char *reason = trouble_format(trouble), *text = NULL;
+
+        text = text_format("%s; trying %s", reason ?: "it failed", next->value);
+        notify(move, EVENT_WARNING, trouble_phase(trouble), text);
+        trouble_deinit(trouble);
+        *trouble = (Trouble){};
+}
+
 /*
  * Carry out a plan, step by step until the first that is not done.
  *
@@ -260,16 +269,28 @@ static int run_plan(Move *move,
                 .slow = tell_slow,
                 .slow_userdata = move,
         };
+        uint8_t candidate = 1; /* of the drivers of function 0, the one that is tried */
         size_t n;
 
         step_context_init(&context);
         for (size_t i = 0; i < plan->n_steps; i += n) {
+                const Step *step = &plan->steps[i], *next;
                 int r;
 
                 for (n = 1; i + n < plan->n_steps && n < STEP_ALONG_MAX; ++n)
                         if (!plan->steps[i + n].along)
                                 break;
-                r = run_along(move, &context, &plan->steps[i], n, trouble);
+                if (step->candidate > 0 && step->candidate != candidate)
+                        continue;
+                r = run_along(move, &context, step, n, trouble);
+                next = r == STEP_E_REFUSED ? next_candidate(plan, step) : NULL;
+                if (next) {
+                        candidate = next->candidate;
+                        tell_next(move, next, trouble);
+                        r = 0;
+                } else if (r == 0 && step->candidate > 0 && step->kind == STEP_BIND) {
+                        candidate = 0;
+                }
                 if (r > 0)
                         return r;
         }

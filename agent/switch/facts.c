@@ -9,35 +9,9 @@ void facts_deinit(Facts *facts) {
         overrides_free(facts->overrides, facts->n_overrides);
         free(facts->vfio_driver);
         strv_free(facts->vfio_modules);
-        free(facts->host_driver);
+        for (size_t i = 0; i < ARRAY_SIZE(facts->homes); ++i)
+                host_drivers_deinit(&facts->homes[i]);
         *facts = (Facts) FACTS_NULL;
-}
-
-/* The host driver for a GPU of which nothing is recorded, as after booting in passthrough. */
-static int find_host_driver(Facts *facts, Sysfs *sysfs, Modules *modules, const Gpu *gpu) {
-        static const char *const known[] = { "nvidia", "nouveau" };
-        _cleanup_(strv_freep) char **names = NULL;
-        const char *found = NULL;
-        size_t n = 0;
-        int r = 0;
-
-        for (size_t i = 0; i < ARRAY_SIZE(known) && !found; ++i)
-                if (driver_is_registered(sysfs, known[i]))
-                        found = known[i];
-        if (!found)
-                r = modules_resolve(modules, gpu->functions[0].modalias, &names, &n);
-        if (r)
-                return r < 0 ? r : 0;
-        facts->has_host_module = n > 0;
-
-        /* Distributions rename the module (nvidia-current), never the driver. nvidiafb is another one. */
-        for (size_t i = 0; i < ARRAY_SIZE(known) && !found; ++i)
-                for (size_t k = 0; k < n && !found; ++k)
-                        if (strcmp(names[k], "nvidiafb") &&
-                                        text_starts_with(names[k], known[i], NULL))
-                                found = known[i];
-        facts->host_driver = found ? strdup(found) : NULL;
-        return found && !facts->host_driver ? -ENOMEM : 0;
 }
 
 /* At home with no move interrupted, the GPU as it is counts, and not as it was once. */
@@ -57,10 +31,69 @@ static int find_host(Facts *facts, Sysfs *sysfs, const Gpu *gpu, Mode to, GpuRec
         return r;
 }
 
-static void add_function(
-                Facts *facts, Sysfs *sysfs, const Gpu *gpu, size_t i, const GpuRecord *record) {
+/* Of those that are known, what would load, best first; of siblings one. */
+static void choose_homes(PlanFunction *function, HostDrivers *homes) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < homes->n; ++i) {
+                HostDriver home = homes->items[i];
+
+                if (home.obstacle.kind != OBSTACLE_NONE)
+                        continue;
+                homes->items[i] = homes->items[n];
+                homes->items[n++] = home;
+        }
+        function->homes = homes->items;
+        function->n_homes = function->address.function == 0 ? n : n > 0;
+}
+
+/*
+ * A host driver that has it already goes first, for whoever bound it there knew, and it may be in
+ * use; then the one that it had before. To have had none is no knowledge: it was not loaded yet, or
+ * the card was plugged in for a guest. But a move that is undone leaves it as it was.
+ */
+static int find_homes(Facts *facts,
+                const Roots *roots,
+                Modules *modules,
+                const Device *device,
+                PlanFunction *function,
+                bool undoes,
+                size_t i) {
+        const char *before = function->host ? function->host->driver : NULL;
+        const char *only = function->host && !before ? function->host->override : NULL;
+        const char *first = function->on_vfio ? NULL : function->driver;
+        int r;
+
+        first = first ?: before ?: only;
+        /* Kept for a guest is not at home. */
+        if (first && driver_is_inert(roots->sysfs, first))
+                first = only = NULL;
+        r = host_drivers_find(roots, modules, device, first, &facts->homes[i]);
+        if (r < 0)
+                return r;
+        choose_homes(function, &facts->homes[i]);
+        if (!function->host || before || (function->driver && !function->on_vfio))
+                return 0;
+        /* An override that no driver answers to was meant to keep them all away. */
+        if (only)
+                function->stays_idle = function->n_homes == 0 ||
+                                strcmp(function->homes->driver, only) != 0;
+        else
+                function->stays_idle = undoes && device->address.function != 0;
+        if (only || function->stays_idle)
+                function->n_homes = !function->stays_idle;
+        return 0;
+}
+
+static int add_function(Facts *facts,
+                const Roots *roots,
+                Modules *modules,
+                const Gpu *gpu,
+                size_t i,
+                const GpuRecord *record) {
         const Device *device = &gpu->functions[i];
         PlanFunction *function = &facts->input.functions[facts->input.n_functions++];
+        Sysfs *sysfs = roots->sysfs;
 
         *function = (PlanFunction){
                 .address = device->address,
@@ -74,17 +107,10 @@ static void add_function(
                 .interrupted = record->has_move &&
                                 record->move.moved & 1U << device->address.function,
         };
-
-        /* A host driver that has it already: whoever bound it there knew, and it may be in use. */
-        function->home = function->driver && !function->on_vfio ? function->driver
-                        : function->host                        ? function->host->driver
-                                                                : NULL;
-        if (!function->home && device->address.function == 0)
-                function->home = facts->host_driver;
-        /* For the GPU itself, to have had no driver is no knowledge: it was not loaded yet. */
-        function->home_is_known =
-                        function->home || (function->host && device->address.function != 0);
-        function->home_is_registered = driver_is_registered(sysfs, function->home);
+        if (facts->input.to != MODE_HOST)
+                return 0;
+        return find_homes(facts, roots, modules, device, function,
+                        record->has_move && record->move.from != MODE_PASSTHROUGH, i);
 }
 
 /**
@@ -108,7 +134,6 @@ int facts_init(Facts *facts,
                 Mode to,
                 FunctionSet functions,
                 GpuRecord *record) {
-        const HostFunction *display;
         int r;
 
         *facts = (Facts){ .input = { .gpu = gpu->address, .to = to } };
@@ -122,18 +147,14 @@ int facts_init(Facts *facts,
         if (r == 0 && to == MODE_PASSTHROUGH)
                 r = vfio_driver_find(roots->sysfs, modules, gpu->functions[0].modalias,
                                 &facts->vfio_driver, &facts->vfio_modules);
-        display = gpu_record_find_host(record, gpu->address);
-        if (r == 0 && to == MODE_HOST && !(display && display->driver))
-                r = find_host_driver(facts, roots->sysfs, modules, gpu);
-        if (r < 0) {
-                facts_deinit(facts);
-                return r;
-        }
 
         facts->input.vfio_driver = facts->vfio_driver;
         facts->input.vfio_modules = facts->vfio_modules;
-        for (size_t i = 0; i < gpu->n_functions && i < ARRAY_SIZE(facts->input.functions); ++i)
+        for (size_t i = 0; r >= 0 && i < gpu->n_functions && i < ARRAY_SIZE(facts->input.functions);
+                        ++i)
                 if (functions & 1U << gpu->functions[i].address.function)
-                        add_function(facts, roots->sysfs, gpu, i, record);
-        return 0;
+                        r = add_function(facts, roots, modules, gpu, i, record);
+        if (r < 0)
+                facts_deinit(facts);
+        return r;
 }

@@ -20,8 +20,7 @@ typedef struct Facts {
         size_t n_overrides;
         char *vfio_driver;    /* for function 0, or NULL if this kernel has none */
         char **vfio_modules;  /* still to be loaded for it, NULL-terminated */
-        char *host_driver;    /* for function 0, where it is not recorded; or NULL */
-        bool has_host_module; /* some module has function 0's alias, known here or not */
+        HostDrivers homes[8]; /* of each function, on the way to the host */
         bool fresh_host;      /* the record says how it is on the host since just now */
 } Facts;
 

@@ -113,16 +113,17 @@ static const char *vfio_driver_of(const PlanInput *input, const PlanFunction *fu
 }
 
 /*
- * A sibling that only waits for vfio-pci to be loaded would be taken by it at once, with nvidia
- * still on function 0: NVIDIA's display code may panic then. "none" is the name of no driver. It
- * is about this GPU alone: another one's sibling in that state is the work of a person.
+ * A sibling without a driver would be taken by vfio-pci as soon as that is loaded, by its
+ * override or by ids=, with nvidia still on function 0: NVIDIA's display code may panic then.
+ * "none" is the name of no driver. It is about this GPU alone: another one's sibling in that
+ * state is the work of a person.
  */
 static bool has_to_be_parked(const PlanInput *input, const PlanFunction *function) {
         const PlanFunction *display = &input->functions[0];
 
         return input->vfio_modules && *input->vfio_modules && display->address.function == 0 &&
                         display->driver && !display->on_vfio && !function->driver &&
-                        function->override_is_vfio;
+                        (function->override_is_vfio || !function->override);
 }
 
 static int plan_passthrough(Plan *plan, const PlanInput *input) {
@@ -167,19 +168,27 @@ static int plan_passthrough(Plan *plan, const PlanInput *input) {
 /*
  * to the host
  *
- * Each override is aimed at its host driver by name, because nouveau, nova_core or nvidia may
- * otherwise win by the order of loading, and because nvidia refuses to load while all its GPUs
- * are kept from it by their overrides (KERNEL.md 1.20, 1.26). It is put back as it was last of
- * all. The IOMMU group is held meanwhile, so that no guest starts on a GPU that is leaving.
+ * Each override is aimed at its host driver by name, because vfio-pci by its ids=, nouveau,
+ * nova_core or nvidia may otherwise win by the order of loading, and because nvidia refuses to
+ * load while all its GPUs are kept from it by their overrides (KERNEL.md 1.20, 1.26). It is put
+ * back as it was last of all. The IOMMU group is held meanwhile, so that no guest starts on a GPU that is leaving.
  */
 
+/* The driver that a function shall have at home; NULL: none. */
+static const char *home_of(const PlanFunction *function) {
+        return function->n_homes > 0 ? function->homes[0].driver : NULL;
+}
+
 /* Whether a function has to come home. */
-static bool is_away(const PlanFunction *function) {
+static bool is_away(const PlanInput *input, const PlanFunction *function) {
         if (function->on_vfio || function->override_is_vfio)
+                return true;
+        /* Somebody asks for the host, and it is of no use there. */
+        if (input->by_person && !function->driver && !function->override && function->n_homes > 0)
                 return true;
         /* An interrupted move: its driver or its override is not as it was. */
         if (function->host)
-                return !same(function->driver, function->home) ||
+                return !same(function->driver, home_of(function)) ||
                                 !same(function->override, function->host->override);
         /* Likewise, and nothing is remembered but that it was on its way. */
         return function->interrupted && (!function->driver || function->override);
@@ -187,7 +196,8 @@ static bool is_away(const PlanFunction *function) {
 
 /* Whether it is on the driver that it has at home, or has to be bound. */
 static bool is_bound_home(const PlanFunction *function) {
-        return function->home_is_known && same(function->driver, function->home);
+        return function->stays_idle ? !function->driver
+                                    : function->driver && same(function->driver, home_of(function));
 }
 
 static int push_group_holds(Plan *plan, const PlanInput *input) {
@@ -212,32 +222,82 @@ static int push_group_holds(Plan *plan, const PlanInput *input) {
         return 0;
 }
 
-/* The drivers that have to be there before a bind by name can work. */
-static int push_load(Plan *plan, const PlanFunction *function) {
-        if (is_bound_home(function))
-                return 0;
-        if (function->home && !function->home_is_registered)
-                return push(plan, STEP_LOAD, function->address, function->home, NULL);
-        if (!function->home_is_known)
-                return push_optional(plan, STEP_LOAD, function->address, function->modalias);
-        return 0;
+/* A sibling that is missed by nobody: that it has a driver at all is found out here. */
+static bool is_optional(const PlanFunction *function) {
+        return function->address.function != 0 && !(function->host && function->host->driver) &&
+                        (!function->driver || function->on_vfio);
 }
 
-static int push_bind(Plan *plan, const PlanFunction *function) {
+/* To @driver of @home, under the name that it has once its module is loaded. */
+static int push_of_module(
+                Plan *plan, StepKind kind, const PlanFunction *function, const HostDriver *home) {
+        Step *step;
         int r;
 
-        if (is_bound_home(function))
-                return 0;
-        if (!function->home && !function->home_is_known)
-                return push(plan, STEP_PROBE, function->address, NULL, NULL);
-        if (!function->home)
-                return 0;
+        r = push(plan, kind, function->address, home->driver, &step);
+        if (r < 0 || !home->is_guess)
+                return r;
+        step->module = strdup(home->module);
+        return step->module ? 0 : -ENOMEM;
+}
 
-        r = push_along(plan, STEP_BIND, function->address, function->home);
-        /* Function 0 comes home first and alone. */
-        if (r >= 0 && plan->n_steps > 1 && plan->steps[plan->n_steps - 2].function.function == 0)
-                plan->steps[plan->n_steps - 1].along = false;
+/* What has to be there before a bind by name can work. Siblings that nobody has seen at home may do without. */
+static int push_load(Plan *plan, const PlanInput *input _unused_, const PlanFunction *function) {
+        const HostDriver *home = function->homes;
+        int r;
+
+        if (is_bound_home(function) || function->n_homes == 0 || !home->module)
+                return 0;
+        r = push(plan, STEP_LOAD, function->address, home->module, NULL);
+        if (r >= 0) {
+                plan->steps[plan->n_steps - 1].candidate = function->n_homes > 1;
+                plan->steps[plan->n_steps - 1].optional = is_optional(function);
+        }
+        if (r >= 0 && home->is_guess)
+                r = push_of_module(plan, STEP_OVERRIDE, function, home);
         return r;
+}
+
+/* The first of the drivers of function 0, and what to do where it does not take it. */
+static int push_candidates(Plan *plan, const PlanFunction *function) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < function->n_homes; ++i) {
+                const HostDriver *home = &function->homes[i];
+                size_t first = plan->n_steps;
+
+                if (i > 0)
+                        r = push(plan, STEP_OVERRIDE, function->address, home->driver, NULL);
+                if (r >= 0 && i > 0 && home->module)
+                        r = push(plan, STEP_LOAD, function->address, home->module, NULL);
+                if (r >= 0 && i > 0 && home->is_guess)
+                        r = push_of_module(plan, STEP_OVERRIDE, function, home);
+                if (r >= 0)
+                        r = push_of_module(plan, STEP_BIND, function, home);
+                for (; function->n_homes > 1 && first < plan->n_steps; ++first)
+                        plan->steps[first].candidate = (uint8_t) (i + 1);
+        }
+        return r;
+}
+
+static int push_bind(Plan *plan, const PlanInput *input _unused_, const PlanFunction *function) {
+        const Step *before;
+        Step *step;
+        int r;
+
+        if (is_bound_home(function) || function->n_homes == 0)
+                return 0;
+        /* Function 0 comes home first and alone. */
+        if (function->address.function == 0)
+                return push_candidates(plan, function);
+        r = push_of_module(plan, STEP_BIND, function, function->homes);
+        if (r < 0)
+                return r;
+        step = &plan->steps[plan->n_steps - 1];
+        before = plan->n_steps > 1 ? step - 1 : NULL;
+        step->along = before && before->kind == STEP_BIND && before->function.function != 0;
+        step->optional = is_optional(function);
+        return 0;
 }
 
 /*
@@ -245,15 +305,15 @@ static int push_bind(Plan *plan, const PlanFunction *function) {
  * behind its probe(), and allows runtime power management last of all (sound/pci/hda/hda_intel.c,
  * azx_probe_continue()): a setting against that, made before, would be lost.
  */
-static int push_settings(Plan *plan, const PlanFunction *function) {
+static int push_settings(Plan *plan, const PlanInput *input, const PlanFunction *function) {
         const HostFunction *host = function->host;
         int r = 0;
 
         if (!host)
                 return 0;
-        if (is_away(function) && same(function->home, "snd_hda_intel") &&
+        if (is_away(input, function) && same(home_of(function), "snd_hda_intel") &&
                         same(host->power_control, "on"))
-                r = push_optional(plan, STEP_SETTLE, function->address, function->home);
+                r = push_optional(plan, STEP_SETTLE, function->address, home_of(function));
         if (r >= 0 && host->power_control)
                 r = push_optional(plan, STEP_POWER, function->address, host->power_control);
         if (r >= 0 && host->d3cold_allowed)
@@ -261,31 +321,47 @@ static int push_settings(Plan *plan, const PlanFunction *function) {
         return r;
 }
 
-/* For each function that is away, in order: @push of it. */
-static int
-push_away(Plan *plan, const PlanInput *input, int (*fn)(Plan *plan, const PlanFunction *function)) {
+typedef int (*PushFn)(Plan *plan, const PlanInput *input, const PlanFunction *function);
+
+/* For each function that is away, in order: @fn of it. */
+static int push_away(Plan *plan, const PlanInput *input, PushFn fn) {
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < input->n_functions; ++i)
-                if (is_away(&input->functions[i]))
-                        r = fn(plan, &input->functions[i]);
+                if (is_away(input, &input->functions[i]))
+                        r = fn(plan, input, &input->functions[i]);
         return r;
 }
 
-static int push_aim(Plan *plan, const PlanFunction *function) {
-        if (same(function->override, function->home))
+static int push_aim(Plan *plan, const PlanInput *input _unused_, const PlanFunction *function) {
+        const char *home = function->stays_idle ? function->host->override : home_of(function);
+
+        if (same(function->override, home))
                 return 0;
-        return push(plan, STEP_OVERRIDE, function->address, function->home, NULL);
+        return push(plan, STEP_OVERRIDE, function->address, home, NULL);
 }
 
-static int push_home_verify(Plan *plan, const PlanFunction *function) {
-        return push_verify(plan, function, function->home);
+static int push_home_verify(
+                Plan *plan, const PlanInput *input _unused_, const PlanFunction *function) {
+        bool is_sure = function->n_homes == 1 && !is_optional(function);
+        int r;
+
+        r = push_verify(plan, function, is_sure ? home_of(function) : NULL);
+        if (r >= 0 && is_sure && function->homes->is_guess) {
+                plan->steps[plan->n_steps - 1].module = strdup(function->homes->module);
+                if (!plan->steps[plan->n_steps - 1].module)
+                        r = -ENOMEM;
+        }
+        return r;
 }
 
-static int push_override_back(Plan *plan, const PlanFunction *function) {
+static int push_override_back(
+                Plan *plan, const PlanInput *input _unused_, const PlanFunction *function) {
         const char *override = function->host ? function->host->override : NULL;
+        bool is_as_aimed =
+                        function->n_homes <= 1 && !(function->n_homes && function->homes->is_guess);
 
-        if (same(function->home, override))
+        if (is_as_aimed && same(function->stays_idle ? override : home_of(function), override))
                 return 0;
         return push(plan, STEP_OVERRIDE, function->address, override, NULL);
 }
@@ -298,8 +374,8 @@ static int push_override_back(Plan *plan, const PlanFunction *function) {
 static int push_company(Plan *plan, const PlanInput *input) {
         const PlanFunction *display = &input->functions[0];
 
-        if (display->address.function != 0 || !is_away(display) || display->host ||
-                        !display->home || display->home_is_registered)
+        if (display->address.function != 0 || !is_away(input, display) || display->n_homes == 0 ||
+                        !display->homes->module)
                 return 0;
         return push_optional(plan, STEP_LOAD, display->address, display->modalias);
 }
@@ -321,7 +397,7 @@ static int plan_host(Plan *plan, const PlanInput *input) {
         if (r >= 0)
                 r = push_away(plan, input, push_home_verify);
         for (size_t i = 0; r >= 0 && i < input->n_functions; ++i)
-                r = push_settings(plan, &input->functions[i]);
+                r = push_settings(plan, input, &input->functions[i]);
         /* As long as one override is not as it was, a recovery knows that the rest is not either. */
         if (r >= 0)
                 r = push_away(plan, input, push_override_back);
@@ -353,8 +429,10 @@ int plan_init(Plan *plan, const PlanInput *input) {
 }
 
 void plan_deinit(Plan *plan) {
-        for (size_t i = 0; i < plan->n_steps; ++i)
+        for (size_t i = 0; i < plan->n_steps; ++i) {
                 free(plan->steps[i].value);
+                free(plan->steps[i].module);
+        }
         free(plan->steps);
         *plan = (Plan) PLAN_NULL;
 }
@@ -368,7 +446,6 @@ static const char *const step_names[_STEP_MAX] = {
         [STEP_CHECK] = "check",
         [STEP_UNBIND] = "unbind",
         [STEP_BIND] = "bind",
-        [STEP_PROBE] = "probe",
         [STEP_VERIFY] = "verify",
         [STEP_SETTLE] = "settle",
         [STEP_POWER] = "power",
@@ -400,8 +477,6 @@ static char *describe(const Step *step) {
                 return text_format("unbind %s from %s", address, step->value);
         case STEP_BIND:
                 return text_format("bind %s to %s", address, step->value);
-        case STEP_PROBE:
-                return text_format("probe drivers for %s", address);
         case STEP_VERIFY:
                 return step->value ? text_format("verify that %s is on %s", address, step->value)
                                    : text_format("verify that %s has left vfio", address);

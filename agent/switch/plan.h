@@ -15,6 +15,7 @@
  * its rollback, and of the recovery after a crash.
  */
 
+#include "model/host-driver.h"
 #include "record/gpu-record.h"
 
 typedef enum StepKind {
@@ -25,7 +26,6 @@ typedef enum StepKind {
         STEP_CHECK,         /* look for holders once more: the last chance to stop */
         STEP_UNBIND,        /* from driver .value */
         STEP_BIND,          /* to driver .value by name, unless it is there already */
-        STEP_PROBE,         /* to whatever driver matches, if any */
         STEP_VERIFY,        /* driver is .value (NULL: any but vfio), its node is there */
         STEP_SETTLE,        /* wait until driver .value has finished its probe */
         STEP_POWER,         /* power/control to .value */
@@ -39,8 +39,11 @@ typedef struct Step {
         Address function; /* function 0 where it is about the GPU as a whole */
         int number;       /* of the IOMMU group */
         char *value;
-        bool optional; /* without it the move is still good: failure is a warning */
-        bool along;    /* may be at work at the same time as the step before it */
+        char *module;      /* whose driver .value is believed to be; NULL: it is that for sure */
+        bool optional;     /* without it the move is still good: failure is a warning */
+        bool along;        /* may be at work at the same time as the step before it */
+        uint8_t candidate; /* from 1: of the drivers that may bind function 0, the first that does
+                            * ends the steps of the others; 0: there is one only */
 } Step;
 
 typedef struct Plan {
@@ -63,10 +66,10 @@ typedef struct PlanFunction {
         const char *override; /* now; or NULL */
         bool override_is_vfio;
         const HostFunction *host; /* how it was on the host; NULL: not known */
-        const char *home;         /* its driver on the host; NULL: none, or not known */
-        bool home_is_known;
-        bool home_is_registered;
-        bool interrupted; /* a move that was about it was interrupted */
+        const HostDriver *homes;  /* its drivers on the host, best first, with no obstacle */
+        size_t n_homes;           /* none: none is known, or it is to have none */
+        bool stays_idle;          /* its owner keeps all drivers from it */
+        bool interrupted;         /* a move that was about it was interrupted */
 } PlanFunction;
 
 typedef struct PlanInput {
@@ -74,6 +77,7 @@ typedef struct PlanInput {
         Mode to;
         PlanFunction functions[8]; /* by number, ascending; without those that are not to move */
         size_t n_functions;
+        bool by_person; /* a GPU that is at the host without a driver gets one */
         bool looked; /* for holders, just now, and nothing but the overrides will be written first */
         const char *vfio_driver;   /* the one for function 0; "vfio-pci" for its siblings */
         char *const *vfio_modules; /* to be loaded for it first, NULL-terminated, or NULL */

@@ -73,17 +73,29 @@ static int check_identity(Move *move) {
                                         .detail = id });
 }
 
-/* Is there anything to bind it to? */
+/* Is there anything to bind it to? Of several modules that would not load, the best one is told. */
 static int check_driver(Move *move) {
         const PlanFunction *display = &move->facts.input.functions[0];
+        const HostDrivers *homes = &move->facts.homes[0];
 
-        if (move->to == MODE_PASSTHROUGH && !move->facts.vfio_driver)
-                return push(move, FINDING_NO_VFIO_DRIVER);
-        /* A module that is not known by name may still have a driver for it. */
-        if (move->to == MODE_HOST && move_is_whole(move) && display->on_vfio &&
-                        !display->home_is_known && !move->facts.has_host_module)
+        if (move->to == MODE_PASSTHROUGH)
+                return move->facts.vfio_driver ? 0 : push(move, FINDING_NO_VFIO_DRIVER);
+        if (!move_is_whole(move) || display->n_homes > 0 || display->stays_idle)
+                return 0;
+        if (homes->n == 0)
                 return push(move, FINDING_NO_HOST_DRIVER);
-        return 0;
+        return findings_push(&move->findings,
+                        &(Finding){ .kind = FINDING_NO_HOST_DRIVER,
+                                        .function = move->gpu->address,
+                                        .node = homes->items[0].module,
+                                        .number = (int) homes->items[0].obstacle.kind,
+                                        .detail = homes->items[0].obstacle.where });
+}
+
+/* At the host, where it is asked for, and without a driver. */
+static bool is_of_no_use(const Move *move) {
+        return move->to == MODE_HOST && move->trigger == TRIGGER_COMMAND &&
+                        !move->gpu->functions[0].driver;
 }
 
 /**
@@ -94,6 +106,7 @@ static int check_driver(Move *move) {
  * Return: 0 on success, negative error code on failure.
  */
 int move_plan(Move *move, bool looked) {
+        const size_t n = move->findings.n;
         int r;
 
         r = facts_init(&move->facts, move->context->roots, move->context->modules, move->gpu,
@@ -102,9 +115,11 @@ int move_plan(Move *move, bool looked) {
                 return push(move, FINDING_STUCK);
         if (r < 0)
                 return r;
-        if (move->gpu->mode != move->to && move->facts.input.n_functions > 0) {
+        move->facts.input.by_person = move->trigger == TRIGGER_COMMAND;
+        if ((move->gpu->mode != move->to || is_of_no_use(move)) &&
+                        move->facts.input.n_functions > 0) {
                 r = check_driver(move);
-                if (r < 0)
+                if (r < 0 || move->findings.n > n)
                         return r;
         }
         /* Without a driver to bind it to there is no plan; nor for siblings that stay. */
@@ -206,7 +221,7 @@ void move_refuse(Move *move, const Findings *findings, const char *phase) {
                 return;
         /* It has not left the host: how it is there is nothing to go back to. */
         if (move->facts.fresh_host && !move->record.has_move)
-                gpu_record_forget_host(&move->record, false);
+                gpu_record_forget_host(&move->record);
         r = gpu_record_save(&move->record, move->context->roots->run_fd);
         if (r < 0)
                 notify(move, EVENT_WARNING, phase, strerror(-r));

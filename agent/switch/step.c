@@ -239,13 +239,28 @@ static int ask(StepContext *context,
         return r < 0 ? r : receive(context, 0, watch, result);
 }
 
+/* The driver that a step is about, as its module calls it; free() @buffer. */
+static int find_driver(StepContext *context, const Step *step, char **buffer, const char **ret) {
+        int r = 0;
+
+        if (step->module)
+                r = module_read_driver(context->roots->sysfs, step->module, buffer);
+        *ret = *buffer ?: step->value;
+        return r;
+}
+
 /* Set or clear driver_override, and read it back. */
 static int write_override(StepContext *context, const Step *step, StepResult *result) {
+        _cleanup_(freep) char *buffer = NULL;
         char path[DEVICE_PATH_MAX];
+        const char *driver;
+        int r;
 
+        r = find_driver(context, step, &buffer, &driver);
+        if (r < 0)
+                return r;
         return ask(context, NULL, TASK_OVERRIDE, step,
-                        device_path(step->function, "driver_override", path), step->value ?: "",
-                        result);
+                        device_path(step->function, "driver_override", path), driver ?: "", result);
 }
 
 /* Unbind, with an ear to the kernel log. */
@@ -279,6 +294,25 @@ static bool is_loaded(Sysfs *sysfs, const char *module) {
         return sysfs_read(sysfs, attribute, &state) != 0 || !strcmp(state, "live");
 }
 
+/* What may help where a module does not load, by what the kernel says (kernel/module/, libkmod). */
+static const char *explain_load(int error) {
+        switch (error) {
+        case EKEYREJECTED:
+        case ENOKEY:
+                return "; sign it with a key that is enrolled (mokutil --import), or turn Secure Boot "
+                       "off";
+        case ENOEXEC:
+                return "; it may be built for another kernel: build or install it for the running "
+                       "one (dkms autoinstall)";
+        case EPERM:
+                return "; lockdown, kernel.modules_disabled or module_blacklist= may forbid it";
+        case EINVAL:
+                return "; an install line in modprobe.d may keep it away";
+        default:
+                return "";
+        }
+}
+
 /* Load a module, or all modules of an alias, which may be none. */
 static int write_load(StepContext *context, const Step *step, StepResult *result) {
         bool is_alias = strchr(step->value, ':');
@@ -287,11 +321,15 @@ static int write_load(StepContext *context, const Step *step, StepResult *result
         if (!is_alias && is_loaded(context->roots->sysfs, step->value))
                 return 0;
         r = ask(context, NULL, TASK_LOAD, step, "", step->value, result);
-        if (r != STEP_E_REFUSED || result->error != ENOENT || !is_alias)
+        if (r != STEP_E_REFUSED)
                 return r;
-
-        step_result_deinit(result);
-        return 0;
+        if (result->error == ENOENT && is_alias) {
+                step_result_deinit(result);
+                return 0;
+        }
+        free(result->reason);
+        result->reason = text_format("%s%s", strerror(result->error), explain_load(result->error));
+        return result->reason ? r : -ENOMEM;
 }
 
 /* Whether the function still answers. It is woken up for that, which can take its time. */
@@ -336,17 +374,20 @@ void step_context_init(StepContext *context) {
 /* Begin with an unbind or a bind. Return: 1 if there is one to wait for, 0 if not, or as step_run(). */
 static int begin(StepContext *context, size_t slot, const Step *step) {
         char path[DEVICE_PATH_MAX], address[ADDRESS_STRING_MAX];
-        _cleanup_(freep) char *driver = NULL;
+        _cleanup_(freep) char *driver = NULL, *buffer = NULL;
         bool unbinds = step->kind == STEP_UNBIND;
+        const char *wanted;
         int r;
 
+        r = find_driver(context, step, &buffer, &wanted);
         /* Loading the module may have bound it. */
-        r = device_read_driver(context->roots->sysfs, step->function, &driver);
-        if (r < 0 || (!unbinds && driver && !strcmp(driver, step->value)))
+        if (r >= 0)
+                r = device_read_driver(context->roots->sysfs, step->function, &driver);
+        if (r < 0 || (!unbinds && driver && !strcmp(driver, wanted)))
                 return r;
 
         r = send_request(context, slot, TASK_WRITE, step,
-                        driver_path(step->value, unbinds ? "unbind" : "bind", path),
+                        driver_path(wanted, unbinds ? "unbind" : "bind", path),
                         address_format(step->function, address));
         return r < 0 ? r : 1;
 }
@@ -356,27 +397,6 @@ static int run_bind(StepContext *context, const Step *step, StepResult *result) 
 
         r = begin(context, 0, step);
         return r == 1 ? receive(context, 0, NULL, result) : r;
-}
-
-static int run_probe(StepContext *context, const Step *step, StepResult *result) {
-        char address[ADDRESS_STRING_MAX];
-        _cleanup_(freep) char *driver = NULL;
-        int r;
-
-        r = device_read_driver(context->roots->sysfs, step->function, &driver);
-        if (r < 0 || driver)
-                return r;
-        r = ask(context, NULL, TASK_WRITE, step, "bus/pci/drivers_probe",
-                        address_format(step->function, address), result);
-        if (r)
-                return r;
-
-        /* A sibling may well be one that nobody drives; a GPU should be of use. */
-        r = device_read_driver(context->roots->sysfs, step->function, &driver);
-        if (r < 0 || driver || step->function.function != 0)
-                return r;
-        result->reason = strdup("no driver took it");
-        return result->reason ? STEP_E_NOTHING : -ENOMEM;
 }
 
 /* A setting is left alone where it is right: storing it takes the device lock. */
@@ -489,20 +509,23 @@ static int run_check(StepContext *context, StepResult *result) {
 }
 
 static int run_verify(StepContext *context, const Step *step, StepResult *result) {
-        _cleanup_(freep) char *driver = NULL;
+        _cleanup_(freep) char *driver = NULL, *buffer = NULL;
+        const char *wanted;
         char path[32];
         struct stat st;
         int r;
 
-        r = device_read_driver(context->roots->sysfs, step->function, &driver);
+        r = find_driver(context, step, &buffer, &wanted);
+        if (r >= 0)
+                r = device_read_driver(context->roots->sysfs, step->function, &driver);
         if (r < 0)
                 return r;
-        if (!step->value && driver_is_vfio(context->roots->sysfs, driver))
+        if (!wanted && driver_is_vfio(context->roots->sysfs, driver))
                 return refuse(result, 0, text_format("it is still on %s", driver));
-        if (step->value && (!driver || strcmp(driver, step->value)))
+        if (wanted && (!driver || strcmp(driver, wanted)))
                 return refuse(result, 0,
                                 text_format("it is on %s, not on %s", driver ?: "no driver",
-                                                step->value));
+                                                wanted));
 
         if (driver_is_vfio(context->roots->sysfs, driver)) {
                 snprintf(path, sizeof(path), "vfio/%d", step->number);
@@ -521,8 +544,7 @@ static int run_verify(StepContext *context, const Step *step, StepResult *result
  * @step:       which
  * @ret:        how it went; step_result_deinit() it, whatever the outcome
  *
- * Return: 0 on success, STEP_E_NOTHING if it is done and nothing came of it,
- *         STEP_E_REFUSED, STEP_E_BUSY or STEP_E_LATE if it is not done, negative error
+ * Return: 0 on success; STEP_E_REFUSED, STEP_E_BUSY or STEP_E_LATE if it is not done, negative error
  *         code if that could not even be tried.
  */
 int step_run(StepContext *context, const Step *step, StepResult *ret) {
@@ -542,8 +564,6 @@ int step_run(StepContext *context, const Step *step, StepResult *ret) {
                 return write_unbind(context, step, ret);
         case STEP_BIND:
                 return run_bind(context, step, ret);
-        case STEP_PROBE:
-                return run_probe(context, step, ret);
         case STEP_VERIFY:
                 return run_verify(context, step, ret);
         case STEP_SETTLE:

@@ -56,7 +56,6 @@ typedef struct StepResult {
 enum {
         _STEP_E_SUCCESS,
 
-        STEP_E_NOTHING, /* no driver matched, or its probe() failed: the kernel does not tell */
         STEP_E_REFUSED, /* the kernel refused, or the result is not what it should be */
         STEP_E_BUSY,    /* the GPU is in use */
         STEP_E_LATE,    /* the write did not come back in time, and may never */

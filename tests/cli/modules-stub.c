@@ -27,8 +27,11 @@ Modules *modules_free(Modules *modules) {
         return NULL;
 }
 
-int modules_resolve(
-                Modules *modules _unused_, const char *alias, char ***ret_names, size_t *ret_n) {
+int modules_resolve(Modules *modules _unused_,
+                const char *alias,
+                bool blacklisted _unused_,
+                char ***ret_names,
+                size_t *ret_n) {
         char **names;
 
         if (!text_starts_with(alias, "vfio_pci:", NULL) && strcmp(alias, "vfio-pci") != 0)
@@ -46,6 +49,15 @@ int modules_resolve(
         *ret_names = names;
         *ret_n = 1;
         return 0;
+}
+
+int modules_read_info(
+                Modules *modules _unused_, const char *name _unused_, ModuleInfo *ret _unused_) {
+        return MODULES_E_MISSING;
+}
+
+void module_info_deinit(ModuleInfo *info) {
+        free(info->release);
 }
 
 int modules_load(Modules *modules _unused_, const char *name _unused_, int *ret_errno _unused_) {

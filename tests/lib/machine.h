@@ -4,7 +4,7 @@
 /*
  * The Fake Machine
  *
- * What a kernel knows and sysfs does not show, in memory shared with forked children.
+ * What a kernel knows and sysfs does not show, shared with forked children.
  */
 
 #include <stdatomic.h>
@@ -24,6 +24,7 @@ typedef struct MachineDriver {
         bool shares_dma;                  /* driver_managed_dma */
         bool waits;                       /* remove() waits for users, without end */
         bool goes_on;                     /* behind its probe(), with a sound card at the end */
+        char refuses[MACHINE_NAME_MAX];   /* the device that its probe() does not take; or none */
 } MachineDriver;
 
 typedef struct MachineModule {
@@ -32,6 +33,8 @@ typedef struct MachineModule {
         char needs[MACHINE_NAME_MAX];       /* a module that is loaded first */
         MachineDriver driver;               /* which it registers; no name: none */
         int error;                          /* its init fails with this, if negative */
+        char release[MACHINE_NAME_MAX];     /* the kernel that it is for; none: this one */
+        bool is_blacklisted, is_unsigned;
 } MachineModule;
 
 typedef struct MachineDevice {
@@ -39,9 +42,9 @@ typedef struct MachineDevice {
         char driver[MACHINE_NAME_MAX]; /* dev->driver: set until remove() is over */
         int group;                     /* 0: none */
         int minor;                     /* of NVIDIA's driver, -1 while it has none */
-        bool is_gone;                  /* unplugged */
-        bool in_vfio_group;            /* by its lock, while .driver changes around it */
-        atomic_int users;              /* what remove() waits for; a futex */
+        bool is_gone;
+        bool in_vfio_group; /* by its lock, while .driver changes around it */
+        atomic_int users;   /* what remove() waits for; a futex */
 } MachineDevice;
 
 /* What a write is about. */
@@ -87,9 +90,8 @@ typedef struct MachineWrite {
         ActKind kind;
         char path[96];
         char value[96];
-        int answer; /* MACHINE_NO_ANSWER while it is at work */
-        pid_t pid;  /* of the child that wrote */
-        pid_t job;  /* whose child it is */
+        int answer;     /* MACHINE_NO_ANSWER while it is at work */
+        pid_t pid, job; /* the child that wrote, and whose child it is */
 } MachineWrite;
 
 #define MACHINE_NO_ANSWER 1
@@ -101,18 +103,16 @@ typedef struct Machine {
         MachineModule modules[16];
         unsigned int n_modules;
         atomic_bool group_owned[64]; /* a user owns the group's DMA: a guest runs */
-
+        atomic_uint n_clashes;       /* how often nvidia had function 0 while vfio had function 1 */
         bool override_locks; /* driver_override takes the device lock, as it did to Linux 6.12 */
         pid_t victim;        /* whom the FAULT_KILL_* hit */
         Fault faults[8];
         unsigned int n_faults;
         atomic_int gate;      /* 1: open. A futex */
         atomic_int n_blocked; /* how many had to wait, so far. A futex */
-
         MachineWrite writes[1024];
         atomic_uint n_writes;
 } Machine;
-
 Machine *machine_new(void);
 Machine *machine_free(Machine *machine);
 MachineDevice *machine_find_device(Machine *machine, const char *address);

@@ -52,7 +52,11 @@ static bool stands_for(const MachineModule *module, const char *alias) {
         return false;
 }
 
-int modules_resolve(Modules *modules, const char *alias, char ***ret_names, size_t *ret_n) {
+int modules_resolve(Modules *modules,
+                const char *alias,
+                bool blacklisted,
+                char ***ret_names,
+                size_t *ret_n) {
         Machine *machine = modules->tree->machine;
         char **names;
         size_t n = 0;
@@ -61,7 +65,8 @@ int modules_resolve(Modules *modules, const char *alias, char ***ret_names, size
         if (!names)
                 return -ENOMEM;
         for (unsigned int i = 0; i < machine->n_modules; ++i)
-                if (stands_for(&machine->modules[i], alias))
+                if (stands_for(&machine->modules[i], alias) &&
+                                (blacklisted || !machine->modules[i].is_blacklisted))
                         names[n++] = strdup(machine->modules[i].name);
         if (n == 0) {
                 free(names);
@@ -70,6 +75,22 @@ int modules_resolve(Modules *modules, const char *alias, char ***ret_names, size
 
         *ret_names = names;
         *ret_n = n;
+        return 0;
+}
+
+void module_info_deinit(ModuleInfo *info) {
+        free(info->release);
+        *info = (ModuleInfo){};
+}
+
+int modules_read_info(Modules *modules, const char *name, ModuleInfo *ret) {
+        const MachineModule *module = machine_find_module(modules->tree->machine, name);
+
+        if (!module)
+                return MODULES_E_MISSING;
+        *ret = (ModuleInfo){ .is_signed = !module->is_unsigned };
+        if (module->release[0])
+                ret->release = strdup(module->release);
         return 0;
 }
 
@@ -88,7 +109,8 @@ int modules_load(Modules *modules, const char *name, int *ret_errno) {
                 MachineModule *module = &machine->modules[i];
                 Act act = { .kind = ACT_LOAD, .path = "(load)", .value = module->name };
 
-                if (!stands_for(module, name))
+                if (!stands_for(module, name) ||
+                                (module->is_blacklisted && !same_name(module->name, name)))
                         continue;
                 any = true;
                 strcpy(act.driver, module->name);

@@ -22,7 +22,8 @@
 
 struct Job {
         FakeTree *tree;
-        Outcome *outcome; /* shared */
+        Outcome *outcome;       /* shared */
+        unsigned int n_clashes; /* before it */
         pid_t pid;
 };
 
@@ -220,6 +221,7 @@ Job *scenario_start(FakeTree *tree, Mode to, const char *gpu) {
 
         /* Nobody asks so fast that a driver would still be behind. */
         pci_model_catch_up(tree);
+        job->n_clashes = atomic_load(&tree->machine->n_clashes);
         fflush(NULL);
         job->pid = fork();
         assert_true(job->pid >= 0);
@@ -245,6 +247,7 @@ Outcome scenario_finish(Job *job) {
         outcome.killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
         if (!outcome.killed)
                 assert_int_equal(status, 0);
+        assert_int_equal(atomic_load(&job->tree->machine->n_clashes), job->n_clashes);
         munmap(job->outcome, sizeof(*job->outcome));
         free(job);
         return outcome;
@@ -290,7 +293,7 @@ bool scenario_is_late(FakeTree *tree, const char *gpu) {
 void scenario_forget_host(FakeTree *tree, const char *gpu) {
         _cleanup_(gpu_record_deinit) GpuRecord record = record_of(tree, gpu);
 
-        gpu_record_forget_host(&record, false);
+        gpu_record_forget_host(&record);
         assert_int_equal(gpu_record_save(&record, tree->roots.run_fd), 0);
 }
 
@@ -321,7 +324,7 @@ static void build_bare(FakeTree *tree) {
         fake_device_add(tree, "0000:01:00.1", .vendor = 0x10de, .device = 0x22eb, .class = 0x040300,
                         .group = 12, .driver = "snd_hda_intel", .override = "snd_hda_intel",
                         .power = "auto");
-        fake_device_add(tree, "0000:01:00.3", .vendor = 0x10de, .device = 0x1ad9, .class = 0x0c8000,
+        fake_device_add(tree, "0000:01:00.3", .vendor = 0x10de, .device = 0x1ad9, .class = 0x118000,
                         .group = 12);
 }
 
@@ -345,15 +348,45 @@ static void build_shared(FakeTree *tree) {
  * A card that was on vfio-pci before anybody looked: nobody knows what it was like at home.
  * Whoever looked at boot has pinned it.
  */
-static void build_born(FakeTree *tree) {
+static void pin_all(FakeTree *tree) {
         Address address = { .bus = 1 };
         Gpu gpu;
 
-        fake_gpu_add(tree, GPU_A, .group = 12, .driver = "vfio-pci");
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
         for (size_t i = 0; i < gpu.n_functions; ++i)
                 assert_int_equal(pin_set(tree->roots.run_fd, &gpu.functions[i], "vfio-pci"), 0);
         gpu_deinit(&gpu);
+}
+
+static void build_born(FakeTree *tree) {
+        fake_gpu_add(tree, GPU_A, .group = 12, .driver = "vfio-pci");
+        pin_all(tree);
+}
+
+/*
+ * Likewise, but vfio-pci has it by its ids=, and a blacklist keeps udev from loading nvidia.
+ * snd_hda_intel is loaded for the board's own sound.
+ */
+static void build_ids(FakeTree *tree) {
+        static const char *const ids[] = { "2D04", "22EB", "1AD8", "1AD9" };
+        MachineModule *vfio = machine_find_module(tree->machine, "vfio_pci");
+
+        for (size_t i = 0; i < ARRAY_SIZE(ids); ++i)
+                snprintf(vfio->driver.match[i], MACHINE_MATCH_MAX, "pci:v000010DEd0000%s*", ids[i]);
+        machine_find_module(tree->machine, "nvidia")->is_blacklisted = true;
+        fake_module_load(tree, "snd_hda_intel");
+        build_born(tree);
+}
+
+/* nvidia is loaded for another card, and too new for this one. nouveau is not. */
+static void build_old(FakeTree *tree) {
+        fake_module_add(tree, .name = "nouveau", .aliases = { "pci:v000010DEd*bc03sc*" },
+                        .driver = { .name = "nouveau", .match = { "pci:v000010DEd*bc03sc*" } });
+        fake_gpu_add(tree, GPU_B, .functions = 2, .group = 13, .driver = "nvidia");
+        fake_gpu_add(tree, GPU_A, .functions = 2, .device = 0x1b80, .group = 12,
+                        .driver = "vfio-pci");
+        strcpy(machine_find_driver(tree->machine, "nvidia")->refuses, GPU_A);
+        pin_all(tree);
 }
 
 const Machinery machineries[] = {
@@ -362,6 +395,8 @@ const Machinery machineries[] = {
         { "identical", build_identical, GPU_B, false },
         { "shared", build_shared, NULL, false },
         { "born", build_born, GPU_A, true },
+        { "ids", build_ids, GPU_A, true },
+        { "old", build_old, GPU_A, true },
 };
 
 const size_t n_machineries = ARRAY_SIZE(machineries);

@@ -19,7 +19,9 @@ static void switch_to(FakeTree *tree, const Machinery *machinery, Mode to) {
         assert_int_equal(outcome.r, 0);
         assert_int_equal(outcome.result, SWITCH_DONE);
         assert_true(scenario_was_told(&outcome, EVENT_DONE));
-        assert_false(scenario_was_told(&outcome, EVENT_WARNING));
+        /* That a driver does not take the card is worth a word. */
+        if (strcmp(machinery->name, "old"))
+                assert_false(scenario_was_told(&outcome, EVENT_WARNING));
 }
 
 static void many_rounds_leave_nothing_behind(void **state _unused_) {

@@ -73,7 +73,7 @@ static const struct {
         { { .kind = FINDING_NO_VFIO_DRIVER, .function = GPU }, MODE_PASSTHROUGH,
                         "this kernel has no vfio-pci driver", "modprobe vfio-pci" },
         { { .kind = FINDING_NO_HOST_DRIVER, .function = GPU }, MODE_HOST,
-                        "no host driver is known for it", "modprobe nvidia" },
+                        "no host driver is known for it", "install NVIDIA's driver" },
         { { .kind = FINDING_STUCK, .function = FUNCTION, .pid = 77, .detail = S("unbind") },
                         MODE_HOST,
                         "an earlier unbind of 0000:01:00.1 is stuck in the kernel (pid 77)",

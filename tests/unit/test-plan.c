@@ -245,7 +245,7 @@ static void record(FakeTree *tree, bool host, FunctionSet moved) {
 static void the_way_home_is_aimed_at_what_is_remembered(void **state) {
         FakeTree *tree = *state;
 
-        /* The UCSI function had no driver: it gets none. */
+        /* The UCSI function had no driver, which is no knowledge: one is looked for. */
         move(tree, "0000:01:00.3", "nvidia-gpu", NULL);
         record(tree, true, 0);
         take(tree);
@@ -254,7 +254,7 @@ static void the_way_home_is_aimed_at_what_is_remembered(void **state) {
                         "override .0 nvidia\n"
                         "override .1 snd_hda_intel\n"
                         "override .2 xhci_hcd\n"
-                        "override .3 -\n"
+                        "override .3 nvidia-gpu\n"
                         "check .0 -\n"
                         "unbind .3 vfio-pci\n"
                         "unbind .2 vfio-pci\n"
@@ -263,6 +263,7 @@ static void the_way_home_is_aimed_at_what_is_remembered(void **state) {
                         "bind .0 nvidia\n"
                         "bind .1 snd_hda_intel\n"
                         "bind .2 xhci_hcd\n"
+                        "bind? .3 nvidia-gpu\n"
                         "verify .0 nvidia\n"
                         "verify .1 snd_hda_intel\n"
                         "verify .2 xhci_hcd\n"
@@ -279,19 +280,19 @@ static void the_way_home_is_aimed_at_what_is_remembered(void **state) {
                         "override .0 -\n"
                         "override .1 -\n"
                         "override .2 -\n"
+                        "override .3 -\n"
                         "release-group .0 -\n");
 }
 
-static void without_memory_siblings_are_left_to_the_kernel(void **state) {
+static void without_memory_the_drivers_of_siblings_are_looked_up(void **state) {
         FakeTree *tree = *state;
         _cleanup_(freep) char *lines = NULL;
 
         take(tree);
         lines = plan_of(tree, MODE_HOST, FUNCTION_SET_ALL, NULL);
         assert_non_null(strstr(lines, "bind .0 nvidia\n"));
-        assert_non_null(strstr(lines, "override .1 -\n"));
-        assert_non_null(strstr(lines, "load? .1 pci:"));
-        assert_non_null(strstr(lines, "probe .1 -\n"));
+        assert_non_null(strstr(lines, "override .1 snd_hda_intel\n"));
+        assert_non_null(strstr(lines, "bind? .1 snd_hda_intel\n"));
         assert_non_null(strstr(lines, "verify .1 -\n"));
         assert_null(strstr(lines, "power"));
 }
@@ -366,14 +367,14 @@ static void siblings_go_home_without_their_card(void **state) {
         lines = plan_of(tree, MODE_HOST, siblings, &shape);
         assert_string_equal(lines,
                         "hold-group .1 -\n"
-                        "override .1 -\n"
+                        "override .1 snd_hda_intel\n"
                         "override .2 xhci_hcd\n"
                         "check .0 -\n"
                         "unbind .1 vfio-pci\n"
-                        "load? .1 pci:v000010DEd000022EBsv00001043sd00005678bc04sc03i00\n"
-                        "probe .1 -\n"
+                        "bind? .1 snd_hda_intel\n"
                         "verify .1 -\n"
                         "verify .2 xhci_hcd\n"
+                        "override .1 -\n"
                         "override .2 -\n"
                         "release-group .0 -\n");
         assert_int_equal(shape.functions, 6);
@@ -396,9 +397,10 @@ static void functions_of_an_interrupted_move_come_home_without_memory(void **sta
         assert_plan(tree, MODE_HOST, "");
         record(tree, false, 8);
         assert_plan(tree, MODE_HOST,
-                        "load? .3 pci:v000010DEd00001AD9sv00001043sd00005678bc0Csc80i00\n"
-                        "probe .3 -\n"
-                        "verify .3 -\n");
+                        "override .3 nvidia-gpu\n"
+                        "bind? .3 nvidia-gpu\n"
+                        "verify .3 -\n"
+                        "override .3 -\n");
         /* A move that was about others says nothing of it. */
         record(tree, false, 7);
         assert_plan(tree, MODE_HOST, "");
@@ -466,7 +468,7 @@ int main(void) {
                 card_test(there_is_nothing_to_do_where_it_is_there_already),
                 card_test(a_missing_fence_is_put_up_without_moving_anything),
                 card_test(the_way_home_is_aimed_at_what_is_remembered),
-                card_test(without_memory_siblings_are_left_to_the_kernel),
+                card_test(without_memory_the_drivers_of_siblings_are_looked_up),
                 cmocka_unit_test_setup_teardown(a_driver_that_was_not_there_comes_with_its_company,
                                 stranded_setup, tree_teardown),
                 card_test(a_switch_cut_off_after_the_fence_is_undone_without_an_unbind),

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Scenario: Coming Home
+ *
+ * Machines as their owners left them: what bound the card to vfio was not this project, and what
+ * it was like on the host is not known, or was nothing.
+ */
+
+#include "lib/pci-model.h"
+#include "reference.h"
+
+#define AUDIO_A "0000:01:00.1"
+
+static void assert_is_on(FakeTree *tree, const char *function, const char *driver) {
+        char name[MACHINE_NAME_MAX], override[64];
+
+        assert_string_equal(fake_device_driver(tree, function, name), driver);
+        fake_device_read(tree, function, "driver_override", override, sizeof(override));
+        assert_string_equal(override, strstr(driver, "vfio") ? driver : "(null)");
+}
+
+/* vfio-pci has ids= of the card, on the kernel's command line, in modprobe.d or by new_id. */
+static void give_ids(FakeTree *tree) {
+        MachineModule *vfio = machine_find_module(tree->machine, "vfio_pci");
+
+        strcpy(vfio->driver.match[0], "pci:v000010DEd00002D04*");
+        strcpy(vfio->driver.match[1], "pci:v000010DEd000022EB*");
+}
+
+static FakeTree *stranded_machine(bool has_ids, bool is_blacklisted) {
+        FakeTree *tree = fake_tree_new();
+
+        fake_standard_drivers(tree);
+        if (has_ids)
+                give_ids(tree);
+        machine_find_module(tree->machine, "nvidia")->is_blacklisted = is_blacklisted;
+        fake_module_load(tree, "vfio_pci");
+        fake_module_load(tree, "snd_hda_intel");
+        fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "vfio-pci");
+        fake_device_write(tree, GPU_A, "driver_override", "(null)");
+        fake_device_write(tree, AUDIO_A, "driver_override", "(null)");
+        return tree;
+}
+
+static void assert_switch(FakeTree *tree, Mode to, SwitchResult result) {
+        Outcome outcome = scenario_switch(tree, to, GPU_A);
+
+        assert_int_equal(outcome.r, 0);
+        assert_int_equal(outcome.result, result);
+}
+
+static void go_home(FakeTree *tree) {
+        assert_switch(tree, MODE_HOST, SWITCH_DONE);
+        assert_is_on(tree, GPU_A, "nvidia");
+        assert_is_on(tree, AUDIO_A, "snd_hda_intel");
+}
+
+static void ids_do_not_keep_the_card(void **state _unused_) {
+        for (int blacklisted = 0; blacklisted < 2; ++blacklisted) {
+                FakeTree *tree = stranded_machine(true, blacklisted);
+
+                for (int round = 0; round < 10; ++round) {
+                        go_home(tree);
+                        assert_switch(tree, MODE_PASSTHROUGH, SWITCH_DONE);
+                        assert_is_on(tree, GPU_A, "vfio-pci");
+                        assert_is_on(tree, AUDIO_A, "vfio-pci");
+                        writes_clear(tree->machine);
+                }
+                fake_tree_free(tree);
+        }
+}
+
+static void ids_do_not_take_an_idle_sibling_while_nvidia_has_the_card(void **state _unused_) {
+        FakeTree *tree = fake_tree_new();
+
+        fake_standard_drivers(tree);
+        give_ids(tree);
+        fake_gpu_add(tree, GPU_A, .functions = 1, .group = 12, .driver = "nvidia");
+        fake_device_add(tree, AUDIO_A, .vendor = 0x10de, .device = 0x22eb, .class = 0x040300,
+                        .group = 12);
+        assert_switch(tree, MODE_PASSTHROUGH, SWITCH_DONE);
+        assert_is_on(tree, AUDIO_A, "vfio-pci");
+        fake_tree_free(tree);
+}
+
+/* The rule has reserved it, nobody has bound it, and another card has loaded nvidia. */
+static void a_card_that_was_plugged_in_for_a_guest_comes_home(void **state _unused_) {
+        FakeTree *tree = fake_tree_new();
+
+        fake_standard_drivers(tree);
+        fake_module_load(tree, "vfio_pci");
+        fake_gpu_add(tree, GPU_B, .group = 13, .functions = 2, .driver = "nvidia");
+        fake_gpu_add(tree, GPU_A, .functions = 1, .group = 12);
+        fake_device_add(tree, AUDIO_A, .vendor = 0x10de, .device = 0x22eb, .class = 0x040300,
+                        .group = 12, .override = "vfio-pci");
+        fake_device_write(tree, GPU_A, "driver_override", "vfio-pci");
+        assert_switch(tree, MODE_PASSTHROUGH, SWITCH_DONE);
+        go_home(tree);
+        fake_tree_free(tree);
+}
+
+/* A person who asks for the host wants a driver, and siblings of no knowledge get one as well. */
+static void a_card_at_the_host_without_a_driver_gets_one(void **state _unused_) {
+        FakeTree *tree = fake_tree_new();
+
+        fake_standard_drivers(tree);
+        fake_gpu_add(tree, GPU_A, .functions = 1, .group = 12);
+        fake_device_add(tree, AUDIO_A, .vendor = 0x10de, .device = 0x22eb, .class = 0x040300,
+                        .group = 12);
+        go_home(tree);
+        fake_tree_free(tree);
+}
+
+static void a_distribution_may_rename_the_module(void **state _unused_) {
+        FakeTree *tree = stranded_machine(false, false);
+
+        strcpy(machine_find_module(tree->machine, "nvidia")->name, "nvidia_current");
+        go_home(tree);
+        fake_tree_free(tree);
+}
+
+/* No table knows it: sysfs tells once it is loaded. */
+static void a_driver_may_be_called_otherwise_than_its_module(void **state _unused_) {
+        FakeTree *tree = stranded_machine(true, false);
+
+        machine_find_module(tree->machine, "nvidia")->name[0] = 'x';
+        memset(machine_find_module(tree->machine, "xvidia")->aliases, 0, sizeof(char[4][64]));
+        fake_module_add(tree, .name = "nova_core", .aliases = { "pci:v000010DEd*bc03sc00i00*" },
+                        .driver = { .name = "NovaCore",
+                                        .module = "nova_core",
+                                        .match = { "pci:v000010DEd*bc03sc*" } });
+        assert_switch(tree, MODE_HOST, SWITCH_DONE);
+        assert_is_on(tree, GPU_A, "NovaCore");
+        assert_is_on(tree, AUDIO_A, "snd_hda_intel");
+        fake_tree_free(tree);
+}
+
+static void add_nouveau(FakeTree *tree) {
+        fake_module_add(tree, .name = "nouveau", .aliases = { "pci:v000010DEd*bc03sc*" },
+                        .driver = { .name = "nouveau", .match = { "pci:v000010DEd*bc03sc*" } });
+}
+
+static void where_nvidia_does_not_take_it_nouveau_is_tried(void **state _unused_) {
+        FakeTree *tree = stranded_machine(true, false);
+        Outcome outcome;
+
+        add_nouveau(tree);
+        strcpy(machine_find_module(tree->machine, "nvidia")->driver.refuses, GPU_A);
+        outcome = scenario_switch(tree, MODE_HOST, GPU_A);
+        assert_int_equal(outcome.result, SWITCH_DONE);
+        assert_true(scenario_was_told(&outcome, EVENT_WARNING));
+        assert_is_on(tree, GPU_A, "nouveau");
+        assert_is_on(tree, AUDIO_A, "snd_hda_intel");
+
+        /* From now on that is where it comes from. */
+        assert_switch(tree, MODE_PASSTHROUGH, SWITCH_DONE);
+        outcome = scenario_switch(tree, MODE_HOST, GPU_A);
+        assert_int_equal(outcome.result, SWITCH_DONE);
+        assert_false(scenario_was_told(&outcome, EVENT_WARNING));
+        assert_is_on(tree, GPU_A, "nouveau");
+        fake_tree_free(tree);
+}
+
+/* Its owner has said that it is not to be loaded: to come after nvidia is no reason to. */
+static void a_blacklisted_driver_is_no_second_choice(void **state _unused_) {
+        FakeTree *tree = stranded_machine(false, false);
+
+        add_nouveau(tree);
+        machine_find_module(tree->machine, "nouveau")->is_blacklisted = true;
+        strcpy(machine_find_module(tree->machine, "nvidia")->driver.refuses, GPU_A);
+        assert_switch(tree, MODE_HOST, SWITCH_FAILED);
+        assert_is_on(tree, GPU_A, "vfio-pci");
+        assert_is_on(tree, AUDIO_A, "vfio-pci");
+        fake_tree_free(tree);
+}
+
+/* What stands in the way is told before anything is unbound; @words of the reason. */
+static void assert_obstacle(FakeTree *tree, const char *words) {
+        Outcome outcome = scenario_switch(tree, MODE_HOST, GPU_A);
+
+        assert_int_equal(outcome.result, SWITCH_PRECONDITION);
+        assert_int_equal(writes_count(tree->machine, ACT_ANY), 0);
+        assert_int_equal(outcome.n_told, 1);
+        assert_non_null(strstr(outcome.told[0].reason, words));
+        fake_tree_free(tree);
+}
+
+static void obstacles_are_told_before_anything_is_unbound(void **state _unused_) {
+        FakeTree *tree = stranded_machine(false, false);
+
+        fake_write(tree->root, "etc/modprobe.d/eco.conf", "%s",
+                        "# of a laptop tool\nblacklist nvidia\ninstall nvidia /bin/false\n");
+        assert_obstacle(tree, "/etc/modprobe.d/eco.conf:3: install nvidia /bin/false");
+
+        tree = stranded_machine(false, false);
+        fake_write(tree->root, "proc/cmdline", "%s", "quiet module_blacklist=nouveau,nvidia\n");
+        assert_obstacle(tree, "module_blacklist=");
+
+        tree = stranded_machine(false, false);
+        fake_write(tree->root, "proc/sys/kernel/modules_disabled", "%s", "1\n");
+        assert_obstacle(tree, "modules_disabled");
+
+        tree = stranded_machine(false, false);
+        fake_write(tree->root, "proc/sys/kernel/osrelease", "%s", "6.12.117\n");
+        strcpy(machine_find_module(tree->machine, "nvidia")->release, "6.12.90");
+        assert_obstacle(tree, "was built for kernel 6.12.90");
+
+        tree = stranded_machine(false, false);
+        fake_write(tree->root, "sys/kernel/security/lockdown", "%s",
+                        "none [integrity] confidentiality\n");
+        machine_find_module(tree->machine, "nvidia")->is_unsigned = true;
+        assert_obstacle(tree, "is not signed");
+}
+
+/* What was not foreseen leaves it on vfio, and says what may help. */
+static void a_module_that_the_kernel_refuses_is_explained(void **state _unused_) {
+        static const struct {
+                int error;
+                const char *words;
+        } tries[] = {
+                { -EKEYREJECTED, "mokutil" },
+                { -ENOEXEC, "another kernel" },
+                { -EINVAL, "modprobe.d" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(tries); ++i) {
+                FakeTree *tree = stranded_machine(false, false);
+                Outcome outcome;
+
+                machine_find_module(tree->machine, "nvidia")->error = tries[i].error;
+                outcome = scenario_switch(tree, MODE_HOST, GPU_A);
+                assert_int_equal(outcome.result, SWITCH_FAILED);
+                assert_non_null(strstr(outcome.told[outcome.n_told - 1].reason, tries[i].words));
+                assert_is_on(tree, GPU_A, "vfio-pci");
+                fake_tree_free(tree);
+        }
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(ids_do_not_keep_the_card),
+                cmocka_unit_test(ids_do_not_take_an_idle_sibling_while_nvidia_has_the_card),
+                cmocka_unit_test(a_card_that_was_plugged_in_for_a_guest_comes_home),
+                cmocka_unit_test(a_card_at_the_host_without_a_driver_gets_one),
+                cmocka_unit_test(a_distribution_may_rename_the_module),
+                cmocka_unit_test(a_driver_may_be_called_otherwise_than_its_module),
+                cmocka_unit_test(where_nvidia_does_not_take_it_nouveau_is_tried),
+                cmocka_unit_test(a_blacklisted_driver_is_no_second_choice),
+                cmocka_unit_test(obstacles_are_told_before_anything_is_unbound),
+                cmocka_unit_test(a_module_that_the_kernel_refuses_is_explained),
+        };
+
+        return cmocka_run_group_tests_name("home", tests, NULL, NULL);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Test Obstacles to Modules
+ *
+ * The lines of modprobe.d as people write them, in a fake tree.
+ */
+
+#include "lib/test.h"
+
+#include "os/obstacle.h"
+
+typedef struct Fixture {
+        FakeTree *tree;
+        Modules *modules;
+} Fixture;
+
+static int setup(void **state) {
+        Fixture *fixture = calloc(1, sizeof(*fixture));
+
+        if (!fixture)
+                return -1;
+        fixture->tree = fake_tree_new();
+        fake_module_add(fixture->tree, .name = "nvidia");
+        *state = fixture;
+        return modules_new(&fixture->modules);
+}
+
+static int teardown(void **state) {
+        Fixture *fixture = *state;
+
+        modules_free(fixture->modules);
+        fake_tree_free(fixture->tree);
+        free(fixture);
+        return 0;
+}
+
+#define obstacle_test(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+static void assert_obstacle(const Fixture *fixture, ObstacleKind kind, const char *where) {
+        Obstacle obstacle;
+
+        assert_int_equal(
+                        obstacle_find(&fixture->tree->roots, fixture->modules, "nvidia", &obstacle),
+                        0);
+        assert_int_equal(obstacle.kind, kind);
+        if (where)
+                assert_string_equal(obstacle.where, where);
+        else
+                assert_null(obstacle.where);
+        obstacle_deinit(&obstacle);
+}
+
+static void conf(const Fixture *fixture, const char *path, const char *text) {
+        fake_write(fixture->tree->root, path, "%s", text);
+}
+
+static void nothing_said_is_nothing_in_the_way(void **state) {
+        assert_obstacle(*state, OBSTACLE_NONE, NULL);
+        conf(*state, "etc/modprobe.d/a.conf",
+                        "blacklist nvidia\noptions nvidia x=1\n#install nvidia /bin/false\n"
+                        "install nvidia_drm /bin/false\ninstall\n\ninstall nvidia");
+        conf(*state, "etc/modprobe.d/a.conf.bak", "install nvidia /bin/false\n");
+        conf(*state, "etc/modprobe.d/.hidden.conf", "install nvidia /bin/false\n");
+        conf(*state, "proc/cmdline",
+                        "modprobe.blacklist=nvidia module_blacklist=nvidia_drm,nvidi\n");
+        conf(*state, "proc/sys/kernel/modules_disabled", "0\n");
+        assert_obstacle(*state, OBSTACLE_NONE, NULL);
+}
+
+static void an_install_line_is_named_as_it_stands(void **state) {
+        conf(*state, "usr/lib/modprobe.d/b.conf",
+                        "# one\ninstall  snd \\\n  /bin/true\n\tinstall\tnvidia*   /usr/bin/false --really\n");
+        assert_obstacle(*state, OBSTACLE_INSTALL,
+                        "/usr/lib/modprobe.d/b.conf:4: install nvidia* /usr/bin/false --really");
+}
+
+static void lines_may_go_on(void **state) {
+        conf(*state, "etc/modprobe.d/b.conf", "install \\\nnvidia \\\n/bin/true\n");
+        assert_obstacle(*state, OBSTACLE_INSTALL,
+                        "/etc/modprobe.d/b.conf:1: install nvidia /bin/true");
+}
+
+static void names_of_files_decide_who_comes_first_and_who_is_hidden(void **state) {
+        conf(*state, "usr/lib/modprobe.d/a.conf", "install nvidia /bin/false\n");
+        conf(*state, "etc/modprobe.d/a.conf", "# nothing\n");
+        assert_obstacle(*state, OBSTACLE_NONE, NULL);
+        /* The first line counts, and this one does load it. */
+        conf(*state, "lib/modprobe.d/c.conf", "install nvidia /bin/false\n");
+        conf(*state, "run/modprobe.d/b.conf", "install nvidia modprobe -i nvidia-current\n");
+        assert_obstacle(*state, OBSTACLE_NONE, NULL);
+}
+
+static void a_softdep_takes_the_install_line_out_of_the_way(void **state) {
+        conf(*state, "etc/modprobe.d/a.conf",
+                        "install nvidia /bin/false\nsoftdep nvidia pre: vfio-pci\n");
+        assert_obstacle(*state, OBSTACLE_NONE, NULL);
+}
+
+static void the_kernel_itself_may_refuse(void **state) {
+        const Fixture *fixture = *state;
+
+        conf(fixture, "proc/cmdline", "quiet module_blacklist=nouveau,nvidia splash\n");
+        assert_obstacle(fixture, OBSTACLE_KERNEL_LINE, NULL);
+        conf(fixture, "proc/sys/kernel/modules_disabled", "1\n");
+        assert_obstacle(fixture, OBSTACLE_DISABLED, NULL);
+}
+
+static void the_file_of_the_module_may_not_fit(void **state) {
+        const Fixture *fixture = *state;
+        MachineModule *module = machine_find_module(fixture->tree->machine, "nvidia");
+
+        conf(fixture, "proc/sys/kernel/osrelease", "6.12.117+deb13-amd64\n");
+        strcpy(module->release, "6.12.117+deb13-amd64");
+        module->is_unsigned = true;
+        assert_obstacle(fixture, OBSTACLE_NONE, NULL);
+        conf(fixture, "sys/kernel/security/lockdown", "[none] integrity confidentiality\n");
+        assert_obstacle(fixture, OBSTACLE_NONE, NULL);
+        conf(fixture, "sys/module/module/parameters/sig_enforce", "Y\n");
+        assert_obstacle(fixture, OBSTACLE_UNSIGNED, NULL);
+        strcpy(module->release, "6.1.0-1-amd64");
+        assert_obstacle(fixture, OBSTACLE_OTHER_KERNEL, "6.1.0-1-amd64");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                obstacle_test(nothing_said_is_nothing_in_the_way),
+                obstacle_test(an_install_line_is_named_as_it_stands),
+                obstacle_test(lines_may_go_on),
+                obstacle_test(names_of_files_decide_who_comes_first_and_who_is_hidden),
+                obstacle_test(a_softdep_takes_the_install_line_out_of_the_way),
+                obstacle_test(the_kernel_itself_may_refuse),
+                obstacle_test(the_file_of_the_module_may_not_fit),
+        };
+
+        return cmocka_run_group_tests_name("os/obstacle", tests, NULL, NULL);
+}
