@@ -10,17 +10,17 @@
  * terminal: all but plain printable ASCII is replaced.
  */
 
-#include <fnmatch.h>
 #include <string.h>
 
 #include "base/text.h"
+#include "probe/advice.h"
 #include "probe/finding.h"
 
 /* So many nodes are named where one process has several open. */
 #define NODES_MAX 3U
 
 #define NODE   "@node@@mapped@"
-#define WHO    "@who@ (pid @pid@@of@@place@)"
+#define WHO    "@who@ (pid @pid@@place@)"
 #define INSIST "or insist: vfioptctl switch --allow-display @mode@ @gpu@"
 #define REBOOT "save your work, then as root: sync; echo b >/proc/sysrq-trigger"
 
@@ -78,27 +78,6 @@ static bool is_denied(const Finding *finding) {
         return finding->error == EACCES || finding->error == EPERM;
 }
 
-/* What ends a process: the unit or session that it belongs to, else a signal. */
-static const char *choose_remedy(const Finding *finding) {
-        const char *unit = finding->unit ?: "";
-
-        if (finding->node && strstr(finding->node, "vfio"))
-                return "shut the virtual machine down";
-        /* The kernel cuts process names after 15 characters. */
-        if (finding->command && text_starts_with(finding->command, "nvidia-persiste", NULL))
-                return "nvidia-smi -i @gpu@ -pm 0, or systemctl stop nvidia-persistenced.service";
-
-        /* The manager and logind keep files for others, such as a session's devices. */
-        if (finding->pid == 1 || !strcmp(unit, "systemd-logind.service"))
-                return "end the session or service whose file it holds; see: loginctl list-sessions";
-        if (finding->session)
-                return "close it, or loginctl terminate-session @session@";
-        if (fnmatch("?*.service", unit, 0) == 0 && !text_starts_with(unit, "user@", NULL))
-                return finding->user_unit ? "as its user: systemctl --user stop '@unit@'"
-                                          : "systemctl stop '@unit@'";
-        return finding->user_unit ? "close it, or kill @pid@" : "kill @pid@";
-}
-
 /* The words of its kind, or others where less is known, or where more can be done. */
 static Words choose_words(const Finding *finding) {
         Words chosen = words[finding->kind];
@@ -127,7 +106,7 @@ static Words choose_words(const Finding *finding) {
                                         "the kernel";
                 break;
         case FINDING_HOLDER:
-                chosen.remedy = choose_remedy(finding);
+                chosen.remedy = advice_for_holder(finding);
                 break;
         case FINDING_UNKNOWN:
                 if (finding->pid == 0 && finding->node)
@@ -148,6 +127,17 @@ static Words choose_words(const Finding *finding) {
         return chosen;
 }
 
+/* Append what may have been chosen by anybody. */
+static int append_printable(Text *out, const char *s) {
+        int r = 0;
+
+        for (; *s && r >= 0; ++s)
+                r = text_append(out, "%c", *s >= 0x20 && *s <= 0x7e ? *s : '?');
+        return r;
+}
+
+static int append_place(Text *out, const Finding *finding, const Gpu *gpu, Mode to);
+
 /* Append a template, filled in. */
 static int append(
                 Text *out, const char *template, const Finding *finding, const Gpu *gpu, Mode to) {
@@ -157,7 +147,9 @@ static int append(
                 const char *name;
                 const char *value;
         } facts[] = {
+                { "as", finding->owner.of_user ? "as its user: " : "" },
                 { "command", finding->command },
+                { "container", finding->owner.id },
                 { "detail", finding->detail },
                 { "error", strerror(finding->error) },
                 { "function", address_format(finding->function, function) },
@@ -166,12 +158,11 @@ static int append(
                 { "mode", mode_to_string(to) },
                 { "node", finding->node },
                 { "number", number },
-                { "of", finding->session ? ", session " : finding->unit ? ", " : "" },
                 { "other", address_format(finding->other, other) },
+                { "owner", finding->owner.name },
                 { "pid", pid },
-                { "place", finding->session ?: finding->unit ?: "" },
-                { "session", finding->session },
-                { "unit", finding->unit },
+                { "session", finding->owner.session },
+                { "unit", finding->owner.unit },
                 { "who", finding->command ?: "a process" },
         };
         int r;
@@ -189,18 +180,34 @@ static int append(
 
                 s += n + 1;
                 n = strcspn(s, "@");
+                if (n == strlen("place") && !memcmp(s, "place", n)) {
+                        r = append_place(out, finding, gpu, to);
+                        if (r < 0)
+                                return r;
+                        s += n + 1;
+                        continue;
+                }
                 for (size_t i = 0; i < ARRAY_SIZE(facts) && !value; ++i)
                         if (strlen(facts[i].name) == n && !memcmp(facts[i].name, s, n))
                                 value = facts[i].value ?: "(unknown)";
                 if (!value)
                         return -ENOTRECOVERABLE;
-                for (; *value; ++value) {
-                        r = text_append(out, "%c", *value >= 0x20 && *value <= 0x7e ? *value : '?');
-                        if (r < 0)
-                                return r;
-                }
+                r = append_printable(out, value);
+                if (r < 0)
+                        return r;
                 s += n + 1;
         }
+}
+
+/* ", session 2", or nothing. */
+static int append_place(Text *out, const Finding *finding, const Gpu *gpu, Mode to) {
+        const char *place = advice_place(finding);
+        int r;
+
+        if (!place)
+                return 0;
+        r = text_append(out, ", ");
+        return r < 0 ? r : append(out, place, finding, gpu, to);
 }
 
 /* lists */
@@ -209,8 +216,7 @@ void findings_deinit(Findings *findings) {
         for (size_t i = 0; i < findings->n; ++i) {
                 free(findings->items[i].detail);
                 free(findings->items[i].command);
-                free(findings->items[i].unit);
-                free(findings->items[i].session);
+                owner_deinit(&findings->items[i].owner);
                 free(findings->items[i].node);
         }
         free(findings->items);
@@ -226,8 +232,8 @@ void findings_deinit(Findings *findings) {
  */
 int findings_push(Findings *findings, const Finding *finding) {
         Finding copy = *finding, *more;
-        char **const strings[] = { &copy.detail, &copy.command, &copy.unit, &copy.session,
-                &copy.node };
+        char **const strings[] = { &copy.detail, &copy.command, &copy.owner.name, &copy.owner.id,
+                &copy.owner.unit, &copy.owner.session, &copy.node };
         int r = 0;
 
         more = realloc(findings->items, (findings->n + 1) * sizeof(*more));
@@ -265,6 +271,13 @@ bool findings_are_stuck(const Findings *findings) {
                 if (findings->items[i].kind == FINDING_STUCK)
                         return true;
         return false;
+}
+
+/* What is named first: what waiting does not help against, and then what can be ended. */
+static unsigned int rank(const Finding *finding) {
+        if (!is_busy(finding))
+                return 0;
+        return finding->kind == FINDING_UNKNOWN ? UINT32_MAX : 1 + advice_rank(finding);
 }
 
 static bool same_culprit(const Finding *a, const Finding *b) {
@@ -326,7 +339,8 @@ static int append_processes(Text *out, const Findings *findings, const Gpu *gpu)
  *              help against the first; free() it
  * @ret_holders: all processes with what they hold, or NULL if there are none; free() it
  *
- * A precondition that does not hold comes before all holders: waiting would not help.
+ * A precondition that does not hold comes before all holders, as waiting would not help; what
+ * computes before what a desktop is made of, and what could not be looked into last.
  *
  * Return: 0 on success, negative error code on failure.
  */
@@ -340,8 +354,8 @@ int findings_explain(const Findings *findings,
         Words chosen;
         int r;
 
-        for (size_t i = 0; i < findings->n && is_busy(first); ++i)
-                if (!is_busy(&findings->items[i]))
+        for (size_t i = 1; i < findings->n; ++i)
+                if (rank(&findings->items[i]) < rank(first))
                         first = &findings->items[i];
         chosen = choose_words(first);
 

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "model/gpu.h"
+#include "os/owner.h"
 
 typedef enum FindingKind {
         /* A precondition does not hold: waiting does not help (exit code 4). */
@@ -47,12 +48,10 @@ typedef struct Finding {
         /* the process */
         pid_t pid;
         uid_t uid;
-        char *command;  /* process name */
-        char *unit;     /* systemd unit, or NULL */
-        bool user_unit; /* .unit is one of the user's own manager (systemctl --user) */
-        char *session;  /* login session, or NULL */
-        char *node;     /* like "/dev/nvidia0" */
-        bool mapped;    /* a mapping of it is left, no open file */
+        char *command; /* process name */
+        Owner owner;   /* what it belongs to */
+        char *node;    /* like "/dev/nvidia0" */
+        bool mapped;   /* a mapping of it is left, no open file */
 } Finding;
 
 typedef struct Findings {

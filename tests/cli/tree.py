@@ -51,6 +51,14 @@ class Tree:
     def driver(self, name):
         (self.path / "sys/bus/pci/drivers" / name).mkdir(exist_ok=True)
 
+    def process(self, pid, command, node, cgroup):
+        """One that has a node open: as the real /dev/null, whose numbers 1:3 the node is given below the card."""
+        self.write(f"proc/{pid}/comm", command + "\n")
+        self.write(f"proc/{pid}/status", f"Name:\t{command}\nUid:\t1000\t1000\t1000\t1000\n")
+        self.write(f"proc/{pid}/cgroup", f"0::{cgroup}\n")
+        (self.path / f"proc/{pid}/fd").mkdir()
+        (self.path / f"proc/{pid}/fd/3").symlink_to(node)
+
     def intent(self, address, id, subsystem, origin, target):
         """What a switch has left that was killed."""
         name = "-".join((address, id, subsystem)).replace(":", "-").replace(address.replace(":", "-"), address)
@@ -153,6 +161,32 @@ def leaving(tree):
     tree.device("0000:00:02.0", "8086:4680", "0300", boot_vga="1")
     tree.device("0000:01:00.0", "10de:2204", "0300", None, 12, boot_vga="0")
     tree.write("proc/driver/nvidia/gpus/0000:01:00.0/information", "")
+
+
+def held(tree, cgroup, command="python3"):
+    """Its render node is open in a process. Such numbers no process of this machine has."""
+    host(tree)
+    tree.write("sys/devices/pci0000:00/0000:01:00.0/drm/renderD128/dev", "1:3\n")
+    tree.write("sys/devices/pci0000:00/0000:01:00.0/drm/renderD128/uevent", "DEVNAME=dri/renderD128\n")
+    tree.process(5000812, command, "/dev/null", cgroup)
+
+
+CONTAINER = "0123456789abcdef" * 4
+
+
+def held_by_docker(tree):
+    held(tree, f"/system.slice/docker-{CONTAINER}.scope")
+
+
+def held_by_a_guest(tree):
+    held(tree, r"/machine.slice/machine-qemu\x2d2\x2dwin11.scope/libvirt/emulator", "qemu-system-x86")
+
+
+def held_by_a_desktop(tree):
+    """And by what computes, which is found later."""
+    user = "/user.slice/user-1000.slice/user@1000.service"
+    held(tree, f"{user}/session.slice/org.gnome.Shell@wayland.service", "gnome-shell")
+    tree.process(5000813, "ffmpeg", "/dev/null", "/lxc/101/ns/system.slice/jellyfin.service")
 
 
 def another_card(tree):

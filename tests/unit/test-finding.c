@@ -81,7 +81,7 @@ static const struct {
         { { .kind = FINDING_HOLDER,
                           .pid = 812,
                           .command = S("ollama"),
-                          .unit = S("ollama.service"),
+                          .owner.unit = S("ollama.service"),
                           .node = S("/dev/nvidia0") },
                         MODE_PASSTHROUGH,
                         "in use by ollama (pid 812, ollama.service): /dev/nvidia0",
@@ -89,16 +89,16 @@ static const struct {
         { { .kind = FINDING_HOLDER,
                           .pid = 9,
                           .command = S("gnome-shell"),
-                          .unit = S("session-2.scope"),
-                          .session = S("2"),
+                          .owner.unit = S("session-2.scope"),
+                          .owner.session = S("2"),
                           .node = S("/dev/dri/card1") },
                         MODE_PASSTHROUGH,
                         "in use by gnome-shell (pid 9, session 2): /dev/dri/card1",
-                        "close it, or loginctl terminate-session 2" },
+                        "log out, or have gnome-shell use another GPU only" },
         { { .kind = FINDING_HOLDER,
                           .pid = 9,
                           .command = S("game"),
-                          .unit = S("user@1000.service"),
+                          .owner.unit = S("user@1000.service"),
                           .node = S("/dev/nvidia0"),
                           .mapped = true },
                         MODE_PASSTHROUGH,
@@ -109,7 +109,7 @@ static const struct {
         { { .kind = FINDING_HOLDER,
                           .pid = 9,
                           .command = S("nvidia-persiste"),
-                          .unit = S("nvidia-persistenced.service"),
+                          .owner.unit = S("nvidia-persistenced.service"),
                           .node = S("/dev/nvidia0") },
                         MODE_PASSTHROUGH,
                         "in use by nvidia-persiste (pid 9, nvidia-persistenced.service): /dev/nvidia0",
@@ -117,26 +117,26 @@ static const struct {
         { { .kind = FINDING_HOLDER,
                           .pid = 9,
                           .command = S("qemu-system-x86"),
-                          .unit = S("vm.scope"),
+                          .owner.unit = S("vm.scope"),
                           .node = S("/dev/vfio/12") },
                         MODE_HOST, "in use by qemu-system-x86 (pid 9, vm.scope): /dev/vfio/12",
                         "shut the virtual machine down" },
         { { .kind = FINDING_HOLDER,
                           .pid = 9,
                           .command = S("mpv"),
-                          .unit = S("mpv.service"),
-                          .user_unit = true,
+                          .owner.unit = S("mpv.service"),
+                          .owner.of_user = true,
                           .node = S("/dev/nvidia0") },
                         MODE_PASSTHROUGH, "in use by mpv (pid 9, mpv.service): /dev/nvidia0",
                         "as its user: systemctl --user stop 'mpv.service'" },
         { { .kind = FINDING_HOLDER,
                           .pid = 9,
                           .command = S("steam"),
-                          .unit = S("app-steam.scope"),
-                          .user_unit = true,
+                          .owner.unit = S("app-steam.scope"),
+                          .owner.of_user = true,
                           .node = S("/dev/nvidia0") },
                         MODE_PASSTHROUGH, "in use by steam (pid 9, app-steam.scope): /dev/nvidia0",
-                        "close it, or kill 9" },
+                        "close it, or as its user: systemctl --user stop 'app-steam.scope'" },
         { { .kind = FINDING_UNKNOWN, .node = S("/dev/nvidia0"), .error = EIO }, MODE_PASSTHROUGH,
                         "cannot examine /dev/nvidia0: Input/output error", "try again" },
         { { .kind = FINDING_OFF_BUS, .function = GPU, .error = ETIMEDOUT }, MODE_HOST,
@@ -166,7 +166,7 @@ static const struct {
         { { .kind = FINDING_UNKNOWN,
                           .pid = 5,
                           .command = S("x"),
-                          .unit = S("x.service"),
+                          .owner.unit = S("x.service"),
                           .error = EIO },
                         MODE_PASSTHROUGH,
                         "cannot examine x (pid 5, x.service), which may use it: Input/output error",
@@ -206,6 +206,90 @@ static void every_kind_names_its_culprit_and_a_remedy(void **state _unused_) {
                         fail_msg("no case for finding %zu", i);
 }
 
+static void each_owner_is_named_with_what_ends_just_that(void **state _unused_) {
+        const struct {
+                const char *command;
+                Owner owner;
+                const char *place;
+                const char *remedy; /* whole */
+        } owned[] = {
+                { "python3", { .kind = OWNER_DOCKER, .id = S("0123456789ab") },
+                                ", Docker container 0123456789ab",
+                                "docker stop 0123456789ab (one with the restart policy always comes "
+                                "back when Docker is started again)" },
+                { "python3", { .kind = OWNER_PODMAN, .id = S("0123456789ab"), .of_user = true },
+                                ", Podman container 0123456789ab",
+                                "as its user: podman stop 0123456789ab" },
+                { "python3", { .kind = OWNER_PODMAN }, ", Podman container (unknown)",
+                                "stop that container with podman stop; podman ps lists them" },
+                { "python3", { .kind = OWNER_NERDCTL, .id = S("0123456789ab") },
+                                ", containerd's container 0123456789ab",
+                                "nerdctl stop 0123456789ab" },
+                { "tritonserver", { .kind = OWNER_POD, .name = S("0-1"), .id = S("0123456789ab") },
+                                ", Kubernetes pod 0-1",
+                                "scale down what runs this pod, or drain the node; crictl stop "
+                                "0123456789ab ends the container until the kubelet starts it again" },
+                { "ffmpeg", { .kind = OWNER_LXC, .name = S("media") }, ", LXC container media",
+                                "lxc-stop -n media; one of Incus or LXD: incus stop media, lxc stop media" },
+                { "ffmpeg", { .kind = OWNER_PROXMOX_CT, .name = S("101") },
+                                ", Proxmox container 101", "pct shutdown 101, or pct stop 101" },
+                { "Xorg", { .kind = OWNER_MACHINE, .name = S("m") }, ", machine m",
+                                "machinectl poweroff m" },
+                { "qemu-system-x86", { .kind = OWNER_LIBVIRT, .name = S("win11"), .id = S("2") },
+                                ", libvirt's virtual machine win11",
+                                "virsh shutdown win11 (or by its number: virsh shutdown 2)" },
+                { "qemu-system-x86", { .kind = OWNER_LIBVIRT, .id = S("2") },
+                                ", libvirt's virtual machine (unknown)",
+                                "shut the virtual machine down with virsh shutdown; virsh list lists them" },
+                { "kvm", { .kind = OWNER_PROXMOX_VM, .name = S("101") },
+                                ", Proxmox virtual machine 101", "qm shutdown 101" },
+                { "steam", { .kind = OWNER_FLATPAK, .name = S("a.b"), .of_user = true },
+                                ", Flatpak application a.b",
+                                "close it, or as its user: flatpak kill a.b" },
+                { "dockerd", { .kind = OWNER_RUNTIME, .unit = S("docker.service") },
+                                ", docker.service",
+                                "stop the container or guest that uses the GPU" },
+                { "qemu-system-x86", { .unit = S("vm.service") }, ", vm.service",
+                                "shut the virtual machine down" },
+                { "python3", { .unit = S("session-2.scope"), .session = S("2") }, ", session 2",
+                                "close it, or kill 9" },
+                { "Xorg", { .unit = S("lightdm.service") }, ", lightdm.service",
+                                "log out, or have Xorg use another GPU only; systemctl stop "
+                                "'lightdm.service' ends the graphical sessions that it has started" },
+                { "sddm-greeter", { .unit = S("sddm.service") }, ", sddm.service",
+                                "log out; systemctl stop 'sddm.service' ends all graphical sessions with it" },
+                { ".gnome-shell-wr",
+                                { .unit = S("org.gnome.Shell@wayland.service"), .of_user = true },
+                                ", org.gnome.Shell@wayland.service",
+                                "log out, or have .gnome-shell-wr use another GPU only" },
+                { "systemd", { .unit = S("init.scope"), .of_user = true }, ", init.scope",
+                                "end the session or service whose file it holds; see: loginctl "
+                                "list-sessions" },
+                { "discord", { .unit = S("app-gnome-discord-2222.scope"), .of_user = true },
+                                ", app-gnome-discord-2222.scope",
+                                "close it, or as its user: systemctl --user stop "
+                                "'app-gnome-discord-2222.scope'" },
+                { "python3", { .unit = S("vte-spawn-0.scope"), .of_user = true },
+                                ", vte-spawn-0.scope", "close it, or kill 9" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(owned); ++i) {
+                _cleanup_(freep) char *sentence = NULL;
+                Finding finding = { .kind = FINDING_HOLDER, .pid = 9, .node = S("/dev/nvidia0") };
+                char expected[256], command[32];
+                const char *remedy;
+
+                snprintf(command, sizeof(command), "%s", owned[i].command);
+                finding.command = command;
+                finding.owner = owned[i].owner;
+                sentence = explain(&finding, MODE_PASSTHROUGH, &remedy);
+                snprintf(expected, sizeof(expected), "in use by %s (pid 9%s): /dev/nvidia0",
+                                command, owned[i].place);
+                assert_string_equal(sentence, expected);
+                assert_string_equal(remedy, owned[i].remedy);
+        }
+}
+
 static void names_are_shown_in_one_printable_line(void **state _unused_) {
         const Finding finding = { .kind = FINDING_HOLDER,
                 .pid = 1,
@@ -238,15 +322,19 @@ static void a_pushed_finding_is_a_copy(void **state _unused_) {
 
         assert_int_equal(findings_push(&findings, &finding), 0);
         assert_null(findings.items[0].node);
-        finding.detail = finding.command = finding.unit = finding.session = finding.node = strings;
+        finding.detail = finding.command = finding.node = strings;
+        finding.owner.name = finding.owner.id = strings;
+        finding.owner.unit = finding.owner.session = strings;
         assert_int_equal(findings_push(&findings, &finding), 0);
         strings[0] = 'x';
         assert_int_equal(findings.n, 2);
         assert_int_equal(findings.items[1].pid, 8);
         assert_string_equal(findings.items[1].detail, "dcusn");
         assert_string_equal(findings.items[1].command, "dcusn");
-        assert_string_equal(findings.items[1].unit, "dcusn");
-        assert_string_equal(findings.items[1].session, "dcusn");
+        assert_string_equal(findings.items[1].owner.name, "dcusn");
+        assert_string_equal(findings.items[1].owner.id, "dcusn");
+        assert_string_equal(findings.items[1].owner.unit, "dcusn");
+        assert_string_equal(findings.items[1].owner.session, "dcusn");
         assert_string_equal(findings.items[1].node, "dcusn");
         findings_deinit(&findings);
         assert_int_equal(findings.n, 0);
@@ -319,6 +407,22 @@ static void a_precondition_outweighs_holders(void **state _unused_) {
                         "8 (a) /dev/nvidia0");
 }
 
+static void what_computes_is_named_before_the_desktop(void **state _unused_) {
+        const Findings findings = LIST(
+                        { .kind = FINDING_UNKNOWN, .pid = 1, .command = S("x"), .error = EACCES },
+                        HOLDER(2, "gnome-shell", "/dev/nvidia0"),
+                        HOLDER(3, "pipewire", "/dev/snd/controlC1"),
+                        HOLDER(4, "trainer", "/dev/nvidia0"), HOLDER(5, "nvtop", "/dev/nvidia0"));
+        const Findings desktop = { .items = findings.items, .n = 3 };
+
+        assert_explained(&findings, "in use by trainer (pid 4): /dev/nvidia0, and 4 more; kill 4",
+                        "1 (x) ?, 2 (gnome-shell) /dev/nvidia0, 3 (pipewire) /dev/snd/controlC1, "
+                        "4 (trainer) /dev/nvidia0, 5 (nvtop) /dev/nvidia0");
+        assert_explained(&desktop,
+                        "in use by pipewire (pid 3): /dev/snd/controlC1, and 2 more; kill 3",
+                        "1 (x) ?, 2 (gnome-shell) /dev/nvidia0, 3 (pipewire) /dev/snd/controlC1");
+}
+
 static void findings_without_a_process_are_no_holders(void **state _unused_) {
         const Findings findings = LIST(
                         { .kind = FINDING_USB, .detail = S("Disk") }, { .kind = FINDING_CUDA });
@@ -340,6 +444,7 @@ static void a_process_that_cannot_be_looked_into_is_listed(void **state _unused_
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(every_kind_names_its_culprit_and_a_remedy),
+                cmocka_unit_test(each_owner_is_named_with_what_ends_just_that),
                 cmocka_unit_test(names_are_shown_in_one_printable_line),
                 cmocka_unit_test(what_is_not_known_is_said_to_be_unknown),
                 cmocka_unit_test(a_pushed_finding_is_a_copy),
@@ -347,6 +452,7 @@ int main(void) {
                 cmocka_unit_test(a_process_counts_once_with_all_its_nodes),
                 cmocka_unit_test(a_long_list_of_nodes_is_cut_but_holders_are_not),
                 cmocka_unit_test(a_precondition_outweighs_holders),
+                cmocka_unit_test(what_computes_is_named_before_the_desktop),
                 cmocka_unit_test(findings_without_a_process_are_no_holders),
                 cmocka_unit_test(a_process_that_cannot_be_looked_into_is_listed),
         };
