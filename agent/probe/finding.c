@@ -35,10 +35,9 @@ static const Words words[_FINDING_MAX] = {
         [FINDING_UNSAFE_IOMMU] = { "its IOMMU group protects nothing (noiommu mode)",
                         "enable VT-d or AMD-Vi in the firmware, on Intel boot with intel_iommu=on, and "
                         "turn vfio's enable_unsafe_noiommu_mode off" },
-        [FINDING_GROUP_MEMBER] = { "@other@, bound to @detail@, shares its IOMMU group @number@",
-                        "put the card into another slot; or, only if the host can do without "
-                        "@other@ (no disk or network of yours): driverctl --nosave set-override "
-                        "@other@ vfio-pci" },
+        /* Told with all others of the group, see append_group(). */
+        [FINDING_GROUP_MEMBER] = { "@other@ (@detail@) shares its IOMMU group @number@",
+                        "put the card into another slot" },
         [FINDING_OTHER_CARD] = { "this is not the card that was here before (@detail@)",
                         "vfioptctl forget @gpu@" },
         [FINDING_VIRTUAL] = { "virtual functions or mediated devices exist on @function@",
@@ -83,15 +82,6 @@ static Words choose_words(const Finding *finding) {
         Words chosen = words[finding->kind];
 
         switch (finding->kind) {
-        case FINDING_GROUP_MEMBER:
-                if (!finding->detail)
-                        return (Words){
-                                "a device that is not a PCI device shares its IOMMU group @number@",
-                                "put the card into another slot"
-                        };
-                if (!strcmp(finding->detail, "nvidia") || !strcmp(finding->detail, "nouveau"))
-                        chosen.remedy = "move both at once: vfioptctl switch @mode@ @gpu@ @other@";
-                break;
         case FINDING_OFF_BUS:
                 if (finding->error == ETIMEDOUT)
                         chosen.sentence = "it does not answer on the PCI bus in time";
@@ -148,12 +138,14 @@ static int append(
                 const char *value;
         } facts[] = {
                 { "as", finding->owner.of_user ? "as its user: " : "" },
+                { "carries", finding->carries },
                 { "command", finding->command },
                 { "container", finding->owner.id },
                 { "detail", finding->detail },
                 { "error", strerror(finding->error) },
                 { "function", address_format(finding->function, function) },
                 { "gpu", address_format(gpu->address, address) },
+                { "gpus", finding->gpus },
                 { "mapped", finding->mapped ? " (mapped)" : "" },
                 { "mode", mode_to_string(to) },
                 { "node", finding->node },
@@ -180,19 +172,15 @@ static int append(
 
                 s += n + 1;
                 n = strcspn(s, "@");
-                if (n == strlen("place") && !memcmp(s, "place", n)) {
-                        r = append_place(out, finding, gpu, to);
-                        if (r < 0)
-                                return r;
-                        s += n + 1;
-                        continue;
-                }
                 for (size_t i = 0; i < ARRAY_SIZE(facts) && !value; ++i)
                         if (strlen(facts[i].name) == n && !memcmp(facts[i].name, s, n))
                                 value = facts[i].value ?: "(unknown)";
-                if (!value)
-                        return -ENOTRECOVERABLE;
-                r = append_printable(out, value);
+                if (value)
+                        r = append_printable(out, value);
+                else
+                        r = text_starts_with(s, "place@", NULL)
+                                        ? append_place(out, finding, gpu, to)
+                                        : -ENOTRECOVERABLE;
                 if (r < 0)
                         return r;
                 s += n + 1;
@@ -215,6 +203,8 @@ static int append_place(Text *out, const Finding *finding, const Gpu *gpu, Mode 
 void findings_deinit(Findings *findings) {
         for (size_t i = 0; i < findings->n; ++i) {
                 free(findings->items[i].detail);
+                free(findings->items[i].carries);
+                free(findings->items[i].gpus);
                 free(findings->items[i].command);
                 owner_deinit(&findings->items[i].owner);
                 free(findings->items[i].node);
@@ -232,8 +222,9 @@ void findings_deinit(Findings *findings) {
  */
 int findings_push(Findings *findings, const Finding *finding) {
         Finding copy = *finding, *more;
-        char **const strings[] = { &copy.detail, &copy.command, &copy.owner.name, &copy.owner.id,
-                &copy.owner.unit, &copy.owner.session, &copy.node };
+        char **const strings[] = { &copy.detail, &copy.carries, &copy.gpus, &copy.command,
+                &copy.owner.name, &copy.owner.id, &copy.owner.unit, &copy.owner.session,
+                &copy.node };
         int r = 0;
 
         more = realloc(findings->items, (findings->n + 1) * sizeof(*more));
@@ -281,7 +272,95 @@ static unsigned int rank(const Finding *finding) {
 }
 
 static bool same_culprit(const Finding *a, const Finding *b) {
+        if (a->kind == FINDING_GROUP_MEMBER)
+                return b->kind == a->kind && b->number == a->number;
         return a == b || (a->pid > 0 && a->pid == b->pid && a->kind == b->kind);
+}
+
+/* the group */
+
+static const char *member_words(const Finding *finding) {
+        if (!finding->detail)
+                return finding->carries ? "@carries@ (no PCI device)"
+                                        : "a device that is no PCI device";
+        return finding->carries ? "@other@ (@detail@, @carries@)" : "@other@ (@detail@)";
+}
+
+/* "0000:02:00.0 (xhci_hcd, USB controller with input devices) and 0000:02:00.1 (ahci) share …" */
+static int append_members(
+                Text *out, const Findings *findings, const Finding *first, const Gpu *gpu) {
+        size_t n = 0, k = 0;
+        int r = 0;
+
+        for (size_t i = 0; i < findings->n; ++i)
+                n += same_culprit(first, &findings->items[i]);
+        for (size_t i = 0; i < findings->n && r >= 0; ++i) {
+                const Finding *finding = &findings->items[i];
+
+                if (!same_culprit(first, finding))
+                        continue;
+                r = text_append(out, "%s", k == 0 ? "" : k + 1 < n ? ", " : " and ");
+                if (r >= 0)
+                        r = append(out, member_words(finding), finding, gpu, MODE_UNSET);
+                ++k;
+        }
+        if (r < 0)
+                return r;
+        return append(out,
+                        n > 1 ? " share its IOMMU group @number@"
+                              : " shares its IOMMU group @number@",
+                        first, gpu, MODE_UNSET);
+}
+
+/*
+ * What helps against the other members of a group. The host may live from one of them, and to take
+ * it away is not even of use while another one has to stay: so that is only told where the host
+ * would miss none of them, and after all that costs it nothing.
+ */
+static int append_group_remedy(Text *out,
+                const Findings *findings,
+                const Finding *first,
+                const Gpu *gpu,
+                Mode to) {
+        bool foreign = false, needed = false, gpus = false;
+        const char *separator = " ";
+        int r;
+
+        for (size_t i = 0; i < findings->n; ++i) {
+                const Finding *finding = &findings->items[i];
+
+                if (!same_culprit(first, finding))
+                        continue;
+                gpus |= finding->is_gpu;
+                foreign |= !finding->is_gpu;
+                needed |= finding->needed || !finding->detail;
+        }
+        if (!foreign)
+                return append(out,
+                                "move all GPUs of the group at once: vfioptctl switch @mode@ @gpus@",
+                                first, gpu, to);
+        r = append(out, "put the card into another slot, or turn ACS on in the firmware, where it can",
+                        first, gpu, to);
+        if (r < 0 || needed)
+                return r < 0 ? r
+                             : append(out, "; the host needs what it shares the group with", first,
+                                               gpu, to);
+
+        r = text_append(out, "; or, as long as the host can do without and nothing uses it:");
+        for (size_t i = 0; i < findings->n && r >= 0; ++i) {
+                const Finding *finding = &findings->items[i];
+
+                if (!same_culprit(first, finding) || finding->is_gpu)
+                        continue;
+                r = text_append(out, "%s", separator);
+                if (r >= 0)
+                        r = append(out, "driverctl --nosave set-override @other@ vfio-pci", finding,
+                                        gpu, to);
+                separator = "; ";
+        }
+        if (r < 0 || !gpus)
+                return r;
+        return append(out, "; vfioptctl switch @mode@ @gpus@", first, gpu, to);
 }
 
 /* What else the first culprit has open, and how many others there are; a process counts once. */
@@ -336,7 +415,7 @@ static int append_processes(Text *out, const Findings *findings, const Gpu *gpu)
  * @gpu:        the GPU that they are in the way of
  * @to:         where that was to go
  * @ret_reason: the first culprit in full, how many more there are, and what would
- *              help against the first; free() it
+ *              help against the first; free() it. All other members of a group are one.
  * @ret_holders: all processes with what they hold, or NULL if there are none; free() it
  *
  * A precondition that does not hold comes before all holders, as waiting would not help; what
@@ -351,6 +430,7 @@ int findings_explain(const Findings *findings,
                 char **ret_holders) {
         _cleanup_(text_deinit) Text reason = TEXT_NULL, holders = TEXT_NULL;
         const Finding *first = findings->items;
+        bool is_member;
         Words chosen;
         int r;
 
@@ -358,8 +438,10 @@ int findings_explain(const Findings *findings,
                 if (rank(&findings->items[i]) < rank(first))
                         first = &findings->items[i];
         chosen = choose_words(first);
+        is_member = first->kind == FINDING_GROUP_MEMBER;
 
-        r = append(&reason, chosen.sentence, first, gpu, to);
+        r = is_member ? append_members(&reason, findings, first, gpu)
+                      : append(&reason, chosen.sentence, first, gpu, to);
         if (r < 0)
                 return r;
         r = append_others(&reason, findings, first, gpu);
@@ -368,7 +450,8 @@ int findings_explain(const Findings *findings,
         r = text_append(&reason, "; ");
         if (r < 0)
                 return r;
-        r = append(&reason, chosen.remedy, first, gpu, to);
+        r = is_member ? append_group_remedy(&reason, findings, first, gpu, to)
+                      : append(&reason, chosen.remedy, first, gpu, to);
         if (r < 0)
                 return r;
         r = append_processes(&holders, findings, gpu);

@@ -17,10 +17,10 @@ typedef enum FindingKind {
         /* A precondition does not hold: waiting does not help (exit code 4). */
         FINDING_NO_IOMMU,     /* the function is in no IOMMU group */
         FINDING_UNSAFE_IOMMU, /* the group is one of noiommu mode */
-        FINDING_GROUP_MEMBER, /* .other, of driver .detail, shares the group .number; no .detail: no PCI device */
-        FINDING_OTHER_CARD,     /* not the card that was here; .detail is the remembered one's id */
-        FINDING_VIRTUAL,        /* virtual functions or mediated devices exist on it */
-        FINDING_BOOT_DISPLAY,   /* the firmware's and console's display */
+        FINDING_GROUP_MEMBER, /* .other, of driver .detail, shares the group .number; no .detail: no PCI device, .carries its name */
+        FINDING_OTHER_CARD,   /* not the card that was here; .detail is the remembered one's id */
+        FINDING_VIRTUAL,      /* virtual functions or mediated devices exist on it */
+        FINDING_BOOT_DISPLAY, /* the firmware's and console's display */
         FINDING_DISPLAY_ACTIVE, /* the connector .detail is lit */
         FINDING_CANNOT_RELEASE, /* driver version .detail with modeset cannot let one GPU go */
         FINDING_OFF_BUS,  /* it does not answer any more, or not in time (.error is ETIMEDOUT) */
@@ -45,6 +45,11 @@ typedef struct Finding {
         int number;
         int error; /* positive errno */
         char *detail;
+        /* the member of a group */
+        bool is_gpu;   /* it is a part of an NVIDIA GPU; .carries is not asked then */
+        bool needed;   /* the host must not lose it */
+        char *carries; /* what it is, and what the host would lose */
+        char *gpus;    /* addresses of all NVIDIA GPUs of the group */
         /* the process */
         pid_t pid;
         uid_t uid;

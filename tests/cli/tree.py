@@ -189,6 +189,40 @@ def held_by_a_desktop(tree):
     tree.process(5000813, "ffmpeg", "/dev/null", "/lxc/101/ns/system.slice/jellyfin.service")
 
 
+def group_with_strangers(tree):
+    """Half of the board hangs off the chipset, as does the card."""
+    device = "sys/devices/pci0000:00/"
+    tree.device("0000:00:02.0", "8086:a780", "0300", "i915", 0, boot_vga="1")
+    tree.device("0000:02:00.0", "1022:43d5", "0c03", "xhci_hcd", 15)
+    tree.device("0000:02:00.1", "1022:43c8", "0106", "ahci", 15)
+    tree.device("0000:02:00.2", "1022:43c6", "0604", "pcieport", 15)
+    tree.device("0000:04:00.0", "10ec:8168", "0200", "r8169", 15)
+    tree.device("0000:05:00.0", "10de:1c82", "0300", "nvidia", 15, boot_vga="0")
+    tree.device("0000:05:00.1", "10de:0fb9", "0403", "snd_hda_intel", 15)
+    tree.write(f"{device}0000:02:00.0/usb1/devpath", "0\n")
+    tree.write(f"{device}0000:02:00.0/usb1/1-1/devpath", "1\n")
+    tree.write(f"{device}0000:02:00.0/usb1/1-1/1-1:1.0/input/input3/event3/dev", "13:67\n")
+    tree.write(f"{device}0000:02:00.1/ata1/host0/block/sda/dev", "8:0\n")
+    tree.write(f"{device}0000:02:00.1/ata1/host0/block/sda/size", "1000\n")
+    tree.write(f"{device}0000:02:00.1/ata1/host0/block/sda/sda2/dev", "8:2\n")
+    tree.write(f"{device}0000:02:00.1/ata1/host0/block/sda/sda2/size", "900\n")
+    tree.write(f"{device}0000:04:00.0/net/enp4s0/operstate", "up\n")
+    tree.write("proc/self/mountinfo", "22 1 8:2 / / rw,relatime shared:1 - ext4 /dev/sda2 rw\n")
+
+
+def group_with_sound(tree):
+    """Nothing that the host could not do without."""
+    host(tree)
+    tree.device("0000:03:00.0", "1102:0012", "0403", "snd_hda_intel", 12)
+
+
+def group_of_gpus(tree):
+    """A kernel of a distribution has given the second one to another driver."""
+    host(tree)
+    tree.device("0000:02:00.0", "10de:1f08", "0300", "nova_core", 12, boot_vga="0")
+    tree.device("0000:02:00.1", "10de:10f9", "0403", "snd_hda_intel", 12)
+
+
 def another_card(tree):
     host(tree)
     tree.state(("0000:01:00.0", "10de:2684", "1043:89e5", "passthrough"))

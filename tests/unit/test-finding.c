@@ -40,14 +40,16 @@ static const struct {
                           .other = { .bus = 2 },
                           .detail = S("ahci"),
                           .number = 7 },
-                        MODE_PASSTHROUGH, "0000:02:00.0, bound to ahci, shares its IOMMU group 7",
-                        "driverctl --nosave set-override 0000:02:00.0 vfio-pci" },
+                        MODE_PASSTHROUGH, "0000:02:00.0 (ahci) shares its IOMMU group 7",
+                        "put the card into another slot" },
         { { .kind = FINDING_GROUP_MEMBER,
                           .function = GPU,
                           .other = { .bus = 2 },
                           .detail = S("nvidia"),
+                          .is_gpu = true,
+                          .gpus = S("0000:01:00.0 0000:02:00.0"),
                           .number = 7 },
-                        MODE_PASSTHROUGH, "0000:02:00.0, bound to nvidia, shares its IOMMU group 7",
+                        MODE_PASSTHROUGH, "0000:02:00.0 (nvidia) shares its IOMMU group 7",
                         "vfioptctl switch passthrough 0000:01:00.0 0000:02:00.0" },
         { { .kind = FINDING_OTHER_CARD, .function = GPU, .detail = S("10de:2204") },
                         MODE_PASSTHROUGH, "this is not the card that was here before (10de:2204)",
@@ -142,8 +144,7 @@ static const struct {
         { { .kind = FINDING_OFF_BUS, .function = GPU, .error = ETIMEDOUT }, MODE_HOST,
                         "it does not answer on the PCI bus in time", "power the machine off" },
         { { .kind = FINDING_GROUP_MEMBER, .function = GPU, .number = 7 }, MODE_PASSTHROUGH,
-                        "a device that is not a PCI device shares its IOMMU group 7",
-                        "another slot" },
+                        "a device that is no PCI device shares its IOMMU group 7", "another slot" },
         { { .kind = FINDING_UNKNOWN, .function = GPU, .error = EBUSY }, MODE_PASSTHROUGH,
                         "0000:01:00.0 is in use: Device or resource busy", "end the programs" },
         { { .kind = FINDING_STUCK, .function = FUNCTION, .pid = 77 }, MODE_PASSTHROUGH,
@@ -323,6 +324,7 @@ static void a_pushed_finding_is_a_copy(void **state _unused_) {
         assert_int_equal(findings_push(&findings, &finding), 0);
         assert_null(findings.items[0].node);
         finding.detail = finding.command = finding.node = strings;
+        finding.carries = finding.gpus = strings;
         finding.owner.name = finding.owner.id = strings;
         finding.owner.unit = finding.owner.session = strings;
         assert_int_equal(findings_push(&findings, &finding), 0);
@@ -331,6 +333,8 @@ static void a_pushed_finding_is_a_copy(void **state _unused_) {
         assert_int_equal(findings.items[1].pid, 8);
         assert_string_equal(findings.items[1].detail, "dcusn");
         assert_string_equal(findings.items[1].command, "dcusn");
+        assert_string_equal(findings.items[1].carries, "dcusn");
+        assert_string_equal(findings.items[1].gpus, "dcusn");
         assert_string_equal(findings.items[1].owner.name, "dcusn");
         assert_string_equal(findings.items[1].owner.id, "dcusn");
         assert_string_equal(findings.items[1].owner.unit, "dcusn");
@@ -407,6 +411,65 @@ static void a_precondition_outweighs_holders(void **state _unused_) {
                         "8 (a) /dev/nvidia0");
 }
 
+#define MEMBER(bus_, driver, ...)                                                        \
+        {                                                                                \
+                .kind = FINDING_GROUP_MEMBER, .number = 15, .other = { .bus = (bus_) },  \
+                .detail = S(driver), .gpus = S("0000:01:00.0 0000:06:00.0"), __VA_ARGS__ \
+        }
+#define SLOT "put the card into another slot, or turn ACS on in the firmware, where it can"
+
+static void all_members_of_a_group_are_named_and_none_that_is_needed_is_given_away(
+                void **state _unused_) {
+        const Findings needed = LIST(
+                        MEMBER(2, "xhci_hcd", .needed = true,
+                                        .carries = S("USB controller with input devices")),
+                        MEMBER(3, "ahci", .needed = true,
+                                        .carries = S("disk controller with the root file system")),
+                        MEMBER(4, "snd_hda_intel", .carries = S("sound card")),
+                        { .kind = FINDING_NO_HOST_DRIVER });
+        const Findings idle = LIST(MEMBER(4, "snd_hda_intel", .carries = S("sound card")),
+                        MEMBER(5, "r8169", .carries = S("network card")));
+        const Findings gpus = LIST(MEMBER(6, "nova_core", .is_gpu = true),
+                        MEMBER(7, "snd_hda_intel", .is_gpu = true));
+        const Findings mixed = LIST(MEMBER(6, "nova_core", .is_gpu = true),
+                        MEMBER(4, "snd_hda_intel", .carries = S("sound card")));
+        const Findings other = LIST({ .kind = FINDING_GROUP_MEMBER,
+                                                    .number = 15,
+                                                    .carries = S("fd400000.smmu"),
+                                                    .needed = true },
+                        MEMBER(4, "snd_hda_intel", .carries = S("sound card")));
+
+        assert_explained(&needed,
+                        "0000:02:00.0 (xhci_hcd, USB controller with input devices), 0000:03:00.0 (ahci, "
+                        "disk controller with the root file system) and 0000:04:00.0 (snd_hda_intel, sound "
+                        "card) share its IOMMU group 15, and 1 more; " SLOT
+                        "; the host needs what it shares the group with",
+                        NULL);
+        assert_explained(&idle,
+                        "0000:04:00.0 (snd_hda_intel, sound card) and 0000:05:00.0 (r8169, network card) share "
+                        "its IOMMU group 15; " SLOT
+                        "; or, as long as the host can do without and nothing uses it: driverctl --nosave "
+                        "set-override 0000:04:00.0 vfio-pci; driverctl --nosave set-override 0000:05:00.0 "
+                        "vfio-pci",
+                        NULL);
+        assert_explained(&gpus,
+                        "0000:06:00.0 (nova_core) and 0000:07:00.0 (snd_hda_intel) share its IOMMU group 15; "
+                        "move all GPUs of the group at once: vfioptctl switch passthrough 0000:01:00.0 "
+                        "0000:06:00.0",
+                        NULL);
+        assert_explained(&mixed,
+                        "0000:06:00.0 (nova_core) and 0000:04:00.0 (snd_hda_intel, sound card) share its IOMMU "
+                        "group 15; " SLOT
+                        "; or, as long as the host can do without and nothing uses it: driverctl --nosave "
+                        "set-override 0000:04:00.0 vfio-pci; vfioptctl switch passthrough 0000:01:00.0 "
+                        "0000:06:00.0",
+                        NULL);
+        assert_explained(&other,
+                        "fd400000.smmu (no PCI device) and 0000:04:00.0 (snd_hda_intel, sound card) share its "
+                        "IOMMU group 15; " SLOT "; the host needs what it shares the group with",
+                        NULL);
+}
+
 static void what_computes_is_named_before_the_desktop(void **state _unused_) {
         const Findings findings = LIST(
                         { .kind = FINDING_UNKNOWN, .pid = 1, .command = S("x"), .error = EACCES },
@@ -452,6 +515,8 @@ int main(void) {
                 cmocka_unit_test(a_process_counts_once_with_all_its_nodes),
                 cmocka_unit_test(a_long_list_of_nodes_is_cut_but_holders_are_not),
                 cmocka_unit_test(a_precondition_outweighs_holders),
+                cmocka_unit_test(
+                                all_members_of_a_group_are_named_and_none_that_is_needed_is_given_away),
                 cmocka_unit_test(what_computes_is_named_before_the_desktop),
                 cmocka_unit_test(findings_without_a_process_are_no_holders),
                 cmocka_unit_test(a_process_that_cannot_be_looked_into_is_listed),
