@@ -191,3 +191,34 @@ const char *advice_for_holder(const Finding *finding) {
                 return for_desktop(finding);
         return for_unit(finding);
 }
+
+/* The half that is missing, of firmware and kernel. */
+const char *advice_for_iommu(const Finding *finding) {
+        static const char *const remedies[_IOMMU_MAX] = {
+                [IOMMU_UNKNOWN] = "enable VT-d or AMD-Vi in the firmware, and on Intel boot with "
+                                  "intel_iommu=on",
+                [IOMMU_XEN] = "under Xen the hypervisor owns the IOMMU: boot without Xen, or give "
+                              "the card to a guest of Xen's with xl pci-assignable-add",
+                [IOMMU_FIRMWARE] =
+                                "enable VT-d or AMD-Vi in the firmware, which describes no IOMMU",
+                [IOMMU_FIRMWARE_AND_OFF] =
+                                "enable VT-d or AMD-Vi in the firmware, which describes no "
+                                "IOMMU, and boot without @detail@",
+                [IOMMU_OFF] = "boot without @detail@, which turns the IOMMU off",
+                [IOMMU_OFF_NOT_ON] =
+                                "boot with intel_iommu=on in place of @detail@, which turns the "
+                                "IOMMU off",
+                [IOMMU_NOT_ON] = "boot with intel_iommu=on; the firmware has VT-d enabled",
+                [IOMMU_KERNEL] =
+                                "firmware and kernel command line have it enabled, so the kernel's "
+                                "log tells why it is off: dmesg | grep -i -e DMAR -e IOMMU -e AMD-Vi",
+                [IOMMU_DEVICE] =
+                                "the IOMMU is on, but not for this device: put the card into another "
+                                "slot, or update the firmware",
+                [IOMMU_DEVICE_TREE] =
+                                "the device tree of this machine has no IOMMU for it, and without "
+                                "one no device can be given to a guest",
+        };
+
+        return remedies[finding->iommu];
+}

@@ -12,4 +12,5 @@
 
 const char *advice_place(const Finding *finding);
 const char *advice_for_holder(const Finding *finding);
+const char *advice_for_iommu(const Finding *finding);
 unsigned int advice_rank(const Finding *finding);

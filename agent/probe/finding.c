@@ -30,11 +30,9 @@ typedef struct Words {
 } Words;
 
 static const Words words[_FINDING_MAX] = {
-        [FINDING_NO_IOMMU] = { "@function@ is in no IOMMU group",
-                        "enable VT-d or AMD-Vi in the firmware, and on Intel boot with intel_iommu=on" },
+        [FINDING_NO_IOMMU] = { "@function@ is in no IOMMU group", "@iommu@" },
         [FINDING_UNSAFE_IOMMU] = { "its IOMMU group protects nothing (noiommu mode)",
-                        "enable VT-d or AMD-Vi in the firmware, on Intel boot with intel_iommu=on, and "
-                        "turn vfio's enable_unsafe_noiommu_mode off" },
+                        "turn vfio's enable_unsafe_noiommu_mode off, and: @iommu@" },
         /* Told with all others of the group, see append_group(). */
         [FINDING_GROUP_MEMBER] = { "@other@ (@detail@) shares its IOMMU group @number@",
                         "put the card into another slot" },
@@ -126,7 +124,8 @@ static int append_printable(Text *out, const char *s) {
         return r;
 }
 
-static int append_place(Text *out, const Finding *finding, const Gpu *gpu, Mode to);
+static int append_nested(
+                Text *out, const char *name, const Finding *finding, const Gpu *gpu, Mode to);
 
 /* Append a template, filled in. */
 static int append(
@@ -178,20 +177,23 @@ static int append(
                 if (value)
                         r = append_printable(out, value);
                 else
-                        r = text_starts_with(s, "place@", NULL)
-                                        ? append_place(out, finding, gpu, to)
-                                        : -ENOTRECOVERABLE;
+                        r = append_nested(out, s, finding, gpu, to);
                 if (r < 0)
                         return r;
                 s += n + 1;
         }
 }
 
-/* ", session 2", or nothing. */
-static int append_place(Text *out, const Finding *finding, const Gpu *gpu, Mode to) {
+/* A name that stands for a template: ", session 2" or nothing, or what helps to an IOMMU. */
+static int append_nested(
+                Text *out, const char *name, const Finding *finding, const Gpu *gpu, Mode to) {
         const char *place = advice_place(finding);
         int r;
 
+        if (text_starts_with(name, "iommu@", NULL))
+                return append(out, advice_for_iommu(finding), finding, gpu, to);
+        if (!text_starts_with(name, "place@", NULL))
+                return -ENOTRECOVERABLE;
         if (!place)
                 return 0;
         r = text_append(out, ", ");

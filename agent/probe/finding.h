@@ -12,6 +12,7 @@
 
 #include "model/gpu.h"
 #include "os/owner.h"
+#include "probe/iommu.h"
 
 typedef enum FindingKind {
         /* A precondition does not hold: waiting does not help (exit code 4). */
@@ -45,6 +46,7 @@ typedef struct Finding {
         int number;
         int error; /* positive errno */
         char *detail;
+        IommuCause iommu; /* why there is none; .detail is then the argument that turns it off */
         /* the member of a group */
         bool is_gpu;   /* it is a part of an NVIDIA GPU; .carries is not asked then */
         bool needed;   /* the host must not lose it */

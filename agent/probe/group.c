@@ -129,6 +129,18 @@ static int check_members(const Group *group, const Device *function, Findings *f
         return r;
 }
 
+/* There is no IOMMU for a function, or one that is none. */
+static int push_no_iommu(const PreflightInput *input, Finding *finding, Findings *findings) {
+        _cleanup_(freep) char *argument = NULL;
+        int r;
+
+        r = iommu_find_cause(input->roots, &finding->iommu, &argument);
+        if (r < 0)
+                return r;
+        finding->detail = argument;
+        return findings_push(findings, finding);
+}
+
 static int check_group(const PreflightInput *input, const Device *function, Findings *findings) {
         Finding finding = { .function = function->address, .number = function->iommu_group };
         _cleanup_(group_deinit) Group group = { .input = input };
@@ -142,7 +154,7 @@ static int check_group(const PreflightInput *input, const Device *function, Find
                 r = sysfs_list(sysfs, path, &group.members, &group.n);
         if (r == SYSFS_E_MISSING) {
                 finding.kind = FINDING_NO_IOMMU;
-                return findings_push(findings, &finding);
+                return push_no_iommu(input, &finding, findings);
         }
         if (r < 0)
                 return r;
@@ -152,7 +164,7 @@ static int check_group(const PreflightInput *input, const Device *function, Find
         r = sysfs_read(sysfs, path, &type);
         if (r == 0 && !strcmp(type, "vfio-noiommu")) {
                 finding.kind = FINDING_UNSAFE_IOMMU;
-                r = findings_push(findings, &finding);
+                r = push_no_iommu(input, &finding, findings);
         }
         if (r >= 0)
                 r = find_gpus(&group);

@@ -102,6 +102,29 @@ def no_iommu(tree):
     tree.device("0000:01:00.0", "10de:2204", "0302", "nvidia")
 
 
+def iommu_off_in_the_firmware(tree):
+    no_iommu(tree)
+    tree.write("sys/firmware/acpi/tables/FACP", "")
+    tree.write("proc/cmdline", "root=UUID=0 intel_iommu=on iommu=pt quiet\n")
+
+
+def iommu_not_asked_for(tree):
+    no_iommu(tree)
+    tree.write("sys/firmware/acpi/tables/DMAR", "")
+    tree.write("proc/cmdline", "root=UUID=0 iommu=pt quiet\n")
+
+
+def iommu_turned_off(tree):
+    no_iommu(tree)
+    tree.write("sys/firmware/acpi/tables/IVRS", "")
+    tree.write("proc/cmdline", "root=UUID=0 amd_iommu=off quiet\n")
+
+
+def iommu_of_xen(tree):
+    no_iommu(tree)
+    tree.write("sys/hypervisor/type", "xen\n")
+
+
 def boot_display(tree):
     tree.device("0000:00:02.0", "8086:4680", "0300", boot_vga="0")
     tree.device("0000:01:00.0", "10de:2204", "0300", "nvidia", 12, boot_vga="1")

@@ -32,6 +32,23 @@ static const struct {
 } cases[] = {
         { { .kind = FINDING_NO_IOMMU, .function = FUNCTION }, MODE_PASSTHROUGH,
                         "0000:01:00.1 is in no IOMMU group", "intel_iommu=on" },
+        { { .kind = FINDING_NO_IOMMU, .function = GPU, .iommu = IOMMU_XEN }, MODE_PASSTHROUGH,
+                        "0000:01:00.0 is in no IOMMU group", "under Xen the hypervisor owns" },
+        { { .kind = FINDING_NO_IOMMU, .function = GPU, .iommu = IOMMU_FIRMWARE }, MODE_PASSTHROUGH,
+                        "0000:01:00.0 is in no IOMMU group",
+                        "enable VT-d or AMD-Vi in the firmware" },
+        { { .kind = FINDING_NO_IOMMU,
+                          .function = GPU,
+                          .iommu = IOMMU_OFF,
+                          .detail = S("amd_iommu=off") },
+                        MODE_PASSTHROUGH, "0000:01:00.0 is in no IOMMU group",
+                        "boot without amd_iommu=off, which turns" },
+        { { .kind = FINDING_NO_IOMMU,
+                          .function = GPU,
+                          .iommu = IOMMU_OFF_NOT_ON,
+                          .detail = S("iommu=off") },
+                        MODE_PASSTHROUGH, "0000:01:00.0 is in no IOMMU group",
+                        "boot with intel_iommu=on in place of iommu=off" },
         { { .kind = FINDING_UNSAFE_IOMMU, .function = GPU, .number = 3 }, MODE_PASSTHROUGH,
                         "its IOMMU group protects nothing (noiommu mode)",
                         "enable_unsafe_noiommu_mode off" },
@@ -205,6 +222,17 @@ static void every_kind_names_its_culprit_and_a_remedy(void **state _unused_) {
         for (size_t i = 0; i < ARRAY_SIZE(seen); ++i)
                 if (!seen[i])
                         fail_msg("no case for finding %zu", i);
+}
+
+static void every_cause_of_no_iommu_has_a_remedy(void **state _unused_) {
+        for (IommuCause cause = 0; cause < _IOMMU_MAX; ++cause) {
+                const Finding finding = { .kind = FINDING_NO_IOMMU, .iommu = cause };
+                _cleanup_(freep) char *sentence = NULL;
+                const char *remedy;
+
+                sentence = explain(&finding, MODE_PASSTHROUGH, &remedy);
+                assert_true(strlen(remedy) > 20);
+        }
 }
 
 static void each_owner_is_named_with_what_ends_just_that(void **state _unused_) {
@@ -507,6 +535,7 @@ static void a_process_that_cannot_be_looked_into_is_listed(void **state _unused_
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(every_kind_names_its_culprit_and_a_remedy),
+                cmocka_unit_test(every_cause_of_no_iommu_has_a_remedy),
                 cmocka_unit_test(each_owner_is_named_with_what_ends_just_that),
                 cmocka_unit_test(names_are_shown_in_one_printable_line),
                 cmocka_unit_test(what_is_not_known_is_said_to_be_unknown),
