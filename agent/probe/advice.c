@@ -222,3 +222,53 @@ const char *advice_for_iommu(const Finding *finding) {
 
         return remedies[finding->iommu];
 }
+
+#define SRIOV                                                                                 \
+        "/usr/lib/nvidia/sriov-manage -d @function@, or where that is not installed, echo 0 " \
+        ">/sys/bus/pci/devices/@function@/sriov_numvfs"
+#define MDEV "for i in @detail@; do mdevctl stop -u $i; done"
+#define MIG                                                                                    \
+        "; MIG instances are left then: nvidia-smi mig -dci -i @gpu@; nvidia-smi mig -dgi -i " \
+        "@gpu@; nvidia-smi -i @gpu@ -mig 0"
+
+/* Guests first: to take the parts away waits for them without end (KERNEL.md 3.1). */
+const char *advice_for_virtual(const Finding *finding) {
+        if (finding->number > 0 && finding->detail)
+                return finding->has_instances
+                                ? "shut down the guests that have them, then: " MDEV "; " SRIOV MIG
+                                : "shut down the guests that have them, then: " MDEV "; " SRIOV;
+        if (finding->detail)
+                return finding->has_instances
+                                ? "shut down the guests that have them, then: " MDEV MIG
+                                : "shut down the guests that have them, then: " MDEV;
+        return finding->has_instances ? "shut down the guests that have them, then: " SRIOV MIG
+                                      : "shut down the guests that have them, then: " SRIOV;
+}
+
+#define AWAKE                                                                                        \
+        "to keep it awake from the next time on: echo 0 | tee"                                       \
+        " /sys/bus/pci/devices/@slot@.*/d3cold_allowed, and \"options vfio-pci disable_idle_d3=1\" " \
+        "in a file of modprobe.d(5)"
+
+/*
+ * The cheap things first, and each an end of its own: a write of "on" resumes the device and
+ * returns, as our reading has just done; when the device does not come, that takes a minute
+ * (drivers/base/power/sysfs.c: control_store(); drivers/pci/pci.c: pci_dev_wait()), and so does
+ * one of d3cold_allowed (drivers/pci/pci-sysfs.c: d3cold_allowed_store()). Where reading has not
+ * come back yet, a write would wait behind it: there nothing is to be written to this card.
+ */
+const char *advice_for_off_bus(const Finding *finding) {
+        const char *state = finding->detail;
+
+        if (finding->error == ETIMEDOUT)
+                return "try again in a few minutes; if it is the same, save your work and power the "
+                       "machine off and on again; to keep it awake from then on: \"options vfio-pci "
+                       "disable_idle_d3=1\" in a file of modprobe.d(5)";
+        /* Awake, so there is nothing to wake; or not there any more. */
+        if (finding->error != 0 || (state && !strcmp(state, "D0")))
+                return "save your work and power the machine off and on again";
+        return "wake it and the port above it, as root: echo on | tee"
+               " /sys/bus/pci/devices/@gpu@/../power/control"
+               " /sys/bus/pci/devices/@slot@.*/power/control; " AWAKE
+               "; if it does not answer then, save your work and power the machine off and on again";
+}

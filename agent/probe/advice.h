@@ -13,4 +13,6 @@
 const char *advice_place(const Finding *finding);
 const char *advice_for_holder(const Finding *finding);
 const char *advice_for_iommu(const Finding *finding);
+const char *advice_for_virtual(const Finding *finding);
+const char *advice_for_off_bus(const Finding *finding);
 unsigned int advice_rank(const Finding *finding);

@@ -38,8 +38,7 @@ static const Words words[_FINDING_MAX] = {
                         "put the card into another slot" },
         [FINDING_OTHER_CARD] = { "this is not the card that was here before (@detail@)",
                         "vfioptctl forget @gpu@" },
-        [FINDING_VIRTUAL] = { "virtual functions or mediated devices exist on @function@",
-                        "remove them: write 0 to its sriov_numvfs, mdevctl stop each mediated device" },
+        [FINDING_VIRTUAL] = { "virtual functions or mediated devices exist on @function@", "" },
         [FINDING_BOOT_DISPLAY] = { "it is the display that the machine boots on",
                         "make another GPU the primary display in the firmware, " INSIST },
         [FINDING_DISPLAY_ACTIVE] = { "a monitor is lit on its connector @detail@",
@@ -48,8 +47,7 @@ static const Words words[_FINDING_MAX] = {
                                      "a single GPU",
                         "modprobe -r nvidia_drm, or boot with nvidia_drm.modeset=0, or install version "
                         "580.105.08, 590.44.01 or newer" },
-        [FINDING_OFF_BUS] = { "it does not answer on the PCI bus any more",
-                        "power the machine off and on again" },
+        [FINDING_OFF_BUS] = { "it does not answer on the PCI bus any more", "" },
         [FINDING_FELL_OFF] = { "it has fallen off the bus, says the kernel's log (Xid 79)",
                         "save your work and power the machine off and on again" },
         [FINDING_NO_VFIO_DRIVER] = { "this kernel has no vfio-pci driver",
@@ -81,8 +79,24 @@ static Words choose_words(const Finding *finding) {
 
         switch (finding->kind) {
         case FINDING_OFF_BUS:
+                chosen.remedy = advice_for_off_bus(finding);
                 if (finding->error == ETIMEDOUT)
                         chosen.sentence = "it does not answer on the PCI bus in time";
+                else if (finding->error == 0 && finding->detail &&
+                                text_starts_with(finding->detail, "D3", NULL))
+                        chosen.sentence =
+                                        "it does not answer on the PCI bus any more, and is in @detail@";
+                break;
+        case FINDING_VIRTUAL:
+                chosen.remedy = advice_for_virtual(finding);
+                if (finding->number > 0 && finding->detail)
+                        chosen.sentence =
+                                        "virtual functions (@number@) and mediated devices exist on "
+                                        "@function@";
+                else if (finding->number > 0)
+                        chosen.sentence = "virtual functions (@number@) exist on @function@";
+                else if (finding->detail)
+                        chosen.sentence = "mediated devices exist on @function@";
                 break;
         case FINDING_STUCK:
                 if (!finding->detail && finding->pid > 0)
@@ -131,7 +145,7 @@ static int append_nested(
 static int append(
                 Text *out, const char *template, const Finding *finding, const Gpu *gpu, Mode to) {
         char function[ADDRESS_STRING_MAX], other[ADDRESS_STRING_MAX], address[ADDRESS_STRING_MAX];
-        char number[16], pid[16];
+        char number[16], pid[16], slot[ADDRESS_STRING_MAX];
         const struct {
                 const char *name;
                 const char *value;
@@ -153,6 +167,7 @@ static int append(
                 { "owner", finding->owner.name },
                 { "pid", pid },
                 { "session", finding->owner.session },
+                { "slot", slot },
                 { "unit", finding->owner.unit },
                 { "who", finding->command ?: "a process" },
         };
@@ -160,6 +175,7 @@ static int append(
 
         snprintf(number, sizeof(number), "%d", finding->number);
         snprintf(pid, sizeof(pid), "%d", (int) finding->pid);
+        snprintf(slot, sizeof(slot), "%.*s", (int) strcspn(address, "."), address);
 
         for (const char *s = template;;) {
                 const char *value = NULL;

@@ -20,12 +20,12 @@ typedef enum FindingKind {
         FINDING_UNSAFE_IOMMU, /* the group is one of noiommu mode */
         FINDING_GROUP_MEMBER, /* .other, of driver .detail, shares the group .number; no .detail: no PCI device, .carries its name */
         FINDING_OTHER_CARD,   /* not the card that was here; .detail is the remembered one's id */
-        FINDING_VIRTUAL,      /* virtual functions or mediated devices exist on it */
-        FINDING_BOOT_DISPLAY, /* the firmware's and console's display */
+        FINDING_VIRTUAL, /* .number virtual functions exist on it, and mediated devices .detail */
+        FINDING_BOOT_DISPLAY,   /* the firmware's and console's display */
         FINDING_DISPLAY_ACTIVE, /* the connector .detail is lit */
         FINDING_CANNOT_RELEASE, /* driver version .detail with modeset cannot let one GPU go */
-        FINDING_OFF_BUS,  /* it does not answer any more, or not in time (.error is ETIMEDOUT) */
-        FINDING_FELL_OFF, /* the kernel log says that it fell off the bus (Xid 79) */
+        FINDING_OFF_BUS, /* it does not answer, or not in time (.error is ETIMEDOUT); .detail is its power state */
+        FINDING_FELL_OFF,       /* the kernel log says that it fell off the bus (Xid 79) */
         FINDING_NO_VFIO_DRIVER, /* there is no vfio-pci in this kernel */
         FINDING_NO_HOST_DRIVER, /* nothing known to bind the display function to */
         FINDING_STUCK, /* an earlier .detail of .pid never came back; neither: an operation that is not ours */
@@ -46,7 +46,8 @@ typedef struct Finding {
         int number;
         int error; /* positive errno */
         char *detail;
-        IommuCause iommu; /* why there is none; .detail is then the argument that turns it off */
+        bool has_instances; /* the card is divided by MIG, too */
+        IommuCause iommu;   /* why there is none; .detail is then the argument that turns it off */
         /* the member of a group */
         bool is_gpu;   /* it is a part of an NVIDIA GPU; .carries is not asked then */
         bool needed;   /* the host must not lose it */

@@ -11,6 +11,7 @@
 #include "probe/holder-scan.h"
 #include "probe/nvidia.h"
 #include "probe/preflight.h"
+#include "probe/virtual.h"
 
 /* A GPU that sleeps deeply is awake in less than one, if it wakes up at all. */
 #define WAKE_LIMIT_USEC (10 * USEC_PER_SEC)
@@ -42,6 +43,26 @@ static int ask_device(void *userdata, int reply_fd _unused_) {
 }
 
 /*
+ * It does not answer. How deep it sleeps, if it does, is what the kernel made of the last attempt
+ * to wake it, and asks nobody (drivers/pci/pci-sysfs.c: power_state_show()).
+ */
+static int push_off_bus(const PreflightInput *input, int error, Findings *findings) {
+        _cleanup_(freep) char *state = NULL;
+        char path[DEVICE_PATH_MAX];
+        int r;
+
+        r = sysfs_read(input->roots->sysfs, device_path(input->gpu->address, "power_state", path),
+                        &state);
+        if (r < 0 && r != -ENODEV)
+                return r;
+        return findings_push(findings,
+                        &(Finding){ .kind = FINDING_OFF_BUS,
+                                        .function = input->gpu->address,
+                                        .error = error,
+                                        .detail = state });
+}
+
+/*
  * Does the GPU answer? One that has fallen off the bus must not be unbound: the driver
  * would wait for answers that never come (nvidia-drm restores the console through the
  * GPU). Its configuration space tells, but to read that of a sleeping device is to wake
@@ -68,13 +89,7 @@ static int check_bus(const PreflightInput *input, Findings *findings) {
                 free(result.reply);
                 r = r == CHILD_E_LATE ? -ETIMEDOUT : r > 0 ? -EIO : result.answer;
         }
-        if (r == 0)
-                return 0;
-
-        return findings_push(findings,
-                        &(Finding){ .kind = FINDING_OFF_BUS,
-                                        .function = input->gpu->address,
-                                        .error = r == -ENXIO ? 0 : -r });
+        return r == 0 ? 0 : push_off_bus(input, r == -ENXIO ? 0 : -r, findings);
 }
 
 /*
@@ -354,7 +369,7 @@ static int check_leaving(const PreflightInput *input, Findings *findings) {
  * Return: 0 on success, whatever was found; negative error code on failure.
  */
 int preflight_preconditions(const PreflightInput *input, Findings *findings) {
-        Finding finding = { .kind = FINDING_STUCK, .function = input->gpu->address };
+        const Finding finding = { .kind = FINDING_STUCK, .function = input->gpu->address };
         bool leaving;
         int r;
 
@@ -364,18 +379,10 @@ int preflight_preconditions(const PreflightInput *input, Findings *findings) {
                 return r < 0 ? r : findings_push(findings, &finding);
 
         r = check_bus(input, findings);
+        if (r >= 0)
+                r = virtual_check(input, findings);
         if (r < 0)
                 return r;
-
-        finding.kind = FINDING_VIRTUAL;
-        for (size_t i = 0; i < input->gpu->n_functions; ++i) {
-                if (!input->gpu->functions[i].has_virtual)
-                        continue;
-                finding.function = input->gpu->functions[i].address;
-                r = findings_push(findings, &finding);
-                if (r < 0)
-                        return r;
-        }
         return input->to == MODE_PASSTHROUGH ? check_leaving(input, findings) : 0;
 }
 

@@ -246,6 +246,22 @@ def group_of_gpus(tree):
     tree.device("0000:02:00.1", "10de:10f9", "0403", "snd_hda_intel", 12)
 
 
+def asleep(tree):
+    """It does not wake up any more: its configuration space reads as all ones."""
+    tree.device("0000:00:02.0", "8086:a780", "0300", "i915", 0, boot_vga="1")
+    tree.device("0000:01:00.0", "10de:1c8c", "0302", "vfio-pci", 14, override="vfio-pci", power_state="D3cold")
+    tree.write("sys/devices/pci0000:00/0000:01:00.0/config", b"\xff" * 64)
+    tree.write("sys/bus/pci/drivers/nvidia/bind", "")
+
+
+def virtual_functions(tree):
+    tree.device("0000:41:00.0", "10de:2331", "0302", "nvidia", 40)
+    for i in range(2):
+        tree.device(f"0000:41:00.{4 + i}", "10de:2331", "0302", "nvidia", 41 + i)
+        tree.link(f"sys/devices/pci0000:00/0000:41:00.0/virtfn{i}", f"sys/devices/pci0000:00/0000:41:00.{4 + i}")
+        tree.link(f"sys/devices/pci0000:00/0000:41:00.{4 + i}/physfn", "sys/devices/pci0000:00/0000:41:00.0")
+
+
 def another_card(tree):
     host(tree)
     tree.state(("0000:01:00.0", "10de:2684", "1043:89e5", "passthrough"))
