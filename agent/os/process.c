@@ -7,7 +7,6 @@
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <systemd/sd-login.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -68,18 +67,45 @@ static bool is_gone(int proc_fd, pid_t pid) {
         return faccessat(proc_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
 }
 
-/* sd-login insists on the real procfs: of another root it would name unrelated processes. */
-static void ask_login(Process *process, pid_t pid) {
-        char *text;
+/*
+ * The path in the hierarchy that systemd has made, of the lines "number:controllers:path"; where
+ * it has made none, any that is more than the root. NULL if there is none.
+ */
+static char *find_cgroup(char *lines) {
+        char *best = NULL, *rest = lines, *line;
+        int best_rank = 0;
 
-        if (sd_pid_get_user_unit(pid, &text) >= 0) {
-                process->unit = text;
-                process->user_unit = true;
-        } else if (sd_pid_get_unit(pid, &text) >= 0) {
-                process->unit = text;
+        while ((line = strsep(&rest, "\n"))) {
+                char *controllers = strchr(line, ':'), *path, *end;
+                int rank;
+
+                path = controllers ? strchr(controllers + 1, ':') : NULL;
+                if (!path || !path[1] || !path[2])
+                        continue;
+                *path++ = 0;
+                rank = !strcmp(controllers, ":name=systemd") ? 3 : !controllers[1] ? 2 : 1;
+                if (rank <= best_rank)
+                        continue;
+                /* One that has ended is marked so (kernel/cgroup/cgroup.c: proc_cgroup_show()). */
+                end = strstr(path, " (deleted)");
+                if (end)
+                        *end = 0;
+                best_rank = rank;
+                best = path;
         }
-        if (sd_pid_get_session(pid, &text) >= 0)
-                process->session = text;
+        return best;
+}
+
+static int read_owner(int proc_fd, pid_t pid, Owner *ret) {
+        _cleanup_(freep) char *lines = NULL;
+        char *path;
+        int r;
+
+        r = read_file(proc_fd, pid, "cgroup", &lines);
+        if (r)
+                return r == PROCESS_E_GONE ? 0 : r;
+        path = find_cgroup(lines);
+        return path ? owner_init(ret, path) : 0;
 }
 
 /* Learn about a process. Return: 0, PROCESS_E_GONE, or a negative error code. */
@@ -97,15 +123,15 @@ int process_init(Process *process, int proc_fd, pid_t pid) {
                 process_deinit(process);
                 return r;
         }
-        if (procfs_is_real(proc_fd))
-                ask_login(process, pid);
-        return 0;
+        r = read_owner(proc_fd, pid, &process->owner);
+        if (r < 0)
+                process_deinit(process);
+        return r;
 }
 
 void process_deinit(Process *process) {
         free(process->command);
-        free(process->unit);
-        free(process->session);
+        owner_deinit(&process->owner);
         *process = (Process){ .uid = (uid_t) -1 };
 }
 

@@ -5,23 +5,21 @@
  * Processes
  *
  * Processes and their threads, as numbers, and what a person knows them by: name, user, and
- * systemd unit or login session. Relative to a root of procfs, @proc_fd in all of them. As
+ * what they belong to (os/owner.h). Relative to a root of procfs, @proc_fd in all of them. As
  * processes come and go while we look, one that has gone is an outcome, never an error.
  */
 
 #include <sys/types.h>
 
-#include "base/macro.h"
+#include "os/owner.h"
 
 /* Longest path of a file of ours in "/proc/<number>/task/<number>/…". */
 #define PROCESS_PATH_MAX 64
 
 typedef struct Process {
-        uid_t uid;      /* the real one, or -1 where it cannot be read */
-        char *command;  /* its name, or NULL where it cannot be read */
-        char *unit;     /* innermost systemd unit, or NULL */
-        bool user_unit; /* the unit is one of the user's own manager */
-        char *session;  /* login session, or NULL */
+        uid_t uid;     /* the real one, or -1 where it cannot be read */
+        char *command; /* its name, or NULL where it cannot be read */
+        Owner owner;   /* what it belongs to */
 } Process;
 
 enum {

@@ -10,18 +10,18 @@
  * terminal: all but plain printable ASCII is replaced.
  */
 
-#include <fnmatch.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "os/obstacle.h"
+#include "probe/advice.h"
 #include "probe/finding.h"
 
 /* So many nodes are named where one process has several open. */
 #define NODES_MAX 3U
 
 #define NODE   "@node@@mapped@"
-#define WHO    "@who@ (pid @pid@@of@@place@)"
+#define WHO    "@who@ (pid @pid@@place@)"
 #define INSIST "or insist: vfioptctl switch --allow-display @mode@ @gpu@"
 #define REBOOT "save your work, then as root: sync; echo b >/proc/sysrq-trigger"
 
@@ -31,19 +31,15 @@ typedef struct Words {
 } Words;
 
 static const Words words[_FINDING_MAX] = {
-        [FINDING_NO_IOMMU] = { "@function@ is in no IOMMU group",
-                        "enable VT-d or AMD-Vi in the firmware, and on Intel boot with intel_iommu=on" },
+        [FINDING_NO_IOMMU] = { "@function@ is in no IOMMU group", "@iommu@" },
         [FINDING_UNSAFE_IOMMU] = { "its IOMMU group protects nothing (noiommu mode)",
-                        "enable VT-d or AMD-Vi in the firmware, on Intel boot with intel_iommu=on, and "
-                        "turn vfio's enable_unsafe_noiommu_mode off" },
-        [FINDING_GROUP_MEMBER] = { "@other@, bound to @detail@, shares its IOMMU group @number@",
-                        "put the card into another slot; or, only if the host can do without "
-                        "@other@ (no disk or network of yours): driverctl --nosave set-override "
-                        "@other@ vfio-pci" },
+                        "turn vfio's enable_unsafe_noiommu_mode off, and: @iommu@" },
+        /* Told with all others of the group, see append_group(). */
+        [FINDING_GROUP_MEMBER] = { "@other@ (@detail@) shares its IOMMU group @number@",
+                        "put the card into another slot" },
         [FINDING_OTHER_CARD] = { "this is not the card that was here before (@detail@)",
                         "vfioptctl forget @gpu@" },
-        [FINDING_VIRTUAL] = { "virtual functions or mediated devices exist on @function@",
-                        "remove them: write 0 to its sriov_numvfs, mdevctl stop each mediated device" },
+        [FINDING_VIRTUAL] = { "virtual functions or mediated devices exist on @function@", "" },
         [FINDING_BOOT_DISPLAY] = { "it is the display that the machine boots on",
                         "make another GPU the primary display in the firmware, " INSIST },
         [FINDING_DISPLAY_ACTIVE] = { "a monitor is lit on its connector @detail@",
@@ -52,8 +48,7 @@ static const Words words[_FINDING_MAX] = {
                                      "a single GPU",
                         "modprobe -r nvidia_drm, or boot with nvidia_drm.modeset=0, or install version "
                         "580.105.08, 590.44.01 or newer" },
-        [FINDING_OFF_BUS] = { "it does not answer on the PCI bus any more",
-                        "power the machine off and on again" },
+        [FINDING_OFF_BUS] = { "it does not answer on the PCI bus any more", "" },
         [FINDING_FELL_OFF] = { "it has fallen off the bus, says the kernel's log (Xid 79)",
                         "save your work and power the machine off and on again" },
         [FINDING_NO_VFIO_DRIVER] = { "this kernel has no vfio-pci driver",
@@ -99,44 +94,30 @@ static bool is_denied(const Finding *finding) {
         return finding->error == EACCES || finding->error == EPERM;
 }
 
-/* What ends a process: the unit or session that it belongs to, else a signal. */
-static const char *choose_remedy(const Finding *finding) {
-        const char *unit = finding->unit ?: "";
-
-        if (finding->node && strstr(finding->node, "vfio"))
-                return "shut the virtual machine down";
-        /* The kernel cuts process names after 15 characters. */
-        if (finding->command && text_starts_with(finding->command, "nvidia-persiste", NULL))
-                return "nvidia-smi -i @gpu@ -pm 0, or systemctl stop nvidia-persistenced.service";
-
-        /* The manager and logind keep files for others, such as a session's devices. */
-        if (finding->pid == 1 || !strcmp(unit, "systemd-logind.service"))
-                return "end the session or service whose file it holds; see: loginctl list-sessions";
-        if (finding->session)
-                return "close it, or loginctl terminate-session @session@";
-        if (fnmatch("?*.service", unit, 0) == 0 && !text_starts_with(unit, "user@", NULL))
-                return finding->user_unit ? "as its user: systemctl --user stop '@unit@'"
-                                          : "systemctl stop '@unit@'";
-        return finding->user_unit ? "close it, or kill @pid@" : "kill @pid@";
-}
-
 /* The words of its kind, or others where less is known, or where more can be done. */
 static Words choose_words(const Finding *finding) {
         Words chosen = words[finding->kind];
 
         switch (finding->kind) {
-        case FINDING_GROUP_MEMBER:
-                if (!finding->detail)
-                        return (Words){
-                                "a device that is not a PCI device shares its IOMMU group @number@",
-                                "put the card into another slot"
-                        };
-                if (!strcmp(finding->detail, "nvidia") || !strcmp(finding->detail, "nouveau"))
-                        chosen.remedy = "move both at once: vfioptctl switch @mode@ @gpu@ @other@";
-                break;
         case FINDING_OFF_BUS:
+                chosen.remedy = advice_for_off_bus(finding);
                 if (finding->error == ETIMEDOUT)
                         chosen.sentence = "it does not answer on the PCI bus in time";
+                else if (finding->error == 0 && finding->detail &&
+                                text_starts_with(finding->detail, "D3", NULL))
+                        chosen.sentence =
+                                        "it does not answer on the PCI bus any more, and is in @detail@";
+                break;
+        case FINDING_VIRTUAL:
+                chosen.remedy = advice_for_virtual(finding);
+                if (finding->number > 0 && finding->detail)
+                        chosen.sentence =
+                                        "virtual functions (@number@) and mediated devices exist on "
+                                        "@function@";
+                else if (finding->number > 0)
+                        chosen.sentence = "virtual functions (@number@) exist on @function@";
+                else if (finding->detail)
+                        chosen.sentence = "mediated devices exist on @function@";
                 break;
         case FINDING_STUCK:
                 if (!finding->detail && finding->pid > 0)
@@ -152,7 +133,7 @@ static Words choose_words(const Finding *finding) {
                         return obstacles[finding->number];
                 break;
         case FINDING_HOLDER:
-                chosen.remedy = choose_remedy(finding);
+                chosen.remedy = advice_for_holder(finding);
                 break;
         case FINDING_UNKNOWN:
                 if (finding->pid == 0 && finding->node)
@@ -173,36 +154,53 @@ static Words choose_words(const Finding *finding) {
         return chosen;
 }
 
+/* Append what may have been chosen by anybody. */
+static int append_printable(Text *out, const char *s) {
+        int r = 0;
+
+        for (; *s && r >= 0; ++s)
+                r = text_append(out, "%c", *s >= 0x20 && *s <= 0x7e ? *s : '?');
+        return r;
+}
+
+static int append_nested(
+                Text *out, const char *name, const Finding *finding, const Gpu *gpu, Mode to);
+
 /* Append a template, filled in. */
 static int append(
                 Text *out, const char *template, const Finding *finding, const Gpu *gpu, Mode to) {
         char function[ADDRESS_STRING_MAX], other[ADDRESS_STRING_MAX], address[ADDRESS_STRING_MAX];
-        char number[16], pid[16];
+        char number[16], pid[16], slot[ADDRESS_STRING_MAX];
         const struct {
                 const char *name;
                 const char *value;
         } facts[] = {
+                { "as", finding->owner.of_user ? "as its user: " : "" },
+                { "carries", finding->carries },
                 { "command", finding->command },
+                { "container", finding->owner.id },
                 { "detail", finding->detail },
                 { "error", strerror(finding->error) },
                 { "function", address_format(finding->function, function) },
                 { "gpu", address_format(gpu->address, address) },
+                { "gpus", finding->gpus },
                 { "mapped", finding->mapped ? " (mapped)" : "" },
                 { "mode", mode_to_string(to) },
                 { "node", finding->node },
                 { "number", number },
-                { "of", finding->session ? ", session " : finding->unit ? ", " : "" },
                 { "other", address_format(finding->other, other) },
+                { "owner", finding->owner.name },
                 { "pid", pid },
-                { "place", finding->session ?: finding->unit ?: "" },
-                { "session", finding->session },
-                { "unit", finding->unit },
+                { "session", finding->owner.session },
+                { "slot", slot },
+                { "unit", finding->owner.unit },
                 { "who", finding->command ?: "a process" },
         };
         int r;
 
         snprintf(number, sizeof(number), "%d", finding->number);
         snprintf(pid, sizeof(pid), "%d", (int) finding->pid);
+        snprintf(slot, sizeof(slot), "%.*s", (int) strcspn(address, "."), address);
 
         for (const char *s = template;;) {
                 const char *value = NULL;
@@ -217,15 +215,30 @@ static int append(
                 for (size_t i = 0; i < ARRAY_SIZE(facts) && !value; ++i)
                         if (strlen(facts[i].name) == n && !memcmp(facts[i].name, s, n))
                                 value = facts[i].value ?: "(unknown)";
-                if (!value)
-                        return -ENOTRECOVERABLE;
-                for (; *value; ++value) {
-                        r = text_append(out, "%c", *value >= 0x20 && *value <= 0x7e ? *value : '?');
-                        if (r < 0)
-                                return r;
-                }
+                if (value)
+                        r = append_printable(out, value);
+                else
+                        r = append_nested(out, s, finding, gpu, to);
+                if (r < 0)
+                        return r;
                 s += n + 1;
         }
+}
+
+/* A name that stands for a template: ", session 2" or nothing, or what helps to an IOMMU. */
+static int append_nested(
+                Text *out, const char *name, const Finding *finding, const Gpu *gpu, Mode to) {
+        const char *place = advice_place(finding);
+        int r;
+
+        if (text_starts_with(name, "iommu@", NULL))
+                return append(out, advice_for_iommu(finding), finding, gpu, to);
+        if (!text_starts_with(name, "place@", NULL))
+                return -ENOTRECOVERABLE;
+        if (!place)
+                return 0;
+        r = text_append(out, ", ");
+        return r < 0 ? r : append(out, place, finding, gpu, to);
 }
 
 /* lists */
@@ -233,9 +246,10 @@ static int append(
 void findings_deinit(Findings *findings) {
         for (size_t i = 0; i < findings->n; ++i) {
                 free(findings->items[i].detail);
+                free(findings->items[i].carries);
+                free(findings->items[i].gpus);
                 free(findings->items[i].command);
-                free(findings->items[i].unit);
-                free(findings->items[i].session);
+                owner_deinit(&findings->items[i].owner);
                 free(findings->items[i].node);
         }
         free(findings->items);
@@ -251,7 +265,8 @@ void findings_deinit(Findings *findings) {
  */
 int findings_push(Findings *findings, const Finding *finding) {
         Finding copy = *finding, *more;
-        char **const strings[] = { &copy.detail, &copy.command, &copy.unit, &copy.session,
+        char **const strings[] = { &copy.detail, &copy.carries, &copy.gpus, &copy.command,
+                &copy.owner.name, &copy.owner.id, &copy.owner.unit, &copy.owner.session,
                 &copy.node };
         int r = 0;
 
@@ -292,8 +307,103 @@ bool findings_are_stuck(const Findings *findings) {
         return false;
 }
 
+/* What is named first: what waiting does not help against, and then what can be ended. */
+static unsigned int rank(const Finding *finding) {
+        if (!is_busy(finding))
+                return 0;
+        return finding->kind == FINDING_UNKNOWN ? UINT32_MAX : 1 + advice_rank(finding);
+}
+
 static bool same_culprit(const Finding *a, const Finding *b) {
+        if (a->kind == FINDING_GROUP_MEMBER)
+                return b->kind == a->kind && b->number == a->number;
         return a == b || (a->pid > 0 && a->pid == b->pid && a->kind == b->kind);
+}
+
+/* the group */
+
+static const char *member_words(const Finding *finding) {
+        if (!finding->detail)
+                return finding->carries ? "@carries@ (no PCI device)"
+                                        : "a device that is no PCI device";
+        return finding->carries ? "@other@ (@detail@, @carries@)" : "@other@ (@detail@)";
+}
+
+/* "0000:02:00.0 (xhci_hcd, USB controller with input devices) and 0000:02:00.1 (ahci) share …" */
+static int append_members(
+                Text *out, const Findings *findings, const Finding *first, const Gpu *gpu) {
+        size_t n = 0, k = 0;
+        int r = 0;
+
+        for (size_t i = 0; i < findings->n; ++i)
+                n += same_culprit(first, &findings->items[i]);
+        for (size_t i = 0; i < findings->n && r >= 0; ++i) {
+                const Finding *finding = &findings->items[i];
+
+                if (!same_culprit(first, finding))
+                        continue;
+                r = text_append(out, "%s", k == 0 ? "" : k + 1 < n ? ", " : " and ");
+                if (r >= 0)
+                        r = append(out, member_words(finding), finding, gpu, MODE_UNSET);
+                ++k;
+        }
+        if (r < 0)
+                return r;
+        return append(out,
+                        n > 1 ? " share its IOMMU group @number@"
+                              : " shares its IOMMU group @number@",
+                        first, gpu, MODE_UNSET);
+}
+
+/*
+ * What helps against the other members of a group. The host may live from one of them, and to take
+ * it away is not even of use while another one has to stay: so that is only told where the host
+ * would miss none of them, and after all that costs it nothing.
+ */
+static int append_group_remedy(Text *out,
+                const Findings *findings,
+                const Finding *first,
+                const Gpu *gpu,
+                Mode to) {
+        bool foreign = false, needed = false, gpus = false;
+        const char *separator = " ";
+        int r;
+
+        for (size_t i = 0; i < findings->n; ++i) {
+                const Finding *finding = &findings->items[i];
+
+                if (!same_culprit(first, finding))
+                        continue;
+                gpus |= finding->is_gpu;
+                foreign |= !finding->is_gpu;
+                needed |= finding->needed || !finding->detail;
+        }
+        if (!foreign)
+                return append(out,
+                                "move all GPUs of the group at once: vfioptctl switch @mode@ @gpus@",
+                                first, gpu, to);
+        r = append(out, "put the card into another slot, or turn ACS on in the firmware, where it can",
+                        first, gpu, to);
+        if (r < 0 || needed)
+                return r < 0 ? r
+                             : append(out, "; the host needs what it shares the group with", first,
+                                               gpu, to);
+
+        r = text_append(out, "; or, as long as the host can do without and nothing uses it:");
+        for (size_t i = 0; i < findings->n && r >= 0; ++i) {
+                const Finding *finding = &findings->items[i];
+
+                if (!same_culprit(first, finding) || finding->is_gpu)
+                        continue;
+                r = text_append(out, "%s", separator);
+                if (r >= 0)
+                        r = append(out, "driverctl --nosave set-override @other@ vfio-pci", finding,
+                                        gpu, to);
+                separator = "; ";
+        }
+        if (r < 0 || !gpus)
+                return r;
+        return append(out, "; vfioptctl switch @mode@ @gpus@", first, gpu, to);
 }
 
 /* What else the first culprit has open, and how many others there are; a process counts once. */
@@ -348,10 +458,11 @@ static int append_processes(Text *out, const Findings *findings, const Gpu *gpu)
  * @gpu:        the GPU that they are in the way of
  * @to:         where that was to go
  * @ret_reason: the first culprit in full, how many more there are, and what would
- *              help against the first; free() it
+ *              help against the first; free() it. All other members of a group are one.
  * @ret_holders: all processes with what they hold, or NULL if there are none; free() it
  *
- * A precondition that does not hold comes before all holders: waiting would not help.
+ * A precondition that does not hold comes before all holders, as waiting would not help; what
+ * computes before what a desktop is made of, and what could not be looked into last.
  *
  * Return: 0 on success, negative error code on failure.
  */
@@ -362,15 +473,18 @@ int findings_explain(const Findings *findings,
                 char **ret_holders) {
         _cleanup_(text_deinit) Text reason = TEXT_NULL, holders = TEXT_NULL;
         const Finding *first = findings->items;
+        bool is_member;
         Words chosen;
         int r;
 
-        for (size_t i = 0; i < findings->n && is_busy(first); ++i)
-                if (!is_busy(&findings->items[i]))
+        for (size_t i = 1; i < findings->n; ++i)
+                if (rank(&findings->items[i]) < rank(first))
                         first = &findings->items[i];
         chosen = choose_words(first);
+        is_member = first->kind == FINDING_GROUP_MEMBER;
 
-        r = append(&reason, chosen.sentence, first, gpu, to);
+        r = is_member ? append_members(&reason, findings, first, gpu)
+                      : append(&reason, chosen.sentence, first, gpu, to);
         if (r < 0)
                 return r;
         r = append_others(&reason, findings, first, gpu);
@@ -379,7 +493,8 @@ int findings_explain(const Findings *findings,
         r = text_append(&reason, "; ");
         if (r < 0)
                 return r;
-        r = append(&reason, chosen.remedy, first, gpu, to);
+        r = is_member ? append_group_remedy(&reason, findings, first, gpu, to)
+                      : append(&reason, chosen.remedy, first, gpu, to);
         if (r < 0)
                 return r;
         r = append_processes(&holders, findings, gpu);

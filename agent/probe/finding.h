@@ -11,19 +11,21 @@
 #include <sys/types.h>
 
 #include "model/gpu.h"
+#include "os/owner.h"
+#include "probe/iommu.h"
 
 typedef enum FindingKind {
         /* A precondition does not hold: waiting does not help (exit code 4). */
         FINDING_NO_IOMMU,     /* the function is in no IOMMU group */
         FINDING_UNSAFE_IOMMU, /* the group is one of noiommu mode */
-        FINDING_GROUP_MEMBER, /* .other, of driver .detail, shares the group .number; no .detail: no PCI device */
-        FINDING_OTHER_CARD,     /* not the card that was here; .detail is the remembered one's id */
-        FINDING_VIRTUAL,        /* virtual functions or mediated devices exist on it */
+        FINDING_GROUP_MEMBER, /* .other, of driver .detail, shares the group .number; no .detail: no PCI device, .carries its name */
+        FINDING_OTHER_CARD,   /* not the card that was here; .detail is the remembered one's id */
+        FINDING_VIRTUAL, /* .number virtual functions exist on it, and mediated devices .detail */
         FINDING_BOOT_DISPLAY,   /* the firmware's and console's display */
         FINDING_DISPLAY_ACTIVE, /* the connector .detail is lit */
         FINDING_CANNOT_RELEASE, /* driver version .detail with modeset cannot let one GPU go */
-        FINDING_OFF_BUS,  /* it does not answer any more, or not in time (.error is ETIMEDOUT) */
-        FINDING_FELL_OFF, /* the kernel log says that it fell off the bus (Xid 79) */
+        FINDING_OFF_BUS, /* it does not answer, or not in time (.error is ETIMEDOUT); .detail is its power state */
+        FINDING_FELL_OFF,       /* the kernel log says that it fell off the bus (Xid 79) */
         FINDING_NO_VFIO_DRIVER, /* there is no vfio-pci in this kernel */
         FINDING_NO_HOST_DRIVER, /* nothing known to bind the display function to; .node: the module that
                                  * would be, with obstacle .number at .detail */
@@ -45,15 +47,20 @@ typedef struct Finding {
         int number;
         int error; /* positive errno */
         char *detail;
+        bool has_instances; /* the card is divided by MIG, too */
+        IommuCause iommu;   /* why there is none; .detail is then the argument that turns it off */
+        /* the member of a group */
+        bool is_gpu;   /* it is a part of an NVIDIA GPU; .carries is not asked then */
+        bool needed;   /* the host must not lose it */
+        char *carries; /* what it is, and what the host would lose */
+        char *gpus;    /* addresses of all NVIDIA GPUs of the group */
         /* the process */
         pid_t pid;
         uid_t uid;
-        char *command;  /* process name */
-        char *unit;     /* systemd unit, or NULL */
-        bool user_unit; /* .unit is one of the user's own manager (systemctl --user) */
-        char *session;  /* login session, or NULL */
-        char *node;     /* like "/dev/nvidia0" */
-        bool mapped;    /* a mapping of it is left, no open file */
+        char *command; /* process name */
+        Owner owner;   /* what it belongs to */
+        char *node;    /* like "/dev/nvidia0" */
+        bool mapped;   /* a mapping of it is left, no open file */
 } Finding;
 
 typedef struct Findings {

@@ -152,9 +152,7 @@ static int push_holder(Findings *const findings[], const Scan *scan, const Hit *
                         .pid = hit->pid,
                         .uid = process.uid,
                         .command = process.command,
-                        .unit = process.unit,
-                        .user_unit = process.user_unit,
-                        .session = process.session,
+                        .owner = process.owner,
                         .node = node,
                         .mapped = hit->mapped,
                 };

@@ -7,9 +7,11 @@
 #include "os/kmsg.h"
 #include "os/sysfs.h"
 #include "probe/devnodes.h"
+#include "probe/group.h"
 #include "probe/holder-scan.h"
 #include "probe/nvidia.h"
 #include "probe/preflight.h"
+#include "probe/virtual.h"
 
 /* A GPU that sleeps deeply is awake in less than one, if it wakes up at all. */
 #define WAKE_LIMIT_USEC (10 * USEC_PER_SEC)
@@ -41,6 +43,26 @@ static int ask_device(void *userdata, int reply_fd _unused_) {
 }
 
 /*
+ * It does not answer. How deep it sleeps, if it does, is what the kernel made of the last attempt
+ * to wake it, and asks nobody (drivers/pci/pci-sysfs.c: power_state_show()).
+ */
+static int push_off_bus(const PreflightInput *input, int error, Findings *findings) {
+        _cleanup_(freep) char *state = NULL;
+        char path[DEVICE_PATH_MAX];
+        int r;
+
+        r = sysfs_read(input->roots->sysfs, device_path(input->gpu->address, "power_state", path),
+                        &state);
+        if (r < 0 && r != -ENODEV)
+                return r;
+        return findings_push(findings,
+                        &(Finding){ .kind = FINDING_OFF_BUS,
+                                        .function = input->gpu->address,
+                                        .error = error,
+                                        .detail = state });
+}
+
+/*
  * Does the GPU answer? One that has fallen off the bus must not be unbound: the driver
  * would wait for answers that never come (nvidia-drm restores the console through the
  * GPU). Its configuration space tells, but to read that of a sleeping device is to wake
@@ -67,13 +89,7 @@ static int check_bus(const PreflightInput *input, Findings *findings) {
                 free(result.reply);
                 r = r == CHILD_E_LATE ? -ETIMEDOUT : r > 0 ? -EIO : result.answer;
         }
-        if (r == 0)
-                return 0;
-
-        return findings_push(findings,
-                        &(Finding){ .kind = FINDING_OFF_BUS,
-                                        .function = input->gpu->address,
-                                        .error = r == -ENXIO ? 0 : -r });
+        return r == 0 ? 0 : push_off_bus(input, r == -ENXIO ? 0 : -r, findings);
 }
 
 /*
@@ -108,91 +124,6 @@ static int check_log(const PreflightInput *input, Findings *findings) {
 
         return findings_push(findings,
                         &(Finding){ .kind = FINDING_FELL_OFF, .function = input->gpu->address });
-}
-
-/* the IOMMU */
-
-static int check_group(const PreflightInput *input, const Device *function, Findings *findings) {
-        Finding finding = { .function = function->address, .number = function->iommu_group };
-        _cleanup_(strv_freep) char **members = NULL;
-        _cleanup_(freep) char *type = NULL;
-        Sysfs *sysfs = input->roots->sysfs;
-        char path[DEVICE_PATH_MAX];
-        int r = SYSFS_E_MISSING;
-        size_t n;
-
-        snprintf(path, sizeof(path), "kernel/iommu_groups/%d/devices", function->iommu_group);
-        if (function->iommu_group >= 0)
-                r = sysfs_list(sysfs, path, &members, &n);
-        if (r == SYSFS_E_MISSING) {
-                finding.kind = FINDING_NO_IOMMU;
-                return findings_push(findings, &finding);
-        }
-        if (r < 0)
-                return r;
-        finding.kind = FINDING_GROUP_MEMBER;
-        for (size_t i = 0; i < n; ++i)
-                /* A member that is not on the PCI bus is certainly none of ours. */
-                if (address_parse(members[i], &finding.other) < 0)
-                        return findings_push(findings,
-                                        &(Finding){ .kind = FINDING_GROUP_MEMBER,
-                                                        .function = function->address,
-                                                        .number = function->iommu_group });
-
-        /* That of enable_unsafe_noiommu_mode cannot be given to a guest. */
-        snprintf(path, sizeof(path), "kernel/iommu_groups/%d/name", function->iommu_group);
-        r = sysfs_read(sysfs, path, &type);
-        if (r == 0 && !strcmp(type, "vfio-noiommu"))
-                r = findings_push(findings,
-                                &(Finding){ .kind = FINDING_UNSAFE_IOMMU,
-                                                .function = function->address,
-                                                .number = function->iommu_group });
-        if (r < 0)
-                return r;
-
-        for (size_t i = 0; i < n; ++i) {
-                _cleanup_(freep) char *driver = NULL;
-                bool fits;
-
-                /* One that has gone meanwhile has no driver either. */
-                r = address_parse(members[i], &finding.other);
-                if (r >= 0)
-                        r = device_read_driver(sysfs, finding.other, &driver);
-                if (r < 0)
-                        return r;
-                fits = driver_is_inert(sysfs, driver);
-                for (size_t k = 0; k < input->n_moving && !fits; ++k)
-                        fits = gpu_find_function(input->moving[k], finding.other);
-                finding.detail = driver;
-                r = fits ? 0 : findings_push(findings, &finding);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-/*
- * A group can be owned by a guest if each member moves too, or has no driver, or
- * one that leaves DMA alone (drivers/iommu/iommu.c: iommu_group_claim_dma_owner()).
- * Asked before anything is unbound, since vfio says so only when a guest starts.
- */
-static int check_groups(const PreflightInput *input, Findings *findings) {
-        const Device *functions = input->gpu->functions;
-        int r;
-
-        for (size_t i = 0; i < input->gpu->n_functions; ++i) {
-                size_t k = 0;
-
-                /* Each group once, with the first function that is in it. */
-                while (functions[k].iommu_group != functions[i].iommu_group)
-                        ++k;
-                if (k < i)
-                        continue;
-                r = check_group(input, &functions[i], findings);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
 }
 
 /* displays */
@@ -410,7 +341,7 @@ static int check_leaving(const PreflightInput *input, Findings *findings) {
         const char *driver = input->gpu->functions[0].driver;
         int r;
 
-        r = check_groups(input, findings);
+        r = group_check(input, findings);
         if (r < 0)
                 return r;
 
@@ -438,7 +369,7 @@ static int check_leaving(const PreflightInput *input, Findings *findings) {
  * Return: 0 on success, whatever was found; negative error code on failure.
  */
 int preflight_preconditions(const PreflightInput *input, Findings *findings) {
-        Finding finding = { .kind = FINDING_STUCK, .function = input->gpu->address };
+        const Finding finding = { .kind = FINDING_STUCK, .function = input->gpu->address };
         bool leaving;
         int r;
 
@@ -448,18 +379,10 @@ int preflight_preconditions(const PreflightInput *input, Findings *findings) {
                 return r < 0 ? r : findings_push(findings, &finding);
 
         r = check_bus(input, findings);
+        if (r >= 0)
+                r = virtual_check(input, findings);
         if (r < 0)
                 return r;
-
-        finding.kind = FINDING_VIRTUAL;
-        for (size_t i = 0; i < input->gpu->n_functions; ++i) {
-                if (!input->gpu->functions[i].has_virtual)
-                        continue;
-                finding.function = input->gpu->functions[i].address;
-                r = findings_push(findings, &finding);
-                if (r < 0)
-                        return r;
-        }
         return input->to == MODE_PASSTHROUGH ? check_leaving(input, findings) : 0;
 }
 

@@ -51,6 +51,14 @@ class Tree:
     def driver(self, name):
         (self.path / "sys/bus/pci/drivers" / name).mkdir(exist_ok=True)
 
+    def process(self, pid, command, node, cgroup):
+        """One that has a node open: as the real /dev/null, whose numbers 1:3 the node is given below the card."""
+        self.write(f"proc/{pid}/comm", command + "\n")
+        self.write(f"proc/{pid}/status", f"Name:\t{command}\nUid:\t1000\t1000\t1000\t1000\n")
+        self.write(f"proc/{pid}/cgroup", f"0::{cgroup}\n")
+        (self.path / f"proc/{pid}/fd").mkdir()
+        (self.path / f"proc/{pid}/fd/3").symlink_to(node)
+
     def intent(self, address, id, subsystem, origin, target):
         """What a switch has left that was killed."""
         name = "-".join((address, id, subsystem)).replace(":", "-").replace(address.replace(":", "-"), address)
@@ -92,6 +100,29 @@ def no_host_driver(tree):
 
 def no_iommu(tree):
     tree.device("0000:01:00.0", "10de:2204", "0302", "nvidia")
+
+
+def iommu_off_in_the_firmware(tree):
+    no_iommu(tree)
+    tree.write("sys/firmware/acpi/tables/FACP", "")
+    tree.write("proc/cmdline", "root=UUID=0 intel_iommu=on iommu=pt quiet\n")
+
+
+def iommu_not_asked_for(tree):
+    no_iommu(tree)
+    tree.write("sys/firmware/acpi/tables/DMAR", "")
+    tree.write("proc/cmdline", "root=UUID=0 iommu=pt quiet\n")
+
+
+def iommu_turned_off(tree):
+    no_iommu(tree)
+    tree.write("sys/firmware/acpi/tables/IVRS", "")
+    tree.write("proc/cmdline", "root=UUID=0 amd_iommu=off quiet\n")
+
+
+def iommu_of_xen(tree):
+    no_iommu(tree)
+    tree.write("sys/hypervisor/type", "xen\n")
 
 
 def boot_display(tree):
@@ -153,6 +184,82 @@ def leaving(tree):
     tree.device("0000:00:02.0", "8086:4680", "0300", boot_vga="1")
     tree.device("0000:01:00.0", "10de:2204", "0300", None, 12, boot_vga="0")
     tree.write("proc/driver/nvidia/gpus/0000:01:00.0/information", "")
+
+
+def held(tree, cgroup, command="python3"):
+    """Its render node is open in a process. Such numbers no process of this machine has."""
+    host(tree)
+    tree.write("sys/devices/pci0000:00/0000:01:00.0/drm/renderD128/dev", "1:3\n")
+    tree.write("sys/devices/pci0000:00/0000:01:00.0/drm/renderD128/uevent", "DEVNAME=dri/renderD128\n")
+    tree.process(5000812, command, "/dev/null", cgroup)
+
+
+CONTAINER = "0123456789abcdef" * 4
+
+
+def held_by_docker(tree):
+    held(tree, f"/system.slice/docker-{CONTAINER}.scope")
+
+
+def held_by_a_guest(tree):
+    held(tree, r"/machine.slice/machine-qemu\x2d2\x2dwin11.scope/libvirt/emulator", "qemu-system-x86")
+
+
+def held_by_a_desktop(tree):
+    """And by what computes, which is found later."""
+    user = "/user.slice/user-1000.slice/user@1000.service"
+    held(tree, f"{user}/session.slice/org.gnome.Shell@wayland.service", "gnome-shell")
+    tree.process(5000813, "ffmpeg", "/dev/null", "/lxc/101/ns/system.slice/jellyfin.service")
+
+
+def group_with_strangers(tree):
+    """Half of the board hangs off the chipset, as does the card."""
+    device = "sys/devices/pci0000:00/"
+    tree.device("0000:00:02.0", "8086:a780", "0300", "i915", 0, boot_vga="1")
+    tree.device("0000:02:00.0", "1022:43d5", "0c03", "xhci_hcd", 15)
+    tree.device("0000:02:00.1", "1022:43c8", "0106", "ahci", 15)
+    tree.device("0000:02:00.2", "1022:43c6", "0604", "pcieport", 15)
+    tree.device("0000:04:00.0", "10ec:8168", "0200", "r8169", 15)
+    tree.device("0000:05:00.0", "10de:1c82", "0300", "nvidia", 15, boot_vga="0")
+    tree.device("0000:05:00.1", "10de:0fb9", "0403", "snd_hda_intel", 15)
+    tree.write(f"{device}0000:02:00.0/usb1/devpath", "0\n")
+    tree.write(f"{device}0000:02:00.0/usb1/1-1/devpath", "1\n")
+    tree.write(f"{device}0000:02:00.0/usb1/1-1/1-1:1.0/input/input3/event3/dev", "13:67\n")
+    tree.write(f"{device}0000:02:00.1/ata1/host0/block/sda/dev", "8:0\n")
+    tree.write(f"{device}0000:02:00.1/ata1/host0/block/sda/size", "1000\n")
+    tree.write(f"{device}0000:02:00.1/ata1/host0/block/sda/sda2/dev", "8:2\n")
+    tree.write(f"{device}0000:02:00.1/ata1/host0/block/sda/sda2/size", "900\n")
+    tree.write(f"{device}0000:04:00.0/net/enp4s0/operstate", "up\n")
+    tree.write("proc/self/mountinfo", "22 1 8:2 / / rw,relatime shared:1 - ext4 /dev/sda2 rw\n")
+
+
+def group_with_sound(tree):
+    """Nothing that the host could not do without."""
+    host(tree)
+    tree.device("0000:03:00.0", "1102:0012", "0403", "snd_hda_intel", 12)
+
+
+def group_of_gpus(tree):
+    """A kernel of a distribution has given the second one to another driver."""
+    host(tree)
+    tree.device("0000:02:00.0", "10de:1f08", "0300", "nova_core", 12, boot_vga="0")
+    tree.device("0000:02:00.1", "10de:10f9", "0403", "snd_hda_intel", 12)
+
+
+def asleep(tree):
+    """It does not wake up any more: its configuration space reads as all ones."""
+    tree.device("0000:00:02.0", "8086:a780", "0300", "i915", 0, boot_vga="1")
+    tree.device("0000:01:00.0", "10de:1c8c", "0302", "vfio-pci", 14, override="vfio-pci", power_state="D3cold")
+    tree.write("sys/devices/pci0000:00/0000:01:00.0/config", b"\xff" * 64)
+    tree.write("sys/bus/pci/drivers/nvidia/bind", "")
+
+
+def virtual_functions(tree):
+    tree.device("0000:41:00.0", "10de:2331", "0302", "nvidia", 40)
+    for i in range(2):
+        tree.device(f"0000:41:00.{4 + i}", "10de:2331", "0302", "nvidia", 41 + i)
+        tree.link(f"sys/devices/pci0000:00/0000:41:00.0/virtfn{i}", f"sys/devices/pci0000:00/0000:41:00.{4 + i}")
+        tree.link(f"sys/devices/pci0000:00/0000:41:00.{4 + i}/physfn", "sys/devices/pci0000:00/0000:41:00.0")
 
 
 def another_card(tree):

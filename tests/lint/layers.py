@@ -34,7 +34,6 @@ LIBRARIES = {
     "libudev.h": {"os/udev.c", "os/udev-wait.c"},
     "libkmod.h": {"os/module.c"},
     "pci/pci.h": {"os/ids.c"},
-    "systemd/sd-login.h": {"os/process.c"},
     "systemd/sd-journal.h": {"journal/read.c", "journal/write.c"},
     "systemd/sd-bus.h": {"os/systemd.c"},
     "systemd/sd-daemon.h": {"daemon/agent.c", "daemon/log.c", "daemon/main.c"},

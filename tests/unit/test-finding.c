@@ -32,6 +32,23 @@ static const struct {
 } cases[] = {
         { { .kind = FINDING_NO_IOMMU, .function = FUNCTION }, MODE_PASSTHROUGH,
                         "0000:01:00.1 is in no IOMMU group", "intel_iommu=on" },
+        { { .kind = FINDING_NO_IOMMU, .function = GPU, .iommu = IOMMU_XEN }, MODE_PASSTHROUGH,
+                        "0000:01:00.0 is in no IOMMU group", "under Xen the hypervisor owns" },
+        { { .kind = FINDING_NO_IOMMU, .function = GPU, .iommu = IOMMU_FIRMWARE }, MODE_PASSTHROUGH,
+                        "0000:01:00.0 is in no IOMMU group",
+                        "enable VT-d or AMD-Vi in the firmware" },
+        { { .kind = FINDING_NO_IOMMU,
+                          .function = GPU,
+                          .iommu = IOMMU_OFF,
+                          .detail = S("amd_iommu=off") },
+                        MODE_PASSTHROUGH, "0000:01:00.0 is in no IOMMU group",
+                        "boot without amd_iommu=off, which turns" },
+        { { .kind = FINDING_NO_IOMMU,
+                          .function = GPU,
+                          .iommu = IOMMU_OFF_NOT_ON,
+                          .detail = S("iommu=off") },
+                        MODE_PASSTHROUGH, "0000:01:00.0 is in no IOMMU group",
+                        "boot with intel_iommu=on in place of iommu=off" },
         { { .kind = FINDING_UNSAFE_IOMMU, .function = GPU, .number = 3 }, MODE_PASSTHROUGH,
                         "its IOMMU group protects nothing (noiommu mode)",
                         "enable_unsafe_noiommu_mode off" },
@@ -40,14 +57,16 @@ static const struct {
                           .other = { .bus = 2 },
                           .detail = S("ahci"),
                           .number = 7 },
-                        MODE_PASSTHROUGH, "0000:02:00.0, bound to ahci, shares its IOMMU group 7",
-                        "driverctl --nosave set-override 0000:02:00.0 vfio-pci" },
+                        MODE_PASSTHROUGH, "0000:02:00.0 (ahci) shares its IOMMU group 7",
+                        "put the card into another slot" },
         { { .kind = FINDING_GROUP_MEMBER,
                           .function = GPU,
                           .other = { .bus = 2 },
                           .detail = S("nvidia"),
+                          .is_gpu = true,
+                          .gpus = S("0000:01:00.0 0000:02:00.0"),
                           .number = 7 },
-                        MODE_PASSTHROUGH, "0000:02:00.0, bound to nvidia, shares its IOMMU group 7",
+                        MODE_PASSTHROUGH, "0000:02:00.0 (nvidia) shares its IOMMU group 7",
                         "vfioptctl switch passthrough 0000:01:00.0 0000:02:00.0" },
         { { .kind = FINDING_OTHER_CARD, .function = GPU, .detail = S("10de:2204") },
                         MODE_PASSTHROUGH, "this is not the card that was here before (10de:2204)",
@@ -67,6 +86,31 @@ static const struct {
                         "modprobe -r nvidia_drm" },
         { { .kind = FINDING_OFF_BUS, .function = GPU }, MODE_HOST,
                         "it does not answer on the PCI bus any more", "power the machine off" },
+        { { .kind = FINDING_OFF_BUS, .function = GPU, .detail = S("D0") }, MODE_HOST,
+                        "it does not answer on the PCI bus any more",
+                        "save your work and power the machine off" },
+        { { .kind = FINDING_OFF_BUS, .function = GPU, .detail = S("unknown") }, MODE_HOST,
+                        "it does not answer on the PCI bus any more",
+                        "wake it and the port above it" },
+        { { .kind = FINDING_OFF_BUS, .function = GPU, .detail = S("D3cold") }, MODE_HOST,
+                        "it does not answer on the PCI bus any more, and is in D3cold",
+                        "echo on | tee /sys/bus/pci/devices/0000:01:00.0/../power/control "
+                        "/sys/bus/pci/devices/0000:01:00.*/power/control; to keep it awake from the "
+                        "next time on: echo 0 | tee /sys/bus/pci/devices/0000:01:00.*/d3cold_allowed" },
+        { { .kind = FINDING_VIRTUAL, .function = GPU, .number = 4 }, MODE_HOST,
+                        "virtual functions (4) exist on 0000:01:00.0",
+                        "/usr/lib/nvidia/sriov-manage -d 0000:01:00.0" },
+        { { .kind = FINDING_VIRTUAL, .function = GPU, .detail = S("0-1 0-2") }, MODE_HOST,
+                        "mediated devices exist on 0000:01:00.0",
+                        "for i in 0-1 0-2; do mdevctl stop -u $i; done" },
+        { { .kind = FINDING_VIRTUAL,
+                          .function = GPU,
+                          .number = 1,
+                          .detail = S("0-1"),
+                          .has_instances = true },
+                        MODE_HOST,
+                        "virtual functions (1) and mediated devices exist on 0000:01:00.0",
+                        "nvidia-smi -i 0000:01:00.0 -mig 0" },
         { { .kind = FINDING_FELL_OFF, .function = GPU }, MODE_PASSTHROUGH,
                         "it has fallen off the bus, says the kernel's log (Xid 79)",
                         "power the machine off" },
@@ -81,7 +125,7 @@ static const struct {
         { { .kind = FINDING_HOLDER,
                           .pid = 812,
                           .command = S("ollama"),
-                          .unit = S("ollama.service"),
+                          .owner.unit = S("ollama.service"),
                           .node = S("/dev/nvidia0") },
                         MODE_PASSTHROUGH,
                         "in use by ollama (pid 812, ollama.service): /dev/nvidia0",
@@ -89,16 +133,16 @@ static const struct {
         { { .kind = FINDING_HOLDER,
                           .pid = 9,
                           .command = S("gnome-shell"),
-                          .unit = S("session-2.scope"),
-                          .session = S("2"),
+                          .owner.unit = S("session-2.scope"),
+                          .owner.session = S("2"),
                           .node = S("/dev/dri/card1") },
                         MODE_PASSTHROUGH,
                         "in use by gnome-shell (pid 9, session 2): /dev/dri/card1",
-                        "close it, or loginctl terminate-session 2" },
+                        "log out, or have gnome-shell use another GPU only" },
         { { .kind = FINDING_HOLDER,
                           .pid = 9,
                           .command = S("game"),
-                          .unit = S("user@1000.service"),
+                          .owner.unit = S("user@1000.service"),
                           .node = S("/dev/nvidia0"),
                           .mapped = true },
                         MODE_PASSTHROUGH,
@@ -109,7 +153,7 @@ static const struct {
         { { .kind = FINDING_HOLDER,
                           .pid = 9,
                           .command = S("nvidia-persiste"),
-                          .unit = S("nvidia-persistenced.service"),
+                          .owner.unit = S("nvidia-persistenced.service"),
                           .node = S("/dev/nvidia0") },
                         MODE_PASSTHROUGH,
                         "in use by nvidia-persiste (pid 9, nvidia-persistenced.service): /dev/nvidia0",
@@ -117,33 +161,32 @@ static const struct {
         { { .kind = FINDING_HOLDER,
                           .pid = 9,
                           .command = S("qemu-system-x86"),
-                          .unit = S("vm.scope"),
+                          .owner.unit = S("vm.scope"),
                           .node = S("/dev/vfio/12") },
                         MODE_HOST, "in use by qemu-system-x86 (pid 9, vm.scope): /dev/vfio/12",
                         "shut the virtual machine down" },
         { { .kind = FINDING_HOLDER,
                           .pid = 9,
                           .command = S("mpv"),
-                          .unit = S("mpv.service"),
-                          .user_unit = true,
+                          .owner.unit = S("mpv.service"),
+                          .owner.of_user = true,
                           .node = S("/dev/nvidia0") },
                         MODE_PASSTHROUGH, "in use by mpv (pid 9, mpv.service): /dev/nvidia0",
                         "as its user: systemctl --user stop 'mpv.service'" },
         { { .kind = FINDING_HOLDER,
                           .pid = 9,
                           .command = S("steam"),
-                          .unit = S("app-steam.scope"),
-                          .user_unit = true,
+                          .owner.unit = S("app-steam.scope"),
+                          .owner.of_user = true,
                           .node = S("/dev/nvidia0") },
                         MODE_PASSTHROUGH, "in use by steam (pid 9, app-steam.scope): /dev/nvidia0",
-                        "close it, or kill 9" },
+                        "close it, or as its user: systemctl --user stop 'app-steam.scope'" },
         { { .kind = FINDING_UNKNOWN, .node = S("/dev/nvidia0"), .error = EIO }, MODE_PASSTHROUGH,
                         "cannot examine /dev/nvidia0: Input/output error", "try again" },
         { { .kind = FINDING_OFF_BUS, .function = GPU, .error = ETIMEDOUT }, MODE_HOST,
                         "it does not answer on the PCI bus in time", "power the machine off" },
         { { .kind = FINDING_GROUP_MEMBER, .function = GPU, .number = 7 }, MODE_PASSTHROUGH,
-                        "a device that is not a PCI device shares its IOMMU group 7",
-                        "another slot" },
+                        "a device that is no PCI device shares its IOMMU group 7", "another slot" },
         { { .kind = FINDING_UNKNOWN, .function = GPU, .error = EBUSY }, MODE_PASSTHROUGH,
                         "0000:01:00.0 is in use: Device or resource busy", "end the programs" },
         { { .kind = FINDING_STUCK, .function = FUNCTION, .pid = 77 }, MODE_PASSTHROUGH,
@@ -166,7 +209,7 @@ static const struct {
         { { .kind = FINDING_UNKNOWN,
                           .pid = 5,
                           .command = S("x"),
-                          .unit = S("x.service"),
+                          .owner.unit = S("x.service"),
                           .error = EIO },
                         MODE_PASSTHROUGH,
                         "cannot examine x (pid 5, x.service), which may use it: Input/output error",
@@ -206,6 +249,101 @@ static void every_kind_names_its_culprit_and_a_remedy(void **state _unused_) {
                         fail_msg("no case for finding %zu", i);
 }
 
+static void every_cause_of_no_iommu_has_a_remedy(void **state _unused_) {
+        for (IommuCause cause = 0; cause < _IOMMU_MAX; ++cause) {
+                const Finding finding = { .kind = FINDING_NO_IOMMU, .iommu = cause };
+                _cleanup_(freep) char *sentence = NULL;
+                const char *remedy;
+
+                sentence = explain(&finding, MODE_PASSTHROUGH, &remedy);
+                assert_true(strlen(remedy) > 20);
+        }
+}
+
+static void each_owner_is_named_with_what_ends_just_that(void **state _unused_) {
+        const struct {
+                const char *command;
+                Owner owner;
+                const char *place;
+                const char *remedy; /* whole */
+        } owned[] = {
+                { "python3", { .kind = OWNER_DOCKER, .id = S("0123456789ab") },
+                                ", Docker container 0123456789ab",
+                                "docker stop 0123456789ab (one with the restart policy always comes "
+                                "back when Docker is started again)" },
+                { "python3", { .kind = OWNER_PODMAN, .id = S("0123456789ab"), .of_user = true },
+                                ", Podman container 0123456789ab",
+                                "as its user: podman stop 0123456789ab" },
+                { "python3", { .kind = OWNER_PODMAN }, ", Podman container (unknown)",
+                                "stop that container with podman stop; podman ps lists them" },
+                { "python3", { .kind = OWNER_NERDCTL, .id = S("0123456789ab") },
+                                ", containerd's container 0123456789ab",
+                                "nerdctl stop 0123456789ab" },
+                { "tritonserver", { .kind = OWNER_POD, .name = S("0-1"), .id = S("0123456789ab") },
+                                ", Kubernetes pod 0-1",
+                                "scale down what runs this pod, or drain the node; crictl stop "
+                                "0123456789ab ends the container until the kubelet starts it again" },
+                { "ffmpeg", { .kind = OWNER_LXC, .name = S("media") }, ", LXC container media",
+                                "lxc-stop -n media; one of Incus or LXD: incus stop media, lxc stop media" },
+                { "ffmpeg", { .kind = OWNER_PROXMOX_CT, .name = S("101") },
+                                ", Proxmox container 101", "pct shutdown 101, or pct stop 101" },
+                { "Xorg", { .kind = OWNER_MACHINE, .name = S("m") }, ", machine m",
+                                "machinectl poweroff m" },
+                { "qemu-system-x86", { .kind = OWNER_LIBVIRT, .name = S("win11"), .id = S("2") },
+                                ", libvirt's virtual machine win11",
+                                "virsh shutdown win11 (or by its number: virsh shutdown 2)" },
+                { "qemu-system-x86", { .kind = OWNER_LIBVIRT, .id = S("2") },
+                                ", libvirt's virtual machine (unknown)",
+                                "shut the virtual machine down with virsh shutdown; virsh list lists them" },
+                { "kvm", { .kind = OWNER_PROXMOX_VM, .name = S("101") },
+                                ", Proxmox virtual machine 101", "qm shutdown 101" },
+                { "steam", { .kind = OWNER_FLATPAK, .name = S("a.b"), .of_user = true },
+                                ", Flatpak application a.b",
+                                "close it, or as its user: flatpak kill a.b" },
+                { "dockerd", { .kind = OWNER_RUNTIME, .unit = S("docker.service") },
+                                ", docker.service",
+                                "stop the container or guest that uses the GPU" },
+                { "qemu-system-x86", { .unit = S("vm.service") }, ", vm.service",
+                                "shut the virtual machine down" },
+                { "python3", { .unit = S("session-2.scope"), .session = S("2") }, ", session 2",
+                                "close it, or kill 9" },
+                { "Xorg", { .unit = S("lightdm.service") }, ", lightdm.service",
+                                "log out, or have Xorg use another GPU only; systemctl stop "
+                                "'lightdm.service' ends the graphical sessions that it has started" },
+                { "sddm-greeter", { .unit = S("sddm.service") }, ", sddm.service",
+                                "log out; systemctl stop 'sddm.service' ends all graphical sessions with it" },
+                { ".gnome-shell-wr",
+                                { .unit = S("org.gnome.Shell@wayland.service"), .of_user = true },
+                                ", org.gnome.Shell@wayland.service",
+                                "log out, or have .gnome-shell-wr use another GPU only" },
+                { "systemd", { .unit = S("init.scope"), .of_user = true }, ", init.scope",
+                                "end the session or service whose file it holds; see: loginctl "
+                                "list-sessions" },
+                { "discord", { .unit = S("app-gnome-discord-2222.scope"), .of_user = true },
+                                ", app-gnome-discord-2222.scope",
+                                "close it, or as its user: systemctl --user stop "
+                                "'app-gnome-discord-2222.scope'" },
+                { "python3", { .unit = S("vte-spawn-0.scope"), .of_user = true },
+                                ", vte-spawn-0.scope", "close it, or kill 9" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(owned); ++i) {
+                _cleanup_(freep) char *sentence = NULL;
+                Finding finding = { .kind = FINDING_HOLDER, .pid = 9, .node = S("/dev/nvidia0") };
+                char expected[256], command[32];
+                const char *remedy;
+
+                snprintf(command, sizeof(command), "%s", owned[i].command);
+                finding.command = command;
+                finding.owner = owned[i].owner;
+                sentence = explain(&finding, MODE_PASSTHROUGH, &remedy);
+                snprintf(expected, sizeof(expected), "in use by %s (pid 9%s): /dev/nvidia0",
+                                command, owned[i].place);
+                assert_string_equal(sentence, expected);
+                assert_string_equal(remedy, owned[i].remedy);
+        }
+}
+
 static void names_are_shown_in_one_printable_line(void **state _unused_) {
         const Finding finding = { .kind = FINDING_HOLDER,
                 .pid = 1,
@@ -238,15 +376,22 @@ static void a_pushed_finding_is_a_copy(void **state _unused_) {
 
         assert_int_equal(findings_push(&findings, &finding), 0);
         assert_null(findings.items[0].node);
-        finding.detail = finding.command = finding.unit = finding.session = finding.node = strings;
+        finding.detail = finding.command = finding.node = strings;
+        finding.carries = finding.gpus = strings;
+        finding.owner.name = finding.owner.id = strings;
+        finding.owner.unit = finding.owner.session = strings;
         assert_int_equal(findings_push(&findings, &finding), 0);
         strings[0] = 'x';
         assert_int_equal(findings.n, 2);
         assert_int_equal(findings.items[1].pid, 8);
         assert_string_equal(findings.items[1].detail, "dcusn");
         assert_string_equal(findings.items[1].command, "dcusn");
-        assert_string_equal(findings.items[1].unit, "dcusn");
-        assert_string_equal(findings.items[1].session, "dcusn");
+        assert_string_equal(findings.items[1].carries, "dcusn");
+        assert_string_equal(findings.items[1].gpus, "dcusn");
+        assert_string_equal(findings.items[1].owner.name, "dcusn");
+        assert_string_equal(findings.items[1].owner.id, "dcusn");
+        assert_string_equal(findings.items[1].owner.unit, "dcusn");
+        assert_string_equal(findings.items[1].owner.session, "dcusn");
         assert_string_equal(findings.items[1].node, "dcusn");
         findings_deinit(&findings);
         assert_int_equal(findings.n, 0);
@@ -319,6 +464,81 @@ static void a_precondition_outweighs_holders(void **state _unused_) {
                         "8 (a) /dev/nvidia0");
 }
 
+#define MEMBER(bus_, driver, ...)                                                        \
+        {                                                                                \
+                .kind = FINDING_GROUP_MEMBER, .number = 15, .other = { .bus = (bus_) },  \
+                .detail = S(driver), .gpus = S("0000:01:00.0 0000:06:00.0"), __VA_ARGS__ \
+        }
+#define SLOT "put the card into another slot, or turn ACS on in the firmware, where it can"
+
+static void all_members_of_a_group_are_named_and_none_that_is_needed_is_given_away(
+                void **state _unused_) {
+        const Findings needed = LIST(
+                        MEMBER(2, "xhci_hcd", .needed = true,
+                                        .carries = S("USB controller with input devices")),
+                        MEMBER(3, "ahci", .needed = true,
+                                        .carries = S("disk controller with the root file system")),
+                        MEMBER(4, "snd_hda_intel", .carries = S("sound card")),
+                        { .kind = FINDING_NO_HOST_DRIVER });
+        const Findings idle = LIST(MEMBER(4, "snd_hda_intel", .carries = S("sound card")),
+                        MEMBER(5, "r8169", .carries = S("network card")));
+        const Findings gpus = LIST(MEMBER(6, "nova_core", .is_gpu = true),
+                        MEMBER(7, "snd_hda_intel", .is_gpu = true));
+        const Findings mixed = LIST(MEMBER(6, "nova_core", .is_gpu = true),
+                        MEMBER(4, "snd_hda_intel", .carries = S("sound card")));
+        const Findings other = LIST({ .kind = FINDING_GROUP_MEMBER,
+                                                    .number = 15,
+                                                    .carries = S("fd400000.smmu"),
+                                                    .needed = true },
+                        MEMBER(4, "snd_hda_intel", .carries = S("sound card")));
+
+        assert_explained(&needed,
+                        "0000:02:00.0 (xhci_hcd, USB controller with input devices), 0000:03:00.0 (ahci, "
+                        "disk controller with the root file system) and 0000:04:00.0 (snd_hda_intel, sound "
+                        "card) share its IOMMU group 15, and 1 more; " SLOT
+                        "; the host needs what it shares the group with",
+                        NULL);
+        assert_explained(&idle,
+                        "0000:04:00.0 (snd_hda_intel, sound card) and 0000:05:00.0 (r8169, network card) share "
+                        "its IOMMU group 15; " SLOT
+                        "; or, as long as the host can do without and nothing uses it: driverctl --nosave "
+                        "set-override 0000:04:00.0 vfio-pci; driverctl --nosave set-override 0000:05:00.0 "
+                        "vfio-pci",
+                        NULL);
+        assert_explained(&gpus,
+                        "0000:06:00.0 (nova_core) and 0000:07:00.0 (snd_hda_intel) share its IOMMU group 15; "
+                        "move all GPUs of the group at once: vfioptctl switch passthrough 0000:01:00.0 "
+                        "0000:06:00.0",
+                        NULL);
+        assert_explained(&mixed,
+                        "0000:06:00.0 (nova_core) and 0000:04:00.0 (snd_hda_intel, sound card) share its IOMMU "
+                        "group 15; " SLOT
+                        "; or, as long as the host can do without and nothing uses it: driverctl --nosave "
+                        "set-override 0000:04:00.0 vfio-pci; vfioptctl switch passthrough 0000:01:00.0 "
+                        "0000:06:00.0",
+                        NULL);
+        assert_explained(&other,
+                        "fd400000.smmu (no PCI device) and 0000:04:00.0 (snd_hda_intel, sound card) share its "
+                        "IOMMU group 15; " SLOT "; the host needs what it shares the group with",
+                        NULL);
+}
+
+static void what_computes_is_named_before_the_desktop(void **state _unused_) {
+        const Findings findings = LIST(
+                        { .kind = FINDING_UNKNOWN, .pid = 1, .command = S("x"), .error = EACCES },
+                        HOLDER(2, "gnome-shell", "/dev/nvidia0"),
+                        HOLDER(3, "pipewire", "/dev/snd/controlC1"),
+                        HOLDER(4, "trainer", "/dev/nvidia0"), HOLDER(5, "nvtop", "/dev/nvidia0"));
+        const Findings desktop = { .items = findings.items, .n = 3 };
+
+        assert_explained(&findings, "in use by trainer (pid 4): /dev/nvidia0, and 4 more; kill 4",
+                        "1 (x) ?, 2 (gnome-shell) /dev/nvidia0, 3 (pipewire) /dev/snd/controlC1, "
+                        "4 (trainer) /dev/nvidia0, 5 (nvtop) /dev/nvidia0");
+        assert_explained(&desktop,
+                        "in use by pipewire (pid 3): /dev/snd/controlC1, and 2 more; kill 3",
+                        "1 (x) ?, 2 (gnome-shell) /dev/nvidia0, 3 (pipewire) /dev/snd/controlC1");
+}
+
 static void findings_without_a_process_are_no_holders(void **state _unused_) {
         const Findings findings = LIST(
                         { .kind = FINDING_USB, .detail = S("Disk") }, { .kind = FINDING_CUDA });
@@ -340,6 +560,8 @@ static void a_process_that_cannot_be_looked_into_is_listed(void **state _unused_
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(every_kind_names_its_culprit_and_a_remedy),
+                cmocka_unit_test(every_cause_of_no_iommu_has_a_remedy),
+                cmocka_unit_test(each_owner_is_named_with_what_ends_just_that),
                 cmocka_unit_test(names_are_shown_in_one_printable_line),
                 cmocka_unit_test(what_is_not_known_is_said_to_be_unknown),
                 cmocka_unit_test(a_pushed_finding_is_a_copy),
@@ -347,6 +569,9 @@ int main(void) {
                 cmocka_unit_test(a_process_counts_once_with_all_its_nodes),
                 cmocka_unit_test(a_long_list_of_nodes_is_cut_but_holders_are_not),
                 cmocka_unit_test(a_precondition_outweighs_holders),
+                cmocka_unit_test(
+                                all_members_of_a_group_are_named_and_none_that_is_needed_is_given_away),
+                cmocka_unit_test(what_computes_is_named_before_the_desktop),
                 cmocka_unit_test(findings_without_a_process_are_no_holders),
                 cmocka_unit_test(a_process_that_cannot_be_looked_into_is_listed),
         };

@@ -497,7 +497,7 @@ static void a_holder_is_named_with_all_that_is_known(void **state) {
         assert_int_equal(finding->function.function, 0);
         assert_int_equal(finding->function.bus, 1);
         assert_false(finding->mapped);
-        assert_null(finding->unit);
+        assert_null(finding->owner.unit);
         assert_true(findings_are_busy(&fixture->findings));
 }
 

@@ -234,6 +234,38 @@ static void another_gpu_in_the_group_is_in_the_way_unless_it_moves_too(void **st
         assert_check(fixture, preflight_preconditions, MODE_PASSTHROUGH, 2, "");
 }
 
+static void another_gpu_is_known_by_what_it_is_and_all_are_named(void **state) {
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+        const Gpu *moving[] = { &fixture->gpus[0] };
+        PreflightInput input = {
+                .roots = &tree->roots, .to = MODE_PASSTHROUGH, .moving = moving, .n_moving = 1
+        };
+
+        fake_driver_add(tree, .name = "nova_core", .match = { "pci:v000010DEd00002D05*" });
+        fake_driver_add(tree, .name = "i40e", .match = { "pci:*bc02*" });
+        fake_gpu_add(tree, GPU, .group = 12, .functions = 1);
+        fake_gpu_add(tree, SECOND, .group = 12, .device = 0x2d05, .functions = 1);
+        fake_gpu_add(tree, "0000:03:00.0", .group = 12, .functions = 1);
+        fake_device_add(tree, "0000:04:00.0", .vendor = 0x8086, .class = 0x020000, .group = 12,
+                        .driver = "i40e");
+        assert_int_equal(
+                        sysfs_write(fake_sysfs(tree), "bus/pci/drivers/nova_core/bind", SECOND), 0);
+
+        input.gpu = card_read(fixture, 1);
+        assert_int_equal(preflight_preconditions(&input, &fixture->findings), 0);
+        assert_findings(&fixture->findings,
+                        "group-member .0 i40e 0000:04:00.0;group-member .0 nova_core 0000:02:00.0;");
+        for (size_t i = 0; i < fixture->findings.n; ++i) {
+                const Finding *finding = &fixture->findings.items[i];
+
+                assert_int_equal(finding->is_gpu, finding->other.bus == 2);
+                assert_int_equal(finding->needed, finding->other.bus == 4);
+                /* The third one has no driver, and is no less a GPU. */
+                assert_string_equal(finding->gpus, GPU " " SECOND " 0000:03:00.0");
+        }
+}
+
 static void each_group_of_the_card_is_looked_at(void **state) {
         Fixture *fixture = *state;
 
@@ -265,6 +297,44 @@ static void virtual_functions_stay_where_their_parent_is(void **state) {
         assert_preconditions(fixture, MODE_HOST, "virtual .0 -;");
 }
 
+#define MDEV_A "4b20d080-1b54-4048-85b3-a6a62d165c01"
+#define MDEV_B "4b20d080-1b54-4048-85b3-a6a62d165c02"
+
+static void all_parts_that_were_given_away_are_counted_and_named(void **state) {
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+        const Finding *finding;
+
+        fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
+        fake_make_dir(tree->root, "sys/bus/pci/devices/" GPU "/mdev_supported_types");
+        fake_make_dir(tree->root, "sys/bus/pci/devices/" GPU "/" MDEV_A "/mdev_type");
+        fake_make_dir(tree->root, "sys/bus/pci/devices/" GPU "/$(reboot)/mdev_type");
+        fake_make_dir(tree->root, "sys/bus/pci/devices/" GPU "/virtfn0/" MDEV_B "/mdev_type");
+        fake_make_dir(tree->root, "sys/bus/pci/devices/" GPU "/virtfn1");
+
+        for (int pass = 0; pass < 2; ++pass) {
+                const Gpu *moving[] = { card_read(fixture, 1) };
+                PreflightInput input = { .roots = &tree->roots,
+                        .gpu = moving[0],
+                        .to = MODE_PASSTHROUGH,
+                        .moving = moving,
+                        .n_moving = 1 };
+
+                assert_int_equal(preflight_preconditions(&input, &fixture->findings), 0);
+                assert_int_equal(fixture->findings.n, 1);
+                finding = &fixture->findings.items[0];
+                assert_int_equal(finding->kind, FINDING_VIRTUAL);
+                assert_int_equal(finding->number, 2);
+                assert_string_equal(finding->detail, MDEV_A " " MDEV_B);
+                assert_int_equal(finding->has_instances, pass == 1);
+                findings_deinit(&fixture->findings);
+                fake_write(tree->root, "proc/driver/nvidia/gpus/" GPU "/information",
+                                "Device Minor: \t 3\n");
+                fake_write(tree->root, "proc/driver/nvidia/capabilities/gpu3/mig/gi1/access", "%s",
+                                "");
+        }
+}
+
 static void a_gpu_that_does_not_answer_goes_nowhere(void **state) {
         Fixture *fixture = *state;
 
@@ -272,6 +342,8 @@ static void a_gpu_that_does_not_answer_goes_nowhere(void **state) {
         fake_device_drop(fixture->tree, GPU);
         assert_preconditions(fixture, MODE_PASSTHROUGH, "off-bus .0 -;");
         assert_preconditions(fixture, MODE_HOST, "off-bus .0 -;");
+        fake_device_write(fixture->tree, GPU, "power_state", "D3cold");
+        assert_preconditions(fixture, MODE_HOST, "off-bus .0 D3cold;");
 }
 
 static void write_log(FakeTree *tree, const char *record) {
@@ -781,9 +853,11 @@ int main(void) {
                 card_test(a_member_that_leaves_dma_alone_may_stay),
                 card_test(a_function_of_another_maker_in_the_slot_moves_too),
                 card_test(another_gpu_in_the_group_is_in_the_way_unless_it_moves_too),
+                card_test(another_gpu_is_known_by_what_it_is_and_all_are_named),
                 card_test(each_group_of_the_card_is_looked_at),
                 card_test(a_member_that_is_no_pci_device_is_in_the_way),
                 card_test(virtual_functions_stay_where_their_parent_is),
+                card_test(all_parts_that_were_given_away_are_counted_and_named),
                 card_test(a_gpu_that_does_not_answer_goes_nowhere),
                 card_test(the_log_has_a_say_while_nvidias_driver_is_bound),
                 card_test(all_that_is_in_the_way_is_told),

@@ -84,11 +84,43 @@ static void a_process_has_a_name_and_a_user(void **state) {
         assert_string_equal(process.command, "ollama serve");
         assert_int_equal(process.uid, 1000);
         /* The real procfs has an 812 too, maybe, and it is none of our business. */
-        assert_null(process.unit);
-        assert_null(process.session);
-        assert_false(process.user_unit);
+        assert_null(process.owner.unit);
+        assert_null(process.owner.session);
+        assert_false(process.owner.of_user);
         process_deinit(&process);
         assert_null(process.command);
+}
+
+static void a_process_belongs_to_what_systemd_has_put_it_in(void **state) {
+        static const struct {
+                const char *cgroup;
+                const char *unit; /* NULL: none */
+        } cases[] = {
+                { "0::/system.slice/a.service\n", "a.service" },
+                { "0::/system.slice/a.service (deleted)\n", "a.service" },
+                { "9:memory:/b.service\n1:name=systemd:/system.slice/a.service\n0::/c.service\n",
+                                "a.service" },
+                { "9:memory:/b.service\n0::/system.slice/a.service\n", "a.service" },
+                /* What no systemd has arranged. */
+                { "9:memory:/system.slice/a.service\n0::/\n", "a.service" },
+                { "0::/\n", NULL },
+                { "0:/a.service\nx\n:\n::\n", NULL },
+                { "", NULL },
+        };
+        FakeTree *tree = *state;
+
+        fake_write(tree->root, "proc/812/comm", "x\n");
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                Process process;
+
+                fake_write(tree->root, "proc/812/cgroup", "%s", cases[i].cgroup);
+                assert_int_equal(process_init(&process, tree->roots.proc_fd, 812), 0);
+                if (cases[i].unit)
+                        assert_string_equal(process.owner.unit, cases[i].unit);
+                else
+                        assert_null(process.owner.unit);
+                process_deinit(&process);
+        }
 }
 
 static void what_cannot_be_read_of_a_process_is_left_out(void **state) {
@@ -230,6 +262,7 @@ int main(void) {
                 tree_test(threads_of_nobody_are_gone),
                 tree_test(kernel_threads_are_known_by_their_flags),
                 tree_test(a_process_has_a_name_and_a_user),
+                tree_test(a_process_belongs_to_what_systemd_has_put_it_in),
                 tree_test(what_cannot_be_read_of_a_process_is_left_out),
                 tree_test(a_status_without_a_user_is_an_error),
                 tree_test(a_process_that_is_not_there_is_gone),

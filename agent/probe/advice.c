@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * What is advised ends what holds the GPU and nothing else, or says what else it ends. So the
+ * manager of a container or of a virtual machine is asked, and no process of one is killed; and
+ * what a desktop is made of is never stopped behind the back of who sits at it.
+ */
+
+#include <fnmatch.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "probe/advice.h"
+
+/* What the kernel leaves of the name of a process (include/linux/sched.h: TASK_COMM_LEN). */
+#define COMMAND_MAX 15U
+
+typedef struct Manager {
+        const char *place;
+        const char *remedy;  /* it names what it ends */
+        const char *unnamed; /* where that has no name that could be typed */
+} Manager;
+
+static const Manager managers[_OWNER_MAX] = {
+        [OWNER_DOCKER] = { "Docker container @container@",
+                        "@as@docker stop @container@ (one with the restart policy always comes back when "
+                        "Docker is started again)",
+                        "stop that container with docker stop; docker ps lists them" },
+        [OWNER_PODMAN] = { "Podman container @container@", "@as@podman stop @container@",
+                        "stop that container with podman stop; podman ps lists them" },
+        [OWNER_NERDCTL] = { "containerd's container @container@", "@as@nerdctl stop @container@",
+                        "stop that container with nerdctl stop; nerdctl ps lists them" },
+        [OWNER_POD] = { "Kubernetes pod @owner@",
+                        "scale down what runs this pod, or drain the node; crictl stop @container@ ends the "
+                        "container until the kubelet starts it again",
+                        "scale down what runs this pod, or drain the node" },
+        [OWNER_LXC] = { "LXC container @owner@",
+                        "@as@lxc-stop -n @owner@; one of Incus or LXD: incus stop @owner@, lxc stop @owner@",
+                        "stop that container with lxc-stop; lxc-ls lists them" },
+        [OWNER_PROXMOX_CT] = { "Proxmox container @owner@",
+                        "pct shutdown @owner@, or pct stop @owner@",
+                        "stop that container with pct stop; pct list lists them" },
+        [OWNER_MACHINE] = { "machine @owner@", "@as@machinectl poweroff @owner@",
+                        "power that machine off; machinectl lists them" },
+        [OWNER_LIBVIRT] = { "libvirt's virtual machine @owner@",
+                        "@as@virsh shutdown @owner@ (or by its number: virsh shutdown @container@)",
+                        "shut the virtual machine down with virsh shutdown; virsh list lists them" },
+        [OWNER_PROXMOX_VM] = { "Proxmox virtual machine @owner@", "qm shutdown @owner@",
+                        "shut the virtual machine down with qm shutdown; qm list lists them" },
+        [OWNER_FLATPAK] = { "Flatpak application @owner@",
+                        "close it, or as its user: flatpak kill @owner@",
+                        "close it, or end it with flatpak kill; flatpak ps lists them" },
+        [OWNER_RUNTIME] = { "@unit@", "stop the container or guest that uses the GPU",
+                        "stop the container or guest that uses the GPU" },
+};
+
+/*
+ * Whether the name of a process is one of these; or that of a wrapper of it, which is called
+ * ".NAME-wrapped" (NixOS), cut as all names are. A pattern matches as in a shell.
+ */
+static bool is_one_of(const char *command, const char *const *names, size_t n) {
+        char cut[64];
+
+        if (!command)
+                return false;
+        for (size_t i = 0; i < n; ++i) {
+                if (fnmatch(names[i], command, 0) == 0)
+                        return true;
+                snprintf(cut, sizeof(cut), ".%s-wrapped", names[i]);
+                if (strlen(cut) > COMMAND_MAX)
+                        cut[COMMAND_MAX] = 0;
+                if (command[0] == '.' && fnmatch(cut, command, 0) == 0)
+                        return true;
+        }
+        return false;
+}
+
+/* Display servers, compositors, and what else a session ends with. */
+static bool is_display_server(const char *command) {
+        static const char *const names[] = { "X", "Xorg", "Xorg.bin", "Xwayland", "cage",
+                "cinnamon", "cinnamon-sessio", "cosmic-comp", "cosmic-session", "dwl",
+                "enlightenment*", "gala", "gamescope*", "gnome-session-*", "gnome-shell",
+                "hyprland", "Hyprland", "kwin_*", "ksmserver", "labwc", "mangowc", "mir-*",
+                "miriway*", "muffin", "mutter*", "niri", "phoc", "phosh", "plasma_session",
+                "plasmashell", "qtile", "river", "sddm-helper*", "startplasma-*", "sway", "swayfx",
+                "wayfire", "weston", "xfce4-session", "xfwm4" };
+
+        return is_one_of(command, names, ARRAY_SIZE(names));
+}
+
+/* Its unit ends the sessions that it has started. */
+static bool is_login_manager(const char *unit) {
+        static const char *const names[] = { "cosmic-greeter", "display-manager", "emptty", "gdm",
+                "gdm3", "greetd", "lemurs", "lightdm", "lxdm", "ly", "nodm", "plasmalogin", "sddm",
+                "slim", "wdm", "xdm" };
+        const char *rest;
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); ++i)
+                if (text_starts_with(unit, names[i], &rest) && (rest[0] == '.' || rest[0] == '@'))
+                        return true;
+        return false;
+}
+
+static bool is_hypervisor(const char *command) {
+        static const char *const names[] = { "qemu-*", "kvm", "cloud-hyperviso*", "crosvm*",
+                "firecracker*", "VBoxHeadless", "VirtualBoxVM", "vmware-vmx" };
+
+        return is_one_of(command, names, ARRAY_SIZE(names));
+}
+
+static bool is_sound_server(const char *command) {
+        static const char *const names[] = { "pipewire*", "pulseaudio", "wireplumber" };
+
+        return is_one_of(command, names, ARRAY_SIZE(names));
+}
+
+/*
+ * Who is named first of those that hold a GPU: what computes, then the desktop's sound, and then
+ * the desktop itself. The first can be ended for the GPU's sake, and often is all that has to.
+ */
+unsigned int advice_rank(const Finding *finding) {
+        if (finding->kind != FINDING_HOLDER || finding->owner.kind != OWNER_NONE)
+                return 0;
+        return is_display_server(finding->command) ? 2 : is_sound_server(finding->command) ? 1 : 0;
+}
+
+/* Has a manager's template nothing that would stay unknown? */
+static bool is_named(const char *remedy, const Owner *owner) {
+        return (owner->name || !strstr(remedy, "@owner@")) &&
+                        (owner->id || !strstr(remedy, "@container@"));
+}
+
+/* What a process is in: a container, a session, a unit; or NULL. */
+const char *advice_place(const Finding *finding) {
+        const Owner *owner = &finding->owner;
+        const Manager *manager = &managers[owner->kind];
+
+        if (manager->place)
+                return manager->place;
+        return owner->session ? "session @session@" : owner->unit ? "@unit@" : NULL;
+}
+
+static const char *for_desktop(const Finding *finding) {
+        const Owner *owner = &finding->owner;
+
+        if (owner->session)
+                return "log out, or have @who@ use another GPU only; loginctl terminate-session "
+                       "@session@ ends all that runs in that session";
+        if (owner->unit && !owner->of_user && fnmatch("?*.service", owner->unit, 0) == 0)
+                return "log out, or have @who@ use another GPU only; systemctl stop '@unit@' ends "
+                       "the graphical sessions that it has started";
+        return "log out, or have @who@ use another GPU only";
+}
+
+static const char *for_unit(const Finding *finding) {
+        const Owner *owner = &finding->owner;
+        const char *unit = owner->unit ?: "";
+
+        if (!owner->of_user && is_login_manager(unit))
+                return "log out; systemctl stop '@unit@' ends all graphical sessions with it";
+        if (fnmatch("?*.service", unit, 0) == 0 && !text_starts_with(unit, "user@", NULL))
+                return owner->of_user ? "as its user: systemctl --user stop '@unit@'"
+                                      : "systemctl stop '@unit@'";
+        /* One scope for each application; others have a whole terminal in them. */
+        if (owner->of_user &&
+                        (fnmatch("app-?*.scope", unit, 0) == 0 ||
+                                        fnmatch("snap.?*.scope", unit, 0) == 0))
+                return "close it, or as its user: systemctl --user stop '@unit@'";
+        return owner->of_user || owner->session ? "close it, or kill @pid@" : "kill @pid@";
+}
+
+/* What ends a process. */
+const char *advice_for_holder(const Finding *finding) {
+        const Owner *owner = &finding->owner;
+        const Manager *manager = &managers[owner->kind];
+        const char *unit = owner->unit ?: "";
+
+        if (manager->remedy)
+                return is_named(manager->remedy, owner) ? manager->remedy : manager->unnamed;
+        if ((finding->node && strstr(finding->node, "vfio")) || is_hypervisor(finding->command))
+                return "shut the virtual machine down";
+        /* The kernel cuts process names after 15 characters. */
+        if (finding->command && text_starts_with(finding->command, "nvidia-persiste", NULL))
+                return "nvidia-smi -i @gpu@ -pm 0, or systemctl stop nvidia-persistenced.service";
+
+        /* The managers and logind keep files for others, such as a session's devices. */
+        if (finding->pid == 1 || !strcmp(unit, "init.scope") ||
+                        !strcmp(unit, "systemd-logind.service"))
+                return "end the session or service whose file it holds; see: loginctl list-sessions";
+        if (is_display_server(finding->command))
+                return for_desktop(finding);
+        return for_unit(finding);
+}
+
+/* The half that is missing, of firmware and kernel. */
+const char *advice_for_iommu(const Finding *finding) {
+        static const char *const remedies[_IOMMU_MAX] = {
+                [IOMMU_UNKNOWN] = "enable VT-d or AMD-Vi in the firmware, and on Intel boot with "
+                                  "intel_iommu=on",
+                [IOMMU_XEN] = "under Xen the hypervisor owns the IOMMU: boot without Xen, or give "
+                              "the card to a guest of Xen's with xl pci-assignable-add",
+                [IOMMU_FIRMWARE] =
+                                "enable VT-d or AMD-Vi in the firmware, which describes no IOMMU",
+                [IOMMU_FIRMWARE_AND_OFF] =
+                                "enable VT-d or AMD-Vi in the firmware, which describes no "
+                                "IOMMU, and boot without @detail@",
+                [IOMMU_OFF] = "boot without @detail@, which turns the IOMMU off",
+                [IOMMU_OFF_NOT_ON] =
+                                "boot with intel_iommu=on in place of @detail@, which turns the "
+                                "IOMMU off",
+                [IOMMU_NOT_ON] = "boot with intel_iommu=on; the firmware has VT-d enabled",
+                [IOMMU_KERNEL] =
+                                "firmware and kernel command line have it enabled, so the kernel's "
+                                "log tells why it is off: dmesg | grep -i -e DMAR -e IOMMU -e AMD-Vi",
+                [IOMMU_DEVICE] =
+                                "the IOMMU is on, but not for this device: put the card into another "
+                                "slot, or update the firmware",
+                [IOMMU_DEVICE_TREE] =
+                                "the device tree of this machine has no IOMMU for it, and without "
+                                "one no device can be given to a guest",
+        };
+
+        return remedies[finding->iommu];
+}
+
+#define SRIOV                                                                                 \
+        "/usr/lib/nvidia/sriov-manage -d @function@, or where that is not installed, echo 0 " \
+        ">/sys/bus/pci/devices/@function@/sriov_numvfs"
+#define MDEV "for i in @detail@; do mdevctl stop -u $i; done"
+#define MIG                                                                                    \
+        "; MIG instances are left then: nvidia-smi mig -dci -i @gpu@; nvidia-smi mig -dgi -i " \
+        "@gpu@; nvidia-smi -i @gpu@ -mig 0"
+
+/* Guests first: to take the parts away waits for them without end (KERNEL.md 3.1). */
+const char *advice_for_virtual(const Finding *finding) {
+        if (finding->number > 0 && finding->detail)
+                return finding->has_instances
+                                ? "shut down the guests that have them, then: " MDEV "; " SRIOV MIG
+                                : "shut down the guests that have them, then: " MDEV "; " SRIOV;
+        if (finding->detail)
+                return finding->has_instances
+                                ? "shut down the guests that have them, then: " MDEV MIG
+                                : "shut down the guests that have them, then: " MDEV;
+        return finding->has_instances ? "shut down the guests that have them, then: " SRIOV MIG
+                                      : "shut down the guests that have them, then: " SRIOV;
+}
+
+#define AWAKE                                                                                        \
+        "to keep it awake from the next time on: echo 0 | tee"                                       \
+        " /sys/bus/pci/devices/@slot@.*/d3cold_allowed, and \"options vfio-pci disable_idle_d3=1\" " \
+        "in a file of modprobe.d(5)"
+
+/*
+ * The cheap things first, and each an end of its own: a write of "on" resumes the device and
+ * returns, as our reading has just done; when the device does not come, that takes a minute
+ * (drivers/base/power/sysfs.c: control_store(); drivers/pci/pci.c: pci_dev_wait()), and so does
+ * one of d3cold_allowed (drivers/pci/pci-sysfs.c: d3cold_allowed_store()). Where reading has not
+ * come back yet, a write would wait behind it: there nothing is to be written to this card.
+ */
+const char *advice_for_off_bus(const Finding *finding) {
+        const char *state = finding->detail;
+
+        if (finding->error == ETIMEDOUT)
+                return "try again in a few minutes; if it is the same, save your work and power the "
+                       "machine off and on again; to keep it awake from then on: \"options vfio-pci "
+                       "disable_idle_d3=1\" in a file of modprobe.d(5)";
+        /* Awake, so there is nothing to wake; or not there any more. */
+        if (finding->error != 0 || (state && !strcmp(state, "D0")))
+                return "save your work and power the machine off and on again";
+        return "wake it and the port above it, as root: echo on | tee"
+               " /sys/bus/pci/devices/@gpu@/../power/control"
+               " /sys/bus/pci/devices/@slot@.*/power/control; " AWAKE
+               "; if it does not answer then, save your work and power the machine off and on again";
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Advice
+ *
+ * Who holds a GPU, by the name that a person knows it by, and what ends just that: templates
+ * for findings_explain().
+ */
+
+#include "probe/finding.h"
+
+const char *advice_place(const Finding *finding);
+const char *advice_for_holder(const Finding *finding);
+const char *advice_for_iommu(const Finding *finding);
+const char *advice_for_virtual(const Finding *finding);
+const char *advice_for_off_bus(const Finding *finding);
+unsigned int advice_rank(const Finding *finding);
