@@ -311,7 +311,7 @@ static int fill(Request *request, const Cli *cli, const Instance *instance) {
         r = policy_read(&request->policy, cli);
         if (r < 0)
                 return r;
-        r = inventory_init(&request->inventory, cli->roots->sysfs);
+        r = inventory_init(&request->inventory, cli->roots);
         if (r < 0)
                 return r;
         r = add_targets(request, cli, instance);

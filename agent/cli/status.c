@@ -340,7 +340,7 @@ static int status_run(Cli *cli) {
         r = ids_new(&ids);
         if (r < 0)
                 return r;
-        r = inventory_init(&inventory, cli->roots->sysfs);
+        r = inventory_init(&inventory, cli->roots);
         if (r < 0)
                 return r;
 

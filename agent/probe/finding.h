@@ -19,8 +19,8 @@ typedef enum FindingKind {
         FINDING_GROUP_MEMBER, /* .other, of driver .detail, shares the group .number; no .detail: no PCI device */
         FINDING_OTHER_CARD,     /* not the card that was here; .detail is the remembered one's id */
         FINDING_VIRTUAL,        /* virtual functions or mediated devices exist on it */
-        FINDING_BOOT_DISPLAY,   /* the firmware's and console's display */
-        FINDING_DISPLAY_ACTIVE, /* the connector .detail is lit */
+        FINDING_BOOT_DISPLAY,   /* the firmware's and console's display, beside .number others */
+        FINDING_DISPLAY_ACTIVE, /* the connector .detail is lit, maybe by the console alone */
         FINDING_CANNOT_RELEASE, /* driver version .detail with modeset cannot let one GPU go */
         FINDING_OFF_BUS,  /* it does not answer any more, or not in time (.error is ETIMEDOUT) */
         FINDING_FELL_OFF, /* the kernel log says that it fell off the bus (Xid 79) */
@@ -44,6 +44,7 @@ typedef struct Finding {
         int number;
         int error; /* positive errno */
         char *detail;
+        bool is_console; /* the text console alone lights the connector */
         /* the process */
         pid_t pid;
         uid_t uid;

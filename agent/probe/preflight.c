@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "model/display.h"
 #include "os/child.h"
 #include "os/kmsg.h"
 #include "os/sysfs.h"
@@ -197,54 +198,88 @@ static int check_groups(const PreflightInput *input, Findings *findings) {
 
 /* displays */
 
-static int check_connector(void *userdata, const char *path, const char *name, unsigned int found) {
-        _cleanup_(freep) char *enabled = NULL, *dpms = NULL, *connector = NULL;
-        const Below *below = userdata;
+/* A user of any of these may have lit it: of a card's node, or of nvidia-modeset. */
+static bool may_light(const Finding *finding) {
+        return finding->kind == FINDING_UNKNOWN ||
+                        (finding->kind == FINDING_HOLDER &&
+                                        (strstr(finding->node, "dri/card") ||
+                                                        strstr(finding->node, "nvidia-modeset")));
+}
+
+/*
+ * Does the kernel's console alone light the monitors? It does where no process has the card open:
+ * a card without users shows nothing else (KERNEL.md 5.1).
+ */
+static int check_console(const PreflightInput *input, bool *ret) {
+        _cleanup_(findings_deinit) Findings users = FINDINGS_NULL;
+        _cleanup_(devnodes_deinit) DevNodes nodes = DEVNODES_NULL;
+        Findings *const found[] = { &users };
+        bool console = true;
         int r;
 
-        /* Power management has an "enabled" too, elsewhere. */
-        if (found != 3)
-                return 0;
+        r = devnodes_init(&nodes, input->roots, input->gpu, input->to);
+        if (r >= 0)
+                r = holders_find(input->roots, &nodes, 1, false, found);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < users.n; ++i)
+                console = console && !may_light(&users.items[i]);
+        *ret = console;
+        return 0;
+}
 
-        r = sysfs_read_at(below->sysfs, path, "enabled", &enabled);
-        if (r)
-                return r < 0 ? r : 0;
-        r = sysfs_read_at(below->sysfs, path, "dpms", &dpms);
-        if (r || strcmp(enabled, "enabled") != 0 || strcmp(dpms, "On") != 0)
-                return r < 0 ? r : 0;
+static int on_lit(void *userdata, const char *connector) {
+        _cleanup_(freep) char *detail = strdup(connector);
+        const Below *below = userdata;
 
-        connector = strdup(name);
-        if (!connector)
+        if (!detail)
                 return -ENOMEM;
         return findings_push(below->findings,
                         &(Finding){ .kind = FINDING_DISPLAY_ACTIVE,
                                         .function = below->function,
-                                        .detail = connector });
+                                        .detail = detail });
+}
+
+static int check_lit(const PreflightInput *input, Findings *findings) {
+        Below below = { input->roots->sysfs, input->gpu->address, findings };
+        size_t n_before = findings->n;
+        bool console;
+        int r;
+
+        r = display_each_lit(below.sysfs, below.function, on_lit, &below);
+        if (r < 0 || findings->n == n_before)
+                return r;
+        r = check_console(input, &console);
+        if (r < 0)
+                return r;
+        for (size_t i = n_before; i < findings->n; ++i)
+                findings->items[i].is_console = console;
+        return 0;
 }
 
 /*
  * Is the GPU a display in use? Read from the connectors in sysfs, which are cached
  * values: reading them neither probes a monitor nor wakes the GPU
  * (drivers/gpu/drm/drm_sysfs.c), where opening the card would do both. A text console
- * lights a connector too. Without modeset NVIDIA's driver has no connectors; then
- * /dev/nvidia-modeset is all that there is to see.
+ * lights a connector too. Without modeset NVIDIA's driver has no connectors; then there
+ * is what the machine boots on, and /dev/nvidia-modeset.
  */
 static int check_display(const PreflightInput *input, Findings *findings) {
-        static const char *const wanted[] = { "enabled", "dpms" };
-        const Device *display = &input->gpu->functions[0];
-        Below below = { input->roots->sysfs, display->address, findings };
-        char path[DEVICE_PATH_MAX];
+        _cleanup_(displays_deinit) Displays displays = {};
         int r;
 
-        if (display->boot_vga == 1) {
+        r = displays_init(&displays, input->roots);
+        if (r < 0)
+                return r;
+        if (displays_boot_on(&displays, input->gpu->address)) {
                 r = findings_push(findings,
                                 &(Finding){ .kind = FINDING_BOOT_DISPLAY,
-                                                .function = display->address });
+                                                .function = input->gpu->address,
+                                                .number = (int) displays.n - 1 });
                 if (r < 0)
                         return r;
         }
-        return sysfs_walk(below.sysfs, device_path(display->address, "drm", path), wanted,
-                        ARRAY_SIZE(wanted), check_connector, &below);
+        return check_lit(input, findings);
 }
 
 /* USB */

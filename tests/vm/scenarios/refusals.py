@@ -128,10 +128,10 @@ def stranger_in_the_group(vm):
 
 @scenario(gpus=[Gpu("rp1", functions=("gpu", "audio"))], boot="cold", shape=Shape(igpu=False))
 def boot_display(vm):
-    """The GPU is the boot display: refused, unless that is asked for."""
+    """The GPU is the only display: refused, unless that is asked for."""
     gpu = Gpu("rp1", functions=("gpu", "audio"))
     vm.equal(vm.facts([gpu.address])[gpu.address]["boot_vga"], "1", "boot_vga")
-    refused(vm, SWITCH, PRECONDITION, "boots on", "--allow-display", cards=[gpu])
+    refused(vm, SWITCH, PRECONDITION, "only display", "--allow-display", "AllowDisplay=yes", cards=[gpu])
     for command in ("vfioptctl switch --allow-display passthrough",
                     f"systemctl start vfiopt@passthrough_allow-display:{gpu.address}"):
         vm.sh(command)
