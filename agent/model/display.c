@@ -278,6 +278,11 @@ void displays_deinit(Displays *displays) {
         *displays = (Displays){};
 }
 
+/* The device at an address, or NULL if there is no display device. */
+const Display *displays_find(const Displays *displays, Address address) {
+        return find(displays, address);
+}
+
 /* Whether @other shows what this machine is used by, and that @own was made primary means nothing. */
 static bool takes_over(const Display *other, const Display *own) {
         if (other->has_firmware_fb)
@@ -297,7 +302,7 @@ static bool takes_over(const Display *other, const Display *own) {
  * Return: whether the firmware's or the kernel's picture is on it, as far as can be told.
  */
 bool displays_boot_on(const Displays *displays, Address address) {
-        const Display *own = find(displays, address);
+        const Display *own = displays_find(displays, address);
 
         if (!own)
                 return false;

@@ -35,6 +35,7 @@ typedef int (*DisplayLitFn)(void *userdata, const char *connector);
 
 int displays_init(Displays *displays, const Roots *roots) _warn_unused_result_;
 void displays_deinit(Displays *displays);
+const Display *displays_find(const Displays *displays, Address address);
 bool displays_boot_on(const Displays *displays, Address address);
 int display_each_lit(Sysfs *sysfs, Address address, DisplayLitFn fn, void *userdata)
                 _warn_unused_result_;
