@@ -517,8 +517,44 @@ static int use_init(Use *use, DevNodes *nodes, const PreflightInput *input) {
         if (r < 0)
                 return r;
         use->on_nvidia = driver && !strcmp(driver, NVIDIA_DRIVER);
-        return use->on_nvidia ? nvidia_is_started(roots->sysfs, input->gpu->address, &use->started)
-                              : 0;
+        if (!use->on_nvidia)
+                return 0;
+        r = nvidia_is_started(roots->sysfs, input->gpu->address, &use->started);
+        return r < 0 || use->started ? r : nvidia_shows_start(roots->proc_fd, &nodes->is_idle);
+}
+
+static bool is_asked(const PreflightInput *inputs, size_t n, Address address) {
+        for (size_t i = 0; i < n; ++i)
+                if (address_same_slot(inputs[i].gpu->address, address))
+                        return true;
+        return false;
+}
+
+/*
+ * The nodes of the other GPUs of NVIDIA's driver: who has them open has what is shared by all
+ * open for them. One that cannot be looked at explains nothing.
+ */
+static int add_witnesses(const PreflightInput *inputs,
+                size_t n,
+                char *const *names,
+                DevNodes *sets,
+                size_t *n_sets) {
+        const Roots *roots = inputs[0].roots;
+        int r = 0;
+
+        for (size_t i = 0; names && names[i] && r != -ENOMEM; ++i) {
+                _cleanup_(gpu_deinit) Gpu gpu = {};
+                Address address;
+
+                if (address_parse(names[i], &address) < 0 || is_asked(inputs, n, address))
+                        continue;
+                r = gpu_init(&gpu, roots->sysfs, address);
+                if (r == 0)
+                        r = devnodes_init(&sets[*n_sets], roots, &gpu, MODE_PASSTHROUGH);
+                if (r == 0)
+                        sets[(*n_sets)++].is_witness = true;
+        }
+        return r == -ENOMEM ? r : 0;
 }
 
 /* Is it used by anything but processes? */
@@ -559,10 +595,21 @@ static int use_check_rest(const Use *use, const PreflightInput *input, Findings 
  * Return: 0 on success, whatever was found; negative error code on failure.
  */
 int preflight_holders_of_all(const PreflightInput *inputs, size_t n, Findings *const findings[]) {
-        _cleanup_(freep) DevNodes *sets = calloc(n ?: 1, sizeof(*sets));
         _cleanup_(freep) Use *uses = calloc(n ?: 1, sizeof(*uses));
+        _cleanup_(strv_freep) char **names = NULL;
+        _cleanup_(freep) DevNodes *sets = NULL;
+        size_t n_names = 0, n_sets = n;
         bool deep = false;
-        int r = sets && uses ? 0 : -ENOMEM;
+        int r = 0;
+
+        if (n == 0)
+                return 0;
+        /* Without a list of them there are no witnesses. */
+        if (nvidia_list_gpus(inputs[0].roots->proc_fd, &names, &n_names) == -ENOMEM)
+                return -ENOMEM;
+        sets = calloc(n + n_names, sizeof(*sets));
+        if (!sets || !uses)
+                return -ENOMEM;
 
         for (size_t i = 0; i < n && r >= 0; ++i) {
                 uses[i].n_findings = findings[i]->n;
@@ -570,11 +617,13 @@ int preflight_holders_of_all(const PreflightInput *inputs, size_t n, Findings *c
                 /* An adapter that is not started has no mappings at all. */
                 deep |= uses[i].started;
         }
-        if (r >= 0 && n > 0)
-                r = holders_find(inputs[0].roots, sets, n, deep, findings);
+        if (r >= 0)
+                r = add_witnesses(inputs, n, names, sets, &n_sets);
+        if (r >= 0)
+                r = holders_find(inputs[0].roots, sets, n_sets, deep, findings);
         for (size_t i = 0; i < n && r >= 0; ++i)
                 r = use_check_rest(&uses[i], &inputs[i], findings[i]);
-        for (size_t i = 0; sets && i < n; ++i)
+        for (size_t i = 0; i < n_sets; ++i)
                 devnodes_deinit(&sets[i]);
         return r;
 }

@@ -59,6 +59,26 @@ class Tree:
         self.write(f"{folder}/card{card}-{connector}/enabled", "enabled\n" if lit else "disabled\n")
         self.write(f"{folder}/card{card}-{connector}/dpms", "On\n" if lit else "Off\n")
 
+    def process(self, pid, name, *mapped):
+        """A process, and the device nodes that it has mapped."""
+        self.write(f"proc/{pid}/comm", name + "\n")
+        self.write(f"proc/{pid}/status", f"Name:\t{name}\nThreads:\t1\nUid:\t1000\t1000\t1000\t1000\n")
+        self.write(f"proc/{pid}/cgroup", "0::/\n")
+        (self.path / f"proc/{pid}/fd").mkdir()
+        self.write(f"proc/{pid}/maps", "".join(
+            f"7f00000{i}0000-7f00000{i}1000 rw-s 00000000 00:05 {160 + i}    /dev/{node}\n"
+            for i, node in enumerate(mapped)))
+
+    def nvidia(self, address, minor, started):
+        """What NVIDIA's driver, with nvidia-drm's modeset on, tells of a GPU."""
+        self.write("sys/module/nvidia/version", "595.71.05\n")
+        self.write("sys/module/nvidia_drm/parameters/modeset", "Y\n")
+        self.write("sys/bus/pci/drivers/nvidia/bind", "")
+        self.write(f"proc/driver/nvidia/gpus/{address}/information",
+                   f"GPU UUID: \t GPU-00000000-0000-0000-0000-{minor:012d}\nDevice Minor: \t {minor}\n")
+        if started:
+            self.write(f"sys/devices/pci0000:00/{address}/msi_irqs/{100 + minor}", "msi\n")
+
     def intent(self, address, id, subsystem, origin, target):
         """What a switch has left that was killed."""
         name = "-".join((address, id, subsystem)).replace(":", "-").replace(address.replace(":", "-"), address)
@@ -172,6 +192,24 @@ def console_on_second_card(tree):
     """A dummy plug, which the kernel's console has lit; no process has the card open."""
     host(tree)
     tree.drm("0000:01:00.0", 1, "HDMI-A-1", True)
+
+
+def desktop_on_first(tree):
+    """Two cards: the desktop works on the first, and has what is shared by both open as well."""
+    for minor, bus in enumerate(("01", "06")):
+        tree.device(f"0000:{bus}:00.0", "10de:2684", "0300", "nvidia", 14 + minor, boot_vga="01"[bus == "01"])
+        tree.device(f"0000:{bus}:00.1", "10de:22ba", "0403", "snd_hda_intel", 14 + minor)
+        tree.nvidia(f"0000:{bus}:00.0", minor, True)
+        tree.drm(f"0000:{bus}:00.0", minor, "DP-1", bus == "01")
+    tree.driver("vfio-pci")
+    tree.process(1401, "Xorg", "dri/card0", "nvidia0", "nvidiactl", "nvidia-modeset")
+    tree.process(1601, "kwin_x11", "nvidia0", "nvidiactl", "nvidia-modeset")
+
+
+def desktop_that_dropped_a_card(tree):
+    """A compositor still has what is shared by all cards open, and no card: for which one is not known."""
+    desktop_on_first(tree)
+    tree.process(1701, "kwin_wayland", "nvidiactl", "nvidia-modeset")
 
 
 def not_managed(tree):

@@ -812,6 +812,54 @@ static void a_gpu_that_somebody_elses_unbind_hangs_on_is_stuck(void **state) {
         assert_preconditions(fixture, MODE_HOST, "stuck .0 -;");
 }
 
+/* The desktop works on the second one, with its card and with what all of them share. */
+static void an_idle_gpu_moves_while_a_desktop_uses_another_one(void **state) {
+        static const char maps[] =
+                        "7f0000000000-7f0000001000 rw-s 00000000 00:05 163 /dev/nvidia-modeset\n";
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
+        fake_gpu_add(tree, SECOND, .group = 13, .driver = "nvidia");
+        fake_device_write(tree, SECOND, "drm/card1/dev", "1:3");
+        fake_device_write(tree, SECOND, "drm/card1/uevent", "DEVNAME=dri/card1");
+        fake_msi_add(tree, GPU, 42);
+        fake_msi_add(tree, SECOND, 43);
+        fake_write(tree->root, "sys/module/nvidia_drm/parameters/modeset", "Y\n");
+        add_process(tree, 5000812, "Xorg", 0);
+        add_maps(tree, 5000812, maps);
+        assert_holders(fixture, MODE_PASSTHROUGH, "holder .0 /dev/nvidia-modeset;");
+        add_file(tree, 5000812, "fd/3", "/dev/null");
+        assert_holders(fixture, MODE_PASSTHROUGH, "");
+        /* Where nothing else has started it, it is in use all the same. */
+        fake_write(tree->root, "sys/module/nvidia_drm/parameters/modeset", "N\n");
+        assert_holders(fixture, MODE_PASSTHROUGH, "started .0 -;");
+}
+
+static void what_all_share_holds_no_gpu_that_is_not_started(void **state) {
+        static const char maps[] =
+                        "7f0000000000-7f0000001000 rw-s 00000000 00:05 163 /dev/nvidia-modeset\n";
+        static const struct {
+                const char *params, *line;
+                const char *expected;
+        } cases[] = {
+                { "EnableMSI: 1\n", "quiet", "" },
+                { "EnableMSI: 0\n", "quiet", "holder .0 /dev/nvidia-modeset;" },
+                { "EnableMSI: 1\n", "quiet pci=nomsi,noaer", "holder .0 /dev/nvidia-modeset;" },
+        };
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
+        add_process(tree, 5000812, "kwin", 0);
+        add_maps(tree, 5000812, maps);
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                fake_write(tree->root, "proc/driver/nvidia/params", "%s", cases[i].params);
+                fake_write(tree->root, "proc/cmdline", "%s\n", cases[i].line);
+                assert_holders(fixture, MODE_PASSTHROUGH, cases[i].expected);
+        }
+}
+
 static void whether_the_driver_can_let_go_is_asked_to_the_last(void **state) {
         Fixture *fixture = *state;
 
@@ -870,6 +918,8 @@ int main(void) {
                 card_test(drivers_are_looked_at_anew),
                 card_test(interrupts_of_another_driver_say_nothing),
                 card_test(a_gpu_that_somebody_elses_unbind_hangs_on_is_stuck),
+                card_test(an_idle_gpu_moves_while_a_desktop_uses_another_one),
+                card_test(what_all_share_holds_no_gpu_that_is_not_started),
                 card_test(whether_the_driver_can_let_go_is_asked_to_the_last),
         };
 
