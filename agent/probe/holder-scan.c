@@ -220,7 +220,7 @@ int holders_find(const Roots *roots,
         int r;
 
         for (size_t i = 0; i < n_sets; ++i)
-                n_nodes += sets[i].n;
+                n_nodes += sets[i].is_witness ? 0 : sets[i].n;
         if (n_nodes == 0)
                 return 0;
         r = process_list(roots->proc_fd, &pids, &scan.n_pids);

@@ -599,7 +599,7 @@ int preflight_holders_of_all(const PreflightInput *inputs, size_t n, Findings *c
         _cleanup_(strv_freep) char **names = NULL;
         _cleanup_(freep) DevNodes *sets = NULL;
         size_t n_names = 0, n_sets = n;
-        bool deep = false;
+        bool deep = false, any_nvidia = false;
         int r = 0;
 
         if (n == 0)
@@ -616,8 +616,9 @@ int preflight_holders_of_all(const PreflightInput *inputs, size_t n, Findings *c
                 r = use_init(&uses[i], &sets[i], &inputs[i]);
                 /* An adapter that is not started has no mappings at all. */
                 deep |= uses[i].started;
+                any_nvidia |= uses[i].on_nvidia;
         }
-        if (r >= 0)
+        if (r >= 0 && any_nvidia)
                 r = add_witnesses(inputs, n, names, sets, &n_sets);
         if (r >= 0)
                 r = holders_find(inputs[0].roots, sets, n_sets, deep, findings);
