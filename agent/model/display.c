@@ -8,7 +8,7 @@
  *
  *  * the firmware's framebuffer: what is written there is on the screen of the card whose memory it
  *    is in. It goes when a driver takes the card over (KERNEL.md 4.2, 4.4)
- *  * connectors that are lit, here and elsewhere (KERNEL.md 5.1)
+ *  * connectors that are turned on, here and elsewhere, be their monitors asleep (KERNEL.md 5.1)
  *  * boot_display, where the kernel has it (KERNEL.md 4.7)
  *
  * What cannot be read of a card counts against moving it, and never for moving another one.
@@ -44,6 +44,7 @@ typedef struct Connectors {
         DisplayLitFn fn; /* or NULL */
         void *userdata;
         bool any;
+        bool used;
         bool lit;
         bool boot_display;
 } Connectors;
@@ -77,7 +78,10 @@ static int look_below(void *userdata, const char *path, const char *name, unsign
         if (r)
                 return r < 0 ? r : 0;
         connectors->any = true;
-        if (strcmp(enabled, "enabled") != 0 || strcmp(dpms, "On") != 0)
+        if (strcmp(enabled, "enabled") != 0)
+                return 0;
+        connectors->used = true;
+        if (strcmp(dpms, "On") != 0)
                 return 0;
         connectors->lit = true;
         return connectors->fn ? connectors->fn(connectors->userdata, name) : 0;
@@ -208,6 +212,7 @@ static int look_at(Display *display, Sysfs *sysfs) {
         if (r == -ENOMEM)
                 return r;
         display->is_unknown = r < 0;
+        display->is_used = connectors.used;
         display->is_lit = connectors.lit;
         display->has_connectors = connectors.any;
         display->is_boot_display = connectors.boot_display ||
@@ -235,6 +240,7 @@ static int add_device(Displays *displays, Sysfs *sysfs, const char *name) {
                 return 0;
 
         display.is_vga = class >> 8 == PCI_CLASS_VGA;
+        display.is_3d = class >> 8 == PCI_CLASS_3D;
         r = look_at(&display, sysfs);
         if (r < 0)
                 return r;
@@ -283,16 +289,26 @@ const Display *displays_find(const Displays *displays, Address address) {
         return find(displays, address);
 }
 
+/* How many others could show what this one does. */
+size_t displays_count_others(const Displays *displays, Address address) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < displays->n; ++i)
+                n += !displays->items[i].is_3d &&
+                                address_compare(displays->items[i].address, address) != 0;
+        return n;
+}
+
 /* Whether @other shows what this machine is used by, and that @own was made primary means nothing. */
 static bool takes_over(const Display *other, const Display *own) {
         if (other->has_firmware_fb)
                 return true;
         if (other->is_boot_display && !own->is_boot_display)
                 return true;
-        if (!other->is_lit)
+        if (!other->is_used)
                 return false;
-        /* Where both are lit, the firmware's choice tells, if it had one. */
-        return !(own->is_lit || own->is_unknown) || (!other->is_vga && !own->is_boot_display);
+        /* Where both have monitors, the firmware's choice tells, if it had one. */
+        return !(own->is_used || own->is_unknown) || (!other->is_vga && !own->is_boot_display);
 }
 
 /**

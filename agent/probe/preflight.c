@@ -275,7 +275,8 @@ static int check_display(const PreflightInput *input, Findings *findings) {
                 r = findings_push(findings,
                                 &(Finding){ .kind = FINDING_BOOT_DISPLAY,
                                                 .function = input->gpu->address,
-                                                .number = (int) displays.n - 1 });
+                                                .number = (int) displays_count_others(
+                                                                &displays, input->gpu->address) });
                 if (r < 0)
                         return r;
         }

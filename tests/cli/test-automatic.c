@@ -382,6 +382,25 @@ static void consent_for_good_counts_wherever_a_switch_comes_from(void **state) {
         }
 }
 
+/* The firmware has made it primary, but the picture is elsewhere; nothing has taken it yet. */
+static void a_card_that_nobody_looks_at_moves_at_boot(void **state) {
+        static const char panel[] = "0000:00:02.0", drm[] = "drm/card0/card0-eDP-1";
+        FakeTree *tree = *state;
+        char path[FAKE_PATH_MAX];
+
+        fake_standard_drivers(tree);
+        fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .boot_vga = "1");
+        fake_device_add(tree, panel, .vendor = 0x8086, .class = 0x030000, .boot_vga = "0");
+        remember(tree, GPU_A, "passthrough");
+        assert_int_equal(switch_to(tree, "auto"), VFIOPT_EXIT_PRECONDITION);
+
+        fake_drm_add(tree, panel, 0, "eDP-1");
+        fake_device_write(tree, panel, fake_path(path, "%s/enabled", drm), "enabled");
+        fake_device_write(tree, panel, fake_path(path, "%s/dpms", drm), "On");
+        assert_int_equal(switch_to(tree, "auto"), VFIOPT_EXIT_DONE);
+        assert_driver(tree, GPU_A, "vfio-pci");
+}
+
 /* As in `vfioptctl switch WORD [GPU]`. */
 static void check_units(FakeTree *tree,
                 unsigned int options,
@@ -480,6 +499,7 @@ int main(void) {
                 tree_test(a_configuration_that_does_not_count_moves_nothing),
                 tree_test(another_card_is_told_of_once_however_often_it_is_named),
                 tree_test(options_of_an_instance_count),
+                tree_test(a_card_that_nobody_looks_at_moves_at_boot),
                 cmocka_unit_test(consent_for_good_counts_wherever_a_switch_comes_from),
                 tree_test(the_name_of_a_job_tells_what_was_understood),
         };

@@ -41,17 +41,22 @@ typedef struct Side {
         uint32_t class;           /* 0: 030000 */
         const char *boot_vga;     /* NULL: no such attribute */
         const char *boot_display; /* likewise */
-        char monitor;             /* 'l'it, 'd'ark, or 0: no connectors */
+        char monitor;             /* 'l'it, 'a'sleep, 'd'ark, or 0: no connectors */
         bool has_firmware_fb;
 } Side;
 
 static void add_side(FakeTree *tree, const char *address, unsigned int card, const Side *side) {
+        char path[FAKE_PATH_MAX];
+
         fake_device_add(tree, address, .vendor = card == 0 ? 0x1002 : 0x10de,
                         .class = side->class ?: 0x030000, .boot_vga = side->boot_vga);
         if (side->boot_display)
                 fake_device_write(tree, address, "boot_display", side->boot_display);
         if (side->monitor)
-                add_connector(tree, address, card, side->monitor == 'l');
+                add_connector(tree, address, card, side->monitor != 'd');
+        if (side->monitor == 'a')
+                fake_device_write(tree, address,
+                                fake_path(path, "drm/card%u/card%u-DP-1/dpms", card, card), "Off");
         if (side->has_firmware_fb)
                 fake_device_write(tree, address, "simple-framebuffer.0/driver_override", "(null)");
 }
@@ -73,6 +78,10 @@ static void what_is_known_better_comes_before_boot_vga(void **state _unused_) {
                 { { .class = 0x038000, .monitor = 'l' }, { .boot_vga = "1", .monitor = 'd' },
                                 false },
                 { { .boot_vga = "0", .monitor = 'd' }, { .boot_vga = "1" }, true },
+                /* Its monitor may be asleep. */
+                { { .class = 0x038000, .monitor = 'a' }, { .boot_vga = "1", .monitor = 'd' },
+                                false },
+                { { .boot_vga = "0", .monitor = 'l' }, { .boot_vga = "1", .monitor = 'a' }, true },
                 /* Both are: the firmware has chosen, if it could. */
                 { { .boot_vga = "0", .monitor = 'l' }, { .boot_vga = "1", .monitor = 'l' }, true },
                 { { .class = 0x038000, .monitor = 'l' }, { .boot_vga = "1", .monitor = 'l' },
@@ -114,6 +123,23 @@ static void a_machine_may_boot_on_its_only_display(void **state) {
         add_connector(tree, GPU, 0, false);
         assert_true(boots_on(tree, GPU));
         assert_false(boots_on(tree, SECOND));
+}
+
+static void a_card_without_outputs_is_no_display_to_fall_back_on(void **state) {
+        _cleanup_(displays_deinit) Displays displays = {};
+        FakeTree *tree = *state;
+        const Address gpu = { .bus = 1 };
+
+        fake_device_add(tree, GPU, .vendor = 0x10de, .class = 0x030000, .boot_vga = "1");
+        fake_device_add(tree, SECOND, .vendor = 0x10de, .class = 0x030200);
+        assert_int_equal(displays_init(&displays, &tree->roots), 0);
+        assert_int_equal(displays.n, 2);
+        assert_int_equal(displays_count_others(&displays, gpu), 0);
+        displays_deinit(&displays);
+
+        fake_device_add(tree, INTEGRATED, .vendor = 0x1002, .class = 0x038000);
+        assert_int_equal(displays_init(&displays, &tree->roots), 0);
+        assert_int_equal(displays_count_others(&displays, gpu), 1);
 }
 
 static void the_framebuffer_in_memory_is_that_of_the_card_around_it(void **state) {
@@ -211,6 +237,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(what_is_known_better_comes_before_boot_vga),
                 tree_test(a_machine_may_boot_on_its_only_display),
+                tree_test(a_card_without_outputs_is_no_display_to_fall_back_on),
                 tree_test(the_framebuffer_in_memory_is_that_of_the_card_around_it),
                 tree_test(deep_memory_is_no_trouble),
                 tree_test(a_framebuffer_without_connectors_is_a_picture),
