@@ -42,7 +42,7 @@ static int add_gpus(Monitor *monitor, const Cli *cli) {
         monitor->gpus = calloc(cli->n_args, sizeof(*monitor->gpus));
         if (!monitor->gpus)
                 return -ENOMEM;
-        r = inventory_init(&inventory, cli->roots->sysfs);
+        r = inventory_init(&inventory, cli->roots);
         if (r < 0)
                 return r;
 

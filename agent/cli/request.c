@@ -223,26 +223,42 @@ static int add_named(Request *request, const Cli *cli, const char *word) {
         return add_target(request, cli, gpu);
 }
 
+/* Why none of the GPUs is meant where none is named. */
+static int refuse_unmanaged(const Request *request) {
+        const Inventory *inventory = &request->inventory;
+        size_t n_left_out = 0;
+
+        for (size_t i = 0; i < inventory->n_gpus; ++i)
+                n_left_out += config_managed(&request->policy.config, &inventory->gpus[i]) ==
+                                CONFIG_MANAGED_NO;
+        if (inventory->n_gpus == 0)
+                message_error("there is no NVIDIA GPU in this machine");
+        else
+                message_error("no managed NVIDIA GPU (%s%s%s); name the GPU to move it anyway",
+                                n_left_out > 0 ? "Managed=no in " VFIOPT_ETC_CONFIG : "",
+                                n_left_out > 0 && n_left_out < inventory->n_gpus ? ", or " : "",
+                                n_left_out < inventory->n_gpus
+                                                ? "the boot display of a machine with another display"
+                                                : "");
+        return VFIOPT_EXIT_PRECONDITION;
+}
+
 static int add_managed(Request *request, const Cli *cli) {
         Inventory *inventory = &request->inventory;
         int r;
 
-        for (size_t i = 0; i < inventory->n_gpus; ++i)
-                if (policy_manages(&request->policy, &inventory->gpus[i])) {
-                        r = add_target(request, cli, &inventory->gpus[i]);
-                        if (r)
-                                return r;
-                }
-        /* A policy that wants nothing is no error. */
-        if (request->targets.n > 0 || request->automatic)
-                return 0;
+        for (size_t i = 0; i < inventory->n_gpus; ++i) {
+                Gpu *gpu = &inventory->gpus[i];
 
-        message_error(inventory->n_gpus == 0
-                                        ? "there is no NVIDIA GPU in this machine"
-                                        : "no managed NVIDIA GPU (Managed=no, or the boot display of a machine "
-                                          "with another display); "
-                                          "name the GPU to move it anyway");
-        return VFIOPT_EXIT_PRECONDITION;
+                if (!(request->automatic ? policy_follows(&request->policy, gpu)
+                                         : policy_manages(&request->policy, gpu)))
+                        continue;
+                r = add_target(request, cli, gpu);
+                if (r)
+                        return r;
+        }
+        /* A policy that wants nothing is no error. */
+        return request->targets.n > 0 || request->automatic ? 0 : refuse_unmanaged(request);
 }
 
 static int add_targets(Request *request, const Cli *cli, const Instance *instance) {
@@ -311,7 +327,7 @@ static int fill(Request *request, const Cli *cli, const Instance *instance) {
         r = policy_read(&request->policy, cli);
         if (r < 0)
                 return r;
-        r = inventory_init(&request->inventory, cli->roots->sysfs);
+        r = inventory_init(&request->inventory, cli->roots);
         if (r < 0)
                 return r;
         r = add_targets(request, cli, instance);

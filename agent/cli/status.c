@@ -30,6 +30,7 @@ typedef struct Status {
         bool pending;     /* it is not there */
         bool managed;
         bool unmanaged_by_config; /* and not as it is the boot display */
+        const char *display;      /* why it stays, as a display in use without consent; or NULL */
         bool other_card;          /* what is remembered is about another card, and does not count */
         bool interrupted; /* a switch has left something for the next one to finish or undo */
         bool is_stuck;
@@ -56,7 +57,27 @@ static void statuses_deinit(Statuses *statuses) {
         *statuses = (Statuses){};
 }
 
-static int read_gpu(Status *status, const Roots *roots, const Policy *policy, Ids *ids) {
+/* Why it does not go to passthrough on its own, as far as that can be told without privileges. */
+static const char *
+display_in_use(const Status *status, const Policy *policy, Sysfs *sysfs, const Displays *displays) {
+        const Gpu *gpu = status->gpu;
+        const Display *display = displays_find(displays, gpu->address);
+
+        if (status->wish != MODE_PASSTHROUGH || !status->pending ||
+                        driver_is_vfio(sysfs, gpu->functions[0].driver) ||
+                        config_allows_display(&policy->config, gpu))
+                return NULL;
+        if (gpu->boots_machine)
+                return gpu->is_boot_display ? "it is the display that the machine boots on"
+                                            : "it is the only display of this machine";
+        return display && display->is_lit ? "a monitor is lit on it" : NULL;
+}
+
+static int read_gpu(Status *status,
+                const Roots *roots,
+                const Policy *policy,
+                const Displays *displays,
+                Ids *ids) {
         Identity identity = status->gpu->functions[0].identity;
         Runtime *runtime = &status->runtime;
         char address[ADDRESS_STRING_MAX];
@@ -81,9 +102,10 @@ static int read_gpu(Status *status, const Roots *roots, const Policy *policy, Id
         status->pending = decision.source == POLICY_FOREIGN ||
                         !mode_fulfils(decision.mode, status->gpu->mode);
         status->interrupted = decision.interrupted && !status->is_stuck && !runtime->lock.writing;
-        status->managed = policy_manages(policy, status->gpu);
+        status->managed = policy_follows(policy, status->gpu);
         status->unmanaged_by_config =
                         config_managed(&policy->config, status->gpu) == CONFIG_MANAGED_NO;
+        status->display = display_in_use(status, policy, roots->sysfs, displays);
         /* Also of one that is not managed: it cannot be moved by name either. */
         status->other_card = policy_wish(policy, status->gpu, runtime, false).source ==
                         POLICY_OTHER_CARD;
@@ -224,6 +246,11 @@ static void print_notes(const Status *status) {
                 printf("%s is not the card that was here before; its wish does not count.\n"
                        "  To forget that one: vfioptctl forget %s\n",
                                 gpu, gpu);
+        if (status->display && !status->is_stuck && !status->runtime.lock.locked)
+                printf("%s does not go to passthrough on its own: %s.\n"
+                       "  To allow it: vfioptctl switch --allow-display passthrough %s\n"
+                       "  For good: AllowDisplay=yes below [GPU %s] in " VFIOPT_ETC_CONFIG "\n",
+                                gpu, status->display, gpu, gpu);
         if (!status->managed)
                 printf("%s is not managed (%s); it moves only when named.\n", gpu,
                                 status->unmanaged_by_config ? "Managed=no in " VFIOPT_ETC_CONFIG
@@ -306,6 +333,7 @@ static int push_gpu(Json *array, const Status *status) {
         error_gather(&r, json_add_bool(object, "pending", status->pending));
         error_gather(&r, json_add_bool(object, "managed", status->managed));
         error_gather(&r, json_add_bool(object, "boot_vga", display->boot_vga == 1));
+        error_gather(&r, json_add_bool(object, "boot_display", status->gpu->boots_machine));
         error_gather(&r,
                         json_add_uint_or_null(object, "iommu_group", display->iommu_group,
                                         display->iommu_group >= 0));
@@ -340,7 +368,7 @@ static int status_run(Cli *cli) {
         r = ids_new(&ids);
         if (r < 0)
                 return r;
-        r = inventory_init(&inventory, cli->roots->sysfs);
+        r = inventory_init(&inventory, cli->roots);
         if (r < 0)
                 return r;
 
@@ -349,7 +377,7 @@ static int status_run(Cli *cli) {
                 return -ENOMEM;
         for (size_t i = 0; i < inventory.n_gpus; ++i) {
                 statuses.items[statuses.n++] = (Status){ .gpu = &inventory.gpus[i] };
-                r = read_gpu(&statuses.items[i], cli->roots, &policy, ids);
+                r = read_gpu(&statuses.items[i], cli->roots, &policy, &inventory.displays, ids);
                 if (r < 0)
                         return r;
         }

@@ -181,7 +181,7 @@ static int retire(Agent *agent) {
 
         (void) sd_notify(0, "STOPPING=1\nSTATUS=There is no NVIDIA GPU");
         (void) sd_notify_barrier(0, LIMIT_BARRIER_USEC);
-        r = inventory_init(&inventory, agent->roots->sysfs);
+        r = inventory_init(&inventory, agent->roots);
         if (r < 0)
                 return r;
         return sd_event_exit(agent->event, inventory.n_gpus > 0 ? AGENT_EXIT_AGAIN : 0);
@@ -216,7 +216,7 @@ static int look(Agent *agent) {
         agent->policy_logged = true;
         agent->state_problem = policy.state_problem;
 
-        r = inventory_init(&inventory, agent->roots->sysfs);
+        r = inventory_init(&inventory, agent->roots);
         if (r < 0)
                 return r;
         /* A GPU that cannot be looked at is no reason to leave the others where they are. */

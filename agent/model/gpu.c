@@ -134,6 +134,7 @@ int gpu_refresh(Gpu *gpu, Sysfs *sysfs) {
         if (r)
                 return r < 0 ? r : -ENODEV;
 
+        fresh.boots_machine = gpu->boots_machine;
         fresh.is_boot_display = gpu->is_boot_display;
         gpu_deinit(gpu);
         *gpu = fresh;

@@ -24,7 +24,9 @@ typedef struct Gpu {
         Device *functions; /* by function number, ascending; [0] is the display function */
         size_t n_functions;
         Mode mode;
-        bool is_boot_display; /* as the inventory has it: and there is another display */
+        /* as the inventory has it; see displays_boot_on() */
+        bool boots_machine;   /* the machine boots on it */
+        bool is_boot_display; /* and there is another display */
 } Gpu;
 
 enum {

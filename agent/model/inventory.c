@@ -5,31 +5,16 @@
 #include "base/text.h"
 #include "model/inventory.h"
 
-#define PCI_CLASS_DISPLAY 0x03U
-
-static int inventory_look_at(Inventory *inventory, Sysfs *sysfs, const char *name) {
-        char path[DEVICE_PATH_MAX];
+static int add_gpu(Inventory *inventory, Sysfs *sysfs, Address address) {
         Gpu gpu, *more;
-        uint64_t class;
-        Address address;
         int r;
 
-        r = address_parse(name, &address);
-        if (r < 0)
-                return r;
-
         /* A device may go while we look; it is not there then. */
-        r = sysfs_read_uint(sysfs, device_path(address, "class", path), 16, 0xffffff, &class);
-        if (r || class >> 16 != PCI_CLASS_DISPLAY)
-                return r < 0 ? r : 0;
-        if (!sysfs_exists(sysfs, device_path(address, "physfn", path)))
-                ++inventory->n_displays;
-        if (address.function != 0)
-                return 0;
-
         r = gpu_init(&gpu, sysfs, address);
         if (r)
                 return r < 0 ? r : 0;
+        gpu.boots_machine = displays_boot_on(&inventory->displays, address);
+        gpu.is_boot_display = gpu.boots_machine && inventory->displays.n > 1;
         more = reallocarray(inventory->gpus, inventory->n_gpus + 1, sizeof(*more));
         if (!more) {
                 gpu_deinit(&gpu);
@@ -48,32 +33,25 @@ static int compare_gpus(const void *a, const void *b) {
  * Find all GPUs; inventory_deinit() it. Return: 0 on success (also if there are none), negative
  * error code on failure.
  */
-int inventory_init(Inventory *inventory, Sysfs *sysfs) {
-        _cleanup_(strv_freep) char **names = NULL;
-        size_t n;
+int inventory_init(Inventory *inventory, const Roots *roots) {
         int r;
 
         *inventory = (Inventory){};
 
-        r = sysfs_list(sysfs, "bus/pci/devices", &names, &n);
-        if (r)
-                return r < 0 ? r : 0;
+        r = displays_init(&inventory->displays, roots);
+        for (size_t i = 0; i < inventory->displays.n && r >= 0; ++i) {
+                Address address = inventory->displays.items[i].address;
 
-        for (size_t i = 0; i < n; ++i) {
-                r = inventory_look_at(inventory, sysfs, names[i]);
-                if (r < 0) {
-                        inventory_deinit(inventory);
-                        return r;
-                }
+                if (address.function == 0)
+                        r = add_gpu(inventory, roots->sysfs, address);
+        }
+        if (r < 0) {
+                inventory_deinit(inventory);
+                return r;
         }
 
         if (inventory->n_gpus > 0)
                 qsort(inventory->gpus, inventory->n_gpus, sizeof(*inventory->gpus), compare_gpus);
-        for (size_t i = 0; i < inventory->n_gpus; ++i) {
-                Gpu *gpu = &inventory->gpus[i];
-
-                gpu->is_boot_display = gpu->functions[0].boot_vga == 1 && inventory->n_displays > 1;
-        }
         return 0;
 }
 
@@ -81,6 +59,7 @@ void inventory_deinit(Inventory *inventory) {
         for (size_t i = 0; i < inventory->n_gpus; ++i)
                 gpu_deinit(&inventory->gpus[i]);
         free(inventory->gpus);
+        displays_deinit(&inventory->displays);
         *inventory = (Inventory){};
 }
 

@@ -7,12 +7,13 @@
  * All NVIDIA GPUs of this machine, and which of them somebody means.
  */
 
+#include "model/display.h"
 #include "model/gpu.h"
 
 typedef struct Inventory {
         Gpu *gpus; /* by address, ascending */
         size_t n_gpus;
-        size_t n_displays; /* display devices of all vendors, these GPUs included */
+        Displays displays; /* of all vendors, these GPUs included */
 } Inventory;
 
 enum {
@@ -24,7 +25,7 @@ enum {
         INVENTORY_E_AMBIGUOUS, /* several GPUs have this id */
 };
 
-int inventory_init(Inventory *inventory, Sysfs *sysfs) _warn_unused_result_;
+int inventory_init(Inventory *inventory, const Roots *roots) _warn_unused_result_;
 void inventory_deinit(Inventory *inventory);
 bool inventory_has_slot(const Inventory *inventory, Address address);
 int inventory_select(Inventory *inventory, Sysfs *sysfs, const char *selector, Gpu **ret)

@@ -88,7 +88,7 @@ static int look(const Policy *policy, const Roots *roots) {
         _cleanup_(inventory_deinit) Inventory inventory = {};
         int r;
 
-        r = inventory_init(&inventory, roots->sysfs);
+        r = inventory_init(&inventory, roots);
         for (size_t i = 0; r == 0 && i < inventory.n_gpus; ++i)
                 r = gpu_is_due(policy, roots->sysfs, &inventory.gpus[i]);
         for (size_t i = 0; r == 0 && i < policy->state.n_entries; ++i)

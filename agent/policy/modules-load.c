@@ -31,20 +31,20 @@ static const char blacklist[] =
  * Whether NVIDIA's driver would refuse to load: no GPU is left that it could have. Once it is
  * loaded it has no need of one, and neither have the modules that go with it.
  */
-static int would_refuse(Sysfs *sysfs, bool *ret) {
+static int would_refuse(const Roots *roots, bool *ret) {
         _cleanup_(inventory_deinit) Inventory inventory = {};
         bool all;
         int r;
 
         *ret = false;
-        if (sysfs_exists(sysfs, "module/nvidia"))
+        if (sysfs_exists(roots->sysfs, "module/nvidia"))
                 return 0;
-        r = inventory_init(&inventory, sysfs);
+        r = inventory_init(&inventory, roots);
         if (r < 0)
                 return r;
         all = inventory.n_gpus > 0;
         for (size_t i = 0; i < inventory.n_gpus; ++i)
-                all = all && driver_is_vfio(sysfs, inventory.gpus[i].functions[0].driver);
+                all = all && driver_is_vfio(roots->sysfs, inventory.gpus[i].functions[0].driver);
 
         *ret = all;
         return 0;
@@ -61,7 +61,7 @@ int modules_load_update(const Roots *roots) {
         bool refuses;
         int r;
 
-        r = would_refuse(roots->sysfs, &refuses);
+        r = would_refuse(roots, &refuses);
         if (r < 0)
                 return r;
         if (refuses && faccessat(roots->run_fd, VFIOPT_RUN_MODPROBE, F_OK, 0) == 0)

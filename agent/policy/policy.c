@@ -129,6 +129,24 @@ bool policy_manages(const Policy *policy, const Gpu *gpu) {
         }
 }
 
+/*
+ * Whether a GPU goes where it belongs without being named. The boot display does if somebody has
+ * said of this very GPU where that is, by BootMode= or by an earlier switch: which GPU is the boot
+ * display may change with a dock or a cable, and a wish must not be dropped for it without a
+ * word. That it is in use is for the move to find, which tells, or has consent by AllowDisplay=.
+ */
+bool policy_follows(const Policy *policy, const Gpu *gpu) {
+        const StateEntry *entry = state_find(&policy->state, gpu->address);
+        Mode boot;
+
+        if (policy_manages(policy, gpu))
+                return true;
+        if (config_managed(&policy->config, gpu) == CONFIG_MANAGED_NO)
+                return false;
+        return config_boot(&policy->config, gpu, &boot) ||
+                        (entry && identity_equal(entry->identity, gpu->functions[0].identity));
+}
+
 static bool is_off(const Policy *policy) {
         return policy->kernel.is_set && policy->kernel.mode == MODE_UNSET;
 }
@@ -205,7 +223,7 @@ Decision policy_decide(const Policy *policy,
                 const Runtime *runtime,
                 unsigned int flags) {
         const MoveRecord *move = &runtime->record.move;
-        bool managed = policy_manages(policy, gpu);
+        bool managed = policy_follows(policy, gpu);
         Decision made = decision(MODE_UNSET, POLICY_NOBODY);
 
         if (managed)

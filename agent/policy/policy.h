@@ -81,6 +81,7 @@ int policy_boot_is_due(const Roots *roots) _warn_unused_result_;
 /* GPUs */
 
 bool policy_manages(const Policy *policy, const Gpu *gpu);
+bool policy_follows(const Policy *policy, const Gpu *gpu);
 Decision policy_wish(const Policy *policy, const Gpu *gpu, const Runtime *runtime, bool at_boot);
 Decision policy_decide(const Policy *policy,
                 Sysfs *sysfs,

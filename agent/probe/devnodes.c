@@ -113,7 +113,7 @@ static int collect_node(
 
 /*
  * The GPU's own node, and that of nvidia-modeset, which does not tell which GPU it
- * is used for and hence counts for each. Where the driver does not tell which node
+ * is used for (KERNEL.md 1.6). Where the driver does not tell which node
  * is this GPU's, all of them count.
  */
 static int add_nvidia(DevNodes *nodes, int proc_fd, Address function, bool is_bound) {
@@ -125,15 +125,16 @@ static int add_nvidia(DevNodes *nodes, int proc_fd, Address function, bool is_bo
                 return 0;
 
         for (int i = 0; i <= NVIDIA_MINOR_MODESET; ++i) {
-                DevNode node = { .type = S_IFCHR, .function = function };
+                DevNode node = { .type = S_IFCHR,
+                        .function = function,
+                        .is_shared = i == NVIDIA_MINOR_MODESET };
 
                 if (i != NVIDIA_MINOR_MODESET &&
                                 (i > NVIDIA_MINOR_GPU_MAX ||
                                                 (minor_number >= 0 && i != minor_number)))
                         continue;
                 node.rdev = makedev(NVIDIA_MAJOR, (unsigned int) i);
-                node.name = i == NVIDIA_MINOR_MODESET ? strdup("nvidia-modeset")
-                                                      : text_format("nvidia%d", i);
+                node.name = node.is_shared ? strdup("nvidia-modeset") : text_format("nvidia%d", i);
                 r = insert(nodes, node);
                 if (r < 0)
                         return r;
@@ -237,6 +238,13 @@ const DevNode *devnodes_find(const DevNodes *nodes, mode_t type, dev_t rdev) {
         return nodes->n == 0 ? NULL
                              : bsearch(&wanted, nodes->items, nodes->n, sizeof(*nodes->items),
                                                compare_nodes);
+}
+
+/* Whether who has it open uses this very GPU, and not just its sound or its I2C. */
+bool devnode_is_gpu(const DevNode *node) {
+        return !node->is_shared &&
+                        (text_starts_with(node->name, "nvidia", NULL) ||
+                                        text_starts_with(node->name, "dri/", NULL));
 }
 
 /* Likewise by name, which proves less. */

@@ -23,6 +23,7 @@ typedef struct DevNode {
         dev_t rdev;
         Address function; /* of ours, which is used through it */
         char *name;       /* below the directory of nodes, like "dri/card0" */
+        bool is_shared;   /* it is of all GPUs of NVIDIA's driver: which one is used is not told */
 } DevNode;
 
 /* In order and each once: every open file of the machine is looked up here. */
@@ -32,6 +33,8 @@ typedef struct DevNodes {
         Address gpu;
         bool has_vfio;     /* some are VFIO's */
         bool has_all_vfio; /* and VFIO has no others on this machine */
+        bool is_idle;      /* the GPU is known not to be started: nothing shared holds it */
+        bool is_witness;   /* nobody asks about it: it only tells what shared nodes are open for */
 } DevNodes;
 
 #define DEVNODES_NULL \
@@ -43,4 +46,5 @@ void devnodes_deinit(DevNodes *nodes);
 
 const DevNode *devnodes_find(const DevNodes *nodes, mode_t type, dev_t rdev);
 const DevNode *devnodes_find_name(const DevNodes *nodes, const char *name, size_t n);
+bool devnode_is_gpu(const DevNode *node);
 const DevNode *devnodes_find_vfio(const DevNodes *nodes, const char *path);

@@ -16,13 +16,16 @@
 #include "os/obstacle.h"
 #include "probe/advice.h"
 #include "probe/finding.h"
+#include "vfiopt/names.h"
 
 /* So many nodes are named where one process has several open. */
 #define NODES_MAX 3U
 
-#define NODE   "@node@@mapped@"
-#define WHO    "@who@ (pid @pid@@place@)"
-#define INSIST "or insist: vfioptctl switch --allow-display @mode@ @gpu@"
+#define NODE "@node@@mapped@"
+#define WHO  "@who@ (pid @pid@@place@)"
+#define ALLOW                                                              \
+        "allow it: vfioptctl switch --allow-display @mode@ @gpu@, or for " \
+        "good: AllowDisplay=yes below [GPU @gpu@] in " VFIOPT_ETC_CONFIG
 #define REBOOT "save your work, then as root: sync; echo b >/proc/sysrq-trigger"
 
 typedef struct Words {
@@ -41,9 +44,9 @@ static const Words words[_FINDING_MAX] = {
                         "vfioptctl forget @gpu@" },
         [FINDING_VIRTUAL] = { "virtual functions or mediated devices exist on @function@", "" },
         [FINDING_BOOT_DISPLAY] = { "it is the display that the machine boots on",
-                        "make another GPU the primary display in the firmware, " INSIST },
+                        "make another GPU the primary display in the firmware; or " ALLOW },
         [FINDING_DISPLAY_ACTIVE] = { "a monitor is lit on its connector @detail@",
-                        "turn that output off, " INSIST },
+                        "turn that output off; or " ALLOW },
         [FINDING_CANNOT_RELEASE] = { "driver version @detail@ with nvidia_drm.modeset=1 cannot release "
                                      "a single GPU",
                         "modprobe -r nvidia_drm, or boot with nvidia_drm.modeset=0, or install version "
@@ -99,6 +102,16 @@ static Words choose_words(const Finding *finding) {
         Words chosen = words[finding->kind];
 
         switch (finding->kind) {
+        case FINDING_BOOT_DISPLAY:
+                if (finding->number == 0)
+                        return (Words){ "it is the only display of this machine", ALLOW };
+                break;
+        case FINDING_DISPLAY_ACTIVE:
+                if (finding->is_console)
+                        return (Words){ "only the text console lights the monitor on its connector "
+                                        "@detail@",
+                                "unplug that monitor, or boot with nvidia_drm.fbdev=0; or " ALLOW };
+                break;
         case FINDING_OFF_BUS:
                 chosen.remedy = advice_for_off_bus(finding);
                 if (finding->error == ETIMEDOUT)

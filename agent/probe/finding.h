@@ -21,8 +21,8 @@ typedef enum FindingKind {
         FINDING_GROUP_MEMBER, /* .other, of driver .detail, shares the group .number; no .detail: no PCI device, .carries its name */
         FINDING_OTHER_CARD,   /* not the card that was here; .detail is the remembered one's id */
         FINDING_VIRTUAL, /* .number virtual functions exist on it, and mediated devices .detail */
-        FINDING_BOOT_DISPLAY,   /* the firmware's and console's display */
-        FINDING_DISPLAY_ACTIVE, /* the connector .detail is lit */
+        FINDING_BOOT_DISPLAY,   /* the firmware's and console's display, beside .number others */
+        FINDING_DISPLAY_ACTIVE, /* the connector .detail is lit, maybe by the console alone */
         FINDING_CANNOT_RELEASE, /* driver version .detail with modeset cannot let one GPU go */
         FINDING_OFF_BUS, /* it does not answer, or not in time (.error is ETIMEDOUT); .detail is its power state */
         FINDING_FELL_OFF,       /* the kernel log says that it fell off the bus (Xid 79) */
@@ -50,10 +50,11 @@ typedef struct Finding {
         bool has_instances; /* the card is divided by MIG, too */
         IommuCause iommu;   /* why there is none; .detail is then the argument that turns it off */
         /* the member of a group */
-        bool is_gpu;   /* it is a part of an NVIDIA GPU; .carries is not asked then */
-        bool needed;   /* the host must not lose it */
-        char *carries; /* what it is, and what the host would lose */
-        char *gpus;    /* addresses of all NVIDIA GPUs of the group */
+        bool is_gpu;     /* it is a part of an NVIDIA GPU; .carries is not asked then */
+        bool needed;     /* the host must not lose it */
+        char *carries;   /* what it is, and what the host would lose */
+        char *gpus;      /* addresses of all NVIDIA GPUs of the group */
+        bool is_console; /* the text console alone lights the connector */
         /* the process */
         pid_t pid;
         uid_t uid;

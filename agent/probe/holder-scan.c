@@ -130,6 +130,30 @@ static int scan_run(Scan *scan) {
         return atomic_load(&scan->error);
 }
 
+/*
+ * Does an open node hold this GPU? One that is shared by all may be open for another one. It
+ * is not for a GPU that is not started, nor for one that somebody else is known to have started; and
+ * who has the nodes of another GPU open has it for that (KERNEL.md 1.6). Otherwise it counts.
+ */
+static bool hit_counts(const Scan *scan, const Hit *hit) {
+        bool explained = false;
+
+        if (!hit->node || !hit->node->is_shared)
+                return true;
+        if (scan->sets[hit->set].is_idle)
+                return false;
+        for (size_t i = 0; i < scan->n_hits; ++i) {
+                const Hit *other = &scan->hits[i];
+
+                if (!other->node || !devnode_is_gpu(other->node))
+                        continue;
+                if (other->set == hit->set && other->pid == hit->pid)
+                        return true;
+                explained = explained || other->set == hit->set || other->pid == hit->pid;
+        }
+        return !explained;
+}
+
 /* A process that could not be looked into may use each of the GPUs. */
 static int push_holder(Findings *const findings[], const Scan *scan, const Hit *hit) {
         _cleanup_(process_deinit) Process process = {};
@@ -157,7 +181,7 @@ static int push_holder(Findings *const findings[], const Scan *scan, const Hit *
                         .mapped = hit->mapped,
                 };
 
-                if (hit->node ? hit->set == i : scan->sets[i].n > 0)
+                if (!scan->sets[i].is_witness && (hit->node ? hit->set == i : scan->sets[i].n > 0))
                         r = findings_push(findings[i], &finding);
         }
         return r;
@@ -166,11 +190,11 @@ static int push_holder(Findings *const findings[], const Scan *scan, const Hit *
 /**
  * holders_find() - find all processes that use some GPUs
  * @roots:      roots
- * @sets:       the nodes of each of them
+ * @sets:       the nodes of each of them, and of others as witnesses
  * @n_sets:     how many GPUs
  * @deep:       whether to look for private mappings too. No program is known that
  *              has a device mapped so, and to look for it takes several times longer.
- * @findings:   for each GPU, where to add them, by process and node: FINDING_HOLDER, one for each
+ * @findings:   for each GPU but the witnesses, where to add them, by process and node: FINDING_HOLDER, one for each
  *              process and node, and FINDING_UNKNOWN for processes that could not be
  *              looked into. Our own process is left out.
  *
@@ -194,7 +218,7 @@ int holders_find(const Roots *roots,
         int r;
 
         for (size_t i = 0; i < n_sets; ++i)
-                n_nodes += sets[i].n;
+                n_nodes += sets[i].is_witness ? 0 : sets[i].n;
         if (n_nodes == 0)
                 return 0;
         r = process_list(roots->proc_fd, &pids, &scan.n_pids);
@@ -205,6 +229,7 @@ int holders_find(const Roots *roots,
         r = scan_run(&scan);
         hits = scan.hits;
         for (size_t i = 0; i < scan.n_hits && r >= 0; ++i)
-                r = push_holder(findings, &scan, &hits[i]);
+                if (hit_counts(&scan, &hits[i]))
+                        r = push_holder(findings, &scan, &hits[i]);
         return r;
 }

@@ -74,6 +74,35 @@ int nvidia_read_modeset(Sysfs *sysfs, bool *ret) {
         return 0;
 }
 
+/**
+ * nvidia_shows_start() - has a GPU message interrupts whenever it is started?
+ * @ret:        whether neither the driver nor the kernel is told to do without them; if so, one
+ *              without any is not started (KERNEL.md 1.12)
+ *
+ * Return: 0 on success, also if that cannot be told; negative error code on failure.
+ */
+int nvidia_shows_start(int proc_fd, bool *ret) {
+        _cleanup_(freep) char *params = NULL, *line = NULL;
+        const char *value = NULL;
+        size_t n = 0;
+        int r;
+
+        *ret = false;
+        r = file_read(proc_fd, "driver/nvidia/params", 65536, &params, NULL);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        if (r == 0)
+                value = text_find_value(params, "EnableMSI:", &n);
+        if (value && (n != 1 || value[0] != '1'))
+                return 0;
+        r = file_read(proc_fd, "cmdline", 65536, &line, NULL);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+
+        *ret = r != 0 || !strstr(line, "nomsi");
+        return 0;
+}
+
 /* Whether NVreg_GpuInitOnProbe is set: then a GPU is started though nothing uses it. */
 int nvidia_starts_on_probe(int proc_fd, bool *ret) {
         _cleanup_(freep) char *params = NULL;
@@ -88,6 +117,40 @@ int nvidia_starts_on_probe(int proc_fd, bool *ret) {
                 value = text_find_value(params, "GpuInitOnProbe:", &n);
 
         *ret = value && n == 1 && value[0] == '1';
+        return 0;
+}
+
+/**
+ * nvidia_list_gpus() - which GPUs has the driver got?
+ * @ret_names:  addresses of their display functions, in no order; strv_free() it
+ *
+ * Return: 0 on success, NVIDIA_E_MISSING if the driver is not there, negative error code on
+ *         failure.
+ */
+int nvidia_list_gpus(int proc_fd, char ***ret_names, size_t *ret_n) {
+        _cleanup_(strv_freep) char **names = calloc(1, sizeof(*names));
+        _cleanup_(closedirp) DIR *dir = NULL;
+        struct dirent *entry;
+        size_t n = 0;
+        int r;
+
+        if (!names)
+                return -ENOMEM;
+        r = file_open_dirp(proc_fd, "driver/nvidia/gpus", 0, &dir);
+        if (r)
+                return r == FILE_E_MISSING ? NVIDIA_E_MISSING : r;
+        for (errno = 0; (entry = readdir(dir)); errno = 0) {
+                if (entry->d_name[0] == '.')
+                        continue;
+                r = strv_push(&names, &n, entry->d_name);
+                if (r < 0)
+                        return r;
+        }
+        if (errno > 0)
+                return -errno;
+
+        *ret_names = TAKE_PTR(names);
+        *ret_n = n;
         return 0;
 }
 

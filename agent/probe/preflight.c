@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "model/display.h"
 #include "os/child.h"
 #include "os/kmsg.h"
 #include "os/sysfs.h"
@@ -128,54 +129,89 @@ static int check_log(const PreflightInput *input, Findings *findings) {
 
 /* displays */
 
-static int check_connector(void *userdata, const char *path, const char *name, unsigned int found) {
-        _cleanup_(freep) char *enabled = NULL, *dpms = NULL, *connector = NULL;
-        const Below *below = userdata;
+/* A user of any of these may have lit it: of a card's node, or of nvidia-modeset. */
+static bool may_light(const Finding *finding) {
+        return finding->kind == FINDING_UNKNOWN ||
+                        (finding->kind == FINDING_HOLDER &&
+                                        (strstr(finding->node, "dri/card") ||
+                                                        strstr(finding->node, "nvidia-modeset")));
+}
+
+/*
+ * Does the kernel's console alone light the monitors? It does where no process has the card open:
+ * a card without users shows nothing else (KERNEL.md 5.1).
+ */
+static int check_console(const PreflightInput *input, bool *ret) {
+        _cleanup_(findings_deinit) Findings users = FINDINGS_NULL;
+        _cleanup_(devnodes_deinit) DevNodes nodes = DEVNODES_NULL;
+        Findings *const found[] = { &users };
+        bool console = true;
         int r;
 
-        /* Power management has an "enabled" too, elsewhere. */
-        if (found != 3)
-                return 0;
+        r = devnodes_init(&nodes, input->roots, input->gpu, input->to);
+        if (r >= 0)
+                r = holders_find(input->roots, &nodes, 1, false, found);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < users.n; ++i)
+                console = console && !may_light(&users.items[i]);
+        *ret = console;
+        return 0;
+}
 
-        r = sysfs_read_at(below->sysfs, path, "enabled", &enabled);
-        if (r)
-                return r < 0 ? r : 0;
-        r = sysfs_read_at(below->sysfs, path, "dpms", &dpms);
-        if (r || strcmp(enabled, "enabled") != 0 || strcmp(dpms, "On") != 0)
-                return r < 0 ? r : 0;
+static int on_lit(void *userdata, const char *connector) {
+        _cleanup_(freep) char *detail = strdup(connector);
+        const Below *below = userdata;
 
-        connector = strdup(name);
-        if (!connector)
+        if (!detail)
                 return -ENOMEM;
         return findings_push(below->findings,
                         &(Finding){ .kind = FINDING_DISPLAY_ACTIVE,
                                         .function = below->function,
-                                        .detail = connector });
+                                        .detail = detail });
+}
+
+static int check_lit(const PreflightInput *input, Findings *findings) {
+        Below below = { input->roots->sysfs, input->gpu->address, findings };
+        size_t n_before = findings->n;
+        bool console;
+        int r;
+
+        r = display_each_lit(below.sysfs, below.function, on_lit, &below);
+        if (r < 0 || findings->n == n_before)
+                return r;
+        r = check_console(input, &console);
+        if (r < 0)
+                return r;
+        for (size_t i = n_before; i < findings->n; ++i)
+                findings->items[i].is_console = console;
+        return 0;
 }
 
 /*
  * Is the GPU a display in use? Read from the connectors in sysfs, which are cached
  * values: reading them neither probes a monitor nor wakes the GPU
  * (drivers/gpu/drm/drm_sysfs.c), where opening the card would do both. A text console
- * lights a connector too. Without modeset NVIDIA's driver has no connectors; then
- * /dev/nvidia-modeset is all that there is to see.
+ * lights a connector too. Without modeset NVIDIA's driver has no connectors; then there
+ * is what the machine boots on, and /dev/nvidia-modeset.
  */
 static int check_display(const PreflightInput *input, Findings *findings) {
-        static const char *const wanted[] = { "enabled", "dpms" };
-        const Device *display = &input->gpu->functions[0];
-        Below below = { input->roots->sysfs, display->address, findings };
-        char path[DEVICE_PATH_MAX];
+        _cleanup_(displays_deinit) Displays displays = {};
         int r;
 
-        if (display->boot_vga == 1) {
+        r = displays_init(&displays, input->roots);
+        if (r < 0)
+                return r;
+        if (displays_boot_on(&displays, input->gpu->address)) {
                 r = findings_push(findings,
                                 &(Finding){ .kind = FINDING_BOOT_DISPLAY,
-                                                .function = display->address });
+                                                .function = input->gpu->address,
+                                                .number = (int) displays_count_others(
+                                                                &displays, input->gpu->address) });
                 if (r < 0)
                         return r;
         }
-        return sysfs_walk(below.sysfs, device_path(display->address, "drm", path), wanted,
-                        ARRAY_SIZE(wanted), check_connector, &below);
+        return check_lit(input, findings);
 }
 
 /* USB */
@@ -405,8 +441,44 @@ static int use_init(Use *use, DevNodes *nodes, const PreflightInput *input) {
         if (r < 0)
                 return r;
         use->on_nvidia = driver && !strcmp(driver, NVIDIA_DRIVER);
-        return use->on_nvidia ? nvidia_is_started(roots->sysfs, input->gpu->address, &use->started)
-                              : 0;
+        if (!use->on_nvidia)
+                return 0;
+        r = nvidia_is_started(roots->sysfs, input->gpu->address, &use->started);
+        return r < 0 || use->started ? r : nvidia_shows_start(roots->proc_fd, &nodes->is_idle);
+}
+
+static bool is_asked(const PreflightInput *inputs, size_t n, Address address) {
+        for (size_t i = 0; i < n; ++i)
+                if (address_same_slot(inputs[i].gpu->address, address))
+                        return true;
+        return false;
+}
+
+/*
+ * The nodes of the other GPUs of NVIDIA's driver: who has them open has what is shared by all
+ * open for them. One that cannot be looked at explains nothing.
+ */
+static int add_witnesses(const PreflightInput *inputs,
+                size_t n,
+                char *const *names,
+                DevNodes *sets,
+                size_t *n_sets) {
+        const Roots *roots = inputs[0].roots;
+        int r = 0;
+
+        for (size_t i = 0; names && names[i] && r != -ENOMEM; ++i) {
+                _cleanup_(gpu_deinit) Gpu gpu = {};
+                Address address;
+
+                if (address_parse(names[i], &address) < 0 || is_asked(inputs, n, address))
+                        continue;
+                r = gpu_init(&gpu, roots->sysfs, address);
+                if (r == 0)
+                        r = devnodes_init(&sets[*n_sets], roots, &gpu, MODE_PASSTHROUGH);
+                if (r == 0)
+                        sets[(*n_sets)++].is_witness = true;
+        }
+        return r == -ENOMEM ? r : 0;
 }
 
 /* Is it used by anything but processes? */
@@ -447,22 +519,36 @@ static int use_check_rest(const Use *use, const PreflightInput *input, Findings 
  * Return: 0 on success, whatever was found; negative error code on failure.
  */
 int preflight_holders_of_all(const PreflightInput *inputs, size_t n, Findings *const findings[]) {
-        _cleanup_(freep) DevNodes *sets = calloc(n ?: 1, sizeof(*sets));
         _cleanup_(freep) Use *uses = calloc(n ?: 1, sizeof(*uses));
-        bool deep = false;
-        int r = sets && uses ? 0 : -ENOMEM;
+        _cleanup_(strv_freep) char **names = NULL;
+        _cleanup_(freep) DevNodes *sets = NULL;
+        size_t n_names = 0, n_sets = n;
+        bool deep = false, any_nvidia = false;
+        int r = 0;
+
+        if (n == 0)
+                return 0;
+        /* Without a list of them there are no witnesses. */
+        if (nvidia_list_gpus(inputs[0].roots->proc_fd, &names, &n_names) == -ENOMEM)
+                return -ENOMEM;
+        sets = calloc(n + n_names, sizeof(*sets));
+        if (!sets || !uses)
+                return -ENOMEM;
 
         for (size_t i = 0; i < n && r >= 0; ++i) {
                 uses[i].n_findings = findings[i]->n;
                 r = use_init(&uses[i], &sets[i], &inputs[i]);
                 /* An adapter that is not started has no mappings at all. */
                 deep |= uses[i].started;
+                any_nvidia |= uses[i].on_nvidia;
         }
-        if (r >= 0 && n > 0)
-                r = holders_find(inputs[0].roots, sets, n, deep, findings);
+        if (r >= 0 && any_nvidia)
+                r = add_witnesses(inputs, n, names, sets, &n_sets);
+        if (r >= 0)
+                r = holders_find(inputs[0].roots, sets, n_sets, deep, findings);
         for (size_t i = 0; i < n && r >= 0; ++i)
                 r = use_check_rest(&uses[i], &inputs[i], findings[i]);
-        for (size_t i = 0; sets && i < n; ++i)
+        for (size_t i = 0; i < n_sets; ++i)
                 devnodes_deinit(&sets[i]);
         return r;
 }

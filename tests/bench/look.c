@@ -24,7 +24,7 @@ static int look(Roots *roots, GpuState **states) {
         if (r >= 0)
                 r = policy_load(&policy, roots);
         if (r >= 0)
-                r = inventory_init(&inventory, roots->sysfs);
+                r = inventory_init(&inventory, roots);
         for (size_t i = 0; i < inventory.n_gpus && r >= 0; ++i) {
                 r = gpu_state_get(states, inventory.gpus[i].address, &state);
                 if (r >= 0)

@@ -217,8 +217,9 @@ static void who_is_not_managed_any_more_is_left_alone(void **state) {
         fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nManaged=no\n");
         assert_false(moves(tree, &gpu, MODE_PASSTHROUGH));
         fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nManaged=auto\n");
+        /* That it is the boot display by now does not silence what is remembered of it. */
         gpu.is_boot_display = true;
-        assert_false(moves(tree, &gpu, MODE_PASSTHROUGH));
+        assert_true(moves(tree, &gpu, MODE_PASSTHROUGH));
         gpu_deinit(&gpu);
 }
 
@@ -346,6 +347,60 @@ static void options_of_an_instance_count(void **state) {
         assert_driver(tree, GPU_A, "vfio-pci");
 }
 
+/* The only display, and the boot display beside another one: by a job, and at boot. */
+static void consent_for_good_counts_wherever_a_switch_comes_from(void **state) {
+        static const struct {
+                bool other;
+                const char *section, *word;
+                int expected;
+        } cases[] = {
+                { false, "", "passthrough", VFIOPT_EXIT_PRECONDITION },
+                { false, "AllowDisplay=yes", "passthrough", VFIOPT_EXIT_DONE },
+                { false, "BootMode=passthrough", "auto", VFIOPT_EXIT_PRECONDITION },
+                { false, "BootMode=passthrough\nAllowDisplay=yes", "auto", VFIOPT_EXIT_DONE },
+                { true, "BootMode=passthrough", "auto", VFIOPT_EXIT_PRECONDITION },
+                { true, "BootMode=passthrough\nAllowDisplay=yes", "auto", VFIOPT_EXIT_DONE },
+                { true, "AllowDisplay=yes", "passthrough:" GPU_A, VFIOPT_EXIT_DONE },
+        };
+        (void) state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                bool done = cases[i].expected == VFIOPT_EXIT_DONE;
+                FakeTree *tree = fake_tree_new();
+
+                fake_standard_drivers(tree);
+                fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "nvidia",
+                                .boot_vga = "1");
+                if (cases[i].other)
+                        fake_device_add(tree, "0000:00:02.0", .vendor = 0x8086, .class = 0x030000,
+                                        .boot_vga = "0");
+                fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[GPU 01:00]\n%s\n",
+                                cases[i].section);
+                assert_int_equal(switch_to(tree, cases[i].word), cases[i].expected);
+                assert_driver(tree, GPU_A, done ? "vfio-pci" : "nvidia");
+                fake_tree_free(tree);
+        }
+}
+
+/* The firmware has made it primary, but the picture is elsewhere; nothing has taken it yet. */
+static void a_card_that_nobody_looks_at_moves_at_boot(void **state) {
+        static const char panel[] = "0000:00:02.0", drm[] = "drm/card0/card0-eDP-1";
+        FakeTree *tree = *state;
+        char path[FAKE_PATH_MAX];
+
+        fake_standard_drivers(tree);
+        fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .boot_vga = "1");
+        fake_device_add(tree, panel, .vendor = 0x8086, .class = 0x030000, .boot_vga = "0");
+        remember(tree, GPU_A, "passthrough");
+        assert_int_equal(switch_to(tree, "auto"), VFIOPT_EXIT_PRECONDITION);
+
+        fake_drm_add(tree, panel, 0, "eDP-1");
+        fake_device_write(tree, panel, fake_path(path, "%s/enabled", drm), "enabled");
+        fake_device_write(tree, panel, fake_path(path, "%s/dpms", drm), "On");
+        assert_int_equal(switch_to(tree, "auto"), VFIOPT_EXIT_DONE);
+        assert_driver(tree, GPU_A, "vfio-pci");
+}
+
 /* As in `vfioptctl switch WORD [GPU]`. */
 static void check_units(FakeTree *tree,
                 unsigned int options,
@@ -444,6 +499,8 @@ int main(void) {
                 tree_test(a_configuration_that_does_not_count_moves_nothing),
                 tree_test(another_card_is_told_of_once_however_often_it_is_named),
                 tree_test(options_of_an_instance_count),
+                tree_test(a_card_that_nobody_looks_at_moves_at_boot),
+                cmocka_unit_test(consent_for_good_counts_wherever_a_switch_comes_from),
                 tree_test(the_name_of_a_job_tells_what_was_understood),
         };
 

@@ -59,6 +59,34 @@ class Tree:
         (self.path / f"proc/{pid}/fd").mkdir()
         (self.path / f"proc/{pid}/fd/3").symlink_to(node)
 
+    def drm(self, address, card, connector, lit):
+        """A DRM card with one connector."""
+        folder = f"sys/devices/pci0000:00/{address}/drm/card{card}"
+        self.write(f"{folder}/dev", f"226:{card}\n")
+        self.write(f"{folder}/uevent", f"MAJOR=226\nMINOR={card}\nDEVNAME=dri/card{card}\n")
+        self.write(f"{folder}/card{card}-{connector}/enabled", "enabled\n" if lit else "disabled\n")
+        self.write(f"{folder}/card{card}-{connector}/dpms", "On\n" if lit else "Off\n")
+
+    def mapper(self, pid, name, *mapped):
+        """A process, and the device nodes that it has mapped."""
+        self.write(f"proc/{pid}/comm", name + "\n")
+        self.write(f"proc/{pid}/status", f"Name:\t{name}\nThreads:\t1\nUid:\t1000\t1000\t1000\t1000\n")
+        self.write(f"proc/{pid}/cgroup", "0::/\n")
+        (self.path / f"proc/{pid}/fd").mkdir()
+        self.write(f"proc/{pid}/maps", "".join(
+            f"7f00000{i}0000-7f00000{i}1000 rw-s 00000000 00:05 {160 + i}    /dev/{node}\n"
+            for i, node in enumerate(mapped)))
+
+    def nvidia(self, address, minor, started):
+        """What NVIDIA's driver, with nvidia-drm's modeset on, tells of a GPU."""
+        self.write("sys/module/nvidia/version", "595.71.05\n")
+        self.write("sys/module/nvidia_drm/parameters/modeset", "Y\n")
+        self.write("sys/bus/pci/drivers/nvidia/bind", "")
+        self.write(f"proc/driver/nvidia/gpus/{address}/information",
+                   f"GPU UUID: \t GPU-00000000-0000-0000-0000-{minor:012d}\nDevice Minor: \t {minor}\n")
+        if started:
+            self.write(f"sys/devices/pci0000:00/{address}/msi_irqs/{100 + minor}", "msi\n")
+
     def intent(self, address, id, subsystem, origin, target):
         """What a switch has left that was killed."""
         name = "-".join((address, id, subsystem)).replace(":", "-").replace(address.replace(":", "-"), address)
@@ -138,6 +166,81 @@ def boot_display_not_managed(tree):
 def boot_display_managed(tree):
     boot_display(tree)
     tree.write("etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nManaged=yes\n")
+
+
+def only_display(tree):
+    """One card, which nobody uses: the display manager is stopped."""
+    tree.device("0000:01:00.0", "10de:2786", "0300", "nvidia", 12, boot_vga="1")
+    tree.device("0000:01:00.1", "10de:22bc", "0403", "snd_hda_intel", 12)
+    tree.driver("vfio-pci")
+
+
+def only_display_allowed(tree):
+    only_display(tree)
+    tree.write("etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nAllowDisplay=yes\n")
+
+
+def only_display_remembered(tree):
+    """A server without a monitor: its one card is for a guest, and nothing is bound yet."""
+    tree.device("0000:01:00.0", "10de:2786", "0300", None, 12, boot_vga="1")
+    tree.device("0000:01:00.1", "10de:22bc", "0403", None, 12)
+    tree.driver("vfio-pci")
+    tree.state(("0000:01:00.0", "10de:2786", "1043:89e5", "passthrough"))
+
+
+def only_display_remembered_and_allowed(tree):
+    only_display_remembered(tree)
+    tree.write("etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nAllowDisplay=yes\n")
+
+
+def hybrid_laptop(tree):
+    """The integrated GPU has the panel, and is of a class that has no boot_vga."""
+    tree.device("0000:c4:00.0", "10de:2d58", "0300", "nvidia", 15, boot_vga="1")
+    tree.device("0000:c4:00.1", "10de:22eb", "0403", "snd_hda_intel", 15)
+    tree.device("0000:c5:00.0", "1002:150e", "0380", "amdgpu", 20)
+    tree.drm("0000:c5:00.0", 1, "eDP-1", True)
+    tree.driver("vfio-pci")
+
+
+def boot_display_elsewhere(tree):
+    """Likewise with nothing lit, as the lid is closed; the kernel tells."""
+    tree.device("0000:c4:00.0", "10de:2d58", "0300", "nvidia", 15, boot_vga="1", boot_display="0")
+    tree.device("0000:c5:00.0", "1002:150e", "0380", "amdgpu", 20, boot_display="1")
+    tree.driver("vfio-pci")
+
+
+def docked_laptop(tree):
+    """The firmware has made the discrete GPU primary, as a monitor is plugged into it; it was for a guest."""
+    tree.device("0000:00:02.0", "8086:a780", "0300", "i915", 1, boot_vga="0")
+    tree.drm("0000:00:02.0", 0, "eDP-1", False)
+    tree.device("0000:01:00.0", "10de:2786", "0300", "nvidia", 12, boot_vga="1")
+    tree.drm("0000:01:00.0", 1, "HDMI-A-1", True)
+    tree.driver("vfio-pci")
+    tree.state(("0000:01:00.0", "10de:2786", "1043:89e5", "passthrough"))
+
+
+def console_on_second_card(tree):
+    """A dummy plug, which the kernel's console has lit; no process has the card open."""
+    host(tree)
+    tree.drm("0000:01:00.0", 1, "HDMI-A-1", True)
+
+
+def desktop_on_first(tree):
+    """Two cards: the desktop works on the first, and has what is shared by both open as well."""
+    for minor, bus in enumerate(("01", "06")):
+        tree.device(f"0000:{bus}:00.0", "10de:2684", "0300", "nvidia", 14 + minor, boot_vga="01"[bus == "01"])
+        tree.device(f"0000:{bus}:00.1", "10de:22ba", "0403", "snd_hda_intel", 14 + minor)
+        tree.nvidia(f"0000:{bus}:00.0", minor, True)
+        tree.drm(f"0000:{bus}:00.0", minor, "DP-1", bus == "01")
+    tree.driver("vfio-pci")
+    tree.mapper(1401, "Xorg", "dri/card0", "nvidia0", "nvidiactl", "nvidia-modeset")
+    tree.mapper(1601, "kwin_x11", "nvidia0", "nvidiactl", "nvidia-modeset")
+
+
+def desktop_that_dropped_a_card(tree):
+    """A compositor still has what is shared by all cards open, and no card: for which one is not known."""
+    desktop_on_first(tree)
+    tree.mapper(1701, "kwin_wayland", "nvidiactl", "nvidia-modeset")
 
 
 def not_managed(tree):

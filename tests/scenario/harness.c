@@ -163,7 +163,7 @@ static void order_init(Order *order, FakeTree *tree, Mode to, const char *name, 
         order->request.gpus = order->gpus;
         assert_int_equal(modules_new(&order->modules), 0);
         order->context.modules = order->modules;
-        assert_int_equal(inventory_init(&order->inventory, tree->roots.sysfs), 0);
+        assert_int_equal(inventory_init(&order->inventory, &tree->roots), 0);
 
         for (size_t i = 0; !name && i < order->inventory.n_gpus; ++i)
                 order->gpus[order->request.n_gpus++] = &order->inventory.gpus[i];

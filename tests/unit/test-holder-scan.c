@@ -625,14 +625,14 @@ static void a_process_that_cannot_be_looked_into_is_unknown(void **state) {
         assert_true(findings_are_busy(&fixture->findings));
 }
 
-/* Nodes of one may be those of the other, too, as that of nvidia-modeset is. */
+/* Nodes of one may be those of the other, too. */
 static void one_look_is_enough_for_several_gpus(void **state) {
         Fixture *fixture = *state;
         _cleanup_(devnodes_deinit) DevNodes nodes = DEVNODES_NULL;
         char null[] = "null", full[] = "full";
         DevNode others[] = {
-                { S_IFCHR, makedev(1, 3), { .bus = 2 }, null },
-                { S_IFCHR, makedev(1, 7), { .bus = 2 }, full },
+                { S_IFCHR, makedev(1, 3), { .bus = 2 }, null, false },
+                { S_IFCHR, makedev(1, 7), { .bus = 2 }, full, false },
         };
         Findings found[3] = {};
         Findings *const findings[] = { &found[0], &found[1], &found[2] };
@@ -668,6 +668,82 @@ static void one_look_is_enough_for_several_gpus(void **state) {
         assert_int_equal(found[2].n, 0);
         for (size_t i = 0; i < ARRAY_SIZE(found); ++i)
                 findings_deinit(&found[i]);
+}
+
+/*
+ * Two GPUs, of which the second is a witness, with a node that both share: here the numbers are
+ * those of /dev/null, /dev/full and /dev/zero. A process is a row of links to them.
+ */
+static void a_shared_node_counts_for_the_gpu_that_nothing_else_explains(void **state) {
+        static const struct {
+                const char *links[4]; /* of one process; then, behind NULL, of another one */
+                bool is_idle;
+                const char *expected; /* pid and node of each */
+        } cases[] = {
+                { { "/dev/zero" }, false, "1 modeset;" },
+                { { "/dev/zero" }, true, "" },
+                /* It works with the other one, or with both, or with this one. */
+                { { "/dev/zero", "/dev/full" }, false, "" },
+                { { "/dev/zero", "/dev/full", "/dev/null" }, false, "1 nvidia0;1 modeset;" },
+                { { "/dev/zero", "/dev/null" }, false, "1 nvidia0;1 modeset;" },
+                { { "/dev/full" }, false, "" },
+                /* Another process is known to have started it. */
+                { { "/dev/zero", NULL, "/dev/null" }, false, "2 nvidia0;" },
+                /* That another process works with the other one explains nothing here. */
+                { { "/dev/zero", NULL, "/dev/full" }, false, "1 modeset;" },
+        };
+        char own[] = "nvidia0", shared[] = "nvidia-modeset", others[] = "dri/card1";
+        DevNode nodes[] = {
+                { S_IFCHR, makedev(1, 3), { .bus = 1 }, own, false },
+                { S_IFCHR, makedev(1, 5), { .bus = 1 }, shared, true },
+        };
+        DevNode witness[] = {
+                { S_IFCHR, makedev(1, 5), { .bus = 2 }, shared, true },
+                { S_IFCHR, makedev(1, 7), { .bus = 2 }, others, false },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                _cleanup_(text_deinit) Text text_found = TEXT_NULL;
+                DevNodes sets[] = {
+                        { .items = nodes,
+                                        .n = 2,
+                                        .gpu = { .bus = 1 },
+                                        .is_idle = cases[i].is_idle },
+                        { .items = witness, .n = 2, .gpu = { .bus = 2 }, .is_witness = true },
+                };
+                FakeTree *tree = fake_tree_new();
+                unsigned int pid = 5000001;
+                Findings found = FINDINGS_NULL;
+                Findings *const findings[] = { &found };
+
+                add_process(tree, pid, "first", 0);
+                add_process(tree, pid + 1, "second", 0);
+                for (size_t k = 0; k < ARRAY_SIZE(cases[i].links); ++k) {
+                        char path[16];
+
+                        snprintf(path, sizeof(path), "fd/%zu", k);
+                        if (cases[i].links[k])
+                                add_file(tree, pid, path, cases[i].links[k]);
+                        else
+                                pid = 5000002;
+                }
+                assert_int_equal(holders_find(&tree->roots, sets, 2, false, findings), 0);
+                for (size_t k = 0; k < found.n; ++k)
+                        assert_int_equal(
+                                        text_append(&text_found, "%d %s;",
+                                                        found.items[k].pid - 5000000,
+                                                        strrchr(found.items[k].node, '/') + 1 +
+                                                                        (strstr(found.items[k].node,
+                                                                                         "-")
+                                                                                                        ? 7
+                                                                                                        : 0)),
+                                        0);
+                if (strcmp(text(&text_found), cases[i].expected) != 0)
+                        fail_msg("case %zu: \"%s\"", i, text(&text_found));
+                findings_deinit(&found);
+                fake_tree_free(tree);
+        }
 }
 
 static void files_that_were_closed_meanwhile_are_none(void **state) {
@@ -730,6 +806,7 @@ int main(void) {
                 fake_test(open_and_mapped_is_open),
                 fake_test(a_process_that_cannot_be_looked_into_is_unknown),
                 fake_test(one_look_is_enough_for_several_gpus),
+                cmocka_unit_test(a_shared_node_counts_for_the_gpu_that_nothing_else_explains),
                 fake_test(files_that_were_closed_meanwhile_are_none),
                 fake_test(a_process_without_files_to_see_is_none),
                 fake_test(findings_are_added_to_those_that_are_there),

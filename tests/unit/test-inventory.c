@@ -32,7 +32,7 @@ static int inventory_teardown(void **state) {
 #define inventory_test(fn) cmocka_unit_test_setup_teardown(fn, inventory_setup, inventory_teardown)
 
 static Inventory *look(Fixture *fixture) {
-        assert_int_equal(inventory_init(&fixture->inventory, fake_sysfs(fixture->tree)), 0);
+        assert_int_equal(inventory_init(&fixture->inventory, &fixture->tree->roots), 0);
         return &fixture->inventory;
 }
 
@@ -42,7 +42,7 @@ static void a_machine_without_gpus_has_none(void **state) {
         fake_device_add(fixture->tree, "0000:00:02.0", .vendor = 0x8086, .class = 0x030000);
         fake_device_add(fixture->tree, "0000:00:1f.3", .vendor = 0x8086, .class = 0x040300);
         assert_int_equal(look(fixture)->n_gpus, 0);
-        assert_int_equal(fixture->inventory.n_displays, 1);
+        assert_int_equal(fixture->inventory.displays.n, 1);
 }
 
 static void a_machine_without_pci_has_none(void **state) {
@@ -65,7 +65,7 @@ static void gpus_are_found_in_the_order_of_their_addresses(void **state) {
         assert_int_equal(fixture->inventory.gpus[1].address.bus, 0x81);
         assert_int_equal(fixture->inventory.gpus[1].n_functions, 2);
         assert_int_equal(fixture->inventory.gpus[2].address.domain, 0x10000);
-        assert_int_equal(fixture->inventory.n_displays, 4);
+        assert_int_equal(fixture->inventory.displays.n, 4);
 }
 
 static void the_boot_display_is_not_ours_beside_another_display(void **state) {
@@ -111,7 +111,7 @@ static void virtual_functions_are_neither_gpus_nor_displays(void **state) {
         fake_device_add(fixture->tree, "0000:01:01.0", .vendor = 0x10de, .class = 0x030200);
         fake_device_write(fixture->tree, "0000:01:01.0", "physfn/vendor", "0x10de");
         assert_int_equal(look(fixture)->n_gpus, 1);
-        assert_int_equal(fixture->inventory.n_displays, 1);
+        assert_int_equal(fixture->inventory.displays.n, 1);
 }
 
 static void a_gpu_can_be_named_in_many_ways(void **state) {

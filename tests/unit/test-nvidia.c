@@ -8,6 +8,7 @@
 
 #include "lib/test.h"
 
+#include "base/text.h"
 #include "probe/nvidia.h"
 
 #define GPU       "0000:01:00.0"
@@ -77,6 +78,51 @@ static void the_version_is_that_of_the_loaded_module(void **state) {
         fake_write(tree->root, "sys/module/nvidia/version", "580.105.08\n");
         assert_int_equal(nvidia_read_version(fake_sysfs(tree), &version), 0);
         assert_string_equal(version, "580.105.08");
+}
+
+static void the_gpus_of_the_driver_are_listed(void **state) {
+        FakeTree *tree = *state;
+        char **names = NULL;
+        size_t n = 0;
+
+        assert_int_equal(nvidia_list_gpus(tree->roots.proc_fd, &names, &n), NVIDIA_E_MISSING);
+        assert_null(names);
+        fake_write(tree->root, "proc/driver/nvidia/gpus/0000:01:00.0/information", "%s", "");
+        fake_write(tree->root, "proc/driver/nvidia/gpus/0000:06:00.0/information", "%s", "");
+        assert_int_equal(nvidia_list_gpus(tree->roots.proc_fd, &names, &n), 0);
+        assert_int_equal(n, 2);
+        strv_free(names);
+}
+
+static void a_start_shows_unless_interrupts_by_message_are_off(void **state) {
+        static const struct {
+                const char *params, *line;
+                bool expected;
+        } cases[] = {
+                { NULL, NULL, true }, /* that is the default */
+                { "EnableMSI: 1\nGpuInitOnProbe: 0\n", NULL, true },
+                { "EnableMSI: 0\n", NULL, false },
+                { "EnableMSI: 10\n", NULL, false },
+                { "EnableMSI: 1\n", "quiet pci=nomsi", false },
+                { "EnableMSI: 1\n", "quiet pci=noaer", true },
+        };
+        FakeTree *tree = *state;
+        bool shows;
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                shows = !cases[i].expected;
+                if (cases[i].params)
+                        fake_write(tree->root, "proc/driver/nvidia/params", "%s", cases[i].params);
+                if (cases[i].line)
+                        fake_write(tree->root, "proc/cmdline", "%s\n", cases[i].line);
+                assert_int_equal(nvidia_shows_start(tree->roots.proc_fd, &shows), 0);
+                assert_int_equal(shows, cases[i].expected);
+        }
+        /* What cannot be read proves nothing. */
+        fake_remove(tree->root, "proc/driver/nvidia/params");
+        fake_make_dir(tree->root, "proc/driver/nvidia/params");
+        assert_int_equal(nvidia_shows_start(tree->roots.proc_fd, &shows), 0);
+        assert_false(shows);
 }
 
 static void modeset_is_on_only_where_the_module_says_so(void **state) {
@@ -253,6 +299,8 @@ int main(void) {
                 cmocka_unit_test(what_is_no_version_releases_nothing),
                 cmocka_unit_test(one_gpu_can_be_released_by_some_versions),
                 tree_test(the_version_is_that_of_the_loaded_module),
+                tree_test(the_gpus_of_the_driver_are_listed),
+                tree_test(a_start_shows_unless_interrupts_by_message_are_off),
                 tree_test(modeset_is_on_only_where_the_module_says_so),
                 tree_test(the_driver_may_start_gpus_by_itself),
                 tree_test(information_tells_minor_and_uuid),

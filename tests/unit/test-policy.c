@@ -542,6 +542,53 @@ static void who_is_managed_is_said_or_guessed(void **state _unused_) {
         }
 }
 
+/* BootMode=, and what is remembered of this very card, are words for it; DefaultMode= is for all. */
+static void the_boot_display_goes_where_it_is_said_to_belong(void **state _unused_) {
+        static const struct {
+                const char *managed, *boot, *normal, *state;
+                bool follows;
+        } all[] = {
+                { .follows = false },
+                { .normal = "passthrough", .follows = false },
+                { .boot = "passthrough", .follows = true },
+                { .state = STATE("passthrough"), .follows = true },
+                { .state = STATE("host"), .follows = true },
+                { .state = STRANGER, .follows = false },
+                { .managed = "no", .boot = "passthrough", .follows = false },
+                { .managed = "no", .state = STATE("passthrough"), .follows = false },
+                { .managed = "yes", .follows = true },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(all); ++i) {
+                const Case c = { .managed = all[i].managed ?: "auto",
+                        .boot = all[i].boot,
+                        .normal = all[i].normal,
+                        .state = all[i].state };
+                FakeTree *tree = fake_tree_new();
+                Policy policy = POLICY_NULL;
+                Decision decision;
+                Gpu gpu;
+
+                write_case(tree, &c);
+                assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
+                assert_int_equal(policy_load(&policy, &tree->roots), 0);
+                gpu.is_boot_display = true;
+                assert_int_equal(policy_follows(&policy, &gpu), all[i].follows);
+                /* It is not meant for that where none is named. */
+                assert_int_equal(policy_manages(&policy, &gpu),
+                                all[i].managed && !strcmp(all[i].managed, "yes"));
+                decision = policy_decide(
+                                &policy, fake_sysfs(tree), &gpu, &c.runtime, DECISION_AT_BOOT);
+                if (!all[i].follows)
+                        assert_int_equal(decision.mode, MODE_UNSET);
+                else if (all[i].boot)
+                        assert_int_equal(decision.mode, MODE_PASSTHROUGH);
+                policy_deinit(&policy);
+                gpu_deinit(&gpu);
+                fake_tree_free(tree);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_first_who_speaks_is_heard),
@@ -552,6 +599,7 @@ int main(void) {
                 tree_test(a_state_that_cannot_be_read_is_told_with_the_reason),
                 tree_test(a_configuration_that_is_incomplete_is_told),
                 cmocka_unit_test(who_is_managed_is_said_or_guessed),
+                cmocka_unit_test(the_boot_display_goes_where_it_is_said_to_belong),
         };
 
         return cmocka_run_group_tests_name("policy/policy", tests, NULL, NULL);

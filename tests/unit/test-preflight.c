@@ -567,6 +567,61 @@ static void a_connector_is_lit_or_not(void **state) {
         }
 }
 
+/* A hybrid laptop: the firmware knows of one VGA device only, and that is not the panel's. */
+static void the_display_of_another_gpu_makes_the_firmwares_choice_void(void **state) {
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia", .boot_vga = "1");
+        fake_device_add(tree, "0000:05:00.0", .vendor = 0x1002, .class = 0x038000);
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "boot-display .0 -;");
+        fake_drm_add(tree, "0000:05:00.0", 1, "eDP-1");
+        fake_device_write(tree, "0000:05:00.0", "drm/card1/card1-eDP-1/enabled", "enabled");
+        fake_device_write(tree, "0000:05:00.0", "drm/card1/card1-eDP-1/dpms", "On");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "");
+        /* But what the firmware shows there itself is in use. */
+        fake_write(tree->root, "proc/iomem", "0-0 : " GPU "\n  0-0 : BOOTFB\n");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "boot-display .0 -;");
+}
+
+static void assert_console(Fixture *fixture, bool expected) {
+        const PreflightInput input = {
+                .roots = &fixture->tree->roots,
+                .gpu = card_read(fixture, 1),
+                .to = MODE_PASSTHROUGH,
+        };
+
+        assert_int_equal(preflight_preconditions(&input, &fixture->findings), 0);
+        assert_int_equal(fixture->findings.n, 1);
+        assert_int_equal(fixture->findings.items[0].kind, FINDING_DISPLAY_ACTIVE);
+        assert_int_equal(fixture->findings.items[0].is_console, expected);
+        findings_deinit(&fixture->findings);
+}
+
+static void a_monitor_that_no_program_lights_is_the_consoles(void **state) {
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_gpu_add(tree, GPU, .group = 12);
+        fake_drm_add(tree, GPU, 0, "HDMI-A-1");
+        fake_device_write(tree, GPU, "drm/card0/card0-HDMI-A-1/enabled", "enabled");
+        fake_device_write(tree, GPU, "drm/card0/card0-HDMI-A-1/dpms", "On");
+        assert_console(fixture, true);
+
+        /* The number of the card's node, and then that of its render node. */
+        add_process(tree, 5000812, "Xorg", 0);
+        add_file(tree, 5000812, "fd/3", "/dev/null");
+        fake_device_write(tree, GPU, "drm/card0/dev", "1:3");
+        assert_console(fixture, false);
+        fake_device_write(tree, GPU, "drm/card0/dev", "226:0");
+        fake_device_write(tree, GPU, "drm/renderD128/dev", "1:3");
+        assert_console(fixture, true);
+        /* It cannot be told of all. */
+        add_process(tree, 5000813, "secret", 0);
+        add_file(tree, 5000813, "fd/0", "0");
+        assert_console(fixture, false);
+}
+
 static void each_lit_connector_is_told(void **state) {
         Fixture *fixture = *state;
 
@@ -829,6 +884,54 @@ static void a_gpu_that_somebody_elses_unbind_hangs_on_is_stuck(void **state) {
         assert_preconditions(fixture, MODE_HOST, "stuck .0 -;");
 }
 
+/* The desktop works on the second one, with its card and with what all of them share. */
+static void an_idle_gpu_moves_while_a_desktop_uses_another_one(void **state) {
+        static const char maps[] =
+                        "7f0000000000-7f0000001000 rw-s 00000000 00:05 163 /dev/nvidia-modeset\n";
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
+        fake_gpu_add(tree, SECOND, .group = 13, .driver = "nvidia");
+        fake_device_write(tree, SECOND, "drm/card1/dev", "1:3");
+        fake_device_write(tree, SECOND, "drm/card1/uevent", "DEVNAME=dri/card1");
+        fake_msi_add(tree, GPU, 42);
+        fake_msi_add(tree, SECOND, 43);
+        fake_write(tree->root, "sys/module/nvidia_drm/parameters/modeset", "Y\n");
+        add_process(tree, 5000812, "Xorg", 0);
+        add_maps(tree, 5000812, maps);
+        assert_holders(fixture, MODE_PASSTHROUGH, "holder .0 /dev/nvidia-modeset;");
+        add_file(tree, 5000812, "fd/3", "/dev/null");
+        assert_holders(fixture, MODE_PASSTHROUGH, "");
+        /* Where nothing else has started it, it is in use all the same. */
+        fake_write(tree->root, "sys/module/nvidia_drm/parameters/modeset", "N\n");
+        assert_holders(fixture, MODE_PASSTHROUGH, "started .0 -;");
+}
+
+static void what_all_share_holds_no_gpu_that_is_not_started(void **state) {
+        static const char maps[] =
+                        "7f0000000000-7f0000001000 rw-s 00000000 00:05 163 /dev/nvidia-modeset\n";
+        static const struct {
+                const char *params, *line;
+                const char *expected;
+        } cases[] = {
+                { "EnableMSI: 1\n", "quiet", "" },
+                { "EnableMSI: 0\n", "quiet", "holder .0 /dev/nvidia-modeset;" },
+                { "EnableMSI: 1\n", "quiet pci=nomsi,noaer", "holder .0 /dev/nvidia-modeset;" },
+        };
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
+        add_process(tree, 5000812, "kwin", 0);
+        add_maps(tree, 5000812, maps);
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                fake_write(tree->root, "proc/driver/nvidia/params", "%s", cases[i].params);
+                fake_write(tree->root, "proc/cmdline", "%s\n", cases[i].line);
+                assert_holders(fixture, MODE_PASSTHROUGH, cases[i].expected);
+        }
+}
+
 static void whether_the_driver_can_let_go_is_asked_to_the_last(void **state) {
         Fixture *fixture = *state;
 
@@ -872,6 +975,8 @@ int main(void) {
                 card_test(the_boot_display_may_come_home),
                 card_test(the_rest_of_a_card_may_follow_its_display),
                 card_test(a_connector_is_lit_or_not),
+                card_test(the_display_of_another_gpu_makes_the_firmwares_choice_void),
+                card_test(a_monitor_that_no_program_lights_is_the_consoles),
                 card_test(each_lit_connector_is_told),
                 card_test(an_old_driver_with_modeset_cannot_let_go),
                 card_test(another_driver_is_not_asked_for_nvidias_abilities),
@@ -887,6 +992,8 @@ int main(void) {
                 card_test(drivers_are_looked_at_anew),
                 card_test(interrupts_of_another_driver_say_nothing),
                 card_test(a_gpu_that_somebody_elses_unbind_hangs_on_is_stuck),
+                card_test(an_idle_gpu_moves_while_a_desktop_uses_another_one),
+                card_test(what_all_share_holds_no_gpu_that_is_not_started),
                 card_test(whether_the_driver_can_let_go_is_asked_to_the_last),
         };
 

@@ -75,7 +75,7 @@ static int run(FakeTree *tree) {
         int r;
 
         assert_int_equal(modules_new(&modules), 0);
-        assert_int_equal(inventory_init(&inventory, fake_sysfs(tree)), 0);
+        assert_int_equal(inventory_init(&inventory, &tree->roots), 0);
         assert_int_equal(state_load(&state, tree->roots.etc_fd), 0);
         r = unplugged_pin(&tree->roots, modules, &inventory, &state);
         assert_int_equal(writes_count(tree->machine, ACT_ANY), 0);

@@ -40,9 +40,31 @@ def nvidia_node_mapped(vm):
 # it open is found like who has any.
 @scenario(gpus=[GPU])
 def modeset_node_open(vm):
-    """/dev/nvidia-modeset is open, which does not say which GPU it is for."""
-    vm.sh("nvidia-nodes")
-    held_by(vm, "hold /dev/nvidia-modeset", "/dev/nvidia-modeset", GPU)
+    """/dev/nvidia-modeset is open for the GPU, which shows by nothing but that it is started."""
+    vm.sh("nvidia-nodes; modprobe nvidia-modeset")
+    held_by(vm, f"hold --write={GPU.address} /dev/nvidia-modeset", "/dev/nvidia-modeset", GPU)
+
+
+@scenario(gpus=[GPU])
+def modeset_node_open_for_no_gpu(vm):
+    """/dev/nvidia-modeset is open, and no GPU is started: that holds none."""
+    vm.sh("nvidia-nodes; modprobe nvidia-modeset")
+    process = vm.spawn("exec hold /dev/nvidia-modeset")
+    process.wait_for("held")
+    vm.sh(SWITCH)
+    on_vfio(vm, GPU)
+    process.stop()
+
+
+@scenario(gpus=[GPU, SECOND])
+def modeset_node_open_for_another_gpu(vm):
+    """A program works with the second GPU, and has what all of them share open: the first one moves."""
+    vm.sh("nvidia-nodes; modprobe nvidia-modeset")
+    process = vm.spawn("exec hold /dev/nvidia1 /dev/nvidiactl /dev/nvidia-modeset")
+    process.wait_for("held")
+    vm.sh(f"{SWITCH} {GPU.address}")
+    on_vfio(vm, GPU)
+    process.stop()
 
 
 @scenario(gpus=[GPU], driver=("standin", "nvidia"))
@@ -128,10 +150,10 @@ def stranger_in_the_group(vm):
 
 @scenario(gpus=[Gpu("rp1", functions=("gpu", "audio"))], boot="cold", shape=Shape(igpu=False))
 def boot_display(vm):
-    """The GPU is the boot display: refused, unless that is asked for."""
+    """The GPU is the only display: refused, unless that is asked for."""
     gpu = Gpu("rp1", functions=("gpu", "audio"))
     vm.equal(vm.facts([gpu.address])[gpu.address]["boot_vga"], "1", "boot_vga")
-    refused(vm, SWITCH, PRECONDITION, "boots on", "--allow-display", cards=[gpu])
+    refused(vm, SWITCH, PRECONDITION, "only display", "--allow-display", "AllowDisplay=yes", cards=[gpu])
     for command in ("vfioptctl switch --allow-display passthrough",
                     f"systemctl start vfiopt@passthrough_allow-display:{gpu.address}"):
         vm.sh(command)

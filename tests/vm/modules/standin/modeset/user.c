@@ -4,7 +4,7 @@
  *
  * Opening it holds no GPU, allocating a device through it does, and from
  * outside the two cannot be told apart. So anyone who has it open counts as a
- * holder of every GPU. In place of the ioctl that allocates a device, writing
+ * holder of every GPU that is started and not explained otherwise. In place of the ioctl that allocates a device, writing
  * the PCI address of a GPU takes the reference; closing the file drops it.
  *
  *     exec 5<>/dev/nvidia-modeset; echo 0000:01:00.0 >&5

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Displays
+ *
+ * Which of the display devices of this machine somebody looks at. All of it is read from cached
+ * values in sysfs and from the names in /proc/iomem; no device node is opened, and nothing is
+ * woken up.
+ */
+
+#include "model/device.h"
+#include "os/roots.h"
+
+/* A display device of any vendor. */
+typedef struct Display {
+        Address address;
+        bool is_vga;          /* of the one class that boot_vga is about */
+        bool is_3d;           /* of the class of those without outputs */
+        bool has_connectors;  /* of its own driver */
+        bool is_used;         /* one of them has been turned on by somebody, or by the console */
+        bool is_lit;          /* and shows a picture: its monitor has not been sent to sleep */
+        bool is_unknown;      /* they cannot be read */
+        bool has_fb;          /* a framebuffer device of its own driver is there */
+        bool has_firmware_fb; /* the firmware's framebuffer is in its memory */
+        bool is_boot_display; /* says the kernel's boot_display */
+        bool is_boot_vga;     /* says boot_vga, which is about VGA devices alone */
+} Display;
+
+typedef struct Displays {
+        Display *items;
+        size_t n;
+} Displays;
+
+/* Called for each lit connector, like "card1-DP-1". Anything but 0 ends the look, and is its result. */
+typedef int (*DisplayLitFn)(void *userdata, const char *connector);
+
+int displays_init(Displays *displays, const Roots *roots) _warn_unused_result_;
+void displays_deinit(Displays *displays);
+const Display *displays_find(const Displays *displays, Address address);
+size_t displays_count_others(const Displays *displays, Address address);
+bool displays_boot_on(const Displays *displays, Address address);
+int display_each_lit(Sysfs *sysfs, Address address, DisplayLitFn fn, void *userdata)
+                _warn_unused_result_;

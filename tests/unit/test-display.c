@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Test Which Display Is in Use
+ *
+ * Machines as people have them, and which of their cards somebody looks at.
+ */
+
+#include "lib/test.h"
+
+#include "model/inventory.h"
+
+#define INTEGRATED "0000:00:02.0"
+#define GPU        "0000:01:00.0"
+#define SECOND     "0000:02:00.0"
+
+/* A card's own driver shows a picture on a connector of it, or has one that is dark. */
+static void add_connector(FakeTree *tree, const char *address, unsigned int card, bool lit) {
+        char path[FAKE_PATH_MAX];
+
+        fake_drm_add(tree, address, card, "DP-1");
+        if (!lit)
+                return;
+        fake_device_write(tree, address,
+                        fake_path(path, "drm/card%u/card%u-DP-1/enabled", card, card), "enabled");
+        fake_device_write(tree, address, fake_path(path, "drm/card%u/card%u-DP-1/dpms", card, card),
+                        "On");
+}
+
+static bool boots_on(FakeTree *tree, const char *name) {
+        _cleanup_(displays_deinit) Displays displays = {};
+        Address address;
+
+        assert_int_equal(address_parse(name, &address), 0);
+        assert_int_equal(displays_init(&displays, &tree->roots), 0);
+        return displays_boot_on(&displays, address);
+}
+
+/* What a machine shows of its two display devices. */
+typedef struct Side {
+        uint32_t class;           /* 0: 030000 */
+        const char *boot_vga;     /* NULL: no such attribute */
+        const char *boot_display; /* likewise */
+        char monitor;             /* 'l'it, 'a'sleep, 'd'ark, or 0: no connectors */
+        bool has_firmware_fb;
+} Side;
+
+static void add_side(FakeTree *tree, const char *address, unsigned int card, const Side *side) {
+        char path[FAKE_PATH_MAX];
+
+        fake_device_add(tree, address, .vendor = card == 0 ? 0x1002 : 0x10de,
+                        .class = side->class ?: 0x030000, .boot_vga = side->boot_vga);
+        if (side->boot_display)
+                fake_device_write(tree, address, "boot_display", side->boot_display);
+        if (side->monitor)
+                add_connector(tree, address, card, side->monitor != 'd');
+        if (side->monitor == 'a')
+                fake_device_write(tree, address,
+                                fake_path(path, "drm/card%u/card%u-DP-1/dpms", card, card), "Off");
+        if (side->has_firmware_fb)
+                fake_device_write(tree, address, "simple-framebuffer.0/driver_override", "(null)");
+}
+
+static void what_is_known_better_comes_before_boot_vga(void **state _unused_) {
+        static const struct {
+                Side other, nvidia;
+                bool boots_on_nvidia;
+        } cases[] = {
+                /* Nothing but boot_vga is known. */
+                { { .boot_vga = "0" }, { .boot_vga = "1" }, true },
+                { { .boot_vga = "1" }, { .boot_vga = "0" }, false },
+                { { .class = 0x038000 }, { .boot_vga = "1" }, true },
+                { { .boot_vga = "1" }, { .class = 0x030200 }, false },
+                /* Another one is lit: of any class, with or without a driver here. */
+                { { .boot_vga = "0", .monitor = 'l' }, { .boot_vga = "1" }, false },
+                { { .boot_vga = "0", .monitor = 'l' }, { .boot_vga = "1", .monitor = 'd' }, false },
+                { { .class = 0x038000, .monitor = 'l' }, { .boot_vga = "1" }, false },
+                { { .class = 0x038000, .monitor = 'l' }, { .boot_vga = "1", .monitor = 'd' },
+                                false },
+                { { .boot_vga = "0", .monitor = 'd' }, { .boot_vga = "1" }, true },
+                /* Its monitor may be asleep. */
+                { { .class = 0x038000, .monitor = 'a' }, { .boot_vga = "1", .monitor = 'd' },
+                                false },
+                { { .boot_vga = "0", .monitor = 'l' }, { .boot_vga = "1", .monitor = 'a' }, true },
+                /* Both are: the firmware has chosen, if it could. */
+                { { .boot_vga = "0", .monitor = 'l' }, { .boot_vga = "1", .monitor = 'l' }, true },
+                { { .class = 0x038000, .monitor = 'l' }, { .boot_vga = "1", .monitor = 'l' },
+                                false },
+                { { .boot_vga = "1", .monitor = 'l' }, { .boot_vga = "0", .monitor = 'l' }, false },
+                /* The kernel knows, and may count the VGA device as well. */
+                { { .class = 0x038000, .boot_display = "1" },
+                                { .boot_vga = "1", .boot_display = "0" }, false },
+                { { .class = 0x038000, .boot_display = "1" }, { .boot_vga = "1" }, false },
+                { { .boot_vga = "1" }, { .boot_vga = "0", .boot_display = "1" }, true },
+                { { .class = 0x038000, .boot_display = "1", .monitor = 'l' },
+                                { .boot_vga = "1", .boot_display = "1" }, false },
+                { { .class = 0x038000, .boot_display = "1" },
+                                { .boot_vga = "1", .boot_display = "1" }, true },
+                /* The firmware's picture is where it is. */
+                { { .boot_vga = "1", .monitor = 'l' }, { .boot_vga = "0", .has_firmware_fb = true },
+                                true },
+                { { .boot_vga = "0", .has_firmware_fb = true }, { .boot_vga = "1" }, false },
+                { { .class = 0x038000, .has_firmware_fb = true }, { .boot_vga = "1" }, false },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                FakeTree *tree = fake_tree_new();
+
+                add_side(tree, INTEGRATED, 0, &cases[i].other);
+                add_side(tree, GPU, 1, &cases[i].nvidia);
+                if (boots_on(tree, GPU) != cases[i].boots_on_nvidia)
+                        fail_msg("case %zu: not as expected", i);
+                fake_tree_free(tree);
+        }
+}
+
+static void a_machine_may_boot_on_its_only_display(void **state) {
+        FakeTree *tree = *state;
+
+        fake_device_add(tree, GPU, .vendor = 0x10de, .class = 0x030000, .boot_vga = "1");
+        assert_true(boots_on(tree, GPU));
+        /* Dark connectors prove nothing where there is no other display. */
+        add_connector(tree, GPU, 0, false);
+        assert_true(boots_on(tree, GPU));
+        assert_false(boots_on(tree, SECOND));
+}
+
+static void a_card_without_outputs_is_no_display_to_fall_back_on(void **state) {
+        _cleanup_(displays_deinit) Displays displays = {};
+        FakeTree *tree = *state;
+        const Address gpu = { .bus = 1 };
+
+        fake_device_add(tree, GPU, .vendor = 0x10de, .class = 0x030000, .boot_vga = "1");
+        fake_device_add(tree, SECOND, .vendor = 0x10de, .class = 0x030200);
+        assert_int_equal(displays_init(&displays, &tree->roots), 0);
+        assert_int_equal(displays.n, 2);
+        assert_int_equal(displays_count_others(&displays, gpu), 0);
+        displays_deinit(&displays);
+
+        fake_device_add(tree, INTEGRATED, .vendor = 0x1002, .class = 0x038000);
+        assert_int_equal(displays_init(&displays, &tree->roots), 0);
+        assert_int_equal(displays_count_others(&displays, gpu), 1);
+}
+
+static void the_framebuffer_in_memory_is_that_of_the_card_around_it(void **state) {
+        static const struct {
+                const char *iomem;
+                bool expected;
+        } cases[] = {
+                { "00000000-00000fff : Reserved\n"
+                  "a0000000-efffffff : PCI Bus 0000:00\n"
+                  "  c0000000-d1ffffff : PCI Bus 0000:01\n"
+                  "    c0000000-cfffffff : " GPU "\n"
+                  "      c0000000-c02fffff : BOOTFB\n"
+                  "        c0000000-c02fffff : simpledrm\n",
+                                true },
+                /* Without privileges all addresses are zero. */
+                { "00000000-00000000 : PCI Bus 0000:00\n"
+                  "  00000000-00000000 : " GPU "\n"
+                  "    00000000-00000000 : efifb",
+                                true },
+                /* It is beside, or in another one. */
+                { "a0000000-efffffff : PCI Bus 0000:00\n"
+                  "  c0000000-cfffffff : " GPU "\n"
+                  "  d0000000-d02fffff : BOOTFB\n",
+                                false },
+                { "a0000000-efffffff : PCI Bus 0000:00\n"
+                  "  c0000000-cfffffff : " GPU "\n"
+                  "    c0000000-c0ffffff : nvidia\n"
+                  "  d0000000-dfffffff : " INTEGRATED "\n"
+                  "    d0000000-d02fffff : BOOTFB\n",
+                                false },
+                { "BOOTFB\n\n : \n  " GPU, false },
+                { "", false },
+        };
+        FakeTree *tree = *state;
+
+        fake_device_add(tree, INTEGRATED, .vendor = 0x8086, .class = 0x030000, .boot_vga = "1");
+        fake_device_add(tree, GPU, .vendor = 0x10de, .class = 0x030000, .boot_vga = "0");
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                fake_write(tree->root, "proc/iomem", "%s", cases[i].iomem);
+                assert_int_equal(boots_on(tree, GPU), cases[i].expected);
+        }
+}
+
+static void deep_memory_is_no_trouble(void **state) {
+        FakeTree *tree = *state;
+        char lines[256];
+
+        fake_device_add(tree, GPU, .vendor = 0x10de, .class = 0x030000, .boot_vga = "0");
+        snprintf(lines, sizeof(lines), "%80s0-0 : %s\n%82s0-0 : BOOTFB\n", "", GPU, "");
+        fake_write(tree->root, "proc/iomem", "%s", lines);
+        assert_false(boots_on(tree, GPU));
+}
+
+static void a_framebuffer_without_connectors_is_a_picture(void **state) {
+        FakeTree *tree = *state;
+
+        fake_device_add(tree, INTEGRATED, .vendor = 0x8086, .class = 0x030000, .boot_vga = "1");
+        fake_device_add(tree, GPU, .vendor = 0x10de, .class = 0x030000, .boot_vga = "0");
+        fake_make_dir(tree->root, "sys/class/graphics/fb0");
+        fake_link(tree->root, "sys/bus/pci/devices/" GPU, "sys/class/graphics/fb0/device");
+        assert_true(boots_on(tree, GPU));
+        /* With them, they tell. */
+        add_connector(tree, GPU, 1, false);
+        assert_false(boots_on(tree, GPU));
+}
+
+static void the_card_of_drm_may_tell_it_too(void **state) {
+        FakeTree *tree = *state;
+
+        fake_device_add(tree, INTEGRATED, .vendor = 0x1002, .class = 0x038000);
+        fake_device_add(tree, GPU, .vendor = 0x10de, .class = 0x030000, .boot_vga = "1");
+        assert_true(boots_on(tree, GPU));
+        add_connector(tree, INTEGRATED, 0, false);
+        fake_device_write(tree, INTEGRATED, "drm/card0/boot_display", "1");
+        assert_false(boots_on(tree, GPU));
+        assert_true(boots_on(tree, INTEGRATED));
+}
+
+/* What cannot be read speaks against moving the card, and for moving no other. */
+static void what_cannot_be_read_counts_against_a_move(void **state) {
+        FakeTree *tree = *state;
+
+        fake_device_add(tree, INTEGRATED, .vendor = 0x8086, .class = 0x030000, .boot_vga = "0");
+        fake_device_add(tree, GPU, .vendor = 0x10de, .class = 0x030000, .boot_vga = "1");
+        fake_make_dir(tree->root, "sys/bus/pci/devices/" INTEGRATED "/drm/card0/card0-DP-1/dpms");
+        fake_device_write(tree, INTEGRATED, "drm/card0/card0-DP-1/enabled", "enabled");
+        assert_true(boots_on(tree, GPU));
+
+        fake_remove(tree->root, "sys/bus/pci/devices/" INTEGRATED "/drm");
+        add_connector(tree, INTEGRATED, 0, true);
+        assert_false(boots_on(tree, GPU));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(what_is_known_better_comes_before_boot_vga),
+                tree_test(a_machine_may_boot_on_its_only_display),
+                tree_test(a_card_without_outputs_is_no_display_to_fall_back_on),
+                tree_test(the_framebuffer_in_memory_is_that_of_the_card_around_it),
+                tree_test(deep_memory_is_no_trouble),
+                tree_test(a_framebuffer_without_connectors_is_a_picture),
+                tree_test(the_card_of_drm_may_tell_it_too),
+                tree_test(what_cannot_be_read_counts_against_a_move),
+        };
+
+        return cmocka_run_group_tests_name("model/display", tests, NULL, NULL);
+}
