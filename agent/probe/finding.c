@@ -97,6 +97,30 @@ static bool is_denied(const Finding *finding) {
         return finding->error == EACCES || finding->error == EPERM;
 }
 
+static Words words_for_off_bus(const Finding *finding) {
+        Words chosen = { words[FINDING_OFF_BUS].sentence, advice_for_off_bus(finding) };
+
+        if (finding->error == ETIMEDOUT)
+                chosen.sentence = "it does not answer on the PCI bus in time";
+        else if (finding->error == 0 && finding->detail &&
+                        text_starts_with(finding->detail, "D3", NULL))
+                chosen.sentence = "it does not answer on the PCI bus any more, and is in @detail@";
+        return chosen;
+}
+
+static Words words_for_virtual(const Finding *finding) {
+        Words chosen = { words[FINDING_VIRTUAL].sentence, advice_for_virtual(finding) };
+
+        if (finding->number > 0 && finding->detail)
+                chosen.sentence =
+                                "virtual functions (@number@) and mediated devices exist on @function@";
+        else if (finding->number > 0)
+                chosen.sentence = "virtual functions (@number@) exist on @function@";
+        else if (finding->detail)
+                chosen.sentence = "mediated devices exist on @function@";
+        return chosen;
+}
+
 /* The words of its kind, or others where less is known, or where more can be done. */
 static Words choose_words(const Finding *finding) {
         Words chosen = words[finding->kind];
@@ -113,25 +137,9 @@ static Words choose_words(const Finding *finding) {
                                 "unplug that monitor, or boot with nvidia_drm.fbdev=0; or " ALLOW };
                 break;
         case FINDING_OFF_BUS:
-                chosen.remedy = advice_for_off_bus(finding);
-                if (finding->error == ETIMEDOUT)
-                        chosen.sentence = "it does not answer on the PCI bus in time";
-                else if (finding->error == 0 && finding->detail &&
-                                text_starts_with(finding->detail, "D3", NULL))
-                        chosen.sentence =
-                                        "it does not answer on the PCI bus any more, and is in @detail@";
-                break;
+                return words_for_off_bus(finding);
         case FINDING_VIRTUAL:
-                chosen.remedy = advice_for_virtual(finding);
-                if (finding->number > 0 && finding->detail)
-                        chosen.sentence =
-                                        "virtual functions (@number@) and mediated devices exist on "
-                                        "@function@";
-                else if (finding->number > 0)
-                        chosen.sentence = "virtual functions (@number@) exist on @function@";
-                else if (finding->detail)
-                        chosen.sentence = "mediated devices exist on @function@";
-                break;
+                return words_for_virtual(finding);
         case FINDING_STUCK:
                 if (!finding->detail && finding->pid > 0)
                         chosen.sentence =

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The way home of a card that something else has bound to vfio-pci."""
+
+from testvm import Gpu, scenario
+from testvm.product import on_vfio
+
+GPU = Gpu("rp1")
+HOME = ["nvidia", "snd_hda_intel", "xhci_hcd"]
+IDS = "vfio-pci.ids=10de:2204,10de:1aef,10de:1ad8,10de:1ad9"
+BLACKLIST = {"/etc/modprobe.d/recipe.conf": "blacklist nvidia\nblacklist nouveau\nsoftdep nvidia pre: vfio-pci\n"}
+
+
+def at_home(vm):
+    """Each function is on the driver that is meant for it, and nothing is set."""
+    vm.equal(vm.drivers(GPU)[:3], HOME, "drivers")
+    vm.equal(vm.overrides(GPU), [None] * 4, "overrides")
+
+
+@scenario(gpus=[GPU], boot="cold", cmdline=f"vm.early=vfio-pci {IDS}", files=BLACKLIST, timeout=300)
+def ids_and_a_blacklist(vm):
+    """`vfio-pci.ids=` and `blacklist nvidia`, the most copied recipe: home by one command, there and back ten times."""
+    vm.equal(vm.drivers(GPU), ["vfio-pci"] * 4, "drivers after the boot")
+    for _ in range(10):
+        vm.sh("systemctl start vfiopt@host")
+        at_home(vm)
+        vm.sh("systemctl start vfiopt@passthrough")
+        on_vfio(vm, GPU)
+    vm.sh("systemctl start vfiopt@host")
+    at_home(vm)
+    vm.sh("grep -q 1 /sys/bus/pci/devices/0000:01:00.0/enable; test -e /proc/driver/nvidia/gpus/0000:01:00.0")
+
+
+@scenario(gpus=[GPU])
+def given_to_vfio_by_new_id(vm):
+    """The way of Proxmox: new_id and bind, without an override."""
+    vm.sh("modprobe vfio-pci; "
+          "for f in 3 2 1 0; do d=/sys/bus/pci/devices/0000:01:00.$f; "
+          "! test -e $d/driver || echo 0000:01:00.$f >$d/driver/unbind; done; "
+          "for f in 0 1 2 3; do d=/sys/bus/pci/devices/0000:01:00.$f; "
+          "echo $(cut -c3- $d/vendor) $(cut -c3- $d/device) >/sys/bus/pci/drivers/vfio-pci/new_id || true; done")
+    vm.sh("vfioptctl switch host")
+    at_home(vm)
+    vm.sh("vfioptctl switch passthrough")
+    on_vfio(vm, GPU)
+    vm.sh("vfioptctl switch host")
+    at_home(vm)
+
+
+@scenario(gpus=[GPU], files={"/etc/modprobe.d/eco.conf": "install nvidia /bin/false\n"})
+def an_install_line_is_named(vm):
+    """A line of a laptop tool that is not used any more keeps nvidia away: told before anything is unbound."""
+    vm.sh("vfioptctl switch passthrough")
+    vm.sh("modprobe -r nvidia_uvm nvidia_drm nvidia_modeset nvidia 2>/dev/null; rmmod nvidia_uvm nvidia_drm "
+          "nvidia_modeset nvidia 2>/dev/null; ! test -e /sys/module/nvidia")
+    result = vm.sh("vfioptctl switch host", ok=4)
+    vm.match(r"/etc/modprobe\.d/eco\.conf:1: install nvidia /bin/false", result.err, "the refusal")
+    on_vfio(vm, GPU)
+    vm.sh("rm /etc/modprobe.d/eco.conf; vfioptctl switch host")
+    at_home(vm)
+
+
+@scenario(gpus=[GPU])
+def a_gpu_without_a_driver_gets_one(vm):
+    """At the host without a driver: a person who asks for the host gets one."""
+    vm.sh("for f in 3 2 1 0; do d=/sys/bus/pci/devices/0000:01:00.$f; "
+          "! test -e $d/driver || echo 0000:01:00.$f >$d/driver/unbind; done; rmmod nvidia_uvm nvidia_drm "
+          "nvidia_modeset nvidia 2>/dev/null; true")
+    vm.sh("vfioptctl switch host")
+    at_home(vm)
