@@ -217,6 +217,18 @@ static void print_stuck(const char *gpu, const LateWrite *stuck) {
                         driver, (int) stuck->pid);
 }
 
+/*
+ * nvidia on function 0 while vfio-pci has function 1 (KERNEL.md 1.27). To take function 1 from vfio
+ * touches nvidia least: nothing of it is torn down.
+ */
+static bool is_dangerous(const Gpu *gpu) {
+        const char *display = gpu->functions[0].driver;
+        const Device *audio = gpu_find_function(gpu, address_of_function(gpu->address, 1));
+
+        return display && !strcmp(display, "nvidia") && audio && audio->driver &&
+                        !strcmp(audio->driver, "vfio-pci");
+}
+
 /* A sentence for everything that a column has no room for. */
 static void print_notes(const Status *status) {
         char gpu[ADDRESS_STRING_MAX];
@@ -242,6 +254,11 @@ static void print_notes(const Status *status) {
                 printf("%s: an earlier switch was interrupted; it stays as it is until a switch names it.\n"
                        "  To finish or undo it: vfioptctl switch host %s\n",
                                 gpu, gpu);
+        if (is_dangerous(status->gpu))
+                printf("%s: nvidia has function 0 while vfio-pci has function 1, which may panic the kernel.\n"
+                       "  To end that: vfioptctl switch host %s\n"
+                       "  With no monitor lit on it, also: vfioptctl switch passthrough %s\n",
+                                gpu, gpu, gpu);
         if (status->other_card)
                 printf("%s is not the card that was here before; its wish does not count.\n"
                        "  To forget that one: vfioptctl forget %s\n",

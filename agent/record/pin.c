@@ -24,7 +24,11 @@ static const char *pin_name(const Device *function, char buffer[static PIN_NAME_
         return buffer;
 }
 
-/* Pin a function to a vfio driver. Return: 0, or negative. */
+/*
+ * Pin a function to a vfio driver. With the card comes the module of that driver, in place of the
+ * function's own (KERNEL.md 2.14); with a sibling none: it has the same identity on another card of
+ * the family, which may have nvidia on function 0 (1.27). Return: 0, or negative.
+ */
 int pin_set(int run_fd, const Device *function, const char *driver) {
         _cleanup_(freep) char *data = NULL;
         _cleanup_(closep) int dir_fd = -1;
@@ -32,10 +36,12 @@ int pin_set(int run_fd, const Device *function, const char *driver) {
         const char *rest;
         int r;
 
-        /* In place of the function's own modules, the driver's (KERNEL.md 2.14). */
         if (!text_starts_with(function->modalias, "pci:", &rest))
                 return -EBADMSG;
-        data = text_format("VFIOPT_DRIVER=%s\nVFIOPT_MODALIAS=vfio_pci:%s\n", driver, rest);
+        data = function->address.function == 0
+                        ? text_format("VFIOPT_DRIVER=%s\nVFIOPT_MODALIAS=vfio_pci:%s\n", driver,
+                                          rest)
+                        : text_format("VFIOPT_DRIVER=%s\n", driver);
         if (!data)
                 return -ENOMEM;
 
