@@ -57,8 +57,9 @@ static int find_homes(Facts *facts,
                 Modules *modules,
                 const Device *device,
                 PlanFunction *function,
-                bool undoes,
+                const GpuRecord *record,
                 size_t i) {
+        const bool undoes = record->has_move && record->move.from != MODE_PASSTHROUGH;
         const char *before = function->host ? function->host->driver : NULL;
         const char *only = function->host && !before ? function->host->override : NULL;
         const char *first = function->on_vfio ? NULL : function->driver;
@@ -72,6 +73,11 @@ static int find_homes(Facts *facts,
         if (r < 0)
                 return r;
         choose_homes(function, &facts->homes[i]);
+        /* No driver has taken it where it was: that is what is gone back to. */
+        if (undoes && record->move.from == record->move.to && !function->driver) {
+                function->n_homes = 0;
+                return 0;
+        }
         if (!function->host || before || (function->driver && !function->on_vfio))
                 return 0;
         /* An override that no driver answers to was meant to keep them all away. */
@@ -109,8 +115,7 @@ static int add_function(Facts *facts,
         };
         if (facts->input.to != MODE_HOST)
                 return 0;
-        return find_homes(facts, roots, modules, device, function,
-                        record->has_move && record->move.from != MODE_PASSTHROUGH, i);
+        return find_homes(facts, roots, modules, device, function, record, i);
 }
 
 /**

@@ -112,6 +112,25 @@ static void a_card_at_the_host_without_a_driver_gets_one(void **state _unused_) 
         fake_tree_free(tree);
 }
 
+/* Where none takes it, all is as before, and the next switch has nothing to recover. */
+static void a_card_at_the_host_that_no_driver_takes_stays_there(void **state _unused_) {
+        FakeTree *tree = fake_tree_new();
+        Outcome outcome;
+
+        fake_standard_drivers(tree);
+        strcpy(machine_find_module(tree->machine, "nvidia")->driver.refuses, GPU_A);
+        fake_gpu_add(tree, GPU_A, .functions = 1, .group = 12);
+        for (int i = 0; i < 2; ++i) {
+                outcome = scenario_switch(tree, MODE_HOST, GPU_A);
+                assert_int_equal(outcome.result, SWITCH_FAILED);
+                assert_true(scenario_was_told(&outcome, EVENT_ROLLED_BACK));
+                assert_false(scenario_was_told(&outcome, EVENT_RECOVERED));
+                assert_false(scenario_has_move(tree, GPU_A));
+                assert_is_on(tree, GPU_A, "-");
+        }
+        fake_tree_free(tree);
+}
+
 static void a_distribution_may_rename_the_module(void **state _unused_) {
         FakeTree *tree = stranded_machine(false, false);
 
@@ -243,6 +262,7 @@ int main(void) {
                 cmocka_unit_test(ids_do_not_take_an_idle_sibling_while_nvidia_has_the_card),
                 cmocka_unit_test(a_card_that_was_plugged_in_for_a_guest_comes_home),
                 cmocka_unit_test(a_card_at_the_host_without_a_driver_gets_one),
+                cmocka_unit_test(a_card_at_the_host_that_no_driver_takes_stays_there),
                 cmocka_unit_test(a_distribution_may_rename_the_module),
                 cmocka_unit_test(a_driver_may_be_called_otherwise_than_its_module),
                 cmocka_unit_test(where_nvidia_does_not_take_it_nouveau_is_tried),
