@@ -3,12 +3,15 @@
 /*
  * Kernel Modules, for a Program that only looks
  *
- * Stands in for os/module.c, which asks the kernel that runs: vfio-pci is a
- * module here, so that a plan is the same wherever the tests run. Loading is not to
- * be tried by anything that only looks.
+ * Stands in for os/module.c, which asks the kernel that runs: vfio-pci is a module here, and so are
+ * the drivers of a card's functions, as on a usual machine. So a plan is the same wherever the tests
+ * run; where the working directory has a file "root/no-modules", vfio-pci is the only one. Loading is not
+ * to be tried by anything that only looks.
  */
 
+#include <fnmatch.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "os/module.h"
@@ -27,28 +30,42 @@ Modules *modules_free(Modules *modules) {
         return NULL;
 }
 
+static const struct {
+        const char *alias;
+        const char *module;
+} known[] = {
+        { "vfio_pci:*", "vfio_pci" },
+        { "vfio-pci", "vfio_pci" },
+        { "pci:v000010DE*bc03sc0[02]i*", "nvidia" },
+        { "nvidia", "nvidia" },
+        { "pci:v000010DE*bc04sc03i*", "snd_hda_intel" },
+        { "pci:*bc0Csc03i30*", "xhci_pci" },
+        { "pci:v000010DE*bc0Csc80i*", "i2c_nvidia_gpu" },
+};
+
 int modules_resolve(Modules *modules _unused_,
                 const char *alias,
                 bool blacklisted _unused_,
                 char ***ret_names,
                 size_t *ret_n) {
-        char **names;
+        const bool all = access("root/no-modules", F_OK) < 0;
 
-        if (!text_starts_with(alias, "vfio_pci:", NULL) && strcmp(alias, "vfio-pci") != 0)
-                return MODULES_E_MISSING;
+        for (size_t i = 0; i < ARRAY_SIZE(known); ++i) {
+                _cleanup_(strv_freep) char **names = NULL;
+                size_t n = 0;
+                int r;
 
-        names = calloc(2, sizeof(*names));
-        if (!names)
-                return -ENOMEM;
-        names[0] = strdup("vfio_pci");
-        if (!names[0]) {
-                free(names);
-                return -ENOMEM;
+                if ((!all && strcmp(known[i].module, "vfio_pci")) ||
+                                fnmatch(known[i].alias, alias, 0))
+                        continue;
+                r = strv_push(&names, &n, known[i].module);
+                if (r < 0)
+                        return r;
+                *ret_names = TAKE_PTR(names);
+                *ret_n = n;
+                return 0;
         }
-
-        *ret_names = names;
-        *ret_n = 1;
-        return 0;
+        return MODULES_E_MISSING;
 }
 
 int modules_read_info(

@@ -124,6 +124,7 @@ def two(tree):
 def no_host_driver(tree):
     """With a guest, and nothing is known that could have it on the host."""
     tree.device("0000:01:00.0", "10de:2204", "0302", "vfio-pci", 12, override="vfio-pci")
+    tree.write("no-modules", "")
 
 
 def no_iommu(tree):
