@@ -3,7 +3,7 @@
 
 import json
 
-from testvm import Gpu, Shape, scenario
+from testvm import Gpu, scenario
 from testvm.agent import rest
 from testvm.product import clean, leftovers, on_vfio, state, usable_by_a_guest
 
@@ -224,16 +224,3 @@ def dry_run_does_nothing(vm):
     text = vm.sh("vfioptctl switch --dry-run host").out
     vm.match(rf"bind {GPU.address} to nvidia", text, "the plan home")
     on_vfio(vm, GPU)
-
-
-@scenario(gpus=[Gpu("rp1", functions=("gpu", "audio"))], boot="cold",
-          shape=Shape(igpu=True))
-def cold_boot(vm):
-    """A GPU that was there from power-on moves as a hot-plugged one does."""
-    before = state(vm, SMALL)
-    vm.equal(before[SMALL.address]["driver"], "nvidia", "driver after boot")
-    vm.sh("systemctl start vfiopt@passthrough")
-    on_vfio(vm, SMALL)
-    usable_by_a_guest(vm, SMALL)
-    vm.sh("systemctl start vfiopt@host")
-    clean(vm, SMALL, before=before)
