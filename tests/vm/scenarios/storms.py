@@ -21,19 +21,19 @@ def settled(vm, card, timeout=40):
     rest(vm)
     # Whoever was killed before he wrote anything leaves the file of a lock that nobody holds, and
     # what he was about to rename. The next one takes both. What he was at is finished by a job,
-    # which polkit may not have let begin yet.
-    until(vm, "! find /run/vfiopt -type f | grep -vE '/(lock|gpu|pins)/|/modprobe.conf$|[.]tmp$' && "
-              "! grep -l '\"move\"' /run/vfiopt/gpu/*.json 2>/dev/null",
-          "nothing left in /run/vfiopt", timeout)
-    rest(vm)
+    # which polkit may not have let begin yet. What is so at once is so at rest.
+    if until(vm, "! find /run/vfiopt -type f | grep -vE '/(lock|gpu|pins)/|/modprobe.conf$|[.]tmp$' && "
+                 "! grep -l '\"move\"' /run/vfiopt/gpu/*.json 2>/dev/null",
+             "nothing left in /run/vfiopt", timeout):
+        rest(vm)
     mode = state_mode(vm, card)
     where = [VFIO] * 4 if mode == "passthrough" else HOME
     test = " && ".join(
         f"[ {d}/driver -ef {DRIVERS}/{driver} ]" if driver else f"[ ! -e {d}/driver ]"
         for d, driver in zip((f"/sys/bus/pci/devices/{a}" for a in card.addresses), where))
-    until(vm, f"{{ {test}; }}", f"{card.address} in {mode}", timeout)
-    # What the last event was may have had a job for it.
-    rest(vm)
+    if until(vm, f"{{ {test}; }}", f"{card.address} in {mode}", timeout):
+        # What the last event was may have had a job for it.
+        rest(vm)
     vm.equal(vm.drivers(card), where, f"drivers in {mode}")
     if mode == "passthrough":
         on_vfio(vm, card)
@@ -133,10 +133,12 @@ def udev_and_manager_start_again(vm):
                 # Who waits for the manager may lose it, and the job goes on; or he lost it
                 # before he was heard. Then he has to say it again.
                 told = switch.wait(60).code == 0
-                if settled(vm, GPU) != mode and not told:
+                where = settled(vm, GPU)
+                if where != mode and not told:
                     vm.report(f"{mode} was not heard: {upheaval}")
                     vm.sh(f"systemctl start vfiopt@{mode}:{GPU.address}")
-                vm.equal(settled(vm, GPU), mode, "the wish")
+                    where = settled(vm, GPU)
+                vm.equal(where, mode, "the wish")
             # udev hears of nothing here, so nobody tells that its queue is empty.
             vm.sh(upheaval)
             remember(vm, GPU, SECOND)
