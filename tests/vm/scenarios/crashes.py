@@ -40,8 +40,10 @@ def kill_everywhere(vm, call, mode, then, stride=1):
     without_agent(vm)
     before = state(vm, GPU)
     opposite = {"passthrough": "host", "host": "passthrough"}[mode]
+    good_again(vm, opposite, before)
     for n in range(1, MANY, stride):
-        good_again(vm, opposite, before)
+        if n > 1 and then != opposite:  # else it has just been brought there
+            good_again(vm, opposite, before)
         if not killed_at(vm, call, n, mode):
             break
         good_again(vm, then, before)

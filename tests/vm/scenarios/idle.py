@@ -2,7 +2,7 @@
 """Where nothing is said, nothing is done, and nothing is paid."""
 
 from testvm import Gpu, scenario
-from testvm.product import leftovers
+from testvm.product import clean, leftovers, on_vfio, state, usable_by_a_guest
 
 GPU = Gpu("rp1")
 BOOT = "vfiopt-boot.service"
@@ -19,6 +19,14 @@ def nothing_said_at_boot(vm):
     vm.equal(vm.drivers(GPU), HOME, "drivers")
     vm.equal(leftovers(vm), [], "files in /run/vfiopt")
     vm.sh("systemctl is-active vfioptd")
+
+    # A GPU that was there from power-on moves as a hot-plugged one does.
+    before = state(vm, GPU)
+    vm.sh("systemctl start vfiopt@passthrough")
+    on_vfio(vm, GPU)
+    usable_by_a_guest(vm, GPU)
+    vm.sh("systemctl start vfiopt@host")
+    clean(vm, GPU, before=before)
 
 
 @scenario(gpus=[GPU], boot="cold", disk=True, timeout=240)

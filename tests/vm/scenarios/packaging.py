@@ -70,16 +70,6 @@ def debian_boots_without_its_gpu(vm):
     on_vfio(vm, GPU)
 
 
-@scenario(gpus=[GPU], boot="cold", files=wish("passthrough"))
-def upstream_comes_home_with_drm(vm):
-    """By upstream's names: a card that was in passthrough at boot comes home to nvidia-drm as well."""
-    runs(vm)
-    vm.check(not vm.exists("/sys/module/nvidia"), "nvidia was never loaded")
-    vm.sh("systemctl start vfiopt@host")
-    vm.equal(vm.drivers(GPU), HOME, "drivers")
-    vm.check(vm.exists("/sys/module/nvidia_drm"), "nvidia-drm is loaded")
-
-
 @scenario(gpus=[GPU], boot="cold", driver=BOTH, cmdline=EARLY, files={**DISPLAY, **wish("passthrough")})
 def taken_by_the_initramfs(vm):
     """Wish passthrough, and nvidia has it since the initramfs: switched before the display manager starts."""

@@ -62,10 +62,11 @@ def rest(vm):
 
 
 def until(vm, condition, what, timeout=30):
-    """Ask a shell condition again and again until it holds."""
+    """Ask a shell condition again and again until it holds; True if it did not at once."""
     r = vm.sh(f"i=0; until {condition}; do i=$((i+1)); test $i -lt {timeout * 10} || exit 9; "
-              "sleep 0.1; done", ok=None, timeout=timeout * 4, quiet=True)
+              "sleep 0.1; done; echo; echo $i", ok=None, timeout=timeout * 4, quiet=True)
     vm.check(r.code == 0, f"{what}: not within {timeout} s\n{r.err}")
+    return r.out.split()[-1] != "0"
 
 
 def on(vm, card, driver):

@@ -87,7 +87,7 @@ def scenario(
     timeout        seconds after which it has failed, without start-up
     expect_kernel  regular expressions of kernel complaints that are no failure
     rounds         vm.rounds: in a usual run, and with --long, which also gives it that
-                   much more time
+                   much more time; for each driver, if it is a dictionary
     alone          why no other machine may run meanwhile: what it measures, say
     """
     if boot not in ("snapshot", "cold"):
@@ -102,6 +102,7 @@ def scenario(
             raise ValueError(f"{function.__name__} has no docstring")
         several = isinstance(driver, (tuple, list))
         for one in driver if several else (driver,):
+            usual, long = rounds[one] if isinstance(rounds, dict) else rounds
             REGISTRY.append(
                 Case(
                     name=f"{function.__name__}[{one}]" if several else function.__name__,
@@ -120,8 +121,8 @@ def scenario(
                     expect_kernel=list(expect_kernel),
                     disk=disk,
                     alone=alone,
-                    rounds=rounds[0],
-                    long_rounds=rounds[1],
+                    rounds=usual,
+                    long_rounds=long,
                 )
             )
         return function

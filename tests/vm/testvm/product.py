@@ -39,9 +39,8 @@ def leftovers(vm):
 
 def unfinished(vm):
     """Those of them that are there only while a switch is not over."""
-    lasting = ("/gpu/", "/pins/", "/modprobe.conf")
-    moves = vm.sh("grep -l '\"move\"' /run/vfiopt/gpu/*.json 2>/dev/null || true", quiet=True).out.split()
-    return [f for f in leftovers(vm) if f in moves or not any(part in f for part in lasting)]
+    return vm.sh("cd /run/vfiopt 2>/dev/null || exit 0; find $PWD -type f | grep -vE '/(gpu|pins)/|/modprobe.conf'; "
+                 "grep -l '\"move\"' $PWD/gpu/*.json 2>/dev/null; true", quiet=True).out.split()
 
 
 def clean(vm, *cards, before):
@@ -68,7 +67,14 @@ def refused(vm, command, code, *patterns, cards, limit=1.0):
 
 def records(vm, since=None, unit=None):
     """Our own records of the journal."""
-    return [r for r in vm.journal(unit=unit, since=since) if "VFIOPT_GPU" in r]
+    match = []
+    if not since and not unit:
+        # Only them, for to print all the records of a boot as JSON takes the guest seconds.
+        gpus = vm.sh("journalctl --sync; journalctl -q -F VFIOPT_GPU; true", quiet=True).out.split()
+        if not gpus:
+            return []
+        match = [f"VFIOPT_GPU={gpu}" for gpu in gpus]
+    return [r for r in vm.journal(unit=unit, since=since, match=match) if "VFIOPT_GPU" in r]
 
 
 def results(vm, since=None):
