@@ -51,7 +51,7 @@ static const Words words[_FINDING_MAX] = {
                                      "a single GPU",
                         "modprobe -r nvidia_drm, or boot with nvidia_drm.modeset=0, or install version "
                         "580.105.08, 590.44.01 or newer" },
-        [FINDING_OFF_BUS] = { "it does not answer on the PCI bus any more", "" },
+        [FINDING_OFF_BUS] = { "@it@ does not answer on the PCI bus any more", "" },
         [FINDING_FELL_OFF] = { "it has fallen off the bus, says the kernel's log (Xid 79)",
                         "save your work and power the machine off and on again" },
         [FINDING_NO_VFIO_DRIVER] = { "this kernel has no vfio-pci driver",
@@ -101,10 +101,11 @@ static Words words_for_off_bus(const Finding *finding) {
         Words chosen = { words[FINDING_OFF_BUS].sentence, advice_for_off_bus(finding) };
 
         if (finding->error == ETIMEDOUT)
-                chosen.sentence = "it does not answer on the PCI bus in time";
+                chosen.sentence = "@it@ does not answer on the PCI bus in time";
         else if (finding->error == 0 && finding->detail &&
                         text_starts_with(finding->detail, "D3", NULL))
-                chosen.sentence = "it does not answer on the PCI bus any more, and is in @detail@";
+                chosen.sentence =
+                                "@it@ does not answer on the PCI bus any more, and is in @detail@";
         return chosen;
 }
 
@@ -205,6 +206,7 @@ static int append(
                 { "function", address_format(finding->function, function) },
                 { "gpu", address_format(gpu->address, address) },
                 { "gpus", finding->gpus },
+                { "it", finding->function.function == 0 ? "it" : function },
                 { "mapped", finding->mapped ? " (mapped)" : "" },
                 { "mode", mode_to_string(to) },
                 { "node", finding->node },

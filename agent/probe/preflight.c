@@ -32,65 +32,102 @@ typedef struct Below {
 /* the bus */
 
 /* Return: 0 if it answers, -ENXIO if it does not, or why it could not be asked. */
-static int ask_device(void *userdata, int reply_fd _unused_) {
-        const PreflightInput *input = userdata;
+static int ask_device(const PreflightInput *input, size_t i) {
         bool answers;
         int r;
 
-        r = device_is_on_bus(input->roots->sysfs, input->gpu->address, &answers);
+        r = device_is_on_bus(input->roots->sysfs, input->gpu->functions[i].address, &answers);
         if (r)
                 return r == DEVICE_E_GONE ? -ENODEV : r;
         return answers ? 0 : -ENXIO;
+}
+
+typedef struct Sleepers {
+        const PreflightInput *input;
+        size_t functions[8];
+        size_t n;
+} Sleepers;
+
+/* In a child: those that have to be woken up; the number of each goes out before it is asked. */
+static int ask_sleepers(void *userdata, int reply_fd) {
+        const Sleepers *sleepers = userdata;
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < sleepers->n; ++i) {
+                uint8_t number = (uint8_t) sleepers->functions[i];
+
+                if (write(reply_fd, &number, 1) != 1)
+                        return -EIO;
+                r = ask_device(sleepers->input, sleepers->functions[i]);
+        }
+        return r;
 }
 
 /*
  * It does not answer. How deep it sleeps, if it does, is what the kernel made of the last attempt
  * to wake it, and asks nobody (drivers/pci/pci-sysfs.c: power_state_show()).
  */
-static int push_off_bus(const PreflightInput *input, int error, Findings *findings) {
+static int push_off_bus(const PreflightInput *input, size_t i, int error, Findings *findings) {
+        const Address address = input->gpu->functions[i].address;
         _cleanup_(freep) char *state = NULL;
         char path[DEVICE_PATH_MAX];
         int r;
 
-        r = sysfs_read(input->roots->sysfs, device_path(input->gpu->address, "power_state", path),
-                        &state);
+        r = sysfs_read(input->roots->sysfs, device_path(address, "power_state", path), &state);
         if (r < 0 && r != -ENODEV)
                 return r;
         return findings_push(findings,
                         &(Finding){ .kind = FINDING_OFF_BUS,
-                                        .function = input->gpu->address,
+                                        .function = address,
                                         .error = error,
                                         .detail = state });
 }
 
+/* One that is awake answers at once. Return: as ask_device(), or 1 if it has to be woken up. */
+static int ask_if_awake(const PreflightInput *input, size_t i) {
+        _cleanup_(freep) char *status = NULL;
+        char path[DEVICE_PATH_MAX];
+
+        device_path(input->gpu->functions[i].address, "power/runtime_status", path);
+        if (sysfs_read(input->roots->sysfs, path, &status) != 0 || strcmp(status, "active"))
+                return 1;
+        return ask_device(input, i);
+}
+
 /*
- * Does the GPU answer? One that has fallen off the bus must not be unbound: the driver
- * would wait for answers that never come (nvidia-drm restores the console through the
- * GPU). Its configuration space tells, but to read that of a sleeping device is to wake
+ * Does the card answer? One that has fallen off the bus must not be unbound: the driver would wait
+ * for answers that never come (nvidia-drm restores the console through the GPU). A function of it
+ * may be lost alone. Its configuration space tells, but to read that of a sleeping device is to wake
  * it, which takes long where that fails: then a child reads, within a limit.
  */
 static int check_bus(const PreflightInput *input, Findings *findings) {
-        PreflightInput asked = *input;
         int root_fd = sysfs_root_fd(input->roots->sysfs), r;
         ChildOptions options = CHILD_OPTIONS_NULL;
-        _cleanup_(freep) char *status = NULL;
-        char path[DEVICE_PATH_MAX];
+        Sleepers sleepers = { .input = input };
         ChildResult result = {};
+        size_t last;
 
-        device_path(input->gpu->address, "power/runtime_status", path);
-        if (sysfs_read(input->roots->sysfs, path, &status) == 0 && !strcmp(status, "active")) {
-                r = ask_device(&asked, -1);
-        } else {
-                options.limit_usec = input->wake_usec ?: WAKE_LIMIT_USEC;
-                options.keep = &root_fd;
-                options.n_keep = 1;
-                r = child_run(&options, ask_device, &asked, &result);
+        for (size_t i = 0; i < input->gpu->n_functions; ++i) {
+                r = ask_if_awake(input, i);
                 if (r < 0)
-                        return r;
-                free(result.reply);
-                r = r == CHILD_E_LATE ? -ETIMEDOUT : r > 0 ? -EIO : result.answer;
+                        return push_off_bus(input, i, r == -ENXIO ? 0 : -r, findings);
+                if (r == 1)
+                        sleepers.functions[sleepers.n++] = i;
         }
-        return r == 0 ? 0 : push_off_bus(input, r == -ENXIO ? 0 : -r, findings);
+        if (sleepers.n == 0)
+                return 0;
+
+        options.limit_usec = input->wake_usec ?: WAKE_LIMIT_USEC;
+        options.keep = &root_fd;
+        options.n_keep = 1;
+        r = child_run(&options, ask_sleepers, &sleepers, &result);
+        if (r < 0)
+                return r;
+        last = result.n_reply > 0 ? (uint8_t) result.reply[result.n_reply - 1]
+                                  : sleepers.functions[0];
+        free(result.reply);
+        r = r == CHILD_E_LATE ? -ETIMEDOUT : r > 0 ? -EIO : result.answer;
+        return r == 0 ? 0 : push_off_bus(input, last, r == -ENXIO ? 0 : -r, findings);
 }
 
 /*

@@ -534,8 +534,8 @@ static int run_verify(StepContext *context, const Step *step, StepResult *result
                                         text_format("/dev/%s: %s", path, strerror(errno)));
         }
 
-        /* The whole card is behind one link: ask once. */
-        return driver && step->function.function == 0 ? read_presence(context, step, result) : 0;
+        /* The whole card is behind one link, but a function may be lost alone. */
+        return driver ? read_presence(context, step, result) : 0;
 }
 
 /**

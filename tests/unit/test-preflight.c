@@ -405,6 +405,16 @@ static void a_gpu_that_sleeps_is_asked_in_a_child(void **state) {
         assert_off_bus(fixture, LONG_USEC, "off-bus .0 -;");
 }
 
+static void a_function_that_is_lost_alone_is_named(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12);
+        fake_device_drop(fixture->tree, "0000:01:00.2");
+        assert_off_bus(fixture, LONG_USEC, "off-bus .2 -;");
+        fake_device_write(fixture->tree, "0000:01:00.2", "power/runtime_status", "active");
+        assert_off_bus(fixture, LONG_USEC, "off-bus .2 -;");
+}
+
 static void a_gpu_that_does_not_wake_up_in_time_is_off(void **state) {
         Fixture *fixture = *state;
         char path[FAKE_PATH_MAX];
@@ -966,6 +976,7 @@ int main(void) {
                 card_test(all_that_is_in_the_way_is_told),
                 card_test(a_gpu_that_is_awake_is_asked_at_once),
                 card_test(a_gpu_that_sleeps_is_asked_in_a_child),
+                card_test(a_function_that_is_lost_alone_is_named),
                 card_test(a_gpu_that_does_not_wake_up_in_time_is_off),
                 card_test(a_gpu_that_cannot_be_asked_is_off),
                 card_test(the_log_says_whether_it_fell_off_since_it_was_bound),
