@@ -183,8 +183,8 @@ static const char *home_of(const PlanFunction *function) {
 static bool is_away(const PlanInput *input, const PlanFunction *function) {
         if (function->on_vfio || function->override_is_vfio)
                 return true;
-        /* Somebody asks for the host, and it is of no use there. */
-        if (input->by_person && !function->driver && !function->override && function->n_homes > 0)
+        if (input->is_of_no_use && !function->driver && !function->override &&
+                        function->n_homes > 0)
                 return true;
         /* An interrupted move: its driver or its override is not as it was. */
         if (function->host)

@@ -77,7 +77,7 @@ typedef struct PlanInput {
         Mode to;
         PlanFunction functions[8]; /* by number, ascending; without those that are not to move */
         size_t n_functions;
-        bool by_person; /* a GPU that is at the host without a driver gets one */
+        bool is_of_no_use; /* at the host without a driver, and a person asks for one */
         bool looked; /* for holders, just now, and nothing but the overrides will be written first */
         const char *vfio_driver;   /* the one for function 0; "vfio-pci" for its siblings */
         char *const *vfio_modules; /* to be loaded for it first, NULL-terminated, or NULL */

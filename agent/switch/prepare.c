@@ -115,8 +115,8 @@ int move_plan(Move *move, bool looked) {
                 return push(move, FINDING_STUCK);
         if (r < 0)
                 return r;
-        move->facts.input.by_person = move->trigger == TRIGGER_COMMAND;
-        if ((move->gpu->mode != move->to || is_of_no_use(move)) &&
+        move->facts.input.is_of_no_use = is_of_no_use(move);
+        if ((move->gpu->mode != move->to || move->facts.input.is_of_no_use) &&
                         move->facts.input.n_functions > 0) {
                 r = check_driver(move);
                 if (r < 0 || move->findings.n > n)
