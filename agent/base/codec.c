@@ -224,6 +224,8 @@ static int format_member(const CodecRow *row, const void *object, Json *json) {
 
         switch (row->kind) {
         case CODEC_TEXT:
+                if (row->optional && !*(char *const *) member)
+                        return 0;
                 return json_add_string(json, row->name, *(char *const *) member);
         case CODEC_WORD:
                 row->word->format(member, word, sizeof(word));

@@ -60,6 +60,7 @@ static const CodecRow host_rows[] = {
         { "override", CODEC_TEXT, HOST(override) },
         { "power_control", CODEC_TEXT, HOST(power_control) },
         { "d3cold_allowed", CODEC_TEXT, HOST(d3cold_allowed) },
+        { "company", CODEC_TEXT, HOST(company), .optional = true },
 };
 static const Codec host_codec = CODEC(HostFunction, host_rows);
 
@@ -190,6 +191,26 @@ static int read_setting(Sysfs *sysfs, Address address, const char *attribute, ch
         return r == SYSFS_E_MISSING ? 0 : r;
 }
 
+/* What stands on NVIDIA's driver. It goes with the last of its GPUs, if somebody unloads the driver then. */
+static int note_company(Sysfs *sysfs, const char *driver, char **ret) {
+        static const char *const modules[] = { "nvidia_modeset", "nvidia_drm", "nvidia_uvm" };
+        _cleanup_(text_deinit) Text company = TEXT_NULL;
+
+        for (size_t i = 0; driver && !strcmp(driver, "nvidia") && i < ARRAY_SIZE(modules); ++i) {
+                _cleanup_(freep) char *path = text_format("module/%s", modules[i]);
+                int r;
+
+                if (!path)
+                        return -ENOMEM;
+                if (!sysfs_exists(sysfs, path))
+                        continue;
+                r = text_append(&company, "%s%s", company.n > 0 ? " " : "", modules[i]);
+                if (r < 0)
+                        return r;
+        }
+        return company.n > 0 ? text_copy(text(&company), ret) : 0;
+}
+
 /**
  * gpu_record_note_host() - note how a GPU is set on the host
  * @record:     to change; what it said before of the host is forgotten
@@ -221,6 +242,8 @@ int gpu_record_note_host(GpuRecord *record, Sysfs *sysfs, const Gpu *gpu, char *
                         r = read_setting(sysfs, address, "power/control", &host->power_control);
                 if (r >= 0)
                         r = read_setting(sysfs, address, "d3cold_allowed", &host->d3cold_allowed);
+                if (r >= 0 && address.function == 0)
+                        r = note_company(sysfs, device->driver, &host->company);
                 if (r < 0) {
                         gpu_record_forget_host(record);
                         return r;

@@ -29,6 +29,7 @@ typedef struct HostFunction {
         char *override;       /* NULL: none */
         char *power_control;  /* "on" or "auto"; NULL: not known */
         char *d3cold_allowed; /* "0" or "1"; NULL: not known */
+        char *company; /* other modules of its driver that were loaded, with blanks between; or NULL */
 } HostFunction;
 
 /* A write to sysfs that did not come back in time. */

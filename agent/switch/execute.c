@@ -333,6 +333,13 @@ static int may_leave_host(const PreflightInput *preflight, Trouble *trouble) {
         return r < 0 ? r : STEP_E_REFUSED;
 }
 
+/* At the host, where no driver has taken it, there is nothing to go back to but that. */
+static void leave_idle(Facts *facts) {
+        for (size_t i = 0; i < facts->input.n_functions; ++i)
+                if (!facts->input.functions[i].driver)
+                        facts->input.functions[i].n_homes = 0;
+}
+
 /* Bring the GPU back to where it came from. As run_plan(), but -ENODEV if it is gone. */
 static int roll_back(Move *move, Mode back, Trouble *trouble) {
         _cleanup_(facts_deinit) Facts facts = FACTS_NULL;
@@ -354,6 +361,8 @@ static int roll_back(Move *move, Mode back, Trouble *trouble) {
                 trouble->result.reason = strdup(FACTS_LATE_REASON);
                 return STEP_E_LATE;
         }
+        if (r == 0 && back == move->to)
+                leave_idle(&facts);
         /* A vfio driver that has no module any more is still there to go back to. */
         if (r == 0 && !facts.input.vfio_driver && move->facts.input.n_functions > 0 &&
                         move->facts.input.functions[0].on_vfio)

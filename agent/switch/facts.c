@@ -73,11 +73,6 @@ static int find_homes(Facts *facts,
         if (r < 0)
                 return r;
         choose_homes(function, &facts->homes[i]);
-        /* No driver has taken it where it was: that is what is gone back to. */
-        if (undoes && record->move.from == record->move.to && !function->driver) {
-                function->n_homes = 0;
-                return 0;
-        }
         if (!function->host || before || (function->driver && !function->on_vfio))
                 return 0;
         /* An override that no driver answers to was meant to keep them all away. */

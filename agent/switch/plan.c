@@ -367,17 +367,29 @@ static int push_override_back(
 }
 
 /*
- * Other modules that the machine would have loaded for it: nvidia-drm has the same aliases.
- * Where the driver was not there, as after a boot in passthrough, they were not either. Last,
- * for they may hold the GPU from then on, and there is no way back any more.
+ * Other modules that were there with its driver, if that was; else those that the machine would
+ * have loaded for it: nvidia-drm has the same aliases. Where the driver is still there, they are.
+ * Last, for they may hold the GPU from then on, and there is no way back any more.
  */
 static int push_company(Plan *plan, const PlanInput *input) {
         const PlanFunction *display = &input->functions[0];
+        _cleanup_(freep) char *company = NULL;
+        char *rest, *module;
+        int r;
 
         if (display->address.function != 0 || !is_away(input, display) || display->n_homes == 0 ||
                         !display->homes->module)
                 return 0;
-        return push_optional(plan, STEP_LOAD, display->address, display->modalias);
+        if (!display->host || !display->host->driver)
+                return push_optional(plan, STEP_LOAD, display->address, display->modalias);
+
+        r = text_copy(display->host->company ?: "", &company);
+        if (r < 0)
+                return r;
+        for (rest = company; r >= 0 && (module = strsep(&rest, " "));)
+                if (*module)
+                        r = push_optional(plan, STEP_LOAD, display->address, module);
+        return r;
 }
 
 static int plan_host(Plan *plan, const PlanInput *input) {

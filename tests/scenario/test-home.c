@@ -100,6 +100,46 @@ static void a_card_that_was_plugged_in_for_a_guest_comes_home(void **state _unus
         fake_tree_free(tree);
 }
 
+/* A driver of no device, and its modules. */
+static void unload_nvidia(FakeTree *tree) {
+        static const char *const modules[] = { "nvidia_uvm", "nvidia_modeset", "nvidia_drm",
+                "nvidia" };
+        Machine *machine = tree->machine;
+        MachineDriver *driver = machine_find_driver(machine, "nvidia");
+        char path[FAKE_PATH_MAX];
+
+        *driver = machine->drivers[--machine->n_drivers];
+        fake_remove(tree->root, "sys/bus/pci/drivers/nvidia");
+        for (size_t i = 0; i < ARRAY_SIZE(modules); ++i)
+                fake_remove(tree->root, fake_path(path, "sys/module/%s", modules[i]));
+}
+
+static bool is_loaded(FakeTree *tree, const char *module) {
+        char path[FAKE_PATH_MAX];
+
+        return fake_exists(tree->root, fake_path(path, "sys/module/%s", module));
+}
+
+/* Somebody unloads NVIDIA's modules while the card is away: those that were there come back. */
+static void the_company_of_a_driver_comes_back_as_it_was(void **state _unused_) {
+        for (int has_uvm = 0; has_uvm < 2; ++has_uvm) {
+                FakeTree *tree = fake_tree_new();
+
+                fake_standard_drivers(tree);
+                fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "nvidia");
+                fake_module_load(tree, "nvidia_modeset");
+                if (has_uvm)
+                        fake_module_load(tree, "nvidia_uvm");
+                assert_switch(tree, MODE_PASSTHROUGH, SWITCH_DONE);
+                unload_nvidia(tree);
+                go_home(tree);
+                assert_true(is_loaded(tree, "nvidia_modeset"));
+                assert_false(is_loaded(tree, "nvidia_drm"));
+                assert_int_equal(is_loaded(tree, "nvidia_uvm"), has_uvm);
+                fake_tree_free(tree);
+        }
+}
+
 /* A person who asks for the host wants a driver, and siblings of no knowledge get one as well. */
 static void a_card_at_the_host_without_a_driver_gets_one(void **state _unused_) {
         FakeTree *tree = fake_tree_new();
@@ -261,6 +301,7 @@ int main(void) {
                 cmocka_unit_test(ids_do_not_keep_the_card),
                 cmocka_unit_test(ids_do_not_take_an_idle_sibling_while_nvidia_has_the_card),
                 cmocka_unit_test(a_card_that_was_plugged_in_for_a_guest_comes_home),
+                cmocka_unit_test(the_company_of_a_driver_comes_back_as_it_was),
                 cmocka_unit_test(a_card_at_the_host_without_a_driver_gets_one),
                 cmocka_unit_test(a_card_at_the_host_that_no_driver_takes_stays_there),
                 cmocka_unit_test(a_distribution_may_rename_the_module),
