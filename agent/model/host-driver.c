@@ -97,13 +97,6 @@ static bool has_driver(const HostSearch *search, const char *driver) {
         return false;
 }
 
-static bool has_free_way(const HostSearch *search) {
-        for (size_t i = 0; i < search->drivers.n; ++i)
-                if (search->drivers.items[i].obstacle.kind == OBSTACLE_NONE)
-                        return true;
-        return false;
-}
-
 static bool is_allowed(const HostSearch *search, const char *module) {
         for (char *const *name = search->allowed; name && *name; ++name)
                 if (!strcmp(*name, module))
@@ -138,8 +131,8 @@ static int add_driver(HostSearch *search, const char *driver) {
 }
 
 /*
- * The driver of a module. One that a blacklist names is not loaded because another one has
- * failed, only where there is no other.
+ * The driver of a module. One that a blacklist names is not loaded in place of another one that
+ * fails or is kept from loading, only where there is no other.
  */
 static int add_module(HostSearch *search, const char *module) {
         _cleanup_(freep) char *loaded = NULL;
@@ -154,7 +147,7 @@ static int add_module(HostSearch *search, const char *module) {
         driver = loaded ?: known_driver(module) ?: module;
         if (driver_is_registered(search->roots->sysfs, driver))
                 return add_driver(search, driver);
-        if (has_driver(search, driver) || (has_free_way(search) && !is_allowed(search, module)))
+        if (has_driver(search, driver) || (search->drivers.n > 0 && !is_allowed(search, module)))
                 return 0;
         return push(search, driver, module, !loaded && !known_driver(module));
 }
@@ -221,8 +214,8 @@ static int search_first(HostSearch *search, char *const *names, const char *firs
  * @ret:        best first, each driver once, also those whose module would not load;
  *              host_drivers_deinit() it. None if none is known
  *
- * A driver that it had before, and that is still there, is the only one: that is the usual case,
- * and needs no index of modules.
+ * Of a sibling, a driver that it had before, and that is still there, is the only one, as is one
+ * that it has now. That is the usual case, and needs no index of modules.
  *
  * Return: 0 on success, negative error code on failure.
  */
@@ -237,7 +230,9 @@ int host_drivers_find(const Roots *roots,
         int r;
 
         r = first ? add_driver(&search, first) : 0;
-        if (r == 0 && search.drivers.n > 0) {
+        if (r == 0 && search.drivers.n > 0 &&
+                        (device->address.function != 0 ||
+                                        (device->driver && !strcmp(device->driver, first)))) {
                 *ret = search.drivers;
                 return 0;
         }

@@ -152,7 +152,8 @@ int modules_read_info(Modules *modules, const char *name, ModuleInfo *ret) {
 
                 if (!strcmp(key, "sig_id"))
                         info.is_signed = true;
-                if (strcmp(key, "vermagic") || info.release)
+                /* With versions of symbols the release does not count (kernel/module/version.c, same_magic()). */
+                if (strcmp(key, "vermagic") || info.release || strstr(value, " modversions"))
                         continue;
                 info.release = strndup(value, strcspn(value, " "));
                 if (!info.release)
@@ -162,10 +163,44 @@ int modules_read_info(Modules *modules, const char *name, ModuleInfo *ret) {
         return 0;
 }
 
+static int insert(struct kmod_module *module) {
+        int r;
+
+        r = kmod_module_probe_insert_module(
+                        module, KMOD_PROBE_APPLY_BLACKLIST_ALIAS_ONLY, NULL, NULL, NULL, NULL);
+        return r == -EEXIST ? 0 : r;
+}
+
+/* All that a name or alias stands for; with several, the last error. */
+static int insert_all(Modules *modules, const char *name) {
+        _cleanup_(list_unrefp) struct kmod_list *list = NULL;
+        struct kmod_list *item;
+        int r, error = 0;
+
+        r = kmod_module_new_from_lookup(modules->kmod, name, &list);
+        if (r < 0)
+                return r == -ENOSYS ? -ENOENT : r;
+        if (!list)
+                return -ENOENT;
+
+        kmod_list_foreach(item, list) {
+                struct kmod_module *module = kmod_module_get_module(item);
+
+                r = insert(module);
+                kmod_module_unref(module);
+                if (r == -ENOENT)
+                        return r;
+                error = r < 0 ? r : error;
+        }
+        return error;
+}
+
 /**
  * modules_load() - load a module with all that it needs
  * @name:       module name or alias; all modules of an alias are loaded
  * @ret_errno:  with MODULES_E_REFUSED, the (positive) errno that the kernel gave
+ *
+ * Where there is a module of that name, an alias of the same name, even to nothing, has no say.
  *
  * Blocks for as long as the module's init does, and that of a PCI driver waits for the lock of
  * each device it matches (drivers/base/dd.c: __driver_attach()): call it in a child.
@@ -173,32 +208,22 @@ int modules_read_info(Modules *modules, const char *name, ModuleInfo *ret) {
  * Return: 0 if it is loaded now, MODULES_E_MISSING, MODULES_E_REFUSED, or a negative error code.
  */
 int modules_load(Modules *modules, const char *name, int *ret_errno) {
-        _cleanup_(list_unrefp) struct kmod_list *list = NULL;
-        struct kmod_list *item;
-        int r, refused = 0;
+        _cleanup_(module_unrefp) struct kmod_module *module = NULL;
+        int r;
 
         r = modules_open(modules);
         if (r < 0)
                 return r;
-        r = kmod_module_new_from_lookup(modules->kmod, name, &list);
-        if (r < 0)
-                return r == -ENOSYS || r == -ENOENT ? MODULES_E_MISSING : r;
-        if (!list)
-                return MODULES_E_MISSING;
-
-        kmod_list_foreach(item, list) {
-                struct kmod_module *module = kmod_module_get_module(item);
-
-                r = kmod_module_probe_insert_module(module, KMOD_PROBE_APPLY_BLACKLIST_ALIAS_ONLY,
-                                NULL, NULL, NULL, NULL);
-                kmod_module_unref(module);
-                if (r == -ENOENT)
-                        return MODULES_E_MISSING;
-                if (r < 0 && r != -EEXIST)
-                        refused = -r;
+        if (!strchr(name, ':')) {
+                r = kmod_module_new_from_name(modules->kmod, name, &module);
+                if (r < 0)
+                        return r;
         }
-        if (refused) {
-                *ret_errno = refused;
+        r = module && kmod_module_get_path(module) ? insert(module) : insert_all(modules, name);
+        if (r == -ENOENT)
+                return MODULES_E_MISSING;
+        if (r < 0) {
+                *ret_errno = -r;
                 return MODULES_E_REFUSED;
         }
         return 0;

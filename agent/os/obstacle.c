@@ -44,10 +44,13 @@ typedef struct Search {
         bool has_softdep;
 } Search;
 
-/* Whether a command is one of those that are written to load nothing. */
+/* Whether a command is one of those that are written to load nothing. One with more behind it is not. */
 static bool loads_nothing(const char *command) {
-        size_t n = strcspn(command, " \t;&|#");
+        size_t n = strcspn(command, " \t#");
         const char *name = command;
+
+        if (strpbrk(command, ";&|"))
+                return false;
 
         for (const char *slash = command; slash < command + n; ++slash)
                 if (*slash == '/')
@@ -61,6 +64,8 @@ static bool loads_nothing(const char *command) {
 static int take_line(Search *search, const char *path, unsigned int number, char *line) {
         char *word, *module, *rest;
 
+        /* A file that was written elsewhere. */
+        line[strcspn(line, "\r")] = '\0';
         word = strtok_r(line, " \t", &rest);
         if (!word || *word == '#')
                 return 0;

@@ -269,7 +269,8 @@ static int run_plan(Move *move,
                 .slow = tell_slow,
                 .slow_userdata = move,
         };
-        uint8_t candidate = 1; /* of the drivers of function 0, the one that is tried */
+        uint8_t candidate =
+                        1; /* of the drivers of function 0, the one that is tried, or has taken it */
         size_t n;
 
         step_context_init(&context);
@@ -288,11 +289,29 @@ static int run_plan(Move *move,
                         candidate = next->candidate;
                         tell_next(move, next, trouble);
                         r = 0;
-                } else if (r == 0 && step->candidate > 0 && step->kind == STEP_BIND) {
-                        candidate = 0;
                 }
                 if (r > 0)
                         return r;
+        }
+        return 0;
+}
+
+/* A better driver whose module would not load is no failure where there is another, but worth a word. */
+static int tell_passed_over(Move *move) {
+        for (size_t i = 0; i < move->facts.input.n_functions; ++i) {
+                const PlanFunction *function = &move->facts.input.functions[i];
+                _cleanup_(findings_deinit) Findings findings = FINDINGS_NULL;
+                _cleanup_(freep) char *reason = NULL, *holders = NULL;
+                int r;
+
+                if (!function->passed_over)
+                        continue;
+                r = move_push_obstacle(&findings, function->address, function->passed_over);
+                if (r >= 0)
+                        r = findings_explain(&findings, move->gpu, move->to, &reason, &holders);
+                if (r < 0)
+                        return r;
+                notify(move, EVENT_WARNING, "load", reason);
         }
         return 0;
 }
@@ -333,7 +352,7 @@ static int may_leave_host(const PreflightInput *preflight, Trouble *trouble) {
         return r < 0 ? r : STEP_E_REFUSED;
 }
 
-/* At the host, where no driver has taken it, there is nothing to go back to but that. */
+/* A GPU that was at the host without a driver, and is not taken by any: that is what it goes back to. */
 static void leave_idle(Facts *facts) {
         for (size_t i = 0; i < facts->input.n_functions; ++i)
                 if (!facts->input.functions[i].driver)
@@ -361,7 +380,7 @@ static int roll_back(Move *move, Mode back, Trouble *trouble) {
                 trouble->result.reason = strdup(FACTS_LATE_REASON);
                 return STEP_E_LATE;
         }
-        if (r == 0 && back == move->to)
+        if (r == 0 && move->facts.input.is_of_no_use)
                 leave_idle(&facts);
         /* A vfio driver that has no module any more is still there to go back to. */
         if (r == 0 && !facts.input.vfio_driver && move->facts.input.n_functions > 0 &&
@@ -479,6 +498,9 @@ int move_execute(Move *move, SwitchResult *ret) {
 
         if (!nothing) {
                 notify(move, EVENT_STARTED, "start", NULL);
+                r = tell_passed_over(move);
+                if (r < 0)
+                        return r;
                 r = run_plan(move, move->gpu, &move->plan, &preflight, &trouble);
                 if (r > 0)
                         return give_up(move, r, &trouble, ret);

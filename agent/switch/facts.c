@@ -33,6 +33,7 @@ static int find_host(Facts *facts, Sysfs *sysfs, const Gpu *gpu, Mode to, GpuRec
 
 /* Of those that are known, what would load, best first; of siblings one. */
 static void choose_homes(PlanFunction *function, HostDrivers *homes) {
+        const bool passes_over = homes->n > 0 && homes->items[0].obstacle.kind != OBSTACLE_NONE;
         size_t n = 0;
 
         for (size_t i = 0; i < homes->n; ++i) {
@@ -40,9 +41,12 @@ static void choose_homes(PlanFunction *function, HostDrivers *homes) {
 
                 if (home.obstacle.kind != OBSTACLE_NONE)
                         continue;
-                homes->items[i] = homes->items[n];
+                /* The others keep their order. */
+                memmove(&homes->items[n + 1], &homes->items[n], (i - n) * sizeof(home));
                 homes->items[n++] = home;
         }
+        /* The first of those that would not load is now behind the others. */
+        function->passed_over = passes_over ? &homes->items[n] : NULL;
         function->homes = homes->items;
         function->n_homes = function->address.function == 0 ? n : n > 0;
 }
@@ -60,27 +64,27 @@ static int find_homes(Facts *facts,
                 const GpuRecord *record,
                 size_t i) {
         const bool undoes = record->has_move && record->move.from != MODE_PASSTHROUGH;
+        const char *now = function->on_vfio ? NULL : function->driver;
         const char *before = function->host ? function->host->driver : NULL;
         const char *only = function->host && !before ? function->host->override : NULL;
-        const char *first = function->on_vfio ? NULL : function->driver;
         int r;
 
-        first = first ?: before ?: only;
-        /* Kept for a guest is not at home. */
-        if (first && driver_is_inert(roots->sysfs, first))
-                first = only = NULL;
-        r = host_drivers_find(roots, modules, device, first, &facts->homes[i]);
+        /* A GPU that was kept for a guest by another name was not at home. */
+        if (before && !now && !undoes && device->address.function == 0 &&
+                        driver_is_inert(roots->sysfs, before))
+                before = NULL;
+        r = host_drivers_find(roots, modules, device, now ?: before ?: only, &facts->homes[i]);
         if (r < 0)
                 return r;
         choose_homes(function, &facts->homes[i]);
-        if (!function->host || before || (function->driver && !function->on_vfio))
+        if (!function->host || function->host->driver || now)
                 return 0;
         /* An override that no driver answers to was meant to keep them all away. */
         if (only)
                 function->stays_idle = function->n_homes == 0 ||
                                 strcmp(function->homes->driver, only) != 0;
         else
-                function->stays_idle = undoes && device->address.function != 0;
+                function->stays_idle = undoes;
         if (only || function->stays_idle)
                 function->n_homes = !function->stays_idle;
         return 0;

@@ -183,9 +183,13 @@ static const char *home_of(const PlanFunction *function) {
 static bool is_away(const PlanInput *input, const PlanFunction *function) {
         if (function->on_vfio || function->override_is_vfio)
                 return true;
-        if (input->is_of_no_use && !function->driver && !function->override &&
-                        function->n_homes > 0)
+        if (input->is_of_no_use && !function->driver && function->n_homes > 0 &&
+                        (!function->override || same(function->override, home_of(function))))
                 return true;
+        /* That it had no driver is so still. */
+        if (function->host && !function->host->driver && !function->driver &&
+                        !function->interrupted)
+                return !same(function->override, function->host->override);
         /* An interrupted move: its driver or its override is not as it was. */
         if (function->host)
                 return !same(function->driver, home_of(function)) ||
@@ -244,17 +248,18 @@ static int push_of_module(
 /* What has to be there before a bind by name can work. Siblings that nobody has seen at home may do without. */
 static int push_load(Plan *plan, const PlanInput *input _unused_, const PlanFunction *function) {
         const HostDriver *home = function->homes;
+        size_t first = plan->n_steps;
         int r;
 
         if (is_bound_home(function) || function->n_homes == 0 || !home->module)
                 return 0;
         r = push(plan, STEP_LOAD, function->address, home->module, NULL);
-        if (r >= 0) {
-                plan->steps[plan->n_steps - 1].candidate = function->n_homes > 1;
+        if (r >= 0)
                 plan->steps[plan->n_steps - 1].optional = is_optional(function);
-        }
         if (r >= 0 && home->is_guess)
                 r = push_of_module(plan, STEP_OVERRIDE, function, home);
+        for (; function->n_homes > 1 && first < plan->n_steps; ++first)
+                plan->steps[first].candidate = 1;
         return r;
 }
 
@@ -374,6 +379,7 @@ static int push_override_back(
 static int push_company(Plan *plan, const PlanInput *input) {
         const PlanFunction *display = &input->functions[0];
         _cleanup_(freep) char *company = NULL;
+        size_t first = plan->n_steps;
         char *rest, *module;
         int r;
 
@@ -381,14 +387,15 @@ static int push_company(Plan *plan, const PlanInput *input) {
                         !display->homes->module)
                 return 0;
         if (!display->host || !display->host->driver)
-                return push_optional(plan, STEP_LOAD, display->address, display->modalias);
-
-        r = text_copy(display->host->company ?: "", &company);
-        if (r < 0)
-                return r;
+                r = push_optional(plan, STEP_LOAD, display->address, display->modalias);
+        else
+                r = text_copy(display->host->company, &company);
         for (rest = company; r >= 0 && (module = strsep(&rest, " "));)
                 if (*module)
                         r = push_optional(plan, STEP_LOAD, display->address, module);
+        /* It is that of the first driver. */
+        for (; display->n_homes > 1 && first < plan->n_steps; ++first)
+                plan->steps[first].candidate = 1;
         return r;
 }
 

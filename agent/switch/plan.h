@@ -65,11 +65,12 @@ typedef struct PlanFunction {
         bool on_vfio;
         const char *override; /* now; or NULL */
         bool override_is_vfio;
-        const HostFunction *host; /* how it was on the host; NULL: not known */
-        const HostDriver *homes;  /* its drivers on the host, best first, with no obstacle */
-        size_t n_homes;           /* none: none is known, or it is to have none */
-        bool stays_idle;          /* its owner keeps all drivers from it */
-        bool interrupted;         /* a move that was about it was interrupted */
+        const HostFunction *host;      /* how it was on the host; NULL: not known */
+        const HostDriver *homes;       /* its drivers on the host, best first, with no obstacle */
+        size_t n_homes;                /* none: none is known, or it is to have none */
+        const HostDriver *passed_over; /* the best one would not load; or NULL */
+        bool stays_idle;               /* its owner keeps all drivers from it */
+        bool interrupted;              /* a move that was about it was interrupted */
 } PlanFunction;
 
 typedef struct PlanInput {

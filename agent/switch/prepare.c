@@ -73,6 +73,16 @@ static int check_identity(Move *move) {
                                         .detail = id });
 }
 
+/* What keeps the module of a driver from loading. Return: 0, or negative. */
+int move_push_obstacle(Findings *findings, Address function, const HostDriver *driver) {
+        return findings_push(findings,
+                        &(Finding){ .kind = FINDING_NO_HOST_DRIVER,
+                                        .function = function,
+                                        .node = driver->module,
+                                        .number = (int) driver->obstacle.kind,
+                                        .detail = driver->obstacle.where });
+}
+
 /* Is there anything to bind it to? Of several modules that would not load, the best one is told. */
 static int check_driver(Move *move) {
         const PlanFunction *display = &move->facts.input.functions[0];
@@ -82,20 +92,16 @@ static int check_driver(Move *move) {
                 return move->facts.vfio_driver ? 0 : push(move, FINDING_NO_VFIO_DRIVER);
         if (!move_is_whole(move) || display->n_homes > 0 || display->stays_idle)
                 return 0;
-        if (homes->n == 0)
-                return push(move, FINDING_NO_HOST_DRIVER);
-        return findings_push(&move->findings,
-                        &(Finding){ .kind = FINDING_NO_HOST_DRIVER,
-                                        .function = move->gpu->address,
-                                        .node = homes->items[0].module,
-                                        .number = (int) homes->items[0].obstacle.kind,
-                                        .detail = homes->items[0].obstacle.where });
+        if (homes->n > 0)
+                return move_push_obstacle(&move->findings, move->gpu->address, &homes->items[0]);
+        /* At the host already, with no driver on this machine that could have it: it is as it shall be. */
+        return move->gpu->mode == MODE_HOST ? 0 : push(move, FINDING_NO_HOST_DRIVER);
 }
 
-/* At the host, where it is asked for, and without a driver. */
+/* At the host, where it alone is asked for, and without a driver. Others do not wait for that. */
 static bool is_of_no_use(const Move *move) {
-        return move->to == MODE_HOST && move->trigger == TRIGGER_COMMAND &&
-                        !move->gpu->functions[0].driver;
+        return move->to == MODE_HOST && move->gpu->mode == MODE_HOST && move->n_along == 1 &&
+                        move->trigger == TRIGGER_COMMAND && !move->gpu->functions[0].driver;
 }
 
 /**

@@ -327,6 +327,8 @@ static int write_load(StepContext *context, const Step *step, StepResult *result
                 step_result_deinit(result);
                 return 0;
         }
+        if (result->error == 0)
+                return r;
         free(result->reason);
         result->reason = text_format("%s%s", strerror(result->error), explain_load(result->error));
         return result->reason ? r : -ENOMEM;

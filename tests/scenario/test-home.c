@@ -296,8 +296,125 @@ static void a_module_that_the_kernel_refuses_is_explained(void **state _unused_)
         }
 }
 
+/* Half-way home is not at home: what failed there is tried again by the next. */
+static void a_recovery_that_fails_forgets_nothing(void **state _unused_) {
+        FakeTree *tree = fake_tree_new();
+        Outcome outcome;
+
+        fake_standard_drivers(tree);
+        fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "nvidia");
+        faults_add(tree->machine, .kind = FAULT_KILL_AFTER, .act = ACT_UNBIND, .driver = "nvidia");
+        outcome = scenario_switch(tree, MODE_PASSTHROUGH, GPU_A);
+        assert_true(outcome.killed);
+        faults_clear(tree->machine);
+
+        strcpy(machine_find_driver(tree->machine, "nvidia")->refuses, GPU_A);
+        outcome = scenario_switch(tree, MODE_HOST, GPU_A);
+        assert_int_equal(outcome.result, SWITCH_FAILED);
+        assert_true(scenario_has_move(tree, GPU_A));
+        machine_find_driver(tree->machine, "nvidia")->refuses[0] = 0;
+        go_home(tree);
+        fake_tree_free(tree);
+}
+
+/* A sibling that its owner keeps for another guest by pci-stub is his. */
+static void a_sibling_on_pci_stub_goes_back_to_it(void **state _unused_) {
+        for (int fails = 0; fails < 2; ++fails) {
+                FakeTree *tree = fake_tree_new();
+                char name[MACHINE_NAME_MAX];
+
+                fake_standard_drivers(tree);
+                fake_driver_add(tree, .name = "pci-stub", .shares_dma = true);
+                fake_gpu_add(tree, GPU_A, .functions = 1, .group = 12, .driver = "nvidia");
+                fake_device_add(tree, AUDIO_A, .vendor = 0x10de, .device = 0x22eb,
+                                .class = 0x040300, .group = 12, .driver = "pci-stub",
+                                .override = "pci-stub");
+                if (fails) {
+                        faults_add(tree->machine, .kind = FAULT_ANSWER, .act = ACT_UNBIND,
+                                        .driver = "pci-stub", .error = -EIO);
+                        assert_switch(tree, MODE_PASSTHROUGH, SWITCH_FAILED);
+                } else {
+                        assert_switch(tree, MODE_PASSTHROUGH, SWITCH_DONE);
+                        assert_switch(tree, MODE_HOST, SWITCH_DONE);
+                }
+                assert_string_equal(fake_device_driver(tree, AUDIO_A, name), "pci-stub");
+                assert_is_on(tree, GPU_A, "nvidia");
+                fake_tree_free(tree);
+        }
+}
+
+/* Who has blacklisted nouveau does not get it because nvidia is built for another kernel. */
+static void an_obstacle_is_no_reason_for_a_blacklisted_driver(void **state _unused_) {
+        FakeTree *tree = stranded_machine(false, false);
+        Outcome outcome;
+
+        add_nouveau(tree);
+        machine_find_module(tree->machine, "nouveau")->is_blacklisted = true;
+        fake_write(tree->root, "etc/modprobe.d/eco.conf", "%s", "install nvidia /bin/false\n");
+        outcome = scenario_switch(tree, MODE_HOST, GPU_A);
+        assert_int_equal(outcome.result, SWITCH_PRECONDITION);
+
+        /* Without the blacklist it does, and is told why. */
+        machine_find_module(tree->machine, "nouveau")->is_blacklisted = false;
+        outcome = scenario_switch(tree, MODE_HOST, GPU_A);
+        assert_int_equal(outcome.result, SWITCH_DONE);
+        assert_true(scenario_was_told(&outcome, EVENT_WARNING));
+        assert_is_on(tree, GPU_A, "nouveau");
+        fake_tree_free(tree);
+}
+
+/* A GPU that is of no use at the host is no reason to leave others away. */
+static void an_idle_gpu_keeps_no_other_one_away(void **state _unused_) {
+        FakeTree *tree = fake_tree_new();
+        Outcome outcome;
+
+        fake_standard_drivers(tree);
+        fake_gpu_add(tree, GPU_A, .functions = 1, .group = 12);
+        strcpy(machine_find_module(tree->machine, "nvidia")->driver.refuses, GPU_A);
+        fake_gpu_add(tree, GPU_B, .functions = 2, .group = 13, .driver = "vfio-pci");
+        outcome = scenario_switch(tree, MODE_HOST, NULL);
+        assert_int_equal(outcome.result, SWITCH_DONE);
+        assert_is_on(tree, GPU_B, "nvidia");
+        fake_tree_free(tree);
+}
+
+static void what_was_idle_is_idle_again_when_a_move_is_undone(void **state _unused_) {
+        FakeTree *tree = fake_tree_new();
+
+        fake_standard_drivers(tree);
+        fake_gpu_add(tree, GPU_A, .functions = 1, .group = 12);
+        fake_device_add(tree, AUDIO_A, .vendor = 0x10de, .device = 0x22eb, .class = 0x040300,
+                        .group = 12);
+        faults_add(tree->machine, .kind = FAULT_ANSWER, .act = ACT_BIND, .device = AUDIO_A,
+                        .driver = "vfio-pci", .error = -EIO);
+        assert_switch(tree, MODE_PASSTHROUGH, SWITCH_FAILED);
+        assert_is_on(tree, GPU_A, "-");
+        assert_is_on(tree, AUDIO_A, "-");
+        fake_tree_free(tree);
+}
+
+/* It came from nvidia, which has been replaced by one that is too new for it. */
+static void where_it_came_from_may_not_take_it_any_more(void **state _unused_) {
+        FakeTree *tree = fake_tree_new();
+
+        fake_standard_drivers(tree);
+        add_nouveau(tree);
+        fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "nvidia");
+        assert_switch(tree, MODE_PASSTHROUGH, SWITCH_DONE);
+        strcpy(machine_find_driver(tree->machine, "nvidia")->refuses, GPU_A);
+        assert_switch(tree, MODE_HOST, SWITCH_DONE);
+        assert_is_on(tree, GPU_A, "nouveau");
+        fake_tree_free(tree);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_recovery_that_fails_forgets_nothing),
+                cmocka_unit_test(a_sibling_on_pci_stub_goes_back_to_it),
+                cmocka_unit_test(an_obstacle_is_no_reason_for_a_blacklisted_driver),
+                cmocka_unit_test(an_idle_gpu_keeps_no_other_one_away),
+                cmocka_unit_test(what_was_idle_is_idle_again_when_a_move_is_undone),
+                cmocka_unit_test(where_it_came_from_may_not_take_it_any_more),
                 cmocka_unit_test(ids_do_not_keep_the_card),
                 cmocka_unit_test(ids_do_not_take_an_idle_sibling_while_nvidia_has_the_card),
                 cmocka_unit_test(a_card_that_was_plugged_in_for_a_guest_comes_home),
