@@ -198,7 +198,7 @@ static int judge_step(Move *move, const Step *step, int outcome, StepResult *res
 
                 reason = trouble_format(&(Trouble){ .step = step, .result = *result });
                 notify(move, EVENT_WARNING, step_kind_to_string(step->kind), reason);
-                outcome = 0;
+                return 0;
         }
         if (outcome == 0 && is_notable(step))
                 notify_step(move, step, result->usec);
