@@ -185,6 +185,70 @@ static void machines_are_found_by_their_names(void **state _unused_) {
         assert_cases(cases, ARRAY_SIZE(cases));
 }
 
+/* Any name can be made there. */
+static void below_a_user_is_only_what_a_user_can_run(void **state _unused_) {
+        static const Case cases[] = {
+                { USER "/docker-" ID ".scope", .kind = OWNER_DOCKER, .id = SHORT, .of_user = true },
+                { USER "/docker/" ID, .kind = OWNER_DOCKER, .id = SHORT, .of_user = true },
+                { USER "/libpod_parent/libpod-" ID, .kind = OWNER_PODMAN, .id = SHORT,
+                                .of_user = true },
+                { USER "/user.slice/nerdctl-" ID ".scope", .kind = OWNER_NERDCTL, .id = SHORT,
+                                .of_user = true },
+                { USER "/lxc.payload.media/init.scope", .kind = OWNER_LXC, .name = "media",
+                                .of_user = true },
+                { USER "/app.slice/docker.service", .kind = OWNER_RUNTIME, .unit = "docker.service",
+                                .of_user = true },
+                { USER "/lxc/101", .of_user = true },
+                { USER "/lxc/media/x.service", .unit = "x.service", .of_user = true },
+                { USER "/lxc.payload/media", .of_user = true },
+                { USER "/qemu.slice/101.scope", .unit = "101.scope", .of_user = true },
+                { USER "/kubepods/pod" POD "/" ID, .of_user = true },
+                { USER "/kubelet.slice/kubelet-kubepods.slice/x", .of_user = true },
+                { USER "/app.slice/k3s.service/kubepods/pod" POD "/" ID, .kind = OWNER_RUNTIME,
+                                .unit = "k3s.service", .of_user = true },
+                { USER "/app.slice/docker.service/lxc/101", .kind = OWNER_RUNTIME,
+                                .unit = "docker.service", .of_user = true },
+                { USER "/cri-containerd-" ID ".scope", .unit = "cri-containerd-" ID ".scope",
+                                .of_user = true },
+                { USER "/crio-" ID ".scope", .kind = OWNER_RUNTIME, .unit = "crio-" ID ".scope",
+                                .of_user = true },
+                { USER "/machine-x.scope", .unit = "machine-x.scope", .of_user = true },
+                { USER "/machine.slice/machine-qemu\\x2d2\\x2dwin11.scope",
+                                .unit = "machine-qemu\\x2d2\\x2dwin11.scope", .of_user = true },
+                { USER "/systemd-nspawn@x.service", .unit = "systemd-nspawn@x.service",
+                                .of_user = true },
+                { USER "/systemd-vmspawn@x.service", .unit = "systemd-vmspawn@x.service",
+                                .of_user = true },
+        };
+
+        assert_cases(cases, ARRAY_SIZE(cases));
+}
+
+static void what_is_made_in_one_place_counts_only_there(void **state _unused_) {
+        static const Case cases[] = {
+                { .path = "/system.slice/x.service/kubepods/pod" POD "/" ID, .unit = "x.service" },
+                { .path = "/x.slice/kubepods/pod" POD "/" ID },
+                { .path = "/x.slice/x-kubepods.slice" },
+                { .path = "/x/lxc/101" },
+                { .path = "/x/lxc.payload.media" },
+                { .path = "/x/lxc.payload/media" },
+                { .path = "/x.slice/qemu.slice/101.scope", .unit = "101.scope" },
+                { .path = "/kubelet/kubepods/pod" POD "/" ID,
+                                .kind = OWNER_POD,
+                                .name = POD,
+                                .id = SHORT },
+                { .path = "/system.slice/k3s.service/kubepods/pod" POD "/" ID,
+                                .kind = OWNER_POD,
+                                .name = POD,
+                                .id = SHORT },
+                { .path = "/system.slice/lxc.service/lxc.payload.media",
+                                .kind = OWNER_LXC,
+                                .name = "media" },
+        };
+
+        assert_cases(cases, ARRAY_SIZE(cases));
+}
+
 static void what_a_shell_would_understand_is_left_out(void **state _unused_) {
         static const Case cases[] = {
                 { .path = "/lxc/a;reboot/x", .kind = OWNER_LXC },
@@ -216,6 +280,8 @@ int main(void) {
                 cmocka_unit_test(containers_are_found_by_their_ids),
                 cmocka_unit_test(pods_are_found_by_their_uids),
                 cmocka_unit_test(machines_are_found_by_their_names),
+                cmocka_unit_test(below_a_user_is_only_what_a_user_can_run),
+                cmocka_unit_test(what_is_made_in_one_place_counts_only_there),
                 cmocka_unit_test(what_a_shell_would_understand_is_left_out),
         };
 
