@@ -186,13 +186,21 @@ static int set_lxc(Owner *owner, const char *before, size_t depth, const char *s
         return set_name(&owner->name, name, is_name(name));
 }
 
-/* "qemu-2-win11": the number is what libvirt made of a running one, and is never ambiguous. */
+/*
+ * "qemu-2-win11": the number is what libvirt made of a running one, and is never ambiguous; the
+ * name is without all characters that machined does not allow
+ * (src/hypervisor/domain_driver.c: virDomainDriverGenerateMachineName()).
+ */
 static int set_libvirt(Owner *owner, const char *machine) {
         const char *number = machine + strlen("qemu-"), *name;
         int r;
 
         owner->kind = OWNER_LIBVIRT;
+        /* One that is embedded into another program is known to no virsh. */
+        if (text_starts_with(number, "embed-", NULL))
+                return 0;
         /* A user's own has the name of the user before the number. */
+        owner->of_user = !isdigit((unsigned char) number[0]);
         while (!isdigit((unsigned char) number[0]) && strchr(number, '-'))
                 number = strchr(number, '-') + 1;
         name = number + strspn(number, "0123456789");

@@ -22,7 +22,7 @@ typedef enum OwnerKind {
         OWNER_LXC,        /* .name of the container */
         OWNER_PROXMOX_CT, /* .name: its number */
         OWNER_MACHINE,    /* .name, as systemd-machined knows it */
-        OWNER_LIBVIRT,    /* .name of the virtual machine, .id: its number */
+        OWNER_LIBVIRT, /* .name of the virtual machine, maybe less than all of it, .id: its number */
         OWNER_PROXMOX_VM, /* .name: its number */
         OWNER_FLATPAK,    /* .name of the application */
         OWNER_RUNTIME,    /* the service that containers run in, and none of them */
