@@ -35,8 +35,8 @@ static const Manager managers[_OWNER_MAX] = {
                         "container until the kubelet starts it again",
                         "scale down what runs this pod, or drain the node" },
         [OWNER_LXC] = { "LXC container @owner@",
-                        "@as@lxc-stop -n @owner@; one of Incus or LXD: incus stop @owner@, lxc stop @owner@",
-                        "stop that container with lxc-stop; lxc-ls lists them" },
+                        "stop the container @owner@ with what manages it (LXC, Incus or LXD)",
+                        "stop that container with what manages it (LXC, Incus or LXD)" },
         [OWNER_PROXMOX_CT] = { "Proxmox container @owner@",
                         "pct shutdown @owner@, or pct stop @owner@",
                         "stop that container with pct stop; pct list lists them" },
@@ -174,6 +174,9 @@ const char *advice_for_holder(const Finding *finding) {
         const Manager *manager = &managers[owner->kind];
         const char *unit = owner->unit ?: "";
 
+        /* Neither Incus nor LXD runs as a user. */
+        if (owner->kind == OWNER_LXC && owner->of_user && owner->name)
+                return "as its user: lxc-stop -n @owner@";
         if (manager->remedy)
                 return is_named(manager->remedy, owner) ? manager->remedy : manager->unnamed;
         if ((finding->node && strstr(finding->node, "vfio")) || is_hypervisor(finding->command))

@@ -297,7 +297,9 @@ static void each_owner_is_named_with_what_ends_just_that(void **state _unused_) 
                                 "scale down what runs this pod, or drain the node; crictl stop "
                                 "0123456789ab ends the container until the kubelet starts it again" },
                 { "ffmpeg", { .kind = OWNER_LXC, .name = S("media") }, ", LXC container media",
-                                "lxc-stop -n media; one of Incus or LXD: incus stop media, lxc stop media" },
+                                "stop the container media with what manages it (LXC, Incus or LXD)" },
+                { "ffmpeg", { .kind = OWNER_LXC, .name = S("media"), .of_user = true },
+                                ", LXC container media", "as its user: lxc-stop -n media" },
                 { "ffmpeg", { .kind = OWNER_PROXMOX_CT, .name = S("101") },
                                 ", Proxmox container 101", "pct shutdown 101, or pct stop 101" },
                 { "Xorg", { .kind = OWNER_MACHINE, .name = S("m") }, ", machine m",
