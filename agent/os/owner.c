@@ -287,6 +287,7 @@ static int set_unit(Owner *owner, const char *s) {
                 owner->of_user = true;
                 return 0;
         }
+        owner->of_desktop |= owner->of_user && !strcmp(s, "session.slice");
         if (!ends_with(s, ".service") && !ends_with(s, ".scope"))
                 return 0;
 

@@ -4,6 +4,9 @@
  * What is advised ends what holds the GPU and nothing else, or says what else it ends. So the
  * manager of a container or of a virtual machine is asked, and no process of one is killed; and
  * what a desktop is made of is never stopped behind the back of who sits at it.
+ *
+ * A unit is more than the one process in it that holds the GPU. It is only stopped where it is not
+ * known to be one that others hang on, and none of them shows anything on the screen.
  */
 
 #include <fnmatch.h>
@@ -65,10 +68,12 @@ static bool is_one_of(const char *command, const char *const *names, size_t n) {
         for (size_t i = 0; i < n; ++i) {
                 if (fnmatch(names[i], command, 0) == 0)
                         return true;
+                if (command[0] != '.')
+                        continue;
                 snprintf(cut, sizeof(cut), ".%s-wrapped", names[i]);
                 if (strlen(cut) > COMMAND_MAX)
                         cut[COMMAND_MAX] = 0;
-                if (command[0] == '.' && fnmatch(cut, command, 0) == 0)
+                if (fnmatch(cut, command, 0) == 0)
                         return true;
         }
         return false;
@@ -114,13 +119,15 @@ static bool is_sound_server(const char *command) {
 }
 
 /*
- * Who is named first of those that hold a GPU: what computes, then the desktop's sound, and then
- * the desktop itself. The first can be ended for the GPU's sake, and often is all that has to.
+ * Who is named first of those that hold a GPU: what computes, then the desktop's sound and helpers,
+ * and then the desktop itself. The first can be ended for the GPU's sake, and often is all that has to.
  */
 unsigned int advice_rank(const Finding *finding) {
         if (finding->kind != FINDING_HOLDER || finding->owner.kind != OWNER_NONE)
                 return 0;
-        return is_display_server(finding->command) ? 2 : is_sound_server(finding->command) ? 1 : 0;
+        if (is_display_server(finding->command))
+                return 2;
+        return finding->owner.of_desktop || is_sound_server(finding->command) ? 1 : 0;
 }
 
 /* Has a manager's template nothing that would stay unknown? */
@@ -151,12 +158,43 @@ static const char *for_desktop(const Finding *finding) {
         return "log out, or have @who@ use another GPU only";
 }
 
-static const char *for_unit(const Finding *finding) {
-        const Owner *owner = &finding->owner;
-        const char *unit = owner->unit ?: "";
+/* Units of a user's that the desktop hangs on, or that have a whole terminal in them. */
+static bool is_of_desktop(const Owner *owner) {
+        static const char *const units[] = { "*alacritty*", "*dbus*", "*foot*", "*ghostty*",
+                "*gnome*console*", "*gnome*shell*", "*kitty*", "*konsole*", "*ptyxis*", "*session*",
+                "*terminal*", "*wezterm*", "plasma-*", "screen*", "tmux*", "uwsm*", "wayland-*" };
 
+        if (owner->of_desktop)
+                return true;
+        for (size_t i = 0; i < ARRAY_SIZE(units) && owner->of_user; ++i)
+                if (fnmatch(units[i], owner->unit, FNM_CASEFOLD) == 0)
+                        return true;
+        return false;
+}
+
+/* Whether what is shown on a screen ends with the unit of a process that does not show it. */
+static bool has_display_server(const Findings *findings, const Owner *owner) {
+        for (size_t i = 0; i < findings->n; ++i) {
+                const Finding *other = &findings->items[i];
+
+                if (other->owner.unit && !strcmp(other->owner.unit, owner->unit) &&
+                                other->owner.of_user == owner->of_user &&
+                                is_display_server(other->command))
+                        return true;
+        }
+        return false;
+}
+
+static const char *for_unit(const Findings *findings, const Finding *finding) {
+        const Owner *owner = &finding->owner;
+        const char *unit = owner->unit;
+
+        if (!unit)
+                return owner->of_user || owner->session ? "close it, or kill @pid@" : "kill @pid@";
         if (!owner->of_user && is_login_manager(unit))
                 return "log out; systemctl stop '@unit@' ends all graphical sessions with it";
+        if (is_of_desktop(owner) || has_display_server(findings, owner))
+                return "close it, or kill @pid@";
         if (fnmatch("?*.service", unit, 0) == 0 && !text_starts_with(unit, "user@", NULL))
                 return owner->of_user ? "as its user: systemctl --user stop '@unit@'"
                                       : "systemctl stop '@unit@'";
@@ -169,7 +207,7 @@ static const char *for_unit(const Finding *finding) {
 }
 
 /* What ends a process. */
-const char *advice_for_holder(const Finding *finding) {
+const char *advice_for_holder(const Findings *findings, const Finding *finding) {
         const Owner *owner = &finding->owner;
         const Manager *manager = &managers[owner->kind];
         const char *unit = owner->unit ?: "";
@@ -191,7 +229,7 @@ const char *advice_for_holder(const Finding *finding) {
                 return "end the session or service whose file it holds; see: loginctl list-sessions";
         if (is_display_server(finding->command))
                 return for_desktop(finding);
-        return for_unit(finding);
+        return for_unit(findings, finding);
 }
 
 /* The half that is missing, of firmware and kernel. */

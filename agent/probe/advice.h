@@ -11,7 +11,7 @@
 #include "probe/finding.h"
 
 const char *advice_place(const Finding *finding);
-const char *advice_for_holder(const Finding *finding);
+const char *advice_for_holder(const Findings *findings, const Finding *finding);
 const char *advice_for_iommu(const Finding *finding);
 const char *advice_for_virtual(const Finding *finding);
 const char *advice_for_off_bus(const Finding *finding);

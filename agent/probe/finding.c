@@ -123,7 +123,7 @@ static Words words_for_virtual(const Finding *finding) {
 }
 
 /* The words of its kind, or others where less is known, or where more can be done. */
-static Words choose_words(const Finding *finding) {
+static Words choose_words(const Findings *findings, const Finding *finding) {
         Words chosen = words[finding->kind];
 
         switch (finding->kind) {
@@ -155,7 +155,7 @@ static Words choose_words(const Finding *finding) {
                         return obstacles[finding->number];
                 break;
         case FINDING_HOLDER:
-                chosen.remedy = advice_for_holder(finding);
+                chosen.remedy = advice_for_holder(findings, finding);
                 break;
         case FINDING_UNKNOWN:
                 if (finding->pid == 0 && finding->node)
@@ -503,7 +503,7 @@ int findings_explain(const Findings *findings,
         for (size_t i = 1; i < findings->n; ++i)
                 if (rank(&findings->items[i]) < rank(first))
                         first = &findings->items[i];
-        chosen = choose_words(first);
+        chosen = choose_words(findings, first);
         is_member = first->kind == FINDING_GROUP_MEMBER;
 
         r = is_member ? append_members(&reason, findings, first, gpu)

@@ -361,6 +361,74 @@ static void each_owner_is_named_with_what_ends_just_that(void **state _unused_) 
         }
 }
 
+static void assert_remedy(const Findings *findings, const char *remedy) {
+        _cleanup_(freep) char *reason = NULL, *holders = NULL;
+
+        assert_int_equal(findings_explain(findings, &gpu, MODE_PASSTHROUGH, &reason, &holders), 0);
+        if (strcmp(strstr(reason, "; ") + 2, remedy) != 0)
+                fail_msg("\"%s\" does not end with \"%s\"", reason, remedy);
+}
+
+static void assert_holder_remedy(const char *name, Owner owner, const char *remedy) {
+        char command[32];
+        Finding finding = { .kind = FINDING_HOLDER, .pid = 9, .node = S("/dev/nvidia0") };
+        const Findings findings = { .items = &finding, .n = 1 };
+
+        snprintf(command, sizeof(command), "%s", name);
+        finding.command = command;
+        finding.owner = owner;
+        assert_remedy(&findings, remedy);
+}
+
+static void no_unit_is_stopped_that_a_desktop_hangs_on(void **state _unused_) {
+        static const struct {
+                const char *command, *unit;
+                bool of_desktop;
+        } of_user[] = {
+                { "gjs", "org.gnome.Shell@wayland.service", true },
+                { "gjs", "org.gnome.Shell@wayland.service", false },
+                { "nautilus", "dbus.service", false },
+                { "nautilus", "dbus-broker.service", false },
+                { "nautilus", "dbus-:1.2-org.gnome.Nautilus@0.service", false },
+                { "firefox", "wayland-wm@hyprland.desktop.service", false },
+                { "maliit-keyboard", "plasma-kwin_wayland.service", false },
+                { "x", "gnome-session-manager@gnome.service", false },
+                { "x", "niri.service", true },
+                { "python3", "gnome-terminal-server.service", false },
+                { "python3", "app-org.kde.konsole-12.scope", false },
+                { "python3", "app-x-12.scope", true },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(of_user); ++i) {
+                char unit[64];
+
+                snprintf(unit, sizeof(unit), "%s", of_user[i].unit);
+                assert_holder_remedy(of_user[i].command,
+                                (Owner){ .unit = unit,
+                                                .of_user = true,
+                                                .of_desktop = of_user[i].of_desktop },
+                                "close it, or kill 9");
+        }
+        assert_holder_remedy("a", (Owner){ .unit = S("ollama.service"), .of_user = true },
+                        "as its user: systemctl --user stop 'ollama.service'");
+}
+
+static void no_unit_is_stopped_that_has_a_display_server_in_it(void **state _unused_) {
+        Finding items[] = {
+                { .kind = FINDING_HOLDER, .pid = 8, .command = S("sway") },
+                { .kind = FINDING_HOLDER, .pid = 9, .command = S("firefox") },
+        };
+        const Findings findings = { .items = items, .n = 2 };
+
+        items[0].owner.unit = S("wm.service");
+        items[1].owner.unit = S("wm.service");
+        assert_remedy(&findings, "close it, or kill 9");
+        items[0].owner.of_user = items[1].owner.of_user = true;
+        assert_remedy(&findings, "close it, or kill 9");
+        items[0].owner.of_user = false;
+        assert_remedy(&findings, "as its user: systemctl --user stop 'wm.service'");
+}
+
 static void names_are_shown_in_one_printable_line(void **state _unused_) {
         const Finding finding = { .kind = FINDING_HOLDER,
                 .pid = 1,
@@ -579,6 +647,8 @@ int main(void) {
                 cmocka_unit_test(every_kind_names_its_culprit_and_a_remedy),
                 cmocka_unit_test(every_cause_of_no_iommu_has_a_remedy),
                 cmocka_unit_test(each_owner_is_named_with_what_ends_just_that),
+                cmocka_unit_test(no_unit_is_stopped_that_a_desktop_hangs_on),
+                cmocka_unit_test(no_unit_is_stopped_that_has_a_display_server_in_it),
                 cmocka_unit_test(names_are_shown_in_one_printable_line),
                 cmocka_unit_test(what_is_not_known_is_said_to_be_unknown),
                 cmocka_unit_test(a_pushed_finding_is_a_copy),

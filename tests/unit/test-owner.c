@@ -25,7 +25,7 @@ typedef struct Case {
         const char *path;
         OwnerKind kind;
         const char *name, *id, *unit, *session;
-        bool of_user;
+        bool of_user, of_desktop;
 } Case;
 
 static void assert_same(const char *path, const char *found, const char *expected) {
@@ -46,6 +46,7 @@ static void assert_cases(const Case *cases, size_t n) {
                 assert_same(path, owner.unit, cases[i].unit);
                 assert_same(path, owner.session, cases[i].session);
                 assert_int_equal(owner.of_user, cases[i].of_user);
+                assert_int_equal(owner.of_desktop, cases[i].of_desktop);
                 owner_deinit(&owner);
                 assert_null(owner.name);
         }
@@ -67,7 +68,11 @@ static void units_and_sessions_are_found(void **state _unused_) {
                                 .unit = "session-c1.scope",
                                 .session = "c1" },
                 { USER "/session.slice/org.gnome.Shell@wayland.service",
-                                .unit = "org.gnome.Shell@wayland.service", .of_user = true },
+                                .unit = "org.gnome.Shell@wayland.service", .of_user = true,
+                                .of_desktop = true },
+                { USER "/session.slice/x.slice/x-y.slice/y.service", .unit = "y.service",
+                                .of_user = true, .of_desktop = true },
+                { .path = "/session.slice/y.service", .unit = "y.service" },
                 { USER "/init.scope", .unit = "init.scope", .of_user = true },
                 /* What a user calls a session is none. */
                 { USER "/app.slice/session-2.scope", .unit = "session-2.scope", .of_user = true },
