@@ -118,13 +118,29 @@ static bool is_sound_server(const char *command) {
         return is_one_of(command, names, ARRAY_SIZE(names));
 }
 
+/* Managers that keep the files of others, such as the devices of a session; or carry them. */
+static bool is_keeper(const Finding *finding) {
+        static const char *const names[] = { "dbus-broker*", "dbus-daemon", "elogind*", "seatd*",
+                "systemd-logind" };
+        static const char *const units[] = { "elogind.service", "init.scope", "seatd.service",
+                "systemd-logind.service" };
+        const char *unit = finding->owner.unit ?: "";
+
+        for (size_t i = 0; i < ARRAY_SIZE(units); ++i)
+                if (!strcmp(unit, units[i]))
+                        return true;
+        return finding->pid == 1 || is_one_of(finding->command, names, ARRAY_SIZE(names));
+}
+
 /*
  * Who is named first of those that hold a GPU: what computes, then the desktop's sound and helpers,
- * and then the desktop itself. The first can be ended for the GPU's sake, and often is all that has to.
+ * then the desktop itself, and then who holds it for the desktop. The first can be ended for the GPU's sake, and often is all that has to.
  */
 unsigned int advice_rank(const Finding *finding) {
         if (finding->kind != FINDING_HOLDER || finding->owner.kind != OWNER_NONE)
                 return 0;
+        if (is_keeper(finding))
+                return 3;
         if (is_display_server(finding->command))
                 return 2;
         return finding->owner.of_desktop || is_sound_server(finding->command) ? 1 : 0;
@@ -210,7 +226,6 @@ static const char *for_unit(const Findings *findings, const Finding *finding) {
 const char *advice_for_holder(const Findings *findings, const Finding *finding) {
         const Owner *owner = &finding->owner;
         const Manager *manager = &managers[owner->kind];
-        const char *unit = owner->unit ?: "";
 
         /* Neither Incus nor LXD runs as a user. */
         if (owner->kind == OWNER_LXC && owner->of_user && owner->name)
@@ -223,9 +238,7 @@ const char *advice_for_holder(const Findings *findings, const Finding *finding) 
         if (finding->command && text_starts_with(finding->command, "nvidia-persiste", NULL))
                 return "nvidia-smi -i @gpu@ -pm 0, or systemctl stop nvidia-persistenced.service";
 
-        /* The managers and logind keep files for others, such as a session's devices. */
-        if (finding->pid == 1 || !strcmp(unit, "init.scope") ||
-                        !strcmp(unit, "systemd-logind.service"))
+        if (is_keeper(finding))
                 return "end the session or service whose file it holds; see: loginctl list-sessions";
         if (is_display_server(finding->command))
                 return for_desktop(finding);

@@ -361,6 +361,14 @@ static void each_owner_is_named_with_what_ends_just_that(void **state _unused_) 
         }
 }
 
+#define LIST(...)                                                         \
+        (Findings) {                                                      \
+                .items = (Finding[]){ __VA_ARGS__ },                      \
+                .n = sizeof((Finding[]){ __VA_ARGS__ }) / sizeof(Finding) \
+        }
+#define HOLDER(pid_, name, node_) \
+        { .kind = FINDING_HOLDER, .pid = (pid_), .command = S(name), .node = S(node_) }
+
 static void assert_remedy(const Findings *findings, const char *remedy) {
         _cleanup_(freep) char *reason = NULL, *holders = NULL;
 
@@ -411,6 +419,25 @@ static void no_unit_is_stopped_that_a_desktop_hangs_on(void **state _unused_) {
         }
         assert_holder_remedy("a", (Owner){ .unit = S("ollama.service"), .of_user = true },
                         "as its user: systemctl --user stop 'ollama.service'");
+}
+
+static void who_holds_it_for_a_session_comes_last_and_is_left_alone(void **state _unused_) {
+        static const char keep[] = "end the session or service whose file it holds; see: loginctl "
+                                   "list-sessions";
+        const Findings findings = LIST(HOLDER(2, "seatd", "/dev/dri/card1"),
+                        HOLDER(3, "elogind-daemon", "/dev/dri/card1"),
+                        HOLDER(4, "sway", "/dev/dri/card1"));
+        const Findings sound = LIST(HOLDER(4, "sway", "/dev/dri/card1"),
+                        HOLDER(5, "wireplumber", "/dev/snd/controlC1"));
+
+        assert_remedy(&findings, "log out, or have sway use another GPU only");
+        assert_remedy(&sound, "kill 5");
+        assert_holder_remedy("seatd", (Owner){ .unit = S("x.service") }, keep);
+        assert_holder_remedy("elogind-daemon", (Owner){}, keep);
+        assert_holder_remedy("systemd-logind", (Owner){}, keep);
+        assert_holder_remedy("dbus-daemon", (Owner){ .unit = S("dbus.service") }, keep);
+        assert_holder_remedy("x", (Owner){ .unit = S("seatd.service") }, keep);
+        assert_holder_remedy("x", (Owner){ .unit = S("elogind.service") }, keep);
 }
 
 static void no_unit_is_stopped_that_has_a_display_server_in_it(void **state _unused_) {
@@ -498,14 +525,6 @@ static void only_use_of_the_gpu_is_busy_and_only_the_kernel_is_stuck(void **stat
                 assert_int_equal(findings_are_stuck(&findings), kind == FINDING_STUCK);
         }
 }
-
-#define LIST(...)                                                         \
-        (Findings) {                                                      \
-                .items = (Finding[]){ __VA_ARGS__ },                      \
-                .n = sizeof((Finding[]){ __VA_ARGS__ }) / sizeof(Finding) \
-        }
-#define HOLDER(pid_, name, node_) \
-        { .kind = FINDING_HOLDER, .pid = (pid_), .command = S(name), .node = S(node_) }
 
 static void assert_explained(const Findings *findings, const char *reason, const char *holders) {
         _cleanup_(freep) char *ret_reason = NULL, *ret_holders = NULL;
@@ -648,6 +667,7 @@ int main(void) {
                 cmocka_unit_test(every_cause_of_no_iommu_has_a_remedy),
                 cmocka_unit_test(each_owner_is_named_with_what_ends_just_that),
                 cmocka_unit_test(no_unit_is_stopped_that_a_desktop_hangs_on),
+                cmocka_unit_test(who_holds_it_for_a_session_comes_last_and_is_left_alone),
                 cmocka_unit_test(no_unit_is_stopped_that_has_a_display_server_in_it),
                 cmocka_unit_test(names_are_shown_in_one_printable_line),
                 cmocka_unit_test(what_is_not_known_is_said_to_be_unknown),
