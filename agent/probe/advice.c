@@ -92,19 +92,6 @@ static bool is_display_server(const char *command) {
         return is_one_of(command, names, ARRAY_SIZE(names));
 }
 
-/* Its unit ends the sessions that it has started. */
-static bool is_login_manager(const char *unit) {
-        static const char *const names[] = { "cosmic-greeter", "display-manager", "emptty", "gdm",
-                "gdm3", "greetd", "lemurs", "lightdm", "lxdm", "ly", "nodm", "plasmalogin", "sddm",
-                "slim", "wdm", "xdm" };
-        const char *rest;
-
-        for (size_t i = 0; i < ARRAY_SIZE(names); ++i)
-                if (text_starts_with(unit, names[i], &rest) && (rest[0] == '.' || rest[0] == '@'))
-                        return true;
-        return false;
-}
-
 static bool is_hypervisor(const char *command) {
         static const char *const names[] = { "qemu-*", "kvm", "cloud-hyperviso*", "crosvm*",
                 "firecracker*", "VBoxHeadless", "VirtualBoxVM", "vmware-vmx" };
@@ -132,14 +119,23 @@ static bool is_keeper(const Finding *finding) {
         return finding->pid == 1 || is_one_of(finding->command, names, ARRAY_SIZE(names));
 }
 
+/* What is being set up: it takes a moment, and udev ends what takes long. */
+static bool is_of_udev(const Finding *finding) {
+        static const char *const names[] = { "(udev-worker)", "systemd-udevd", "udevd" };
+        const char *unit = finding->owner.unit ?: "";
+
+        return is_one_of(finding->command, names, ARRAY_SIZE(names)) ||
+                        (!finding->owner.of_user && !strcmp(unit, "systemd-udevd.service"));
+}
+
 /*
  * Who is named first of those that hold a GPU: what computes, then the desktop's sound and helpers,
- * then the desktop itself, and then who holds it for the desktop. The first can be ended for the GPU's sake, and often is all that has to.
+ * then the desktop itself, and then who holds it for others, or not for long. The first can be ended for the GPU's sake, and often is all that has to.
  */
 unsigned int advice_rank(const Finding *finding) {
         if (finding->kind != FINDING_HOLDER || finding->owner.kind != OWNER_NONE)
                 return 0;
-        if (is_keeper(finding))
+        if (is_keeper(finding) || is_of_udev(finding))
                 return 3;
         if (is_display_server(finding->command))
                 return 2;
@@ -162,30 +158,60 @@ const char *advice_place(const Finding *finding) {
         return owner->session ? "session @session@" : owner->unit ? "@unit@" : NULL;
 }
 
+static bool is_matched(const char *unit, const char *const *patterns, size_t n) {
+        for (size_t i = 0; i < n; ++i)
+                if (fnmatch(patterns[i], unit, FNM_CASEFOLD) == 0)
+                        return true;
+        return false;
+}
+
+/*
+ * Units that sessions, the machine, or the work of others hang on: who works from afar would be
+ * cut off, and who sits at the screen would lose what is on it.
+ */
+static bool is_shared(const Owner *owner) {
+        /* of the machine, and of a user who has started one */
+        static const char *const units[] = { "*dbus*", "*getty*", "*greeter*", "*kiosk*",
+                "*nxserver*", "*remote-desktop*", "*session*", "*vnc*", "atd.*", "cage@*",
+                "cockpit*", "cron*", "cronie*", "display-manager*", "dropbear*", "elogind*",
+                "emptty*", "fcron*", "gdm*", "greetd*", "jupyterhub*", "lemurs*", "lightdm*",
+                "lxdm*", "ly.*", "ly@*", "networkmanager*", "nodm*", "openvpn*", "plasma-*",
+                "plasmalogin*", "polkit*", "seatd*", "screen*", "sddm*", "slim.*", "slurm*", "ssh*",
+                "supervisor*", "systemd-*", "tailscaled*", "tmux*", "user@*", "uwsm*", "wayland-*",
+                "wdm.*", "wg-quick@*", "wpa_supplicant*", "x2go*", "xdm*", "xrdp*" };
+        /* of a user's desktop, and what has a whole terminal in it */
+        static const char *const of_user[] = { "*alacritty*", "*foot*", "*ghostty*",
+                "*gnome*console*", "*gnome*shell*", "*kitty*", "*konsole*", "*ptyxis*",
+                "*terminal*", "*wezterm*" };
+
+        if (!owner->unit)
+                return false;
+        return owner->of_desktop || is_matched(owner->unit, units, ARRAY_SIZE(units)) ||
+                        (owner->of_user && is_matched(owner->unit, of_user, ARRAY_SIZE(of_user)));
+}
+
 static const char *for_desktop(const Finding *finding) {
         const Owner *owner = &finding->owner;
 
         if (owner->session)
                 return "log out, or have @who@ use another GPU only; loginctl terminate-session "
                        "@session@ ends all that runs in that session";
-        if (owner->unit && !owner->of_user && fnmatch("?*.service", owner->unit, 0) == 0)
-                return "log out, or have @who@ use another GPU only; systemctl stop '@unit@' ends "
-                       "the graphical sessions that it has started";
-        return "log out, or have @who@ use another GPU only";
+        if (!owner->unit || owner->of_user || fnmatch("?*.service", owner->unit, 0) != 0)
+                return "log out, or have @who@ use another GPU only";
+        if (is_shared(owner))
+                return "log out, or have @who@ use another GPU only; else all sessions of @unit@ "
+                       "have to end";
+        return "log out, or have @who@ use another GPU only; systemctl stop '@unit@' ends the "
+               "graphical sessions that it has started";
 }
 
-/* Units of a user's that the desktop hangs on, or that have a whole terminal in them. */
-static bool is_of_desktop(const Owner *owner) {
-        static const char *const units[] = { "*alacritty*", "*dbus*", "*foot*", "*ghostty*",
-                "*gnome*console*", "*gnome*shell*", "*kitty*", "*konsole*", "*ptyxis*", "*session*",
-                "*terminal*", "*wezterm*", "plasma-*", "screen*", "tmux*", "uwsm*", "wayland-*" };
+/* What starts or leads sessions, on this screen or from afar. */
+static bool leads_sessions(const char *command) {
+        static const char *const names[] = { "*greeter*", "agetty", "dropbear*", "emptty", "gdm*",
+                "greetd*", "lemurs", "lightdm*", "login", "lxdm*", "ly", "nodm", "plasmalogin*",
+                "sddm*", "slim", "sshd*", "wdm*", "xdm*", "xrdp*" };
 
-        if (owner->of_desktop)
-                return true;
-        for (size_t i = 0; i < ARRAY_SIZE(units) && owner->of_user; ++i)
-                if (fnmatch(units[i], owner->unit, FNM_CASEFOLD) == 0)
-                        return true;
-        return false;
+        return is_one_of(command, names, ARRAY_SIZE(names));
 }
 
 /* Whether what is shown on a screen ends with the unit of a process that does not show it. */
@@ -205,13 +231,13 @@ static const char *for_unit(const Findings *findings, const Finding *finding) {
         const Owner *owner = &finding->owner;
         const char *unit = owner->unit;
 
+        if (leads_sessions(finding->command))
+                return "log out, or kill @pid@, which ends its sessions with it";
         if (!unit)
                 return owner->of_user || owner->session ? "close it, or kill @pid@" : "kill @pid@";
-        if (!owner->of_user && is_login_manager(unit))
-                return "log out; systemctl stop '@unit@' ends all graphical sessions with it";
-        if (is_of_desktop(owner) || has_display_server(findings, owner))
+        if (is_shared(owner) || has_display_server(findings, owner))
                 return "close it, or kill @pid@";
-        if (fnmatch("?*.service", unit, 0) == 0 && !text_starts_with(unit, "user@", NULL))
+        if (fnmatch("?*.service", unit, 0) == 0)
                 return owner->of_user ? "as its user: systemctl --user stop '@unit@'"
                                       : "systemctl stop '@unit@'";
         /* One scope for each application; others have a whole terminal in them. */
@@ -238,6 +264,8 @@ const char *advice_for_holder(const Findings *findings, const Finding *finding) 
         if (finding->command && text_starts_with(finding->command, "nvidia-persiste", NULL))
                 return "nvidia-smi -i @gpu@ -pm 0, or systemctl stop nvidia-persistenced.service";
 
+        if (is_of_udev(finding))
+                return "try again";
         if (is_keeper(finding))
                 return "end the session or service whose file it holds; see: loginctl list-sessions";
         if (is_display_server(finding->command))

@@ -325,10 +325,13 @@ static void each_owner_is_named_with_what_ends_just_that(void **state _unused_) 
                 { "python3", { .unit = S("session-2.scope"), .session = S("2") }, ", session 2",
                                 "close it, or kill 9" },
                 { "Xorg", { .unit = S("lightdm.service") }, ", lightdm.service",
-                                "log out, or have Xorg use another GPU only; systemctl stop "
-                                "'lightdm.service' ends the graphical sessions that it has started" },
+                                "log out, or have Xorg use another GPU only; else all sessions of "
+                                "lightdm.service have to end" },
+                { "weston", { .unit = S("weston.service") }, ", weston.service",
+                                "log out, or have weston use another GPU only; systemctl stop "
+                                "'weston.service' ends the graphical sessions that it has started" },
                 { "sddm-greeter", { .unit = S("sddm.service") }, ", sddm.service",
-                                "log out; systemctl stop 'sddm.service' ends all graphical sessions with it" },
+                                "log out, or kill 9, which ends its sessions with it" },
                 { ".gnome-shell-wr",
                                 { .unit = S("org.gnome.Shell@wayland.service"), .of_user = true },
                                 ", org.gnome.Shell@wayland.service",
@@ -438,6 +441,35 @@ static void who_holds_it_for_a_session_comes_last_and_is_left_alone(void **state
         assert_holder_remedy("dbus-daemon", (Owner){ .unit = S("dbus.service") }, keep);
         assert_holder_remedy("x", (Owner){ .unit = S("seatd.service") }, keep);
         assert_holder_remedy("x", (Owner){ .unit = S("elogind.service") }, keep);
+}
+
+static void no_unit_is_stopped_that_the_machine_or_others_hang_on(void **state _unused_) {
+        static const char *const units[] = { "ssh.service", "sshd.service",
+                "sshd@1-10.0.0.1:22-10.0.0.2:5.service", "dropbear.service", "dbus.service",
+                "dbus-broker.service", "systemd-machined.service", "NetworkManager.service",
+                "NetworkManager-dispatcher.service", "cron.service", "crond.service", "atd.service",
+                "slurmd.service", "xrdp.service", "xrdp-sesman.service", "vncserver@:1.service",
+                "x0vncserver.service", "getty@tty1.service", "supervisor.service",
+                "supervisord.service", "polkit.service", "gdm.service", "gdm3.service",
+                "sddm.service", "display-manager.service", "greetd.service",
+                "cosmic-greeter.service", "cage@tty1.service", "kiosk.service", "user@1000.service",
+                "gnome-remote-desktop.service" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(units); ++i) {
+                char unit[64];
+
+                snprintf(unit, sizeof(unit), "%s", units[i]);
+                assert_holder_remedy("python3", (Owner){ .unit = unit }, "close it, or kill 9");
+        }
+        assert_holder_remedy("python3", (Owner){ .unit = S("trainer.service") },
+                        "systemctl stop 'trainer.service'");
+        assert_holder_remedy("sshd-session", (Owner){ .unit = S("ssh.service") },
+                        "log out, or kill 9, which ends its sessions with it");
+        assert_holder_remedy("cage", (Owner){ .unit = S("cage@tty1.service") },
+                        "log out, or have cage use another GPU only; else all sessions of "
+                        "cage@tty1.service have to end");
+        assert_holder_remedy("hwdb", (Owner){ .unit = S("systemd-udevd.service") }, "try again");
+        assert_holder_remedy("(udev-worker)", (Owner){}, "try again");
 }
 
 static void no_unit_is_stopped_that_has_a_display_server_in_it(void **state _unused_) {
@@ -668,6 +700,7 @@ int main(void) {
                 cmocka_unit_test(each_owner_is_named_with_what_ends_just_that),
                 cmocka_unit_test(no_unit_is_stopped_that_a_desktop_hangs_on),
                 cmocka_unit_test(who_holds_it_for_a_session_comes_last_and_is_left_alone),
+                cmocka_unit_test(no_unit_is_stopped_that_the_machine_or_others_hang_on),
                 cmocka_unit_test(no_unit_is_stopped_that_has_a_display_server_in_it),
                 cmocka_unit_test(names_are_shown_in_one_printable_line),
                 cmocka_unit_test(what_is_not_known_is_said_to_be_unknown),
