@@ -81,15 +81,37 @@ static bool is_one_of(const char *command, const char *const *names, size_t n) {
 
 /* Display servers, compositors, and what else a session ends with. */
 static bool is_display_server(const char *command) {
-        static const char *const names[] = { "X", "Xorg", "Xorg.bin", "Xwayland", "cage",
-                "cinnamon", "cinnamon-sessio", "cosmic-comp", "cosmic-session", "dwl",
-                "enlightenment*", "gala", "gamescope*", "gnome-session-*", "gnome-shell",
-                "hyprland", "Hyprland", "kwin_*", "ksmserver", "labwc", "mangowc", "mir-*",
-                "miriway*", "muffin", "mutter*", "niri", "phoc", "phosh", "plasma_session",
-                "plasmashell", "qtile", "river", "sddm-helper*", "startplasma-*", "sway", "swayfx",
-                "wayfire", "weston", "xfce4-session", "xfwm4" };
+        static const char *const names[] = { "X", "Xorg", "Xorg.bin", "Xtigervnc", "Xvnc",
+                "Xwayland", "arcan*", "budgie-session*", "budgie-wm", "cage", "cagebreak",
+                "cinnamon", "cinnamon-sessio", "compiz*", "cosmic-comp", "cosmic-session",
+                "dde-session*", "deepin-kwin_*", "deepin-wm*", "dwl", "enlightenment*", "gala",
+                "gamescope*", "gdm-session-wor*", "gdm-wayland-ses*", "gdm-x-session",
+                "gnome-kiosk*", "gnome-session-*", "gnome-shell", "hikari", "hyprland", "Hyprland",
+                "jay", "kodi-gbm*", "kwin_*", "ksmserver", "labwc", "lomiri*", "lxqt-session",
+                "lxsession", "magpie-wm", "mangowc", "marco", "mate-session", "metacity",
+                "miracle-wm*", "mir-*", "miriway*", "muffin", "mutter*", "niri", "phoc", "phosh",
+                "plasma_session", "plasmashell", "qtile", "river", "scroll", "sddm-helper*",
+                "startdde", "startplasma-*", "sway", "swayfx", "treeland*", "ukui-kwin*",
+                "ukui-session*", "wayfire", "weston", "xfce4-session", "xfwm4" };
 
         return is_one_of(command, names, ARRAY_SIZE(names));
+}
+
+/*
+ * Whether it shows something on a screen. Those that do so have the node of the card open, with
+ * which outputs are set, and others have a render node: so one that is not known by name counts too.
+ */
+static bool shows(const Findings *findings, const Finding *finding) {
+        if (is_display_server(finding->command))
+                return true;
+        for (size_t i = 0; i < findings->n && finding->pid > 0; ++i) {
+                const Finding *other = &findings->items[i];
+
+                if (other->kind == FINDING_HOLDER && other->pid == finding->pid && other->node &&
+                                text_starts_with(other->node, "/dev/dri/card", NULL))
+                        return true;
+        }
+        return false;
 }
 
 static bool is_hypervisor(const char *command) {
@@ -130,14 +152,15 @@ static bool is_of_udev(const Finding *finding) {
 
 /*
  * Who is named first of those that hold a GPU: what computes, then the desktop's sound and helpers,
- * then the desktop itself, and then who holds it for others, or not for long. The first can be ended for the GPU's sake, and often is all that has to.
+ * then the desktop itself, and then who holds it for others, or not for long. The first can be
+ * ended for the GPU's sake, and often is all that has to.
  */
-unsigned int advice_rank(const Finding *finding) {
+unsigned int advice_rank(const Findings *findings, const Finding *finding) {
         if (finding->kind != FINDING_HOLDER || finding->owner.kind != OWNER_NONE)
                 return 0;
         if (is_keeper(finding) || is_of_udev(finding))
                 return 3;
-        if (is_display_server(finding->command))
+        if (shows(findings, finding))
                 return 2;
         return finding->owner.of_desktop || is_sound_server(finding->command) ? 1 : 0;
 }
@@ -172,13 +195,13 @@ static bool is_matched(const char *unit, const char *const *patterns, size_t n) 
 static bool is_shared(const Owner *owner) {
         /* of the machine, and of a user who has started one */
         static const char *const units[] = { "*dbus*", "*getty*", "*greeter*", "*kiosk*",
-                "*nxserver*", "*remote-desktop*", "*session*", "*vnc*", "atd.*", "cage@*",
-                "cockpit*", "cron*", "cronie*", "display-manager*", "dropbear*", "elogind*",
-                "emptty*", "fcron*", "gdm*", "greetd*", "jupyterhub*", "lemurs*", "lightdm*",
-                "lxdm*", "ly.*", "ly@*", "networkmanager*", "nodm*", "openvpn*", "plasma-*",
-                "plasmalogin*", "polkit*", "seatd*", "screen*", "sddm*", "slim.*", "slurm*", "ssh*",
-                "supervisor*", "systemd-*", "tailscaled*", "tmux*", "user@*", "uwsm*", "wayland-*",
-                "wdm.*", "wg-quick@*", "wpa_supplicant*", "x2go*", "xdm*", "xrdp*" };
+                "*nxserver*", "*remote-desktop*", "*session*", "*vnc*", "atd*", "cage@*",
+                "cockpit*", "cron*", "display-manager*", "dropbear*", "elogind*", "emptty*",
+                "fcron*", "gdm*", "greetd*", "jupyterhub*", "lemurs*", "lightdm*", "lxdm*", "ly.*",
+                "ly@*", "networkmanager*", "nodm*", "openvpn*", "plasma-*", "plasmalogin*",
+                "polkit*", "screen*", "seatd*", "sddm*", "slim.*", "slurm*", "ssh*", "supervisor*",
+                "systemd-*", "tailscaled*", "tmux*", "user@*", "uwsm*", "wayland-*", "wdm.*",
+                "wg-quick@*", "wpa_supplicant*", "x2go*", "xdm*", "xrdp*" };
         /* of a user's desktop, and what has a whole terminal in it */
         static const char *const of_user[] = { "*alacritty*", "*foot*", "*ghostty*",
                 "*gnome*console*", "*gnome*shell*", "*kitty*", "*konsole*", "*ptyxis*",
@@ -194,14 +217,14 @@ static const char *for_desktop(const Finding *finding) {
         const Owner *owner = &finding->owner;
 
         if (owner->session)
-                return "log out, or have @who@ use another GPU only; loginctl terminate-session "
+                return "log out, or have it use another GPU only; loginctl terminate-session "
                        "@session@ ends all that runs in that session";
         if (!owner->unit || owner->of_user || fnmatch("?*.service", owner->unit, 0) != 0)
-                return "log out, or have @who@ use another GPU only";
+                return "log out, or have it use another GPU only";
         if (is_shared(owner))
-                return "log out, or have @who@ use another GPU only; else all sessions of @unit@ "
+                return "log out, or have it use another GPU only; else all sessions of @unit@ "
                        "have to end";
-        return "log out, or have @who@ use another GPU only; systemctl stop '@unit@' ends the "
+        return "log out, or have it use another GPU only; systemctl stop '@unit@' ends the "
                "graphical sessions that it has started";
 }
 
@@ -220,8 +243,7 @@ static bool has_display_server(const Findings *findings, const Owner *owner) {
                 const Finding *other = &findings->items[i];
 
                 if (other->owner.unit && !strcmp(other->owner.unit, owner->unit) &&
-                                other->owner.of_user == owner->of_user &&
-                                is_display_server(other->command))
+                                other->owner.of_user == owner->of_user && shows(findings, other))
                         return true;
         }
         return false;
@@ -268,7 +290,7 @@ const char *advice_for_holder(const Findings *findings, const Finding *finding) 
                 return "try again";
         if (is_keeper(finding))
                 return "end the session or service whose file it holds; see: loginctl list-sessions";
-        if (is_display_server(finding->command))
+        if (shows(findings, finding))
                 return for_desktop(finding);
         return for_unit(findings, finding);
 }

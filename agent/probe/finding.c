@@ -331,10 +331,10 @@ bool findings_are_stuck(const Findings *findings) {
 }
 
 /* What is named first: what waiting does not help against, and then what can be ended. */
-static unsigned int rank(const Finding *finding) {
+static unsigned int rank(const Findings *findings, const Finding *finding) {
         if (!is_busy(finding))
                 return 0;
-        return finding->kind == FINDING_UNKNOWN ? UINT32_MAX : 1 + advice_rank(finding);
+        return finding->kind == FINDING_UNKNOWN ? UINT32_MAX : 1 + advice_rank(findings, finding);
 }
 
 static bool same_culprit(const Finding *a, const Finding *b) {
@@ -496,13 +496,20 @@ int findings_explain(const Findings *findings,
                 char **ret_holders) {
         _cleanup_(text_deinit) Text reason = TEXT_NULL, holders = TEXT_NULL;
         const Finding *first = findings->items;
+        unsigned int lowest;
         bool is_member;
         Words chosen;
         int r;
 
-        for (size_t i = 1; i < findings->n; ++i)
-                if (rank(&findings->items[i]) < rank(first))
-                        first = &findings->items[i];
+        lowest = rank(findings, first);
+        for (size_t i = 1; i < findings->n && lowest > 0; ++i) {
+                unsigned int next = rank(findings, &findings->items[i]);
+
+                if (next >= lowest)
+                        continue;
+                first = &findings->items[i];
+                lowest = next;
+        }
         chosen = choose_words(findings, first);
         is_member = first->kind == FINDING_GROUP_MEMBER;
 

@@ -151,7 +151,7 @@ static const struct {
                           .node = S("/dev/dri/card1") },
                         MODE_PASSTHROUGH,
                         "in use by gnome-shell (pid 9, session 2): /dev/dri/card1",
-                        "log out, or have gnome-shell use another GPU only" },
+                        "log out, or have it use another GPU only" },
         { { .kind = FINDING_HOLDER,
                           .pid = 9,
                           .command = S("game"),
@@ -325,17 +325,17 @@ static void each_owner_is_named_with_what_ends_just_that(void **state _unused_) 
                 { "python3", { .unit = S("session-2.scope"), .session = S("2") }, ", session 2",
                                 "close it, or kill 9" },
                 { "Xorg", { .unit = S("lightdm.service") }, ", lightdm.service",
-                                "log out, or have Xorg use another GPU only; else all sessions of "
+                                "log out, or have it use another GPU only; else all sessions of "
                                 "lightdm.service have to end" },
                 { "weston", { .unit = S("weston.service") }, ", weston.service",
-                                "log out, or have weston use another GPU only; systemctl stop "
+                                "log out, or have it use another GPU only; systemctl stop "
                                 "'weston.service' ends the graphical sessions that it has started" },
                 { "sddm-greeter", { .unit = S("sddm.service") }, ", sddm.service",
                                 "log out, or kill 9, which ends its sessions with it" },
                 { ".gnome-shell-wr",
                                 { .unit = S("org.gnome.Shell@wayland.service"), .of_user = true },
                                 ", org.gnome.Shell@wayland.service",
-                                "log out, or have .gnome-shell-wr use another GPU only" },
+                                "log out, or have it use another GPU only" },
                 { "systemd", { .unit = S("init.scope"), .of_user = true }, ", init.scope",
                                 "end the session or service whose file it holds; see: loginctl "
                                 "list-sessions" },
@@ -424,6 +424,19 @@ static void no_unit_is_stopped_that_a_desktop_hangs_on(void **state _unused_) {
                         "as its user: systemctl --user stop 'ollama.service'");
 }
 
+static void helpers_of_a_desktop_come_between_it_and_what_computes(void **state _unused_) {
+        const Findings findings = LIST(HOLDER(2, "gnome-shell", "/dev/nvidia0"),
+                        HOLDER(3, "gjs", "/dev/nvidia0"), HOLDER(4, "trainer", "/dev/nvidia0"));
+        const Findings desktop = { .items = findings.items, .n = 2 };
+        Owner shell = {
+                .unit = S("org.gnome.Shell@wayland.service"), .of_user = true, .of_desktop = true
+        };
+
+        findings.items[0].owner = findings.items[1].owner = shell;
+        assert_remedy(&findings, "kill 4");
+        assert_remedy(&desktop, "close it, or kill 3");
+}
+
 static void who_holds_it_for_a_session_comes_last_and_is_left_alone(void **state _unused_) {
         static const char keep[] = "end the session or service whose file it holds; see: loginctl "
                                    "list-sessions";
@@ -433,7 +446,7 @@ static void who_holds_it_for_a_session_comes_last_and_is_left_alone(void **state
         const Findings sound = LIST(HOLDER(4, "sway", "/dev/dri/card1"),
                         HOLDER(5, "wireplumber", "/dev/snd/controlC1"));
 
-        assert_remedy(&findings, "log out, or have sway use another GPU only");
+        assert_remedy(&findings, "log out, or have it use another GPU only");
         assert_remedy(&sound, "kill 5");
         assert_holder_remedy("seatd", (Owner){ .unit = S("x.service") }, keep);
         assert_holder_remedy("elogind-daemon", (Owner){}, keep);
@@ -466,10 +479,29 @@ static void no_unit_is_stopped_that_the_machine_or_others_hang_on(void **state _
         assert_holder_remedy("sshd-session", (Owner){ .unit = S("ssh.service") },
                         "log out, or kill 9, which ends its sessions with it");
         assert_holder_remedy("cage", (Owner){ .unit = S("cage@tty1.service") },
-                        "log out, or have cage use another GPU only; else all sessions of "
+                        "log out, or have it use another GPU only; else all sessions of "
                         "cage@tty1.service have to end");
         assert_holder_remedy("hwdb", (Owner){ .unit = S("systemd-udevd.service") }, "try again");
         assert_holder_remedy("(udev-worker)", (Owner){}, "try again");
+}
+
+static void who_shows_something_on_a_screen_is_not_killed(void **state _unused_) {
+        static const char *const names[] = { "deepin-kwin_way", "ukui-kwin_waylan", "treeland",
+                "gnome-kiosk", "lomiri", "jay", "scroll", "budgie-wm", "magpie-wm", "kodi-gbm",
+                "Xvnc", "Xtigervnc", "mate-session", "lxqt-session", "gdm-x-session",
+                "gdm-wayland-ses" };
+        static const char desktop[] = "log out, or have it use another GPU only";
+        const Findings by_fact =
+                        LIST(HOLDER(8, "a;b", "/dev/nvidia0"), HOLDER(8, "a;b", "/dev/dri/card12"),
+                                        HOLDER(8, "a;b", "/dev/dri/renderD128"));
+        const Findings both = LIST(HOLDER(7, "new-wm", "/dev/dri/renderD128"),
+                        HOLDER(7, "new-wm", "/dev/dri/card1"),
+                        HOLDER(8, "app", "/dev/dri/renderD128"));
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); ++i)
+                assert_holder_remedy(names[i], (Owner){}, desktop);
+        assert_remedy(&by_fact, desktop);
+        assert_remedy(&both, "kill 8");
 }
 
 static void no_unit_is_stopped_that_has_a_display_server_in_it(void **state _unused_) {
@@ -699,8 +731,10 @@ int main(void) {
                 cmocka_unit_test(every_cause_of_no_iommu_has_a_remedy),
                 cmocka_unit_test(each_owner_is_named_with_what_ends_just_that),
                 cmocka_unit_test(no_unit_is_stopped_that_a_desktop_hangs_on),
+                cmocka_unit_test(helpers_of_a_desktop_come_between_it_and_what_computes),
                 cmocka_unit_test(who_holds_it_for_a_session_comes_last_and_is_left_alone),
                 cmocka_unit_test(no_unit_is_stopped_that_the_machine_or_others_hang_on),
+                cmocka_unit_test(who_shows_something_on_a_screen_is_not_killed),
                 cmocka_unit_test(no_unit_is_stopped_that_has_a_display_server_in_it),
                 cmocka_unit_test(names_are_shown_in_one_printable_line),
                 cmocka_unit_test(what_is_not_known_is_said_to_be_unknown),
