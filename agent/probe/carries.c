@@ -30,6 +30,9 @@ enum {
         HAS_OPERSTATE, /* of a network interface */
         HAS_DEVPATH,   /* of a USB device */
         HAS_UNIQUE_ID, /* of a host of SCSI or ATA */
+        HAS_NODE_GUID, /* of an RDMA device, like "mlx5_0" */
+        HAS_VIRTFN,    /* of a function with virtual ones */
+        HAS_MDEV_TYPE, /* of a mediated device */
 };
 
 static const char *const wanted[] = {
@@ -39,6 +42,9 @@ static const char *const wanted[] = {
         [HAS_OPERSTATE] = "operstate",
         [HAS_DEVPATH] = "devpath",
         [HAS_UNIQUE_ID] = "unique_id",
+        [HAS_NODE_GUID] = "node_guid",
+        [HAS_VIRTFN] = "virtfn0",
+        [HAS_MDEV_TYPE] = "mdev_type",
 };
 
 typedef enum Load {
@@ -49,6 +55,8 @@ typedef enum Load {
         LOAD_NETWORK,
         LOAD_INPUT,
         LOAD_USB,
+        LOAD_VIRTUAL,
+        LOAD_MEDIATED,
         LOAD_UNKNOWN,
         LOAD_DISK, /* from here on, nobody needs it now */
         _LOAD_MAX,
@@ -322,13 +330,24 @@ static bool is_input(const char *path, const char *name) {
 
 static int look_below(void *userdata, const char *path, const char *name, unsigned int found) {
         Look *look = userdata;
-        int r = 1;
+        int r = 0;
 
         look->seen |= found;
+        /* Guests may have them, which are not asked. */
+        if (found & 1U << HAS_VIRTFN)
+                r = push(look, LOAD_VIRTUAL, NULL);
+        if (r >= 0 && found & 1U << HAS_MDEV_TYPE)
+                r = push(look, LOAD_MEDIATED, NULL);
+        if (r < 0)
+                return r;
+        /* It is of use to programs without any interface, or beside one that is down. */
+        if (found & 1U << HAS_NODE_GUID)
+                return push(look, LOAD_NETWORK, name);
         if (found & 1U << HAS_OPERSTATE)
                 return look_at_interface(look, path, name);
         if (found & 1U << HAS_DEVPATH)
                 return look_at_usb(look, path);
+        r = 1;
         if (found & 1U << HAS_HIDDEN)
                 r = look_at_path(look, path, name);
         if (r > 0 && found & 1U << HAS_SIZE)
@@ -350,7 +369,7 @@ typedef struct Sort {
 static const Sort sorts[] = {
         { 0x0100, 0xff00, "disk controller",
                         1U << HAS_DEV | 1U << HAS_SIZE | 1U << HAS_HIDDEN | 1U << HAS_UNIQUE_ID },
-        { 0x0200, 0xff00, "network card", 1U << HAS_OPERSTATE },
+        { 0x0200, 0xff00, "network card", 1U << HAS_OPERSTATE | 1U << HAS_NODE_GUID },
         { 0x0c03, 0xffff, "USB controller", 1U << HAS_DEVPATH },
         { 0x0401, 0xffff, "sound card", 0 },
         { 0x0403, 0xffff, "sound card", 0 },
@@ -368,6 +387,8 @@ static int describe(const Look *look, const char *sort, char **ret) {
                 [LOAD_NETWORK] = { "the network", true },
                 [LOAD_INPUT] = { "input devices", false },
                 [LOAD_USB] = { "USB devices", false },
+                [LOAD_VIRTUAL] = { "virtual functions", false },
+                [LOAD_MEDIATED] = { "mediated devices", false },
                 [LOAD_UNKNOWN] = { "what the host may need", false },
                 [LOAD_DISK] = { "an unmounted disk", true },
         };

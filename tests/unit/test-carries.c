@@ -174,6 +174,26 @@ static void a_network_that_is_up_is_needed(void **state) {
         }
 }
 
+static void a_network_of_rdma_needs_no_interface(void **state) {
+        FakeTree *tree = *state;
+
+        add(tree, 0x020000);
+        add_file(tree, "net/eno1/operstate", "down");
+        add_file(tree, "mlx5_core.rdma.0/infiniband/mlx5_0/node_guid", "0c42:a103:0000:0000");
+        assert_carries(tree, true, "network card with the network mlx5_0");
+}
+
+static void what_guests_may_have_is_needed(void **state) {
+        FakeTree *tree = *state;
+
+        add(tree, 0x020000);
+        add_file(tree, "net/eno1/operstate", "down");
+        fake_link(tree->root, FOLDER, FOLDER "virtfn0");
+        assert_carries(tree, true, "network card with virtual functions");
+        add_file(tree, "c0a80000-0000-0000-0000-000000000001/mdev_type", "");
+        assert_carries(tree, true, "network card with virtual functions, mediated devices");
+}
+
 static void usb_is_needed_for_what_is_plugged_in(void **state) {
         FakeTree *tree = *state;
 
@@ -244,6 +264,8 @@ int main(void) {
                 tree_test(a_path_to_a_disk_is_the_disk),
                 tree_test(a_drive_without_a_medium_carries_nothing),
                 tree_test(a_network_that_is_up_is_needed),
+                tree_test(a_network_of_rdma_needs_no_interface),
+                tree_test(what_guests_may_have_is_needed),
                 tree_test(usb_is_needed_for_what_is_plugged_in),
                 tree_test(sound_is_missed_by_nobody),
                 tree_test(what_cannot_be_told_is_needed),
