@@ -4,11 +4,14 @@
  * All that the kernel has made of a device is below it in sysfs (KERNEL.md 1.17, 10.1). What is on a
  * disk is found the other way round: by its number among the mounted file systems and by its
  * name among the areas of swap, for itself and for all that is made of it (device mapper, RAID,
- * bcache), which is linked from its folder "holders".
+ * bcache), which is linked from its folder "holders". The mounts of containers are not among ours:
+ * most file systems have a folder in sysfs, or in procfs for their journal, wherever they are mounted.
+ * One that has none may be in use without any sign; so no disk is ever said to be free.
  *
  * Nothing here opens a node or wakes a device: the attributes are all kept by the kernel.
  */
 
+#include <dirent.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -58,7 +61,7 @@ typedef enum Load {
         LOAD_VIRTUAL,
         LOAD_MEDIATED,
         LOAD_UNKNOWN,
-        LOAD_DISK, /* from here on, nobody needs it now */
+        LOAD_DISK, /* from here on, nobody is known to need it now */
         _LOAD_MAX,
 } Load;
 
@@ -121,6 +124,29 @@ static bool is_source(const char *source, const char *name, const char *mapped) 
 }
 
 /*
+ * An option that names a disk, such as logdev= of XFS. A name that is only a link to one may be any.
+ */
+static int look_at_options(Look *look,
+                char *options,
+                const char *where,
+                const char *name,
+                const char *mapped) {
+        int r = 0;
+
+        for (char *option; (option = strsep(&options, ",")) && r >= 0;) {
+                const char *value = strchr(option, '='), *rest;
+
+                if (!value || !text_starts_with(value, "=/dev/", &rest))
+                        continue;
+                if (is_source(value + 1, name, mapped))
+                        r = push(look, LOAD_MOUNT, where);
+                else if (strchr(rest, '/') && !text_starts_with(rest, "mapper/", NULL))
+                        r = push(look, LOAD_UNKNOWN, NULL);
+        }
+        return r;
+}
+
+/*
  * One mounted file system. One of btrfs, ZFS or bcachefs has a number of its own, and may be on
  * more disks than the one that it is called after; where ZFS's are is told nowhere in sysfs.
  */
@@ -143,7 +169,9 @@ static int look_at_mount(
         if (on_it || is_source(source, name, mapped))
                 return !strcmp(where, "/") ? push(look, LOAD_ROOT, NULL)
                                            : push(look, LOAD_MOUNT, where);
-        return !strcmp(type, "zfs") ? push(look, LOAD_UNKNOWN, NULL) : 0;
+        if (!strcmp(type, "zfs"))
+                return push(look, LOAD_UNKNOWN, NULL);
+        return look_at_options(look, rest, where, name, mapped);
 }
 
 static int look_at_mounts(Look *look, const char *path, const char *number, const char *name) {
@@ -191,6 +219,39 @@ static int look_at_btrfs(Look *look, const char *name) {
                         r = push(look, LOAD_MOUNT, NULL);
         }
         return r;
+}
+
+/* Whether a file system is on it that is mounted anywhere, which has a folder called like the disk. */
+static int look_at_file_systems(Look *look, const char *name) {
+        static const char *const types[] = { "erofs", "ext4", "f2fs", "nilfs2", "xfs" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(types); ++i) {
+                _cleanup_(freep) char *folder = text_format("fs/%s/%s", types[i], name);
+
+                if (!folder)
+                        return -ENOMEM;
+                if (sysfs_exists(look->roots->sysfs, folder))
+                        return push(look, LOAD_MOUNT, NULL);
+        }
+        return 0;
+}
+
+/* Whether a journal is on it: "sda2-8", or "sda2" alone for one of a file system elsewhere. */
+static int look_at_journals(Look *look, const char *name) {
+        _cleanup_(closedirp) DIR *dir = NULL;
+        struct dirent *entry;
+        const char *rest;
+        int r;
+
+        r = file_open_dirp(look->roots->proc_fd, "fs/jbd2", 0, &dir);
+        if (r == FILE_E_MISSING)
+                return 0;
+        if (r)
+                return r == -ENOMEM ? r : push(look, LOAD_UNKNOWN, NULL);
+        for (errno = 0; (entry = readdir(dir)); errno = 0)
+                if (text_starts_with(entry->d_name, name, &rest) && (!rest[0] || rest[0] == '-'))
+                        return push(look, LOAD_MOUNT, NULL);
+        return errno > 0 ? push(look, LOAD_UNKNOWN, NULL) : 0;
 }
 
 /* Its first field is the path of a node, or of a file. */
@@ -266,6 +327,10 @@ static int look_at_disk(Look *look, const char *path, const char *name, size_t d
                 r = look_at_mounts(look, path, number, name);
         if (r >= 0)
                 r = look_at_btrfs(look, name);
+        if (r >= 0)
+                r = look_at_file_systems(look, name);
+        if (r >= 0)
+                r = look_at_journals(look, name);
         if (r >= 0)
                 r = look_at_swaps(look, name);
         return r < 0 ? r : look_at_holders(look, path, depth);
@@ -390,7 +455,7 @@ static int describe(const Look *look, const char *sort, char **ret) {
                 [LOAD_VIRTUAL] = { "virtual functions", false },
                 [LOAD_MEDIATED] = { "mediated devices", false },
                 [LOAD_UNKNOWN] = { "what the host may need", false },
-                [LOAD_DISK] = { "an unmounted disk", true },
+                [LOAD_DISK] = { "a disk", true },
         };
         _cleanup_(text_deinit) Text words = TEXT_NULL;
         bool needed = false, any = false;
