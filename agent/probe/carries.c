@@ -531,3 +531,24 @@ void carries_deinit(Carries *carries) {
         free(carries->what);
         *carries = (Carries){};
 }
+
+/**
+ * carries_disk_in_use() - does the host use a disk that is part of a device?
+ * @roots:      roots
+ * @path:       of the device, relative to the root of sysfs
+ * @ret:        whether one is mounted, or swap, or more is made of it; or whether that cannot be told
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int carries_disk_in_use(const Roots *roots, const char *path, bool *ret) {
+        _cleanup_(look_deinit) Look look = { .roots = roots };
+        int r;
+
+        r = sysfs_walk(roots->sysfs, path, wanted, ARRAY_SIZE(wanted), look_below, &look);
+        if (r == -ENOMEM)
+                return r;
+        *ret = r || look.carried[LOAD_ROOT] || look.carried[LOAD_MOUNT] ||
+                        look.carried[LOAD_SWAP] || look.carried[LOAD_HELD] ||
+                        look.carried[LOAD_UNKNOWN];
+        return 0;
+}

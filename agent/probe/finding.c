@@ -65,7 +65,8 @@ static const Words words[_FINDING_MAX] = {
         [FINDING_CUDA] = { "in use by CUDA: nvidia-uvm retains it",
                         "end the programs that compute on it; if there are none, systemctl stop "
                         "nvidia-persistenced.service" },
-        [FINDING_USB] = { "the USB device @detail@ is plugged into the card", "unplug it" },
+        [FINDING_USB] = { "the USB device @detail@ is plugged into the card",
+                        "move it to another port of the machine" },
         [FINDING_STARTED] = { "the driver keeps it initialized although no user was found "
                               "(persistence mode?)",
                         "nvidia-smi -i @gpu@ -pm 0" },
@@ -153,6 +154,10 @@ static Words choose_words(const Findings *findings, const Finding *finding) {
         case FINDING_NO_HOST_DRIVER:
                 if (finding->number != OBSTACLE_NONE)
                         return obstacles[finding->number];
+                break;
+        case FINDING_USB:
+                if (finding->needed)
+                        chosen.remedy = "unmount it and move it to another port; the host needs it";
                 break;
         case FINDING_HOLDER:
                 chosen.remedy = advice_for_holder(findings, finding);

@@ -211,7 +211,11 @@ static const struct {
         { { .kind = FINDING_CUDA, .function = GPU }, MODE_PASSTHROUGH,
                         "in use by CUDA: nvidia-uvm retains it", "nvidia-persistenced" },
         { { .kind = FINDING_USB, .function = FUNCTION, .detail = S("Acme Disk") }, MODE_PASSTHROUGH,
-                        "the USB device Acme Disk is plugged into the card", "unplug it" },
+                        "the USB device Acme Disk is plugged into the card",
+                        "move it to another port of the machine" },
+        { { .kind = FINDING_USB, .function = FUNCTION, .detail = S("Acme Disk"), .needed = true },
+                        MODE_PASSTHROUGH, "the USB device Acme Disk is plugged into the card",
+                        "unmount it and move it to another port; the host needs it" },
         { { .kind = FINDING_STARTED, .function = GPU }, MODE_PASSTHROUGH,
                         "the driver keeps it initialized although no user was found (persistence mode?)",
                         "nvidia-smi -i 0000:01:00.0 -pm 0" },
@@ -712,7 +716,7 @@ static void findings_without_a_process_are_no_holders(void **state _unused_) {
                         { .kind = FINDING_USB, .detail = S("Disk") }, { .kind = FINDING_CUDA });
 
         assert_explained(&findings,
-                        "the USB device Disk is plugged into the card, and 1 more; unplug it",
+                        "the USB device Disk is plugged into the card, and 1 more; move it to another port of the machine",
                         NULL);
 }
 
