@@ -323,6 +323,8 @@ static int look_at(
         OwnerKind kind = owner->kind;
         int r = 0;
 
+        /* Without systemd: "/user/NAME/0" is what pam_cgfs delegates. */
+        owner->of_user |= depth == 0 && !strcmp(s, "user");
         if (is_of_pods(owner, before, depth, s))
                 r = set_pod(owner, rest);
         if (r == 0 && owner->kind == kind)

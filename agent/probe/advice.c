@@ -28,11 +28,11 @@ static const Manager managers[_OWNER_MAX] = {
         [OWNER_DOCKER] = { "Docker container @container@",
                         "@as@docker stop @container@ (one with the restart policy always comes back when "
                         "Docker is started again)",
-                        "stop that container with docker stop; docker ps lists them" },
+                        "@as@stop that container with docker stop; docker ps lists them" },
         [OWNER_PODMAN] = { "Podman container @container@", "@as@podman stop @container@",
-                        "stop that container with podman stop; podman ps lists them" },
+                        "@as@stop that container with podman stop; podman ps lists them" },
         [OWNER_NERDCTL] = { "containerd's container @container@", "@as@nerdctl stop @container@",
-                        "stop that container with nerdctl stop; nerdctl ps lists them" },
+                        "@as@stop that container with nerdctl stop; nerdctl ps lists them" },
         [OWNER_POD] = { "Kubernetes pod @owner@",
                         "scale down what runs this pod, or drain the node; crictl stop @container@ ends the "
                         "container until the kubelet starts it again",
