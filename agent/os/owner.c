@@ -4,6 +4,10 @@
  * The path of a control group is read from the outside: what is outermost is what the managers
  * of this machine know, as a unit inside of a container is a unit of the container's manager.
  *
+ * Groups below the manager of a user are delegated: that user makes them, and calls them what he
+ * likes. There only what a user can run counts, which is ended as that user. A machine of root's is
+ * one only where root makes groups, and by names that mean it in one place, only in that place.
+ *
  * These paths are made by: systemd (src/basic/cgroup-util.c, cg_path_get_session()), Docker and
  * Podman with the systemd or the cgroupfs driver, the kubelet (kubepods), LXC and Incus
  * (lxc.payload.NAME), Proxmox (lxc/NUMBER, qemu.slice/NUMBER.scope) and libvirt
@@ -129,12 +133,13 @@ static int set_container(Owner *owner, const char *before, const char *s) {
                 const char *parent; /* and with the cgroupfs driver */
                 const char *child;
                 OwnerKind kind;
+                bool is_roots; /* never a user's */
         } managers[] = {
-                { "docker-", "docker", "", OWNER_DOCKER },
-                { "libpod-", "libpod_parent", "libpod-", OWNER_PODMAN },
-                { "nerdctl-", "default", "", OWNER_NERDCTL },
-                { "cri-containerd-", NULL, NULL, OWNER_POD },
-                { "crio-", NULL, NULL, OWNER_POD },
+                { "docker-", "docker", "", OWNER_DOCKER, false },
+                { "libpod-", "libpod_parent", "libpod-", OWNER_PODMAN, false },
+                { "nerdctl-", "default", "", OWNER_NERDCTL, false },
+                { "cri-containerd-", NULL, NULL, OWNER_POD, true },
+                { "crio-", NULL, NULL, OWNER_POD, true },
         };
         int r;
 
@@ -142,6 +147,8 @@ static int set_container(Owner *owner, const char *before, const char *s) {
                 _cleanup_(freep) char *id = NULL;
                 const char *rest;
 
+                if (managers[i].is_roots && owner->of_user)
+                        continue;
                 r = cut(s, managers[i].prefix, ".scope", &id);
                 if (r < 0)
                         return r;
@@ -160,23 +167,40 @@ static int set_container(Owner *owner, const char *before, const char *s) {
         return 0;
 }
 
-static int set_lxc(Owner *owner, const char *before, const char *s) {
-        bool is_parent = !strcmp(before, "lxc") || !strcmp(before, "lxc.payload");
+/* Whether a component, the @depth-th, is where root's managers make what they call so. */
+static bool is_at_top(const Owner *owner, size_t depth) {
+        return !owner->of_user && (depth == 0 || owner->kind == OWNER_RUNTIME);
+}
+
+/* What is run by a user is only ever called "lxc.payload.NAME". */
+static int set_lxc(Owner *owner, const char *before, size_t depth, const char *s) {
+        bool is_below = depth > 0 && is_at_top(owner, depth - 1);
         const char *name = s;
 
-        if (!is_parent && !text_starts_with(s, "lxc.payload.", &name))
+        if (!(is_below && (!strcmp(before, "lxc") || !strcmp(before, "lxc.payload"))) &&
+                        !((owner->of_user || is_at_top(owner, depth)) &&
+                                        text_starts_with(s, "lxc.payload.", &name)))
                 return 0;
-        owner->kind = !strcmp(before, "lxc") && is_number(name) ? OWNER_PROXMOX_CT : OWNER_LXC;
+        owner->kind = name == s && !strcmp(before, "lxc") && is_number(name) ? OWNER_PROXMOX_CT
+                                                                             : OWNER_LXC;
         return set_name(&owner->name, name, is_name(name));
 }
 
-/* "qemu-2-win11": the number is what libvirt made of a running one, and is never ambiguous. */
+/*
+ * "qemu-2-win11": the number is what libvirt made of a running one, and is never ambiguous; the
+ * name is without all characters that machined does not allow
+ * (src/hypervisor/domain_driver.c: virDomainDriverGenerateMachineName()).
+ */
 static int set_libvirt(Owner *owner, const char *machine) {
         const char *number = machine + strlen("qemu-"), *name;
         int r;
 
         owner->kind = OWNER_LIBVIRT;
+        /* One that is embedded into another program is known to no virsh. */
+        if (text_starts_with(number, "embed-", NULL))
+                return 0;
         /* A user's own has the name of the user before the number. */
+        owner->of_user = !isdigit((unsigned char) number[0]);
         while (!isdigit((unsigned char) number[0]) && strchr(number, '-'))
                 number = strchr(number, '-') + 1;
         name = number + strspn(number, "0123456789");
@@ -188,7 +212,7 @@ static int set_libvirt(Owner *owner, const char *machine) {
         return owner->id ? r : -ENOMEM;
 }
 
-static int set_machine(Owner *owner, const char *before, const char *s) {
+static int set_machine(Owner *owner, const char *before, size_t depth, const char *s) {
         static const struct {
                 const char *prefix, *suffix;
         } forms[] = {
@@ -199,10 +223,12 @@ static int set_machine(Owner *owner, const char *before, const char *s) {
         _cleanup_(freep) char *name = NULL;
         int r;
 
+        if (owner->of_user)
+                return 0;
         r = cut(s, "", ".scope", &name);
         if (r < 0)
                 return r;
-        if (name && !strcmp(before, "qemu.slice")) {
+        if (name && depth == 1 && !strcmp(before, "qemu.slice")) {
                 owner->kind = OWNER_PROXMOX_VM;
                 return set_name(&owner->name, name, is_number(name));
         }
@@ -261,6 +287,7 @@ static int set_unit(Owner *owner, const char *s) {
                 owner->of_user = true;
                 return 0;
         }
+        owner->of_desktop |= owner->of_user && !strcmp(s, "session.slice");
         if (!ends_with(s, ".service") && !ends_with(s, ".scope"))
                 return 0;
 
@@ -280,19 +307,32 @@ static int set_unit(Owner *owner, const char *s) {
         return 1;
 }
 
-/* One component. Return: as set_unit() */
-static int look_at(Owner *owner, const char *before, const char *s, const char *rest) {
+/* All pods are in there; the kubelet may have been given a slice for it. */
+static bool is_of_pods(const Owner *owner, const char *before, size_t depth, const char *s) {
+        return (is_at_top(owner, depth) && text_starts_with(s, "kubepods", NULL)) ||
+                        (!owner->of_user && depth == 1 &&
+                                        text_starts_with(before, "kubelet", NULL) &&
+                                        (text_starts_with(s, "kubepods", NULL) ||
+                                                        text_starts_with(s, "kubelet-kubepods",
+                                                                        NULL)));
+}
+
+/* One component, the @depth-th, and all from there on. Return: as set_unit() */
+static int look_at(
+                Owner *owner, const char *before, size_t depth, const char *s, const char *rest) {
         OwnerKind kind = owner->kind;
         int r = 0;
 
-        if (strstr(s, "kubepods"))
+        /* Without systemd: "/user/NAME/0" is what pam_cgfs delegates. */
+        owner->of_user |= depth == 0 && !strcmp(s, "user");
+        if (is_of_pods(owner, before, depth, s))
                 r = set_pod(owner, rest);
         if (r == 0 && owner->kind == kind)
                 r = set_container(owner, before, s);
         if (r == 0 && owner->kind == kind)
-                r = set_lxc(owner, before, s);
+                r = set_lxc(owner, before, depth, s);
         if (r == 0 && owner->kind == kind)
-                r = set_machine(owner, before, s);
+                r = set_machine(owner, before, depth, s);
         if (r < 0 || owner->kind != kind)
                 return r < 0 ? r : 1;
         return set_unit(owner, s);
@@ -307,6 +347,7 @@ static int look_at(Owner *owner, const char *before, const char *s, const char *
  */
 int owner_init(Owner *owner, const char *cgroup) {
         char before[NAME_MAX + 1] = "", name[NAME_MAX + 1];
+        size_t depth = 0;
         int r = 0;
 
         *owner = (Owner){};
@@ -317,7 +358,7 @@ int owner_init(Owner *owner, const char *cgroup) {
                         break;
                 memcpy(name, s, n);
                 name[n] = 0;
-                r = look_at(owner, before, name, s);
+                r = look_at(owner, before, depth++, name, s);
                 memcpy(before, name, n + 1);
                 s += n + strspn(s + n, "/");
         }

@@ -22,7 +22,7 @@ typedef enum OwnerKind {
         OWNER_LXC,        /* .name of the container */
         OWNER_PROXMOX_CT, /* .name: its number */
         OWNER_MACHINE,    /* .name, as systemd-machined knows it */
-        OWNER_LIBVIRT,    /* .name of the virtual machine, .id: its number */
+        OWNER_LIBVIRT, /* .name of the virtual machine, maybe less than all of it, .id: its number */
         OWNER_PROXMOX_VM, /* .name: its number */
         OWNER_FLATPAK,    /* .name of the application */
         OWNER_RUNTIME,    /* the service that containers run in, and none of them */
@@ -31,11 +31,12 @@ typedef enum OwnerKind {
 
 typedef struct Owner {
         OwnerKind kind;
-        bool of_user;  /* it is managed for a user, not for the machine */
-        char *name;    /* or NULL where it is not fit to be told */
-        char *id;      /* likewise */
-        char *unit;    /* systemd unit, or NULL for one that is in none, or in a container */
-        char *session; /* login session, or NULL */
+        bool of_user;    /* it is managed for a user, not for the machine */
+        bool of_desktop; /* and is in session.slice, with what the user's session is made of */
+        char *name;      /* or NULL where it is not fit to be told */
+        char *id;        /* likewise */
+        char *unit;      /* systemd unit, or NULL for one that is in none, or in a container */
+        char *session;   /* login session, or NULL */
 } Owner;
 
 int owner_init(Owner *owner, const char *cgroup) _warn_unused_result_;

@@ -96,6 +96,10 @@ static char *find_cgroup(char *lines) {
         return best;
 }
 
+/*
+ * Who owns it is good to know, and nothing depends on it: any user can make a path that is too long
+ * to be told (kernel/cgroup/cgroup.c: proc_cgroup_show()).
+ */
 static int read_owner(int proc_fd, pid_t pid, Owner *ret) {
         _cleanup_(freep) char *lines = NULL;
         char *path;
@@ -103,7 +107,7 @@ static int read_owner(int proc_fd, pid_t pid, Owner *ret) {
 
         r = read_file(proc_fd, pid, "cgroup", &lines);
         if (r)
-                return r == PROCESS_E_GONE ? 0 : r;
+                return r == -ENOMEM ? r : 0;
         path = find_cgroup(lines);
         return path ? owner_init(ret, path) : 0;
 }

@@ -4,6 +4,9 @@
  * What is advised ends what holds the GPU and nothing else, or says what else it ends. So the
  * manager of a container or of a virtual machine is asked, and no process of one is killed; and
  * what a desktop is made of is never stopped behind the back of who sits at it.
+ *
+ * A unit is more than the one process in it that holds the GPU. It is only stopped where it is not
+ * known to be one that others hang on, and none of them shows anything on the screen.
  */
 
 #include <fnmatch.h>
@@ -25,25 +28,24 @@ static const Manager managers[_OWNER_MAX] = {
         [OWNER_DOCKER] = { "Docker container @container@",
                         "@as@docker stop @container@ (one with the restart policy always comes back when "
                         "Docker is started again)",
-                        "stop that container with docker stop; docker ps lists them" },
+                        "@as@stop that container with docker stop; docker ps lists them" },
         [OWNER_PODMAN] = { "Podman container @container@", "@as@podman stop @container@",
-                        "stop that container with podman stop; podman ps lists them" },
+                        "@as@stop that container with podman stop; podman ps lists them" },
         [OWNER_NERDCTL] = { "containerd's container @container@", "@as@nerdctl stop @container@",
-                        "stop that container with nerdctl stop; nerdctl ps lists them" },
+                        "@as@stop that container with nerdctl stop; nerdctl ps lists them" },
         [OWNER_POD] = { "Kubernetes pod @owner@",
                         "scale down what runs this pod, or drain the node; crictl stop @container@ ends the "
                         "container until the kubelet starts it again",
                         "scale down what runs this pod, or drain the node" },
         [OWNER_LXC] = { "LXC container @owner@",
-                        "@as@lxc-stop -n @owner@; one of Incus or LXD: incus stop @owner@, lxc stop @owner@",
-                        "stop that container with lxc-stop; lxc-ls lists them" },
+                        "stop the container @owner@ with what manages it (LXC, Incus or LXD)",
+                        "stop that container with what manages it (LXC, Incus or LXD)" },
         [OWNER_PROXMOX_CT] = { "Proxmox container @owner@",
                         "pct shutdown @owner@, or pct stop @owner@",
                         "stop that container with pct stop; pct list lists them" },
         [OWNER_MACHINE] = { "machine @owner@", "@as@machinectl poweroff @owner@",
                         "power that machine off; machinectl lists them" },
-        [OWNER_LIBVIRT] = { "libvirt's virtual machine @owner@",
-                        "@as@virsh shutdown @owner@ (or by its number: virsh shutdown @container@)",
+        [OWNER_LIBVIRT] = { "libvirt's virtual machine @owner@", "@as@virsh shutdown @container@",
                         "shut the virtual machine down with virsh shutdown; virsh list lists them" },
         [OWNER_PROXMOX_VM] = { "Proxmox virtual machine @owner@", "qm shutdown @owner@",
                         "shut the virtual machine down with qm shutdown; qm list lists them" },
@@ -66,10 +68,12 @@ static bool is_one_of(const char *command, const char *const *names, size_t n) {
         for (size_t i = 0; i < n; ++i) {
                 if (fnmatch(names[i], command, 0) == 0)
                         return true;
+                if (command[0] != '.')
+                        continue;
                 snprintf(cut, sizeof(cut), ".%s-wrapped", names[i]);
                 if (strlen(cut) > COMMAND_MAX)
                         cut[COMMAND_MAX] = 0;
-                if (command[0] == '.' && fnmatch(cut, command, 0) == 0)
+                if (fnmatch(cut, command, 0) == 0)
                         return true;
         }
         return false;
@@ -77,27 +81,36 @@ static bool is_one_of(const char *command, const char *const *names, size_t n) {
 
 /* Display servers, compositors, and what else a session ends with. */
 static bool is_display_server(const char *command) {
-        static const char *const names[] = { "X", "Xorg", "Xorg.bin", "Xwayland", "cage",
-                "cinnamon", "cinnamon-sessio", "cosmic-comp", "cosmic-session", "dwl",
-                "enlightenment*", "gala", "gamescope*", "gnome-session-*", "gnome-shell",
-                "hyprland", "Hyprland", "kwin_*", "ksmserver", "labwc", "mangowc", "mir-*",
-                "miriway*", "muffin", "mutter*", "niri", "phoc", "phosh", "plasma_session",
-                "plasmashell", "qtile", "river", "sddm-helper*", "startplasma-*", "sway", "swayfx",
-                "wayfire", "weston", "xfce4-session", "xfwm4" };
+        static const char *const names[] = { "X", "Xorg", "Xorg.bin", "Xtigervnc", "Xvnc",
+                "Xwayland", "arcan*", "budgie-session*", "budgie-wm", "cage", "cagebreak",
+                "cinnamon", "cinnamon-sessio", "compiz*", "cosmic-comp", "cosmic-session",
+                "dde-session*", "deepin-kwin_*", "deepin-wm*", "dwl", "enlightenment*", "gala",
+                "gamescope*", "gdm-session-wor*", "gdm-wayland-ses*", "gdm-x-session",
+                "gnome-kiosk*", "gnome-session-*", "gnome-shell", "hikari", "hyprland", "Hyprland",
+                "jay", "kodi-gbm*", "kwin_*", "ksmserver", "labwc", "lomiri*", "lxqt-session",
+                "lxsession", "magpie-wm", "mangowc", "marco", "mate-session", "metacity",
+                "miracle-wm*", "mir-*", "miriway*", "muffin", "mutter*", "niri", "phoc", "phosh",
+                "plasma_session", "plasmashell", "qtile", "river", "scroll", "sddm-helper*",
+                "startdde", "startplasma-*", "sway", "swayfx", "treeland*", "ukui-kwin*",
+                "ukui-session*", "wayfire", "weston", "xfce4-session", "xfwm4" };
 
         return is_one_of(command, names, ARRAY_SIZE(names));
 }
 
-/* Its unit ends the sessions that it has started. */
-static bool is_login_manager(const char *unit) {
-        static const char *const names[] = { "cosmic-greeter", "display-manager", "emptty", "gdm",
-                "gdm3", "greetd", "lemurs", "lightdm", "lxdm", "ly", "nodm", "plasmalogin", "sddm",
-                "slim", "wdm", "xdm" };
-        const char *rest;
+/*
+ * Whether it shows something on a screen. Those that do so have the node of the card open, with
+ * which outputs are set, and others have a render node: so one that is not known by name counts too.
+ */
+static bool shows(const Findings *findings, const Finding *finding) {
+        if (is_display_server(finding->command))
+                return true;
+        for (size_t i = 0; i < findings->n && finding->pid > 0; ++i) {
+                const Finding *other = &findings->items[i];
 
-        for (size_t i = 0; i < ARRAY_SIZE(names); ++i)
-                if (text_starts_with(unit, names[i], &rest) && (rest[0] == '.' || rest[0] == '@'))
+                if (other->kind == FINDING_HOLDER && other->pid == finding->pid && other->node &&
+                                text_starts_with(other->node, "/dev/dri/card", NULL))
                         return true;
+        }
         return false;
 }
 
@@ -114,14 +127,42 @@ static bool is_sound_server(const char *command) {
         return is_one_of(command, names, ARRAY_SIZE(names));
 }
 
+/* Managers that keep the files of others, such as the devices of a session; or carry them. */
+static bool is_keeper(const Finding *finding) {
+        static const char *const names[] = { "dbus-broker*", "dbus-daemon", "elogind*", "seatd*",
+                "systemd-logind" };
+        static const char *const units[] = { "elogind.service", "init.scope", "seatd.service",
+                "systemd-logind.service" };
+        const char *unit = finding->owner.unit ?: "";
+
+        for (size_t i = 0; i < ARRAY_SIZE(units); ++i)
+                if (!strcmp(unit, units[i]))
+                        return true;
+        return finding->pid == 1 || is_one_of(finding->command, names, ARRAY_SIZE(names));
+}
+
+/* What is being set up: it takes a moment, and udev ends what takes long. */
+static bool is_of_udev(const Finding *finding) {
+        static const char *const names[] = { "(udev-worker)", "systemd-udevd", "udevd" };
+        const char *unit = finding->owner.unit ?: "";
+
+        return is_one_of(finding->command, names, ARRAY_SIZE(names)) ||
+                        (!finding->owner.of_user && !strcmp(unit, "systemd-udevd.service"));
+}
+
 /*
- * Who is named first of those that hold a GPU: what computes, then the desktop's sound, and then
- * the desktop itself. The first can be ended for the GPU's sake, and often is all that has to.
+ * Who is named first of those that hold a GPU: what computes, then the desktop's sound and helpers,
+ * then the desktop itself, and then who holds it for others, or not for long. The first can be
+ * ended for the GPU's sake, and often is all that has to.
  */
-unsigned int advice_rank(const Finding *finding) {
+unsigned int advice_rank(const Findings *findings, const Finding *finding) {
         if (finding->kind != FINDING_HOLDER || finding->owner.kind != OWNER_NONE)
                 return 0;
-        return is_display_server(finding->command) ? 2 : is_sound_server(finding->command) ? 1 : 0;
+        if (is_keeper(finding) || is_of_udev(finding))
+                return 3;
+        if (shows(findings, finding))
+                return 2;
+        return finding->owner.of_desktop || is_sound_server(finding->command) ? 1 : 0;
 }
 
 /* Has a manager's template nothing that would stay unknown? */
@@ -140,25 +181,85 @@ const char *advice_place(const Finding *finding) {
         return owner->session ? "session @session@" : owner->unit ? "@unit@" : NULL;
 }
 
+static bool is_matched(const char *unit, const char *const *patterns, size_t n) {
+        for (size_t i = 0; i < n; ++i)
+                if (fnmatch(patterns[i], unit, FNM_CASEFOLD) == 0)
+                        return true;
+        return false;
+}
+
+/*
+ * Units that sessions, the machine, or the work of others hang on: who works from afar would be
+ * cut off, and who sits at the screen would lose what is on it.
+ */
+static bool is_shared(const Owner *owner) {
+        /* of the machine, and of a user who has started one */
+        static const char *const units[] = { "*dbus*", "*getty*", "*greeter*", "*kiosk*",
+                "*nxserver*", "*remote-desktop*", "*session*", "*vnc*", "atd*", "cage@*",
+                "cockpit*", "cron*", "display-manager*", "dropbear*", "elogind*", "emptty*",
+                "fcron*", "gdm*", "greetd*", "jupyterhub*", "lemurs*", "lightdm*", "lxdm*", "ly.*",
+                "ly@*", "networkmanager*", "nodm*", "openvpn*", "plasma-*", "plasmalogin*",
+                "polkit*", "screen*", "seatd*", "sddm*", "slim.*", "slurm*", "ssh*", "supervisor*",
+                "systemd-*", "tailscaled*", "tmux*", "user@*", "uwsm*", "wayland-*", "wdm.*",
+                "wg-quick@*", "wpa_supplicant*", "x2go*", "xdm*", "xrdp*" };
+        /* of a user's desktop, and what has a whole terminal in it */
+        static const char *const of_user[] = { "*alacritty*", "*foot*", "*ghostty*",
+                "*gnome*console*", "*gnome*shell*", "*kitty*", "*konsole*", "*ptyxis*",
+                "*terminal*", "*wezterm*" };
+
+        if (!owner->unit)
+                return false;
+        return owner->of_desktop || is_matched(owner->unit, units, ARRAY_SIZE(units)) ||
+                        (owner->of_user && is_matched(owner->unit, of_user, ARRAY_SIZE(of_user)));
+}
+
 static const char *for_desktop(const Finding *finding) {
         const Owner *owner = &finding->owner;
 
         if (owner->session)
-                return "log out, or have @who@ use another GPU only; loginctl terminate-session "
+                return "log out, or have it use another GPU only; loginctl terminate-session "
                        "@session@ ends all that runs in that session";
-        if (owner->unit && !owner->of_user && fnmatch("?*.service", owner->unit, 0) == 0)
-                return "log out, or have @who@ use another GPU only; systemctl stop '@unit@' ends "
-                       "the graphical sessions that it has started";
-        return "log out, or have @who@ use another GPU only";
+        if (!owner->unit || owner->of_user || fnmatch("?*.service", owner->unit, 0) != 0)
+                return "log out, or have it use another GPU only";
+        if (is_shared(owner))
+                return "log out, or have it use another GPU only; else all sessions of @unit@ "
+                       "have to end";
+        return "log out, or have it use another GPU only; systemctl stop '@unit@' ends the "
+               "graphical sessions that it has started";
 }
 
-static const char *for_unit(const Finding *finding) {
-        const Owner *owner = &finding->owner;
-        const char *unit = owner->unit ?: "";
+/* What starts or leads sessions, on this screen or from afar. */
+static bool leads_sessions(const char *command) {
+        static const char *const names[] = { "*greeter*", "agetty", "dropbear*", "emptty", "gdm*",
+                "greetd*", "lemurs", "lightdm*", "login", "lxdm*", "ly", "nodm", "plasmalogin*",
+                "sddm*", "slim", "sshd*", "wdm*", "xdm*", "xrdp*" };
 
-        if (!owner->of_user && is_login_manager(unit))
-                return "log out; systemctl stop '@unit@' ends all graphical sessions with it";
-        if (fnmatch("?*.service", unit, 0) == 0 && !text_starts_with(unit, "user@", NULL))
+        return is_one_of(command, names, ARRAY_SIZE(names));
+}
+
+/* Whether what is shown on a screen ends with the unit of a process that does not show it. */
+static bool has_display_server(const Findings *findings, const Owner *owner) {
+        for (size_t i = 0; i < findings->n; ++i) {
+                const Finding *other = &findings->items[i];
+
+                if (other->owner.unit && !strcmp(other->owner.unit, owner->unit) &&
+                                other->owner.of_user == owner->of_user && shows(findings, other))
+                        return true;
+        }
+        return false;
+}
+
+static const char *for_unit(const Findings *findings, const Finding *finding) {
+        const Owner *owner = &finding->owner;
+        const char *unit = owner->unit;
+
+        if (leads_sessions(finding->command))
+                return "log out, or kill @pid@, which ends its sessions with it";
+        if (!unit)
+                return owner->of_user || owner->session ? "close it, or kill @pid@" : "kill @pid@";
+        if (is_shared(owner) || has_display_server(findings, owner))
+                return "close it, or kill @pid@";
+        if (fnmatch("?*.service", unit, 0) == 0)
                 return owner->of_user ? "as its user: systemctl --user stop '@unit@'"
                                       : "systemctl stop '@unit@'";
         /* One scope for each application; others have a whole terminal in them. */
@@ -170,11 +271,13 @@ static const char *for_unit(const Finding *finding) {
 }
 
 /* What ends a process. */
-const char *advice_for_holder(const Finding *finding) {
+const char *advice_for_holder(const Findings *findings, const Finding *finding) {
         const Owner *owner = &finding->owner;
         const Manager *manager = &managers[owner->kind];
-        const char *unit = owner->unit ?: "";
 
+        /* Neither Incus nor LXD runs as a user. */
+        if (owner->kind == OWNER_LXC && owner->of_user && owner->name)
+                return "as its user: lxc-stop -n @owner@";
         if (manager->remedy)
                 return is_named(manager->remedy, owner) ? manager->remedy : manager->unnamed;
         if ((finding->node && strstr(finding->node, "vfio")) || is_hypervisor(finding->command))
@@ -183,13 +286,13 @@ const char *advice_for_holder(const Finding *finding) {
         if (finding->command && text_starts_with(finding->command, "nvidia-persiste", NULL))
                 return "nvidia-smi -i @gpu@ -pm 0, or systemctl stop nvidia-persistenced.service";
 
-        /* The managers and logind keep files for others, such as a session's devices. */
-        if (finding->pid == 1 || !strcmp(unit, "init.scope") ||
-                        !strcmp(unit, "systemd-logind.service"))
+        if (is_of_udev(finding))
+                return "try again";
+        if (is_keeper(finding))
                 return "end the session or service whose file it holds; see: loginctl list-sessions";
-        if (is_display_server(finding->command))
+        if (shows(findings, finding))
                 return for_desktop(finding);
-        return for_unit(finding);
+        return for_unit(findings, finding);
 }
 
 /* The half that is missing, of firmware and kernel. */

@@ -11,8 +11,8 @@
 #include "probe/finding.h"
 
 const char *advice_place(const Finding *finding);
-const char *advice_for_holder(const Finding *finding);
+const char *advice_for_holder(const Findings *findings, const Finding *finding);
 const char *advice_for_iommu(const Finding *finding);
 const char *advice_for_virtual(const Finding *finding);
 const char *advice_for_off_bus(const Finding *finding);
-unsigned int advice_rank(const Finding *finding);
+unsigned int advice_rank(const Findings *findings, const Finding *finding);

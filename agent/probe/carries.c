@@ -4,11 +4,14 @@
  * All that the kernel has made of a device is below it in sysfs (KERNEL.md 1.17, 10.1). What is on a
  * disk is found the other way round: by its number among the mounted file systems and by its
  * name among the areas of swap, for itself and for all that is made of it (device mapper, RAID,
- * bcache), which is linked from its folder "holders".
+ * bcache), which is linked from its folder "holders". The mounts of containers are not among ours:
+ * most file systems have a folder in sysfs, or in procfs for their journal, wherever they are mounted.
+ * One that has none may be in use without any sign; so no disk is ever said to be free.
  *
  * Nothing here opens a node or wakes a device: the attributes are all kept by the kernel.
  */
 
+#include <dirent.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -30,6 +33,9 @@ enum {
         HAS_OPERSTATE, /* of a network interface */
         HAS_DEVPATH,   /* of a USB device */
         HAS_UNIQUE_ID, /* of a host of SCSI or ATA */
+        HAS_NODE_GUID, /* of an RDMA device, like "mlx5_0" */
+        HAS_VIRTFN,    /* of a function with virtual ones */
+        HAS_MDEV_TYPE, /* of a mediated device */
 };
 
 static const char *const wanted[] = {
@@ -39,6 +45,9 @@ static const char *const wanted[] = {
         [HAS_OPERSTATE] = "operstate",
         [HAS_DEVPATH] = "devpath",
         [HAS_UNIQUE_ID] = "unique_id",
+        [HAS_NODE_GUID] = "node_guid",
+        [HAS_VIRTFN] = "virtfn0",
+        [HAS_MDEV_TYPE] = "mdev_type",
 };
 
 typedef enum Load {
@@ -49,8 +58,10 @@ typedef enum Load {
         LOAD_NETWORK,
         LOAD_INPUT,
         LOAD_USB,
+        LOAD_VIRTUAL,
+        LOAD_MEDIATED,
         LOAD_UNKNOWN,
-        LOAD_DISK, /* from here on, nobody needs it now */
+        LOAD_DISK, /* from here on, nobody is known to need it now */
         _LOAD_MAX,
 } Load;
 
@@ -113,6 +124,29 @@ static bool is_source(const char *source, const char *name, const char *mapped) 
 }
 
 /*
+ * An option that names a disk, such as logdev= of XFS. A name that is only a link to one may be any.
+ */
+static int look_at_options(Look *look,
+                char *options,
+                const char *where,
+                const char *name,
+                const char *mapped) {
+        int r = 0;
+
+        for (char *option; (option = strsep(&options, ",")) && r >= 0;) {
+                const char *value = strchr(option, '='), *rest;
+
+                if (!value || !text_starts_with(value, "=/dev/", &rest))
+                        continue;
+                if (is_source(value + 1, name, mapped))
+                        r = push(look, LOAD_MOUNT, where);
+                else if (strchr(rest, '/') && !text_starts_with(rest, "mapper/", NULL))
+                        r = push(look, LOAD_UNKNOWN, NULL);
+        }
+        return r;
+}
+
+/*
  * One mounted file system. One of btrfs, ZFS or bcachefs has a number of its own, and may be on
  * more disks than the one that it is called after; where ZFS's are is told nowhere in sysfs.
  */
@@ -135,7 +169,9 @@ static int look_at_mount(
         if (on_it || is_source(source, name, mapped))
                 return !strcmp(where, "/") ? push(look, LOAD_ROOT, NULL)
                                            : push(look, LOAD_MOUNT, where);
-        return !strcmp(type, "zfs") ? push(look, LOAD_UNKNOWN, NULL) : 0;
+        if (!strcmp(type, "zfs"))
+                return push(look, LOAD_UNKNOWN, NULL);
+        return look_at_options(look, rest, where, name, mapped);
 }
 
 static int look_at_mounts(Look *look, const char *path, const char *number, const char *name) {
@@ -183,6 +219,39 @@ static int look_at_btrfs(Look *look, const char *name) {
                         r = push(look, LOAD_MOUNT, NULL);
         }
         return r;
+}
+
+/* Whether a file system is on it that is mounted anywhere, which has a folder called like the disk. */
+static int look_at_file_systems(Look *look, const char *name) {
+        static const char *const types[] = { "erofs", "ext4", "f2fs", "nilfs2", "xfs" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(types); ++i) {
+                _cleanup_(freep) char *folder = text_format("fs/%s/%s", types[i], name);
+
+                if (!folder)
+                        return -ENOMEM;
+                if (sysfs_exists(look->roots->sysfs, folder))
+                        return push(look, LOAD_MOUNT, NULL);
+        }
+        return 0;
+}
+
+/* Whether a journal is on it: "sda2-8", or "sda2" alone for one of a file system elsewhere. */
+static int look_at_journals(Look *look, const char *name) {
+        _cleanup_(closedirp) DIR *dir = NULL;
+        struct dirent *entry;
+        const char *rest;
+        int r;
+
+        r = file_open_dirp(look->roots->proc_fd, "fs/jbd2", 0, &dir);
+        if (r == FILE_E_MISSING)
+                return 0;
+        if (r)
+                return r == -ENOMEM ? r : push(look, LOAD_UNKNOWN, NULL);
+        for (errno = 0; (entry = readdir(dir)); errno = 0)
+                if (text_starts_with(entry->d_name, name, &rest) && (!rest[0] || rest[0] == '-'))
+                        return push(look, LOAD_MOUNT, NULL);
+        return errno > 0 ? push(look, LOAD_UNKNOWN, NULL) : 0;
 }
 
 /* Its first field is the path of a node, or of a file. */
@@ -259,6 +328,10 @@ static int look_at_disk(Look *look, const char *path, const char *name, size_t d
         if (r >= 0)
                 r = look_at_btrfs(look, name);
         if (r >= 0)
+                r = look_at_file_systems(look, name);
+        if (r >= 0)
+                r = look_at_journals(look, name);
+        if (r >= 0)
                 r = look_at_swaps(look, name);
         return r < 0 ? r : look_at_holders(look, path, depth);
 }
@@ -322,13 +395,24 @@ static bool is_input(const char *path, const char *name) {
 
 static int look_below(void *userdata, const char *path, const char *name, unsigned int found) {
         Look *look = userdata;
-        int r = 1;
+        int r = 0;
 
         look->seen |= found;
+        /* Guests may have them, which are not asked. */
+        if (found & 1U << HAS_VIRTFN)
+                r = push(look, LOAD_VIRTUAL, NULL);
+        if (r >= 0 && found & 1U << HAS_MDEV_TYPE)
+                r = push(look, LOAD_MEDIATED, NULL);
+        if (r < 0)
+                return r;
+        /* It is of use to programs without any interface, or beside one that is down. */
+        if (found & 1U << HAS_NODE_GUID)
+                return push(look, LOAD_NETWORK, name);
         if (found & 1U << HAS_OPERSTATE)
                 return look_at_interface(look, path, name);
         if (found & 1U << HAS_DEVPATH)
                 return look_at_usb(look, path);
+        r = 1;
         if (found & 1U << HAS_HIDDEN)
                 r = look_at_path(look, path, name);
         if (r > 0 && found & 1U << HAS_SIZE)
@@ -350,7 +434,7 @@ typedef struct Sort {
 static const Sort sorts[] = {
         { 0x0100, 0xff00, "disk controller",
                         1U << HAS_DEV | 1U << HAS_SIZE | 1U << HAS_HIDDEN | 1U << HAS_UNIQUE_ID },
-        { 0x0200, 0xff00, "network card", 1U << HAS_OPERSTATE },
+        { 0x0200, 0xff00, "network card", 1U << HAS_OPERSTATE | 1U << HAS_NODE_GUID },
         { 0x0c03, 0xffff, "USB controller", 1U << HAS_DEVPATH },
         { 0x0401, 0xffff, "sound card", 0 },
         { 0x0403, 0xffff, "sound card", 0 },
@@ -368,8 +452,10 @@ static int describe(const Look *look, const char *sort, char **ret) {
                 [LOAD_NETWORK] = { "the network", true },
                 [LOAD_INPUT] = { "input devices", false },
                 [LOAD_USB] = { "USB devices", false },
+                [LOAD_VIRTUAL] = { "virtual functions", false },
+                [LOAD_MEDIATED] = { "mediated devices", false },
                 [LOAD_UNKNOWN] = { "what the host may need", false },
-                [LOAD_DISK] = { "an unmounted disk", true },
+                [LOAD_DISK] = { "a disk", true },
         };
         _cleanup_(text_deinit) Text words = TEXT_NULL;
         bool needed = false, any = false;
@@ -444,4 +530,25 @@ int carries_init(Carries *carries, const Roots *roots, Address address) {
 void carries_deinit(Carries *carries) {
         free(carries->what);
         *carries = (Carries){};
+}
+
+/**
+ * carries_disk_in_use() - does the host use a disk that is part of a device?
+ * @roots:      roots
+ * @path:       of the device, relative to the root of sysfs
+ * @ret:        whether one is mounted, or swap, or more is made of it; or whether that cannot be told
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int carries_disk_in_use(const Roots *roots, const char *path, bool *ret) {
+        _cleanup_(look_deinit) Look look = { .roots = roots };
+        int r;
+
+        r = sysfs_walk(roots->sysfs, path, wanted, ARRAY_SIZE(wanted), look_below, &look);
+        if (r == -ENOMEM)
+                return r;
+        *ret = r || look.carried[LOAD_ROOT] || look.carried[LOAD_MOUNT] ||
+                        look.carried[LOAD_SWAP] || look.carried[LOAD_HELD] ||
+                        look.carried[LOAD_UNKNOWN];
+        return 0;
 }

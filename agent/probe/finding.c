@@ -65,7 +65,8 @@ static const Words words[_FINDING_MAX] = {
         [FINDING_CUDA] = { "in use by CUDA: nvidia-uvm retains it",
                         "end the programs that compute on it; if there are none, systemctl stop "
                         "nvidia-persistenced.service" },
-        [FINDING_USB] = { "the USB device @detail@ is plugged into the card", "unplug it" },
+        [FINDING_USB] = { "the USB device @detail@ is plugged into the card",
+                        "move it to another port of the machine" },
         [FINDING_STARTED] = { "the driver keeps it initialized although no user was found "
                               "(persistence mode?)",
                         "nvidia-smi -i @gpu@ -pm 0" },
@@ -123,7 +124,7 @@ static Words words_for_virtual(const Finding *finding) {
 }
 
 /* The words of its kind, or others where less is known, or where more can be done. */
-static Words choose_words(const Finding *finding) {
+static Words choose_words(const Findings *findings, const Finding *finding) {
         Words chosen = words[finding->kind];
 
         switch (finding->kind) {
@@ -154,8 +155,12 @@ static Words choose_words(const Finding *finding) {
                 if (finding->number != OBSTACLE_NONE)
                         return obstacles[finding->number];
                 break;
+        case FINDING_USB:
+                if (finding->needed)
+                        chosen.remedy = "unmount it and move it to another port; the host needs it";
+                break;
         case FINDING_HOLDER:
-                chosen.remedy = advice_for_holder(finding);
+                chosen.remedy = advice_for_holder(findings, finding);
                 break;
         case FINDING_UNKNOWN:
                 if (finding->pid == 0 && finding->node)
@@ -331,10 +336,10 @@ bool findings_are_stuck(const Findings *findings) {
 }
 
 /* What is named first: what waiting does not help against, and then what can be ended. */
-static unsigned int rank(const Finding *finding) {
+static unsigned int rank(const Findings *findings, const Finding *finding) {
         if (!is_busy(finding))
                 return 0;
-        return finding->kind == FINDING_UNKNOWN ? UINT32_MAX : 1 + advice_rank(finding);
+        return finding->kind == FINDING_UNKNOWN ? UINT32_MAX : 1 + advice_rank(findings, finding);
 }
 
 static bool same_culprit(const Finding *a, const Finding *b) {
@@ -496,14 +501,21 @@ int findings_explain(const Findings *findings,
                 char **ret_holders) {
         _cleanup_(text_deinit) Text reason = TEXT_NULL, holders = TEXT_NULL;
         const Finding *first = findings->items;
+        unsigned int lowest;
         bool is_member;
         Words chosen;
         int r;
 
-        for (size_t i = 1; i < findings->n; ++i)
-                if (rank(&findings->items[i]) < rank(first))
-                        first = &findings->items[i];
-        chosen = choose_words(first);
+        lowest = rank(findings, first);
+        for (size_t i = 1; i < findings->n && lowest > 0; ++i) {
+                unsigned int next = rank(findings, &findings->items[i]);
+
+                if (next >= lowest)
+                        continue;
+                first = &findings->items[i];
+                lowest = next;
+        }
+        chosen = choose_words(findings, first);
         is_member = first->kind == FINDING_GROUP_MEMBER;
 
         r = is_member ? append_members(&reason, findings, first, gpu)

@@ -32,9 +32,9 @@ typedef enum FindingKind {
         FINDING_STUCK, /* an earlier .detail of .pid never came back; neither: an operation that is not ours */
 
         /* The GPU is in use: waiting or stopping that helps (exit code 3). */
-        FINDING_HOLDER,  /* .pid has .node open, or mapped */
-        FINDING_CUDA,    /* UVM retains the GPU */
-        FINDING_USB,     /* the USB device .detail hangs on the card's own port */
+        FINDING_HOLDER, /* .pid has .node open, or mapped */
+        FINDING_CUDA,   /* UVM retains the GPU */
+        FINDING_USB, /* the USB device .detail hangs on the card's own port; .needed: with a disk in use */
         FINDING_STARTED, /* the adapter is started, and no user was found */
         FINDING_UNKNOWN, /* .pid, or .node where that is 0, could not be looked into (.error) */
         _FINDING_MAX,
@@ -51,7 +51,7 @@ typedef struct Finding {
         IommuCause iommu;   /* why there is none; .detail is then the argument that turns it off */
         /* the member of a group */
         bool is_gpu;     /* it is a part of an NVIDIA GPU; .carries is not asked then */
-        bool needed;     /* the host must not lose it */
+        bool needed;     /* the host must not lose it; also of a USB device */
         char *carries;   /* what it is, and what the host would lose */
         char *gpus;      /* addresses of all NVIDIA GPUs of the group */
         bool is_console; /* the text console alone lights the connector */

@@ -7,6 +7,7 @@
 #include "os/child.h"
 #include "os/kmsg.h"
 #include "os/sysfs.h"
+#include "probe/carries.h"
 #include "probe/devnodes.h"
 #include "probe/group.h"
 #include "probe/holder-scan.h"
@@ -24,7 +25,7 @@
 
 /* What is walked through: all that is below a function. */
 typedef struct Below {
-        Sysfs *sysfs;
+        const Roots *roots;
         Address function;
         Findings *findings;
 } Below;
@@ -209,12 +210,12 @@ static int on_lit(void *userdata, const char *connector) {
 }
 
 static int check_lit(const PreflightInput *input, Findings *findings) {
-        Below below = { input->roots->sysfs, input->gpu->address, findings };
+        Below below = { input->roots, input->gpu->address, findings };
         size_t n_before = findings->n;
         bool console;
         int r;
 
-        r = display_each_lit(below.sysfs, below.function, on_lit, &below);
+        r = display_each_lit(below.roots->sysfs, below.function, on_lit, &below);
         if (r < 0 || findings->n == n_before)
                 return r;
         r = check_console(input, &console);
@@ -272,10 +273,11 @@ static int check_usb_device(
                 { "idProduct", &product_id },
         };
         const Below *below = userdata;
+        bool needed = false;
         int r;
 
         for (size_t i = 0; i < ARRAY_SIZE(attributes); ++i) {
-                r = sysfs_read_at(below->sysfs, path, attributes[i].name, attributes[i].ret);
+                r = sysfs_read_at(below->roots->sysfs, path, attributes[i].name, attributes[i].ret);
                 if (r < 0)
                         return r;
         }
@@ -293,10 +295,14 @@ static int check_usb_device(
                 text = strdup(name);
         if (!text)
                 return -ENOMEM;
+        r = carries_disk_in_use(below->roots, path, &needed);
+        if (r < 0)
+                return r;
         return findings_push(below->findings,
                         &(Finding){ .kind = FINDING_USB,
                                         .function = below->function,
-                                        .detail = text });
+                                        .detail = text,
+                                        .needed = needed });
 }
 
 /*
@@ -311,11 +317,11 @@ static int check_usb(const PreflightInput *input, Findings *findings) {
 
         for (size_t i = 0; i < input->gpu->n_functions; ++i) {
                 const Device *function = &input->gpu->functions[i];
-                Below below = { input->roots->sysfs, function->address, findings };
+                Below below = { input->roots, function->address, findings };
 
                 if (function->class >> 8 != PCI_CLASS_USB)
                         continue;
-                r = sysfs_walk(below.sysfs, device_path(function->address, "", path), wanted,
+                r = sysfs_walk(below.roots->sysfs, device_path(function->address, "", path), wanted,
                                 ARRAY_SIZE(wanted), check_usb_device, &below);
                 if (r < 0)
                         return r;

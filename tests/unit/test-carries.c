@@ -65,17 +65,26 @@ static void a_disk_is_needed_for_what_is_mounted(void **state) {
                 { "22 1 0:30 / / rw - btrfs /dev/sda22 rw", NULL },
                 { "22 1 8:22 / / rw - ext4 /dev/sdb rw", NULL },
                 { "22 1", NULL },
+                /* Its log is there, or may be. */
+                { "22 1 8:17 / /a rw - xfs /dev/sdb1 rw,attr2,logdev=/dev/sda1,noquota",
+                                "a mounted file system /a" },
+                { "22 1 8:17 / /a rw - xfs /dev/sdb1 rw,rtdev=/dev/sda2",
+                                "a mounted file system /a" },
+                { "22 1 8:17 / /a rw - ext4 /dev/sdb1 rw,journal_path=/dev/disk/by-id/x",
+                                "what the host may need" },
+                { "22 1 8:17 / /a rw - xfs /dev/sdb1 rw,logdev=/dev/sda22", NULL },
+                { "22 1 8:17 / /a rw - xfs /dev/sdb1 rw,logdev=/dev/mapper/x", NULL },
         };
         FakeTree *tree = *state;
         char what[128];
 
         add_disk(tree);
-        assert_carries(tree, false, "disk controller with an unmounted disk sda");
+        assert_carries(tree, false, "disk controller with a disk sda");
         for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
                 fake_write(tree->root, "proc/self/mountinfo",
                                 "21 1 0:21 / /proc rw - proc proc rw\n%s\n", cases[i].mount);
                 snprintf(what, sizeof(what), "disk controller with %s",
-                                cases[i].what ?: "an unmounted disk sda");
+                                cases[i].what ?: "a disk sda");
                 assert_carries(tree, cases[i].what, what);
         }
 }
@@ -85,7 +94,7 @@ static void a_disk_is_needed_for_swap(void **state) {
 
         add_disk(tree);
         fake_write(tree->root, "proc/swaps", "Filename Type\n/dev/sda22 partition 1\n");
-        assert_carries(tree, false, "disk controller with an unmounted disk sda");
+        assert_carries(tree, false, "disk controller with a disk sda");
         fake_write(tree->root, "proc/swaps", "Filename Type\n/dev/sda2 partition 1\n");
         assert_carries(tree, true, "disk controller with swap");
 }
@@ -118,12 +127,31 @@ static void a_disk_of_a_larger_file_system_is_needed(void **state) {
 
         add_disk(tree);
         fake_make_dir(tree->root, "sys/fs/btrfs/features");
-        assert_carries(tree, false, "disk controller with an unmounted disk sda");
+        assert_carries(tree, false, "disk controller with a disk sda");
         fake_make_dir(tree->root, "sys/fs/btrfs/0000-1111/devices/sda2");
         assert_carries(tree, true, "disk controller with a mounted file system");
         fake_remove(tree->root, "sys/fs/btrfs/0000-1111");
         fake_make_dir(tree->root, "sys/module/zfs");
         assert_carries(tree, true, "disk controller with what the host may need");
+}
+
+static void a_disk_is_needed_for_what_is_mounted_in_a_container(void **state) {
+        static const char *const folders[] = { "sys/fs/ext4/sda2", "sys/fs/xfs/sda1",
+                "sys/fs/f2fs/sda", "proc/fs/jbd2/sda2-8", "proc/fs/jbd2/sda2" };
+        static const char *const others[] = { "sys/fs/ext4/sda22", "sys/fs/ext4/features",
+                "proc/fs/jbd2/sda22-8" };
+        FakeTree *tree = *state;
+
+        add_disk(tree);
+        for (size_t i = 0; i < ARRAY_SIZE(others); ++i) {
+                fake_make_dir(tree->root, others[i]);
+                assert_carries(tree, false, "disk controller with a disk sda");
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(folders); ++i) {
+                fake_make_dir(tree->root, folders[i]);
+                assert_carries(tree, true, "disk controller with a mounted file system");
+                fake_remove(tree->root, folders[i]);
+        }
 }
 
 static void a_path_to_a_disk_is_the_disk(void **state) {
@@ -172,6 +200,26 @@ static void a_network_that_is_up_is_needed(void **state) {
                                 cases[i].needed ? "network card with the network eno1"
                                                 : "network card");
         }
+}
+
+static void a_network_of_rdma_needs_no_interface(void **state) {
+        FakeTree *tree = *state;
+
+        add(tree, 0x020000);
+        add_file(tree, "net/eno1/operstate", "down");
+        add_file(tree, "mlx5_core.rdma.0/infiniband/mlx5_0/node_guid", "0c42:a103:0000:0000");
+        assert_carries(tree, true, "network card with the network mlx5_0");
+}
+
+static void what_guests_may_have_is_needed(void **state) {
+        FakeTree *tree = *state;
+
+        add(tree, 0x020000);
+        add_file(tree, "net/eno1/operstate", "down");
+        fake_link(tree->root, FOLDER, FOLDER "virtfn0");
+        assert_carries(tree, true, "network card with virtual functions");
+        add_file(tree, "c0a80000-0000-0000-0000-000000000001/mdev_type", "");
+        assert_carries(tree, true, "network card with virtual functions, mediated devices");
 }
 
 static void usb_is_needed_for_what_is_plugged_in(void **state) {
@@ -241,9 +289,12 @@ int main(void) {
                 tree_test(a_disk_is_needed_for_swap),
                 tree_test(a_disk_is_needed_for_what_is_made_of_it),
                 tree_test(a_disk_of_a_larger_file_system_is_needed),
+                tree_test(a_disk_is_needed_for_what_is_mounted_in_a_container),
                 tree_test(a_path_to_a_disk_is_the_disk),
                 tree_test(a_drive_without_a_medium_carries_nothing),
                 tree_test(a_network_that_is_up_is_needed),
+                tree_test(a_network_of_rdma_needs_no_interface),
+                tree_test(what_guests_may_have_is_needed),
                 tree_test(usb_is_needed_for_what_is_plugged_in),
                 tree_test(sound_is_missed_by_nobody),
                 tree_test(what_cannot_be_told_is_needed),

@@ -151,7 +151,7 @@ static const struct {
                           .node = S("/dev/dri/card1") },
                         MODE_PASSTHROUGH,
                         "in use by gnome-shell (pid 9, session 2): /dev/dri/card1",
-                        "log out, or have gnome-shell use another GPU only" },
+                        "log out, or have it use another GPU only" },
         { { .kind = FINDING_HOLDER,
                           .pid = 9,
                           .command = S("game"),
@@ -211,7 +211,11 @@ static const struct {
         { { .kind = FINDING_CUDA, .function = GPU }, MODE_PASSTHROUGH,
                         "in use by CUDA: nvidia-uvm retains it", "nvidia-persistenced" },
         { { .kind = FINDING_USB, .function = FUNCTION, .detail = S("Acme Disk") }, MODE_PASSTHROUGH,
-                        "the USB device Acme Disk is plugged into the card", "unplug it" },
+                        "the USB device Acme Disk is plugged into the card",
+                        "move it to another port of the machine" },
+        { { .kind = FINDING_USB, .function = FUNCTION, .detail = S("Acme Disk"), .needed = true },
+                        MODE_PASSTHROUGH, "the USB device Acme Disk is plugged into the card",
+                        "unmount it and move it to another port; the host needs it" },
         { { .kind = FINDING_STARTED, .function = GPU }, MODE_PASSTHROUGH,
                         "the driver keeps it initialized although no user was found (persistence mode?)",
                         "nvidia-smi -i 0000:01:00.0 -pm 0" },
@@ -287,6 +291,12 @@ static void each_owner_is_named_with_what_ends_just_that(void **state _unused_) 
                 { "python3", { .kind = OWNER_PODMAN, .id = S("0123456789ab"), .of_user = true },
                                 ", Podman container 0123456789ab",
                                 "as its user: podman stop 0123456789ab" },
+                { "python3", { .kind = OWNER_DOCKER, .of_user = true },
+                                ", Docker container (unknown)",
+                                "as its user: stop that container with docker stop; docker ps lists them" },
+                { "python3", { .kind = OWNER_NERDCTL, .id = S("0123456789ab"), .of_user = true },
+                                ", containerd's container 0123456789ab",
+                                "as its user: nerdctl stop 0123456789ab" },
                 { "python3", { .kind = OWNER_PODMAN }, ", Podman container (unknown)",
                                 "stop that container with podman stop; podman ps lists them" },
                 { "python3", { .kind = OWNER_NERDCTL, .id = S("0123456789ab") },
@@ -297,16 +307,20 @@ static void each_owner_is_named_with_what_ends_just_that(void **state _unused_) 
                                 "scale down what runs this pod, or drain the node; crictl stop "
                                 "0123456789ab ends the container until the kubelet starts it again" },
                 { "ffmpeg", { .kind = OWNER_LXC, .name = S("media") }, ", LXC container media",
-                                "lxc-stop -n media; one of Incus or LXD: incus stop media, lxc stop media" },
+                                "stop the container media with what manages it (LXC, Incus or LXD)" },
+                { "ffmpeg", { .kind = OWNER_LXC, .name = S("media"), .of_user = true },
+                                ", LXC container media", "as its user: lxc-stop -n media" },
                 { "ffmpeg", { .kind = OWNER_PROXMOX_CT, .name = S("101") },
                                 ", Proxmox container 101", "pct shutdown 101, or pct stop 101" },
                 { "Xorg", { .kind = OWNER_MACHINE, .name = S("m") }, ", machine m",
                                 "machinectl poweroff m" },
                 { "qemu-system-x86", { .kind = OWNER_LIBVIRT, .name = S("win11"), .id = S("2") },
-                                ", libvirt's virtual machine win11",
-                                "virsh shutdown win11 (or by its number: virsh shutdown 2)" },
-                { "qemu-system-x86", { .kind = OWNER_LIBVIRT, .id = S("2") },
+                                ", libvirt's virtual machine win11", "virsh shutdown 2" },
+                { "qemu-system-x86", { .kind = OWNER_LIBVIRT, .id = S("2"), .of_user = true },
                                 ", libvirt's virtual machine (unknown)",
+                                "as its user: virsh shutdown 2" },
+                { "qemu-system-x86", { .kind = OWNER_LIBVIRT, .name = S("7") },
+                                ", libvirt's virtual machine 7",
                                 "shut the virtual machine down with virsh shutdown; virsh list lists them" },
                 { "kvm", { .kind = OWNER_PROXMOX_VM, .name = S("101") },
                                 ", Proxmox virtual machine 101", "qm shutdown 101" },
@@ -321,14 +335,17 @@ static void each_owner_is_named_with_what_ends_just_that(void **state _unused_) 
                 { "python3", { .unit = S("session-2.scope"), .session = S("2") }, ", session 2",
                                 "close it, or kill 9" },
                 { "Xorg", { .unit = S("lightdm.service") }, ", lightdm.service",
-                                "log out, or have Xorg use another GPU only; systemctl stop "
-                                "'lightdm.service' ends the graphical sessions that it has started" },
+                                "log out, or have it use another GPU only; else all sessions of "
+                                "lightdm.service have to end" },
+                { "weston", { .unit = S("weston.service") }, ", weston.service",
+                                "log out, or have it use another GPU only; systemctl stop "
+                                "'weston.service' ends the graphical sessions that it has started" },
                 { "sddm-greeter", { .unit = S("sddm.service") }, ", sddm.service",
-                                "log out; systemctl stop 'sddm.service' ends all graphical sessions with it" },
+                                "log out, or kill 9, which ends its sessions with it" },
                 { ".gnome-shell-wr",
                                 { .unit = S("org.gnome.Shell@wayland.service"), .of_user = true },
                                 ", org.gnome.Shell@wayland.service",
-                                "log out, or have .gnome-shell-wr use another GPU only" },
+                                "log out, or have it use another GPU only" },
                 { "systemd", { .unit = S("init.scope"), .of_user = true }, ", init.scope",
                                 "end the session or service whose file it holds; see: loginctl "
                                 "list-sessions" },
@@ -355,6 +372,162 @@ static void each_owner_is_named_with_what_ends_just_that(void **state _unused_) 
                 assert_string_equal(sentence, expected);
                 assert_string_equal(remedy, owned[i].remedy);
         }
+}
+
+#define LIST(...)                                                         \
+        (Findings) {                                                      \
+                .items = (Finding[]){ __VA_ARGS__ },                      \
+                .n = sizeof((Finding[]){ __VA_ARGS__ }) / sizeof(Finding) \
+        }
+#define HOLDER(pid_, name, node_) \
+        { .kind = FINDING_HOLDER, .pid = (pid_), .command = S(name), .node = S(node_) }
+
+static void assert_remedy(const Findings *findings, const char *remedy) {
+        _cleanup_(freep) char *reason = NULL, *holders = NULL;
+
+        assert_int_equal(findings_explain(findings, &gpu, MODE_PASSTHROUGH, &reason, &holders), 0);
+        if (strcmp(strstr(reason, "; ") + 2, remedy) != 0)
+                fail_msg("\"%s\" does not end with \"%s\"", reason, remedy);
+}
+
+static void assert_holder_remedy(const char *name, Owner owner, const char *remedy) {
+        char command[32];
+        Finding finding = { .kind = FINDING_HOLDER, .pid = 9, .node = S("/dev/nvidia0") };
+        const Findings findings = { .items = &finding, .n = 1 };
+
+        snprintf(command, sizeof(command), "%s", name);
+        finding.command = command;
+        finding.owner = owner;
+        assert_remedy(&findings, remedy);
+}
+
+static void no_unit_is_stopped_that_a_desktop_hangs_on(void **state _unused_) {
+        static const struct {
+                const char *command, *unit;
+                bool of_desktop;
+        } of_user[] = {
+                { "gjs", "org.gnome.Shell@wayland.service", true },
+                { "gjs", "org.gnome.Shell@wayland.service", false },
+                { "nautilus", "dbus.service", false },
+                { "nautilus", "dbus-broker.service", false },
+                { "nautilus", "dbus-:1.2-org.gnome.Nautilus@0.service", false },
+                { "firefox", "wayland-wm@hyprland.desktop.service", false },
+                { "maliit-keyboard", "plasma-kwin_wayland.service", false },
+                { "x", "gnome-session-manager@gnome.service", false },
+                { "x", "niri.service", true },
+                { "python3", "gnome-terminal-server.service", false },
+                { "python3", "app-org.kde.konsole-12.scope", false },
+                { "python3", "app-x-12.scope", true },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(of_user); ++i) {
+                char unit[64];
+
+                snprintf(unit, sizeof(unit), "%s", of_user[i].unit);
+                assert_holder_remedy(of_user[i].command,
+                                (Owner){ .unit = unit,
+                                                .of_user = true,
+                                                .of_desktop = of_user[i].of_desktop },
+                                "close it, or kill 9");
+        }
+        assert_holder_remedy("a", (Owner){ .unit = S("ollama.service"), .of_user = true },
+                        "as its user: systemctl --user stop 'ollama.service'");
+}
+
+static void helpers_of_a_desktop_come_between_it_and_what_computes(void **state _unused_) {
+        const Findings findings = LIST(HOLDER(2, "gnome-shell", "/dev/nvidia0"),
+                        HOLDER(3, "gjs", "/dev/nvidia0"), HOLDER(4, "trainer", "/dev/nvidia0"));
+        const Findings desktop = { .items = findings.items, .n = 2 };
+        Owner shell = {
+                .unit = S("org.gnome.Shell@wayland.service"), .of_user = true, .of_desktop = true
+        };
+
+        findings.items[0].owner = findings.items[1].owner = shell;
+        assert_remedy(&findings, "kill 4");
+        assert_remedy(&desktop, "close it, or kill 3");
+}
+
+static void who_holds_it_for_a_session_comes_last_and_is_left_alone(void **state _unused_) {
+        static const char keep[] = "end the session or service whose file it holds; see: loginctl "
+                                   "list-sessions";
+        const Findings findings = LIST(HOLDER(2, "seatd", "/dev/dri/card1"),
+                        HOLDER(3, "elogind-daemon", "/dev/dri/card1"),
+                        HOLDER(4, "sway", "/dev/dri/card1"));
+        const Findings sound = LIST(HOLDER(4, "sway", "/dev/dri/card1"),
+                        HOLDER(5, "wireplumber", "/dev/snd/controlC1"));
+
+        assert_remedy(&findings, "log out, or have it use another GPU only");
+        assert_remedy(&sound, "kill 5");
+        assert_holder_remedy("seatd", (Owner){ .unit = S("x.service") }, keep);
+        assert_holder_remedy("elogind-daemon", (Owner){}, keep);
+        assert_holder_remedy("systemd-logind", (Owner){}, keep);
+        assert_holder_remedy("dbus-daemon", (Owner){ .unit = S("dbus.service") }, keep);
+        assert_holder_remedy("x", (Owner){ .unit = S("seatd.service") }, keep);
+        assert_holder_remedy("x", (Owner){ .unit = S("elogind.service") }, keep);
+}
+
+static void no_unit_is_stopped_that_the_machine_or_others_hang_on(void **state _unused_) {
+        static const char *const units[] = { "ssh.service", "sshd.service",
+                "sshd@1-10.0.0.1:22-10.0.0.2:5.service", "dropbear.service", "dbus.service",
+                "dbus-broker.service", "systemd-machined.service", "NetworkManager.service",
+                "NetworkManager-dispatcher.service", "cron.service", "crond.service", "atd.service",
+                "slurmd.service", "xrdp.service", "xrdp-sesman.service", "vncserver@:1.service",
+                "x0vncserver.service", "getty@tty1.service", "supervisor.service",
+                "supervisord.service", "polkit.service", "gdm.service", "gdm3.service",
+                "sddm.service", "display-manager.service", "greetd.service",
+                "cosmic-greeter.service", "cage@tty1.service", "kiosk.service", "user@1000.service",
+                "gnome-remote-desktop.service" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(units); ++i) {
+                char unit[64];
+
+                snprintf(unit, sizeof(unit), "%s", units[i]);
+                assert_holder_remedy("python3", (Owner){ .unit = unit }, "close it, or kill 9");
+        }
+        assert_holder_remedy("python3", (Owner){ .unit = S("trainer.service") },
+                        "systemctl stop 'trainer.service'");
+        assert_holder_remedy("sshd-session", (Owner){ .unit = S("ssh.service") },
+                        "log out, or kill 9, which ends its sessions with it");
+        assert_holder_remedy("cage", (Owner){ .unit = S("cage@tty1.service") },
+                        "log out, or have it use another GPU only; else all sessions of "
+                        "cage@tty1.service have to end");
+        assert_holder_remedy("hwdb", (Owner){ .unit = S("systemd-udevd.service") }, "try again");
+        assert_holder_remedy("(udev-worker)", (Owner){}, "try again");
+}
+
+static void who_shows_something_on_a_screen_is_not_killed(void **state _unused_) {
+        static const char *const names[] = { "deepin-kwin_way", "ukui-kwin_waylan", "treeland",
+                "gnome-kiosk", "lomiri", "jay", "scroll", "budgie-wm", "magpie-wm", "kodi-gbm",
+                "Xvnc", "Xtigervnc", "mate-session", "lxqt-session", "gdm-x-session",
+                "gdm-wayland-ses" };
+        static const char desktop[] = "log out, or have it use another GPU only";
+        const Findings by_fact =
+                        LIST(HOLDER(8, "a;b", "/dev/nvidia0"), HOLDER(8, "a;b", "/dev/dri/card12"),
+                                        HOLDER(8, "a;b", "/dev/dri/renderD128"));
+        const Findings both = LIST(HOLDER(7, "new-wm", "/dev/dri/renderD128"),
+                        HOLDER(7, "new-wm", "/dev/dri/card1"),
+                        HOLDER(8, "app", "/dev/dri/renderD128"));
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); ++i)
+                assert_holder_remedy(names[i], (Owner){}, desktop);
+        assert_remedy(&by_fact, desktop);
+        assert_remedy(&both, "kill 8");
+}
+
+static void no_unit_is_stopped_that_has_a_display_server_in_it(void **state _unused_) {
+        Finding items[] = {
+                { .kind = FINDING_HOLDER, .pid = 8, .command = S("sway") },
+                { .kind = FINDING_HOLDER, .pid = 9, .command = S("firefox") },
+        };
+        const Findings findings = { .items = items, .n = 2 };
+
+        items[0].owner.unit = S("wm.service");
+        items[1].owner.unit = S("wm.service");
+        assert_remedy(&findings, "close it, or kill 9");
+        items[0].owner.of_user = items[1].owner.of_user = true;
+        assert_remedy(&findings, "close it, or kill 9");
+        items[0].owner.of_user = false;
+        assert_remedy(&findings, "as its user: systemctl --user stop 'wm.service'");
 }
 
 static void names_are_shown_in_one_printable_line(void **state _unused_) {
@@ -426,14 +599,6 @@ static void only_use_of_the_gpu_is_busy_and_only_the_kernel_is_stuck(void **stat
                 assert_int_equal(findings_are_stuck(&findings), kind == FINDING_STUCK);
         }
 }
-
-#define LIST(...)                                                         \
-        (Findings) {                                                      \
-                .items = (Finding[]){ __VA_ARGS__ },                      \
-                .n = sizeof((Finding[]){ __VA_ARGS__ }) / sizeof(Finding) \
-        }
-#define HOLDER(pid_, name, node_) \
-        { .kind = FINDING_HOLDER, .pid = (pid_), .command = S(name), .node = S(node_) }
 
 static void assert_explained(const Findings *findings, const char *reason, const char *holders) {
         _cleanup_(freep) char *ret_reason = NULL, *ret_holders = NULL;
@@ -557,7 +722,7 @@ static void findings_without_a_process_are_no_holders(void **state _unused_) {
                         { .kind = FINDING_USB, .detail = S("Disk") }, { .kind = FINDING_CUDA });
 
         assert_explained(&findings,
-                        "the USB device Disk is plugged into the card, and 1 more; unplug it",
+                        "the USB device Disk is plugged into the card, and 1 more; move it to another port of the machine",
                         NULL);
 }
 
@@ -575,6 +740,12 @@ int main(void) {
                 cmocka_unit_test(every_kind_names_its_culprit_and_a_remedy),
                 cmocka_unit_test(every_cause_of_no_iommu_has_a_remedy),
                 cmocka_unit_test(each_owner_is_named_with_what_ends_just_that),
+                cmocka_unit_test(no_unit_is_stopped_that_a_desktop_hangs_on),
+                cmocka_unit_test(helpers_of_a_desktop_come_between_it_and_what_computes),
+                cmocka_unit_test(who_holds_it_for_a_session_comes_last_and_is_left_alone),
+                cmocka_unit_test(no_unit_is_stopped_that_the_machine_or_others_hang_on),
+                cmocka_unit_test(who_shows_something_on_a_screen_is_not_killed),
+                cmocka_unit_test(no_unit_is_stopped_that_has_a_display_server_in_it),
                 cmocka_unit_test(names_are_shown_in_one_printable_line),
                 cmocka_unit_test(what_is_not_known_is_said_to_be_unknown),
                 cmocka_unit_test(a_pushed_finding_is_a_copy),

@@ -25,7 +25,7 @@ typedef struct Case {
         const char *path;
         OwnerKind kind;
         const char *name, *id, *unit, *session;
-        bool of_user;
+        bool of_user, of_desktop;
 } Case;
 
 static void assert_same(const char *path, const char *found, const char *expected) {
@@ -46,6 +46,7 @@ static void assert_cases(const Case *cases, size_t n) {
                 assert_same(path, owner.unit, cases[i].unit);
                 assert_same(path, owner.session, cases[i].session);
                 assert_int_equal(owner.of_user, cases[i].of_user);
+                assert_int_equal(owner.of_desktop, cases[i].of_desktop);
                 owner_deinit(&owner);
                 assert_null(owner.name);
         }
@@ -67,7 +68,11 @@ static void units_and_sessions_are_found(void **state _unused_) {
                                 .unit = "session-c1.scope",
                                 .session = "c1" },
                 { USER "/session.slice/org.gnome.Shell@wayland.service",
-                                .unit = "org.gnome.Shell@wayland.service", .of_user = true },
+                                .unit = "org.gnome.Shell@wayland.service", .of_user = true,
+                                .of_desktop = true },
+                { USER "/session.slice/x.slice/x-y.slice/y.service", .unit = "y.service",
+                                .of_user = true, .of_desktop = true },
+                { .path = "/session.slice/y.service", .unit = "y.service" },
                 { USER "/init.scope", .unit = "init.scope", .of_user = true },
                 /* What a user calls a session is none. */
                 { USER "/app.slice/session-2.scope", .unit = "session-2.scope", .of_user = true },
@@ -171,7 +176,10 @@ static void machines_are_found_by_their_names(void **state _unused_) {
                 { .path = "/machine.slice/machine-qemu\\x2dbob\\x2d2\\x2dwin11.scope",
                                 .kind = OWNER_LIBVIRT,
                                 .name = "win11",
-                                .id = "2" },
+                                .id = "2",
+                                .of_user = true },
+                { .path = "/machine.slice/machine-qemu\\x2dembed\\x2dab\\x2d2\\x2dx.scope",
+                                .kind = OWNER_LIBVIRT },
                 { .path = "/qemu.slice/101.scope", .kind = OWNER_PROXMOX_VM, .name = "101" },
                 { USER "/app.slice/app-flatpak-com.valvesoftware.Steam-4711.scope",
                                 .kind = OWNER_FLATPAK, .name = "com.valvesoftware.Steam",
@@ -180,6 +188,77 @@ static void machines_are_found_by_their_names(void **state _unused_) {
                 { USER "/app.slice/app-flatpak-org.x\\x2dy-1.scope", .kind = OWNER_FLATPAK,
                                 .name = "org.x-y", .unit = "app-flatpak-org.x\\x2dy-1.scope",
                                 .of_user = true },
+        };
+
+        assert_cases(cases, ARRAY_SIZE(cases));
+}
+
+/* Any name can be made there. */
+static void below_a_user_is_only_what_a_user_can_run(void **state _unused_) {
+        static const Case cases[] = {
+                { USER "/docker-" ID ".scope", .kind = OWNER_DOCKER, .id = SHORT, .of_user = true },
+                { USER "/docker/" ID, .kind = OWNER_DOCKER, .id = SHORT, .of_user = true },
+                { USER "/libpod_parent/libpod-" ID, .kind = OWNER_PODMAN, .id = SHORT,
+                                .of_user = true },
+                { USER "/user.slice/nerdctl-" ID ".scope", .kind = OWNER_NERDCTL, .id = SHORT,
+                                .of_user = true },
+                { USER "/lxc.payload.media/init.scope", .kind = OWNER_LXC, .name = "media",
+                                .of_user = true },
+                { USER "/app.slice/docker.service", .kind = OWNER_RUNTIME, .unit = "docker.service",
+                                .of_user = true },
+                { USER "/lxc/101", .of_user = true },
+                { USER "/lxc/media/x.service", .unit = "x.service", .of_user = true },
+                { USER "/lxc.payload/media", .of_user = true },
+                { USER "/qemu.slice/101.scope", .unit = "101.scope", .of_user = true },
+                { USER "/kubepods/pod" POD "/" ID, .of_user = true },
+                { USER "/kubelet.slice/kubelet-kubepods.slice/x", .of_user = true },
+                { USER "/app.slice/k3s.service/kubepods/pod" POD "/" ID, .kind = OWNER_RUNTIME,
+                                .unit = "k3s.service", .of_user = true },
+                { USER "/app.slice/docker.service/lxc/101", .kind = OWNER_RUNTIME,
+                                .unit = "docker.service", .of_user = true },
+                { USER "/cri-containerd-" ID ".scope", .unit = "cri-containerd-" ID ".scope",
+                                .of_user = true },
+                { USER "/crio-" ID ".scope", .kind = OWNER_RUNTIME, .unit = "crio-" ID ".scope",
+                                .of_user = true },
+                { USER "/machine-x.scope", .unit = "machine-x.scope", .of_user = true },
+                { USER "/machine.slice/machine-qemu\\x2d2\\x2dwin11.scope",
+                                .unit = "machine-qemu\\x2d2\\x2dwin11.scope", .of_user = true },
+                { .path = "/user/bob/0/machine-x.scope",
+                                .unit = "machine-x.scope",
+                                .of_user = true },
+                { .path = "/user/bob/0/lxc.payload.media",
+                                .kind = OWNER_LXC,
+                                .name = "media",
+                                .of_user = true },
+                { USER "/systemd-nspawn@x.service", .unit = "systemd-nspawn@x.service",
+                                .of_user = true },
+                { USER "/systemd-vmspawn@x.service", .unit = "systemd-vmspawn@x.service",
+                                .of_user = true },
+        };
+
+        assert_cases(cases, ARRAY_SIZE(cases));
+}
+
+static void what_is_made_in_one_place_counts_only_there(void **state _unused_) {
+        static const Case cases[] = {
+                { .path = "/system.slice/x.service/kubepods/pod" POD "/" ID, .unit = "x.service" },
+                { .path = "/x.slice/kubepods/pod" POD "/" ID },
+                { .path = "/x.slice/x-kubepods.slice" },
+                { .path = "/x/lxc/101" },
+                { .path = "/x/lxc.payload.media" },
+                { .path = "/x/lxc.payload/media" },
+                { .path = "/x.slice/qemu.slice/101.scope", .unit = "101.scope" },
+                { .path = "/kubelet/kubepods/pod" POD "/" ID,
+                                .kind = OWNER_POD,
+                                .name = POD,
+                                .id = SHORT },
+                { .path = "/system.slice/k3s.service/kubepods/pod" POD "/" ID,
+                                .kind = OWNER_POD,
+                                .name = POD,
+                                .id = SHORT },
+                { .path = "/system.slice/lxc.service/lxc.payload.media",
+                                .kind = OWNER_LXC,
+                                .name = "media" },
         };
 
         assert_cases(cases, ARRAY_SIZE(cases));
@@ -198,7 +277,9 @@ static void what_a_shell_would_understand_is_left_out(void **state _unused_) {
                 { .path = "/machine.slice/machine-qemu\\x2d2\\x2da\\x3bb.scope",
                                 .kind = OWNER_LIBVIRT,
                                 .id = "2" },
-                { .path = "/machine.slice/machine-qemu\\x2dx.scope", .kind = OWNER_LIBVIRT },
+                { .path = "/machine.slice/machine-qemu\\x2dx.scope",
+                                .kind = OWNER_LIBVIRT,
+                                .of_user = true },
                 { .path = "/qemu.slice/1;2.scope", .kind = OWNER_PROXMOX_VM },
                 { USER "/app.slice/x';reboot;'.service", .of_user = true },
                 { USER "/app.slice/-x.service", .of_user = true },
@@ -216,6 +297,8 @@ int main(void) {
                 cmocka_unit_test(containers_are_found_by_their_ids),
                 cmocka_unit_test(pods_are_found_by_their_uids),
                 cmocka_unit_test(machines_are_found_by_their_names),
+                cmocka_unit_test(below_a_user_is_only_what_a_user_can_run),
+                cmocka_unit_test(what_is_made_in_one_place_counts_only_there),
                 cmocka_unit_test(what_a_shell_would_understand_is_left_out),
         };
 

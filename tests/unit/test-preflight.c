@@ -48,9 +48,10 @@ static char *describe(const Finding *finding) {
                 other[0] = ' ';
                 address_format(finding->other, other + 1);
         }
-        text = text_format("%s .%u %s%s%s%s%s;", kinds[finding->kind], finding->function.function,
+        text = text_format("%s .%u %s%s%s%s%s%s;", kinds[finding->kind], finding->function.function,
                         what, other, finding->error ? " (" : "",
-                        finding->error ? strerror(finding->error) : "", finding->error ? ")" : "");
+                        finding->error ? strerror(finding->error) : "", finding->error ? ")" : "",
+                        finding->kind == FINDING_USB && finding->needed ? ", needed" : "");
         assert_non_null(text);
         return text;
 }
@@ -774,6 +775,25 @@ static void a_hub_and_what_is_behind_it_are_devices_and_the_root_is_none(void **
         assert_holders(fixture, MODE_PASSTHROUGH, "usb .2 1-1.4;usb .2 1-1;");
 }
 
+static void a_usb_disk_in_use_is_needed(void **state) {
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_gpu_add(tree, GPU, .group = 12);
+        fake_usb_add(tree, USB, "1-2", "Disk");
+        fake_device_write(tree, USB, "usb1/1-2/1-2:1.0/host6/block/sdb/dev", "8:16");
+        fake_device_write(tree, USB, "usb1/1-2/1-2:1.0/host6/block/sdb/size", "10");
+        fake_write(tree->root, "proc/self/mountinfo", "22 1 8:16 / /srv rw - ext4 /dev/sdb rw\n");
+        assert_holders(fixture, MODE_PASSTHROUGH, "usb .2 Disk, needed;");
+        fake_write(tree->root, "proc/self/mountinfo", "22 1 8:17 / /srv rw - ext4 /dev/sdb1 rw\n");
+        assert_holders(fixture, MODE_PASSTHROUGH, "usb .2 Disk;");
+        fake_write(tree->root, "proc/swaps", "Filename Type\n/dev/sdb partition 1\n");
+        assert_holders(fixture, MODE_PASSTHROUGH, "usb .2 Disk, needed;");
+        fake_remove(tree->root, "proc/swaps");
+        fake_remove(tree->root, "proc/self/mountinfo");
+        assert_holders(fixture, MODE_PASSTHROUGH, "usb .2 Disk, needed;");
+}
+
 static void cuda_holds_a_gpu_without_any_file(void **state) {
         Fixture *fixture = *state;
         FakeTree *tree = fixture->tree;
@@ -995,6 +1015,7 @@ int main(void) {
                 card_test(a_holder_of_any_function_is_found),
                 card_test(a_guest_is_found_on_the_way_home),
                 card_test(usb_devices_are_told_by_what_they_call_themselves),
+                card_test(a_usb_disk_in_use_is_needed),
                 card_test(a_hub_and_what_is_behind_it_are_devices_and_the_root_is_none),
                 card_test(cuda_holds_a_gpu_without_any_file),
                 card_test(a_gpu_that_was_never_started_is_not_cudas),

@@ -123,6 +123,31 @@ static void a_process_belongs_to_what_systemd_has_put_it_in(void **state) {
         }
 }
 
+static void a_control_group_that_cannot_be_read_is_none(void **state) {
+        FakeTree *tree = *state;
+        char path[FAKE_PATH_MAX];
+        Process process;
+        FILE *file;
+
+        fake_write(tree->root, "proc/812/comm", "x\n");
+        fake_write(tree->root, "proc/812/cgroup", "\n");
+        snprintf(path, sizeof(path), "%s/proc/812/cgroup", tree->root);
+        file = fopen(path, "we");
+        assert_non_null(file);
+        assert_int_equal(fprintf(file, "0::/system.slice/%020000d/a.service\n", 0), 20028);
+        assert_int_equal(fclose(file), 0);
+        assert_int_equal(process_init(&process, tree->roots.proc_fd, 812), 0);
+        assert_string_equal(process.command, "x");
+        assert_null(process.owner.unit);
+        process_deinit(&process);
+
+        fake_remove(tree->root, "proc/812/cgroup");
+        fake_make_dir(tree->root, "proc/812/cgroup");
+        assert_int_equal(process_init(&process, tree->roots.proc_fd, 812), 0);
+        assert_null(process.owner.unit);
+        process_deinit(&process);
+}
+
 static void what_cannot_be_read_of_a_process_is_left_out(void **state) {
         FakeTree *tree = *state;
         Process process;
@@ -263,6 +288,7 @@ int main(void) {
                 tree_test(kernel_threads_are_known_by_their_flags),
                 tree_test(a_process_has_a_name_and_a_user),
                 tree_test(a_process_belongs_to_what_systemd_has_put_it_in),
+                tree_test(a_control_group_that_cannot_be_read_is_none),
                 tree_test(what_cannot_be_read_of_a_process_is_left_out),
                 tree_test(a_status_without_a_user_is_an_error),
                 tree_test(a_process_that_is_not_there_is_gone),
