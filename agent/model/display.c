@@ -353,12 +353,17 @@ const Display *displays_find(const Displays *displays, Address address) {
         return find(displays, address);
 }
 
+/* What can show anything: not a card of the class without outputs, nor one that a guest has. */
+static bool can_show(const Display *display) {
+        return !display->is_on_vfio && !display->is_3d;
+}
+
 /* How many others could show what this one does. */
 size_t displays_count_others(const Displays *displays, Address address) {
         size_t n = 0;
 
         for (size_t i = 0; i < displays->n; ++i)
-                n += !displays->items[i].is_3d &&
+                n += can_show(&displays->items[i]) &&
                                 address_compare(displays->items[i].address, address) != 0;
         return n;
 }
@@ -377,6 +382,8 @@ static bool is_dark(const Display *display) {
 
 /* Whether @other shows what this machine is used by, and that @own was made primary means nothing. */
 static bool takes_over(const Display *other, const Display *own) {
+        if (other->is_on_vfio)
+                return false;
         if (other->has_firmware_fb)
                 return true;
         if (other->is_boot_display && !own->is_boot_display)
@@ -392,18 +399,41 @@ static bool takes_over(const Display *other, const Display *own) {
         return !other->is_vga && !own->is_boot_display && (own->is_used || other->has_panel);
 }
 
+/*
+ * Whether this is the last one with a picture, or that could have one, whatever the firmware and
+ * the kernel think of it; its monitor may be asleep.
+ */
+static bool is_last(const Displays *displays, const Display *own) {
+        if (own->is_on_vfio || !(own->is_vga || own->has_connectors))
+                return false;
+        for (size_t i = 0; i < displays->n; ++i) {
+                const Display *other = &displays->items[i];
+
+                if (other == own || !can_show(other))
+                        continue;
+                if (other->is_used || other->is_boot_display || has_picture(other))
+                        return false;
+                /* Without a driver there may still be text. */
+                if (own->is_used ? !is_dark(other) || (other->is_boot_vga && !other->has_connectors)
+                                 : other->is_vga || other->has_connectors)
+                        return false;
+        }
+        return true;
+}
+
 /**
  * displays_boot_on() - is this device the display that the machine boots on?
  * @address:    of the device
  *
- * Return: whether the firmware's or the kernel's picture is on it, as far as can be told.
+ * Return: whether the firmware's or the kernel's picture is on it, or the last one of all, as far as
+ *         can be told.
  */
 bool displays_boot_on(const Displays *displays, Address address) {
         const Display *own = displays_find(displays, address);
 
         if (!own)
                 return false;
-        if (has_picture(own))
+        if (has_picture(own) || is_last(displays, own))
                 return true;
         if (!own->is_boot_display && !own->is_boot_vga)
                 return false;

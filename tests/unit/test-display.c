@@ -193,6 +193,37 @@ static void a_servers_own_chip_is_not_what_is_looked_at(void **state _unused_) {
         assert_pairs(pairs, ARRAY_SIZE(pairs));
 }
 
+static void the_last_picture_is_the_display(void **state _unused_) {
+        static const Pair pairs[] = {
+                /* A guest has the other one: whatever it shows is nothing to the host. */
+                { { .boot_vga = "1", .driver = "vfio-pci" }, { .boot_vga = "0" }, true },
+                { { .boot_vga = "1", .driver = "vfio-pci" }, { .boot_vga = "0", .monitor = 'a' },
+                                true },
+                { { .boot_vga = "0", .driver = "vfio-pci", .has_firmware_fb = true },
+                                { .boot_vga = "1", .driver = "nvidia" }, true },
+                { { .class = 0x038000, .driver = "vfio-pci", .boot_display = "1" },
+                                { .boot_vga = "1", .boot_display = "0" }, true },
+                /* The other one has no outputs, or none in use. */
+                { { .class = 0x030200 }, { .boot_vga = "0" }, true },
+                { { .class = 0x038000 }, { .boot_vga = "0" }, true },
+                { { .boot_vga = "1", .monitor = 'd' }, { .boot_vga = "0", .monitor = 'a' }, true },
+                { { .class = 0x038000, .monitor = 'd' }, { .class = 0x030200, .monitor = 'a' },
+                                true },
+                /* It may be in use, or is. */
+                { { .boot_vga = "1", .driver = "i915" }, { .boot_vga = "0", .monitor = 'a' },
+                                false },
+                { { .boot_vga = "1" }, { .boot_vga = "0", .monitor = 'a' }, false },
+                { { .boot_vga = "0" }, { .boot_vga = "0" }, false },
+                { { .class = 0x038000, .monitor = 'a' }, { .boot_vga = "0" }, false },
+                { { .class = 0x038000, .boot_display = "1" }, { .boot_vga = "0" }, false },
+                /* This one has nothing to show. */
+                { { .class = 0x038000 }, { .class = 0x030200 }, false },
+                { { .class = 0x038000 }, { .boot_vga = "0", .driver = "vfio-pci" }, false },
+        };
+
+        assert_pairs(pairs, ARRAY_SIZE(pairs));
+}
+
 static void a_machine_may_boot_on_its_only_display(void **state) {
         FakeTree *tree = *state;
 
@@ -219,6 +250,11 @@ static void a_card_without_outputs_is_no_display_to_fall_back_on(void **state) {
         fake_device_add(tree, INTEGRATED, .vendor = 0x1002, .class = 0x038000);
         assert_int_equal(displays_init(&displays, &tree->roots), 0);
         assert_int_equal(displays_count_others(&displays, gpu), 1);
+        displays_deinit(&displays);
+
+        link_driver(tree, INTEGRATED, "vfio-pci");
+        assert_int_equal(displays_init(&displays, &tree->roots), 0);
+        assert_int_equal(displays_count_others(&displays, gpu), 0);
 }
 
 static void the_framebuffer_in_memory_is_that_of_the_card_around_it(void **state) {
@@ -266,6 +302,7 @@ static void deep_memory_is_no_trouble(void **state) {
         FakeTree *tree = *state;
         char lines[256];
 
+        fake_device_add(tree, INTEGRATED, .vendor = 0x8086, .class = 0x030000, .boot_vga = "1");
         fake_device_add(tree, GPU, .vendor = 0x10de, .class = 0x030000, .boot_vga = "0");
         snprintf(lines, sizeof(lines), "%80s0-0 : %s\n%82s0-0 : BOOTFB\n", "", GPU, "");
         fake_write(tree->root, "proc/iomem", "%s", lines);
@@ -360,6 +397,7 @@ int main(void) {
                 cmocka_unit_test(what_is_known_better_comes_before_boot_vga),
                 cmocka_unit_test(a_card_that_cannot_be_asked_is_not_known_to_be_dark),
                 cmocka_unit_test(a_servers_own_chip_is_not_what_is_looked_at),
+                cmocka_unit_test(the_last_picture_is_the_display),
                 tree_test(a_machine_may_boot_on_its_only_display),
                 tree_test(a_card_without_outputs_is_no_display_to_fall_back_on),
                 tree_test(the_framebuffer_in_memory_is_that_of_the_card_around_it),
