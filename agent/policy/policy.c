@@ -254,6 +254,19 @@ Decision policy_decide(const Policy *policy,
         return made;
 }
 
+/*
+ * Whether a GPU stays though it is remembered in passthrough: somebody may sit in front of it, and
+ * nobody has consented. That is no mistake of anybody's, as which GPU is the boot display changes
+ * with a dock or a cable; so it is told, and is no failure of each boot.
+ */
+bool policy_keeps_display(
+                const Policy *policy, Sysfs *sysfs, const Gpu *gpu, const Decision *made) {
+        return made->mode == MODE_PASSTHROUGH && made->source == POLICY_STATE &&
+                        !made->interrupted && gpu->boots_machine &&
+                        !driver_is_vfio(sysfs, gpu->functions[0].driver) &&
+                        !config_allows_display(&policy->config, gpu);
+}
+
 /* targets */
 
 void targets_deinit(Targets *targets) {
