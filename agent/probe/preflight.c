@@ -481,7 +481,9 @@ static int use_init(Use *use, DevNodes *nodes, const PreflightInput *input) {
         if (!use->on_nvidia)
                 return 0;
         r = nvidia_is_started(roots->sysfs, input->gpu->address, &use->started);
-        return r < 0 || use->started ? r : nvidia_shows_start(roots->proc_fd, &nodes->is_idle);
+        if (r < 0 || use->started)
+                return r;
+        return nvidia_shows_start(roots, input->gpu->address, &nodes->is_idle);
 }
 
 static bool is_asked(const PreflightInput *inputs, size_t n, Address address) {
@@ -520,7 +522,7 @@ static int add_witnesses(const PreflightInput *inputs,
 
 /* Is it used by anything but processes? */
 static int use_check_rest(const Use *use, const PreflightInput *input, Findings *findings) {
-        bool started = use->started;
+        bool started;
         int r;
 
         if (input->to == MODE_HOST)
@@ -535,12 +537,13 @@ static int use_check_rest(const Use *use, const PreflightInput *input, Findings 
         if (r < 0)
                 return r;
 
-        /* A process that was about to end when the scan began has stopped it since. */
-        if (started) {
-                r = nvidia_is_started(input->roots->sysfs, input->gpu->address, &started);
-                if (r < 0)
-                        return r;
-        }
+        /*
+         * A process that was about to end when the scan began has stopped it since, and one that
+         * came behind the scan has started it.
+         */
+        r = nvidia_is_started(input->roots->sysfs, input->gpu->address, &started);
+        if (r < 0)
+                return r;
         return started && findings->n == use->n_findings ? check_started(input, findings) : 0;
 }
 

@@ -123,6 +123,7 @@ void fake_device_push(FakeTree *tree, const char *address, const FakeDevice *dev
         fake_device_write(tree, address, "driver_override", device->override ?: "(null)");
         fake_device_write(tree, address, "power/control", device->power ?: "on");
         fake_device_write(tree, address, "d3cold_allowed", device->d3cold ?: "1");
+        fake_device_write(tree, address, "msi_bus", "1");
         if (device->boot_vga)
                 fake_device_write(tree, address, "boot_vga", device->boot_vga);
         if (device->group)

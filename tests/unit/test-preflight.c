@@ -926,6 +926,7 @@ static void what_all_share_holds_no_gpu_that_is_not_started(void **state) {
                 const char *expected;
         } cases[] = {
                 { "EnableMSI: 1\n", "quiet", "" },
+                { "", "quiet", "holder .0 /dev/nvidia-modeset;" },
                 { "EnableMSI: 0\n", "quiet", "holder .0 /dev/nvidia-modeset;" },
                 { "EnableMSI: 1\n", "quiet pci=nomsi,noaer", "holder .0 /dev/nvidia-modeset;" },
         };
@@ -940,6 +941,11 @@ static void what_all_share_holds_no_gpu_that_is_not_started(void **state) {
                 fake_write(tree->root, "proc/cmdline", "%s\n", cases[i].line);
                 assert_holders(fixture, MODE_PASSTHROUGH, cases[i].expected);
         }
+        fake_write(tree->root, "proc/driver/nvidia/params", "EnableMSI: 1\n");
+        fake_write(tree->root, "proc/cmdline", "quiet\n");
+        assert_holders(fixture, MODE_PASSTHROUGH, "");
+        fake_device_write(tree, GPU, "msi_bus", "0");
+        assert_holders(fixture, MODE_PASSTHROUGH, "holder .0 /dev/nvidia-modeset;");
 }
 
 static void whether_the_driver_can_let_go_is_asked_to_the_last(void **state) {
