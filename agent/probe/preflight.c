@@ -211,6 +211,7 @@ static int on_lit(void *userdata, const char *connector) {
 static int check_lit(const PreflightInput *input, Findings *findings) {
         Below below = { input->roots->sysfs, input->gpu->address, findings };
         size_t n_before = findings->n;
+        const char *driver;
         bool console;
         int r;
 
@@ -220,8 +221,11 @@ static int check_lit(const PreflightInput *input, Findings *findings) {
         r = check_console(input, &console);
         if (r < 0)
                 return r;
-        for (size_t i = n_before; i < findings->n; ++i)
+        driver = input->gpu->functions[0].driver;
+        for (size_t i = n_before; i < findings->n; ++i) {
                 findings->items[i].is_console = console;
+                findings->items[i].has_fbdev = driver && !strcmp(driver, NVIDIA_DRIVER);
+        }
         return 0;
 }
 
