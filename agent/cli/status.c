@@ -68,8 +68,9 @@ display_in_use(const Status *status, const Policy *policy, Sysfs *sysfs, const D
                         config_allows_display(&policy->config, gpu))
                 return NULL;
         if (gpu->boots_machine)
-                return gpu->is_boot_display ? "it is the display that the machine boots on"
-                                            : "it is the only display of this machine";
+                return displays_count_others(displays, gpu->address) > 0
+                                ? "it is the display that the machine boots on"
+                                : "it is the only display of this machine";
         return display && display->is_lit ? "a monitor is lit on it" : NULL;
 }
 

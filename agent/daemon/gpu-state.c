@@ -244,8 +244,9 @@ int observation_init(Observation *observation,
                 .source = decision.source,
                 /* A decision about some functions is about overrides, too. The agent does not read
                  * these, as that may block. */
-                .fulfilled = mode_fulfils(decision.mode, gpu->mode) &&
-                                decision.functions == FUNCTION_SET_ALL,
+                .fulfilled = (mode_fulfils(decision.mode, gpu->mode) &&
+                                             decision.functions == FUNCTION_SET_ALL) ||
+                                policy_keeps_display(policy, roots->sysfs, gpu, &decision),
                 .locked = stuck || lock->locked,
                 .damaged = runtime.damaged,
                 /* The kernel knows the writer better than the record does. */

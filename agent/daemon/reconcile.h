@@ -34,7 +34,7 @@ typedef struct Fingerprint {
 typedef struct Observation {
         Fingerprint fingerprint;
         PolicySource source; /* of the wish */
-        bool fulfilled;      /* the GPU is where it belongs */
+        bool fulfilled;      /* the GPU is where it belongs, or stays as the display */
         bool locked;         /* a move is under way, or a write is stuck */
         bool damaged;        /* the record of the GPU is not understood */
         pid_t stuck;         /* the writer that hangs in the kernel, or 0 */

@@ -11,7 +11,11 @@
  *  * connectors that are turned on, here and elsewhere, be their monitors asleep (KERNEL.md 5.1)
  *  * boot_display, where the kernel has it (KERNEL.md 4.7)
  *
- * What cannot be read of a card counts against moving it, and never for moving another one.
+ * That another one shows what this one would is believed only of a card that is known to be dark. A
+ * driver without connectors to ask tells nothing, as NVIDIA's with modeset=0; and connectors of the
+ * chips that servers have on board are lit with nobody there (KERNEL.md 5.5).
+ *
+ * What cannot be read counts against moving a card: then boot_vga and boot_display alone tell.
  */
 
 #include <string.h>
@@ -21,6 +25,10 @@
 #include "model/display.h"
 
 #define PCI_CLASS_DISPLAY 0x03U
+
+/* Chips for remote consoles: ASPEED's, and Matrox's G200 in its many kinds. */
+#define VENDOR_ASPEED 0x1a03U
+#define VENDOR_MATROX 0x102bU
 
 /* /proc/iomem has some hundred lines; how deep its ranges are nested. */
 #define IOMEM_MAX       (1024 * 1024)
@@ -46,6 +54,7 @@ typedef struct Connectors {
         bool any;
         bool used;
         bool lit;
+        bool panel;
         bool boot_display;
 } Connectors;
 
@@ -55,6 +64,17 @@ enum {
         HAS_DPMS = 1 << 1,
         HAS_BOOT_DISPLAY = 1 << 2,
 };
+
+/* "card1-eDP-1": what is built in. @name: of the connector, behind the one of the card */
+static bool is_panel(const char *name) {
+        static const char *const panels[] = { "eDP-", "LVDS-", "DSI-" };
+        const char *type = strchr(name, '-');
+
+        for (size_t i = 0; type && i < ARRAY_SIZE(panels); ++i)
+                if (text_starts_with(type + 1, panels[i], NULL))
+                        return true;
+        return false;
+}
 
 static int look_below(void *userdata, const char *path, const char *name, unsigned int found) {
         _cleanup_(freep) char *enabled = NULL, *dpms = NULL, *boot = NULL;
@@ -81,6 +101,7 @@ static int look_below(void *userdata, const char *path, const char *name, unsign
         if (strcmp(enabled, "enabled") != 0)
                 return 0;
         connectors->used = true;
+        connectors->panel |= is_panel(name);
         if (strcmp(dpms, "On") != 0)
                 return 0;
         connectors->lit = true;
@@ -118,7 +139,7 @@ static int find_child(Display *display, Sysfs *sysfs) {
         r = sysfs_list(sysfs, device_path(display->address, "", path), &names, &n);
         for (size_t i = 0; r == 0 && i < n; ++i)
                 display->has_firmware_fb |= strstr(names[i], "-framebuffer.") != NULL;
-        return r < 0 ? r : 0;
+        return r;
 }
 
 /* "    c0000000-c02fffff : BOOTFB": how far it is indented, and its name, up to the end of the line */
@@ -151,7 +172,7 @@ static int find_in_memory(Displays *displays, int proc_fd) {
 
         r = file_read(proc_fd, "iomem", IOMEM_MAX, &iomem, NULL);
         if (r < 0)
-                return r == -ENOMEM ? r : 0;
+                return r;
 
         for (const char *line = r == 0 ? iomem : ""; *line; line = name + n + (name[n] == '\n')) {
                 char text[ADDRESS_STRING_MAX];
@@ -185,41 +206,73 @@ static int find_devices(Displays *displays, Sysfs *sysfs) {
                 path = text_format("class/graphics/%s/device", names[i]);
                 if (!path)
                         return -ENOMEM;
-                if (sysfs_link(sysfs, path, &device) || address_parse(device, &address) < 0)
+                r = sysfs_link(sysfs, path, &device);
+                if (r < 0)
+                        return r;
+                if (r || address_parse(device, &address) < 0) {
+                        r = 0;
                         continue;
+                }
                 display = find(displays, address);
                 if (display)
                         display->has_fb = true;
         }
-        return r == -ENOMEM ? r : 0;
+        return r < 0 ? r : 0;
 }
 
 /* devices */
 
-static bool reads_one(Sysfs *sysfs, Address address, const char *attribute) {
+static int read_flag(Sysfs *sysfs, Address address, const char *attribute, bool *ret) {
         char path[DEVICE_PATH_MAX];
-        uint64_t value;
+        uint64_t value = 0;
+        int r;
 
-        return sysfs_read_uint(sysfs, device_path(address, attribute, path), 10, 1, &value) == 0 &&
-                        value == 1;
+        r = sysfs_read_uint(sysfs, device_path(address, attribute, path), 10, 1, &value);
+        *ret = *ret || (r == 0 && value == 1);
+        return r;
+}
+
+static int read_driver(Display *display, Sysfs *sysfs) {
+        _cleanup_(freep) char *driver = NULL;
+        char path[DEVICE_PATH_MAX];
+        uint64_t vendor = 0;
+        int r;
+
+        r = device_read_driver(sysfs, display->address, &driver);
+        if (r < 0)
+                return r;
+        r = sysfs_read_uint(sysfs, device_path(display->address, "vendor", path), 16, UINT16_MAX,
+                        &vendor);
+        display->has_driver = driver != NULL;
+        display->is_on_vfio = driver_is_vfio(sysfs, driver);
+        display->is_remote = vendor == VENDOR_ASPEED || vendor == VENDOR_MATROX ||
+                        (driver && (!strcmp(driver, "ast") || !strcmp(driver, "mgag200")));
+        return r;
 }
 
 static int look_at(Display *display, Sysfs *sysfs) {
         Connectors connectors = { .sysfs = sysfs };
-        int r;
+        Address address = display->address;
+        int results[] = {
+                walk_connectors(&connectors, address),
+                read_driver(display, sysfs),
+                find_child(display, sysfs),
+                read_flag(sysfs, address, "boot_display", &display->is_boot_display),
+                read_flag(sysfs, address, "boot_vga", &display->is_boot_vga),
+        };
 
-        r = walk_connectors(&connectors, display->address);
-        if (r == -ENOMEM)
-                return r;
-        display->is_unknown = r < 0;
+        for (size_t i = 0; i < ARRAY_SIZE(results); ++i) {
+                if (results[i] == -ENOMEM)
+                        return results[i];
+                display->is_unknown |= results[i] < 0;
+        }
         display->is_used = connectors.used;
         display->is_lit = connectors.lit;
         display->has_connectors = connectors.any;
-        display->is_boot_display = connectors.boot_display ||
-                        reads_one(sysfs, display->address, "boot_display");
-        display->is_boot_vga = reads_one(sysfs, display->address, "boot_vga");
-        r = find_child(display, sysfs);
-        return r == -ENOMEM ? r : 0;
+        display->has_panel = connectors.panel;
+        display->is_boot_display |= connectors.boot_display;
+        display->is_boot_vga |= results[ARRAY_SIZE(results) - 1] < 0;
+        return 0;
 }
 
 static int add_device(Displays *displays, Sysfs *sysfs, const char *name) {
@@ -252,6 +305,19 @@ static int add_device(Displays *displays, Sysfs *sysfs, const char *name) {
         return 0;
 }
 
+static int find_framebuffers(Displays *displays, const Roots *roots) {
+        int in_memory, devices;
+
+        in_memory = find_in_memory(displays, roots->proc_fd);
+        devices = find_devices(displays, roots->sysfs);
+        if (in_memory == -ENOMEM || devices == -ENOMEM)
+                return -ENOMEM;
+        displays->is_unknown = in_memory < 0 || devices < 0;
+        for (size_t i = 0; i < displays->n; ++i)
+                displays->is_unknown |= displays->items[i].is_unknown;
+        return 0;
+}
+
 /**
  * displays_init() - look at all display devices of the PCI bus
  * @displays:   to initialise; displays_deinit() it
@@ -271,9 +337,7 @@ int displays_init(Displays *displays, const Roots *roots) {
         for (size_t i = 0; i < n && r >= 0; ++i)
                 r = add_device(displays, roots->sysfs, names[i]);
         if (r >= 0)
-                r = find_in_memory(displays, roots->proc_fd);
-        if (r >= 0)
-                r = find_devices(displays, roots->sysfs);
+                r = find_framebuffers(displays, roots);
         if (r < 0)
                 displays_deinit(displays);
         return r;
@@ -289,45 +353,91 @@ const Display *displays_find(const Displays *displays, Address address) {
         return find(displays, address);
 }
 
+/* What can show anything: not a card of the class without outputs, nor one that a guest has. */
+static bool can_show(const Display *display) {
+        return !display->is_on_vfio && !display->is_3d;
+}
+
 /* How many others could show what this one does. */
 size_t displays_count_others(const Displays *displays, Address address) {
         size_t n = 0;
 
         for (size_t i = 0; i < displays->n; ++i)
-                n += !displays->items[i].is_3d &&
+                n += can_show(&displays->items[i]) &&
                                 address_compare(displays->items[i].address, address) != 0;
         return n;
 }
 
+/* A framebuffer of a driver that has no connectors to ask is as good as the firmware's. */
+static bool has_picture(const Display *display) {
+        return display->has_firmware_fb || (display->has_fb && !display->has_connectors);
+}
+
+/* Whether it is certain that nothing is to be seen there. */
+static bool is_dark(const Display *display) {
+        if (display->is_unknown || display->is_used || has_picture(display))
+                return false;
+        return display->has_connectors || display->is_on_vfio || !display->has_driver;
+}
+
 /* Whether @other shows what this machine is used by, and that @own was made primary means nothing. */
 static bool takes_over(const Display *other, const Display *own) {
+        if (other->is_on_vfio)
+                return false;
         if (other->has_firmware_fb)
                 return true;
         if (other->is_boot_display && !own->is_boot_display)
                 return true;
-        if (!other->is_used)
+        if (!other->is_used || other->is_remote)
                 return false;
-        /* Where both have monitors, the firmware's choice tells, if it had one. */
-        return !(own->is_used || own->is_unknown) || (!other->is_vga && !own->is_boot_display);
+        if (is_dark(own))
+                return true;
+        /*
+         * Where both have monitors, the firmware's choice tells, if it had one. Where no more is
+         * known of ours, what is built into a laptop is what is looked at.
+         */
+        return !other->is_vga && !own->is_boot_display && (own->is_used || other->has_panel);
+}
+
+/*
+ * Whether this is the last one with a picture, or that could have one, whatever the firmware and
+ * the kernel think of it; its monitor may be asleep.
+ */
+static bool is_last(const Displays *displays, const Display *own) {
+        if (own->is_on_vfio || !(own->is_vga || own->has_connectors))
+                return false;
+        for (size_t i = 0; i < displays->n; ++i) {
+                const Display *other = &displays->items[i];
+
+                if (other == own || !can_show(other))
+                        continue;
+                if (other->is_used || other->is_boot_display || has_picture(other))
+                        return false;
+                /* Without a driver there may still be text. */
+                if (own->is_used ? !is_dark(other) || (other->is_boot_vga && !other->has_connectors)
+                                 : other->is_vga || other->has_connectors)
+                        return false;
+        }
+        return true;
 }
 
 /**
  * displays_boot_on() - is this device the display that the machine boots on?
  * @address:    of the device
  *
- * Return: whether the firmware's or the kernel's picture is on it, as far as can be told.
+ * Return: whether the firmware's or the kernel's picture is on it, or the last one of all, as far as
+ *         can be told.
  */
 bool displays_boot_on(const Displays *displays, Address address) {
         const Display *own = displays_find(displays, address);
 
         if (!own)
                 return false;
-        /* One of a driver that has no connectors to ask is as good as the firmware's. */
-        if (own->has_firmware_fb || (own->has_fb && !own->has_connectors))
+        if (has_picture(own) || is_last(displays, own))
                 return true;
         if (!own->is_boot_display && !own->is_boot_vga)
                 return false;
-        for (size_t i = 0; i < displays->n; ++i)
+        for (size_t i = 0; !displays->is_unknown && i < displays->n; ++i)
                 if (&displays->items[i] != own && takes_over(&displays->items[i], own))
                         return false;
         return true;

@@ -20,7 +20,11 @@ typedef struct Display {
         bool has_connectors;  /* of its own driver */
         bool is_used;         /* one of them has been turned on by somebody, or by the console */
         bool is_lit;          /* and shows a picture: its monitor has not been sent to sleep */
-        bool is_unknown;      /* they cannot be read */
+        bool has_panel;       /* one of those is built in, as in a laptop */
+        bool is_unknown;      /* something of it cannot be read */
+        bool has_driver;      /* of whatever kind */
+        bool is_on_vfio;      /* a guest may have it, and the host shows nothing there */
+        bool is_remote;       /* a chip for a server's remote console, with connectors always lit */
         bool has_fb;          /* a framebuffer device of its own driver is there */
         bool has_firmware_fb; /* the firmware's framebuffer is in its memory */
         bool is_boot_display; /* says the kernel's boot_display */
@@ -30,6 +34,7 @@ typedef struct Display {
 typedef struct Displays {
         Display *items;
         size_t n;
+        bool is_unknown; /* something of one of them, or of framebuffers, cannot be read */
 } Displays;
 
 /* Called for each lit connector, like "card1-DP-1". Anything but 0 ends the look, and is its result. */

@@ -134,6 +134,7 @@ bool policy_manages(const Policy *policy, const Gpu *gpu) {
  * said of this very GPU where that is, by BootMode= or by an earlier switch: which GPU is the boot
  * display may change with a dock or a cable, and a wish must not be dropped for it without a
  * word. That it is in use is for the move to find, which tells, or has consent by AllowDisplay=.
+ * What is said of all GPUs alike does not carry it along (see policy_decide()).
  */
 bool policy_follows(const Policy *policy, const Gpu *gpu) {
         const StateEntry *entry = state_find(&policy->state, gpu->address);
@@ -204,6 +205,13 @@ static bool has_foreign_pins(
         return runtime->pinned && !(runtime->pinned & display);
 }
 
+/* Whether a wish is one for whatever GPU, and not for this very one. */
+static bool is_for_all(const Decision *decision) {
+        return decision->mode != MODE_UNSET &&
+                        (decision->source == POLICY_KERNEL_LINE ||
+                                        decision->source == POLICY_DEFAULT);
+}
+
 /* No wish, but no ban either: an interrupted move may be finished or undone. */
 static bool allows_recovery(const Decision *decision) {
         return decision->mode == MODE_UNSET && decision->source != POLICY_KERNEL_LINE &&
@@ -228,6 +236,10 @@ Decision policy_decide(const Policy *policy,
 
         if (managed)
                 made = policy_wish(policy, gpu, runtime, flags & DECISION_AT_BOOT);
+        if (is_for_all(&made) && !policy_manages(policy, gpu)) {
+                made = decision(MODE_UNSET, POLICY_NOBODY);
+                managed = false;
+        }
         made.interrupted = runtime->record.has_move &&
                         (flags & DECISION_LOCKED || !runtime->lock.locked);
 
@@ -240,6 +252,19 @@ Decision policy_decide(const Policy *policy,
                 made.source = POLICY_INTERRUPTED;
         }
         return made;
+}
+
+/*
+ * Whether a GPU stays though it is remembered in passthrough: somebody may sit in front of it, and
+ * nobody has consented. That is no mistake of anybody's, as which GPU is the boot display changes
+ * with a dock or a cable; so it is told, and is no failure of each boot.
+ */
+bool policy_keeps_display(
+                const Policy *policy, Sysfs *sysfs, const Gpu *gpu, const Decision *made) {
+        return made->mode == MODE_PASSTHROUGH && made->source == POLICY_STATE &&
+                        !made->interrupted && gpu->boots_machine &&
+                        !driver_is_vfio(sysfs, gpu->functions[0].driver) &&
+                        !config_allows_display(&policy->config, gpu);
 }
 
 /* targets */

@@ -88,6 +88,7 @@ Decision policy_decide(const Policy *policy,
                 const Gpu *gpu,
                 const Runtime *runtime,
                 unsigned int flags);
+bool policy_keeps_display(const Policy *policy, Sysfs *sysfs, const Gpu *gpu, const Decision *made);
 int policy_look_and_decide(const Policy *policy,
                 const Roots *roots,
                 const Gpu *gpu,

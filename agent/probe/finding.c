@@ -136,7 +136,9 @@ static Words choose_words(const Findings *findings, const Finding *finding) {
                 if (finding->is_console)
                         return (Words){ "only the text console lights the monitor on its connector "
                                         "@detail@",
-                                "unplug that monitor, or boot with nvidia_drm.fbdev=0; or " ALLOW };
+                                finding->has_fbdev ? "unplug that monitor, or boot with "
+                                                     "nvidia_drm.fbdev=0; or " ALLOW
+                                                   : "unplug that monitor; or " ALLOW };
                 break;
         case FINDING_OFF_BUS:
                 return words_for_off_bus(finding);

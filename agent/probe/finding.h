@@ -55,6 +55,7 @@ typedef struct Finding {
         char *carries;   /* what it is, and what the host would lose */
         char *gpus;      /* addresses of all NVIDIA GPUs of the group */
         bool is_console; /* the text console alone lights the connector */
+        bool has_fbdev;  /* and it is nvidia-drm's, which can be told to do without */
         /* the process */
         pid_t pid;
         uid_t uid;

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "os/process.h"
 #include "probe/holder-scan.h"
+#include "probe/nvidia.h"
 #include "probe/open-files.h"
 
 /* More of them only wait for each other, and for fewer processes none is worth starting. */
@@ -30,7 +31,7 @@ typedef struct Hit {
 
 typedef struct Scan {
         const Roots *roots;
-        const DevNodes *sets;
+        DevNodes *sets;
         size_t n_sets;
         bool deep;
         pid_t *pids;
@@ -154,6 +155,19 @@ static bool hit_counts(const Scan *scan, const Hit *hit) {
         return !explained;
 }
 
+/* What was idle when the scan began may have been started by one of those that it has found. */
+static void look_for_starts(const Scan *scan) {
+        for (size_t i = 0; i < scan->n_sets; ++i) {
+                DevNodes *nodes = &scan->sets[i];
+                bool started = false;
+
+                if (nodes->is_idle)
+                        nodes->is_idle = nvidia_is_started(scan->roots->sysfs, nodes->gpu,
+                                                         &started) == 0 &&
+                                        !started;
+        }
+}
+
 /* A process that could not be looked into may use each of the GPUs. */
 static int push_holder(Findings *const findings[], const Scan *scan, const Hit *hit) {
         _cleanup_(process_deinit) Process process = {};
@@ -190,7 +204,8 @@ static int push_holder(Findings *const findings[], const Scan *scan, const Hit *
 /**
  * holders_find() - find all processes that use some GPUs
  * @roots:      roots
- * @sets:       the nodes of each of them, and of others as witnesses
+ * @sets:       the nodes of each of them, and of others as witnesses; those that are not idle any
+ *              more are marked
  * @n_sets:     how many GPUs
  * @deep:       whether to look for private mappings too. No program is known that
  *              has a device mapped so, and to look for it takes several times longer.
@@ -201,7 +216,7 @@ static int push_holder(Findings *const findings[], const Scan *scan, const Hit *
  * Return: 0 on success, negative error code on failure.
  */
 int holders_find(const Roots *roots,
-                const DevNodes *sets,
+                DevNodes *sets,
                 size_t n_sets,
                 bool deep,
                 Findings *const findings[]) {
@@ -228,6 +243,7 @@ int holders_find(const Roots *roots,
         scan.pids = pids;
         r = scan_run(&scan);
         hits = scan.hits;
+        look_for_starts(&scan);
         for (size_t i = 0; i < scan.n_hits && r >= 0; ++i)
                 if (hit_counts(&scan, &hits[i]))
                         r = push_holder(findings, &scan, &hits[i]);

@@ -8,7 +8,7 @@
 #include "probe/finding.h"
 
 int holders_find(const Roots *roots,
-                const DevNodes *sets,
+                DevNodes *sets,
                 size_t n_sets,
                 bool deep,
                 Findings *const findings[]) _warn_unused_result_;

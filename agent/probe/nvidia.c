@@ -10,6 +10,9 @@
 
 #define UUID_DIGITS 32U
 
+/* More are not behind each other. */
+#define BRIDGES_MAX 32U
+
 /* A version as a number that compares. */
 #define VERSION(a, b, c) (UINT64_C(a) << 32 | UINT64_C(b) << 16 | UINT64_C(c))
 
@@ -74,33 +77,68 @@ int nvidia_read_modeset(Sysfs *sysfs, bool *ret) {
         return 0;
 }
 
-/**
- * nvidia_shows_start() - has a GPU message interrupts whenever it is started?
- * @ret:        whether neither the driver nor the kernel is told to do without them; if so, one
- *              without any is not started (KERNEL.md 1.12)
- *
- * Return: 0 on success, also if that cannot be told; negative error code on failure.
- */
-int nvidia_shows_start(int proc_fd, bool *ret) {
-        _cleanup_(freep) char *params = NULL, *line = NULL;
+/* That it is the default proves nothing of a driver that does not tell. */
+static int read_enable_msi(int proc_fd, bool *ret) {
+        _cleanup_(freep) char *params = NULL;
         const char *value = NULL;
         size_t n = 0;
         int r;
 
-        *ret = false;
         r = file_read(proc_fd, "driver/nvidia/params", 65536, &params, NULL);
-        if (r < 0)
-                return r == -ENOMEM ? r : 0;
         if (r == 0)
                 value = text_find_value(params, "EnableMSI:", &n);
-        if (value && (n != 1 || value[0] != '1'))
-                return 0;
-        r = file_read(proc_fd, "cmdline", 65536, &line, NULL);
-        if (r < 0)
-                return r == -ENOMEM ? r : 0;
+        *ret = value && n == 1 && value[0] == '1';
+        return r == -ENOMEM ? r : 0;
+}
 
-        *ret = r != 0 || !strstr(line, "nomsi");
+static int read_command_line(int proc_fd, bool *ret) {
+        _cleanup_(freep) char *line = NULL;
+        int r;
+
+        r = file_read(proc_fd, "cmdline", 65536, &line, NULL);
+        *ret = r == 0 && !strstr(line, "nomsi");
+        return r == -ENOMEM ? r : 0;
+}
+
+/* Of the device, and of each bridge on the way to it: behind one that has it off there are none. */
+static int read_msi_bus(Sysfs *sysfs, Address address, bool *ret) {
+        char path[DEVICE_PATH_MAX + 3 * BRIDGES_MAX];
+        size_t n, depth = 0;
+        int r;
+
+        snprintf(path, sizeof(path), "%s", device_path(address, "", (char[DEVICE_PATH_MAX]){}));
+        n = strlen(path);
+        do {
+                _cleanup_(freep) char *value = NULL;
+
+                r = sysfs_read_at(sysfs, path, "msi_bus", &value);
+                if (r == -ENOMEM)
+                        return r;
+                /* Above the last bridge is none. */
+                *ret = r == 0 ? strcmp(value, "0") != 0 : r == SYSFS_E_MISSING && depth > 0;
+                n += snprintf(path + n, sizeof(path) - n, "/..");
+        } while (r == 0 && *ret && ++depth < BRIDGES_MAX);
+        *ret = *ret && r != 0;
         return 0;
+}
+
+/**
+ * nvidia_shows_start() - has a GPU message interrupts whenever it is started?
+ * @address:    of its display function
+ * @ret:        whether it is known that the driver, the kernel and all bridges let it have them; if
+ *              so, one without any is not started (KERNEL.md 1.12)
+ *
+ * Return: 0 on success, also if that cannot be told; negative error code on failure.
+ */
+int nvidia_shows_start(const Roots *roots, Address address, bool *ret) {
+        int r;
+
+        r = read_enable_msi(roots->proc_fd, ret);
+        if (r == 0 && *ret)
+                r = read_command_line(roots->proc_fd, ret);
+        if (r == 0 && *ret)
+                r = read_msi_bus(roots->sysfs, address, ret);
+        return r;
 }
 
 /* Whether NVreg_GpuInitOnProbe is set: then a GPU is started though nothing uses it. */

@@ -13,6 +13,7 @@
  */
 
 #include "model/device.h"
+#include "os/roots.h"
 
 #define NVIDIA_DRIVER "nvidia"
 
@@ -33,7 +34,6 @@ bool nvidia_version_releases_gpus(const char *version);
 int nvidia_list_gpus(int proc_fd, char ***ret_names, size_t *ret_n) _warn_unused_result_;
 int nvidia_read_version(Sysfs *sysfs, char **ret) _warn_unused_result_;
 int nvidia_read_modeset(Sysfs *sysfs, bool *ret) _warn_unused_result_;
-int nvidia_shows_start(int proc_fd, bool *ret) _warn_unused_result_;
 int nvidia_starts_on_probe(int proc_fd, bool *ret) _warn_unused_result_;
 
 /* one GPU, by the address of its display function */
@@ -41,5 +41,6 @@ int nvidia_starts_on_probe(int proc_fd, bool *ret) _warn_unused_result_;
 int nvidia_read_gpu(int proc_fd, Address address, int *ret_minor, char **ret_uuid)
                 _warn_unused_result_;
 int nvidia_knows(int proc_fd, Address address, bool *ret) _warn_unused_result_;
+int nvidia_shows_start(const Roots *roots, Address address, bool *ret) _warn_unused_result_;
 int nvidia_is_started(Sysfs *sysfs, Address address, bool *ret) _warn_unused_result_;
 int nvidia_is_retained(int proc_fd, const char *uuid, bool *ret) _warn_unused_result_;

@@ -212,6 +212,7 @@ static int on_lit(void *userdata, const char *connector) {
 static int check_lit(const PreflightInput *input, Findings *findings) {
         Below below = { input->roots, input->gpu->address, findings };
         size_t n_before = findings->n;
+        const char *driver;
         bool console;
         int r;
 
@@ -221,8 +222,11 @@ static int check_lit(const PreflightInput *input, Findings *findings) {
         r = check_console(input, &console);
         if (r < 0)
                 return r;
-        for (size_t i = n_before; i < findings->n; ++i)
+        driver = input->gpu->functions[0].driver;
+        for (size_t i = n_before; i < findings->n; ++i) {
                 findings->items[i].is_console = console;
+                findings->items[i].has_fbdev = driver && !strcmp(driver, NVIDIA_DRIVER);
+        }
         return 0;
 }
 
@@ -487,7 +491,9 @@ static int use_init(Use *use, DevNodes *nodes, const PreflightInput *input) {
         if (!use->on_nvidia)
                 return 0;
         r = nvidia_is_started(roots->sysfs, input->gpu->address, &use->started);
-        return r < 0 || use->started ? r : nvidia_shows_start(roots->proc_fd, &nodes->is_idle);
+        if (r < 0 || use->started)
+                return r;
+        return nvidia_shows_start(roots, input->gpu->address, &nodes->is_idle);
 }
 
 static bool is_asked(const PreflightInput *inputs, size_t n, Address address) {
@@ -526,7 +532,7 @@ static int add_witnesses(const PreflightInput *inputs,
 
 /* Is it used by anything but processes? */
 static int use_check_rest(const Use *use, const PreflightInput *input, Findings *findings) {
-        bool started = use->started;
+        bool started;
         int r;
 
         if (input->to == MODE_HOST)
@@ -541,12 +547,13 @@ static int use_check_rest(const Use *use, const PreflightInput *input, Findings 
         if (r < 0)
                 return r;
 
-        /* A process that was about to end when the scan began has stopped it since. */
-        if (started) {
-                r = nvidia_is_started(input->roots->sysfs, input->gpu->address, &started);
-                if (r < 0)
-                        return r;
-        }
+        /*
+         * A process that was about to end when the scan began has stopped it since, and one that
+         * came behind the scan has started it.
+         */
+        r = nvidia_is_started(input->roots->sysfs, input->gpu->address, &started);
+        if (r < 0)
+                return r;
         return started && findings->n == use->n_findings ? check_started(input, findings) : 0;
 }
 

@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "policy/policy.h"
 #include "switch/switch.h"
 #include "vfiopt/names.h"
@@ -115,11 +116,26 @@ static int load_policy(Policy *policy, const Roots *roots, Move *moves, size_t n
         return policy_load(policy, roots);
 }
 
+static void tell_of_display(const Move *move) {
+        _cleanup_(freep) char *reason = NULL;
+        char address[ADDRESS_STRING_MAX];
+
+        address_format(move->gpu->address, address);
+        reason = text_format(
+                        "it was in passthrough last, but is the display that the machine boots "
+                        "on, and stays; to allow it: vfioptctl switch --allow-display "
+                        "passthrough %s, or for good: AllowDisplay=yes below [GPU %s] "
+                        "in " VFIOPT_ETC_CONFIG,
+                        address, address);
+        notify(move, EVENT_WARNING, "policy", reason);
+}
+
 /*
  * The policy, asked anew under the lock: a switch that was waited for may have moved the GPU,
  * and a person may have said where it belongs. That must not be undone by a job that came late.
  */
 static int decide(Move *move) {
+        Sysfs *sysfs = move->context->roots->sysfs;
         unsigned int flags = DECISION_LOCKED;
         Decision decision;
         int r;
@@ -130,6 +146,12 @@ static int decide(Move *move) {
         if (r < 0)
                 return r;
         move->skip = decision.mode != move->to || decision.functions != move->functions;
+        /* A person who asks is refused in the end, with what is in the way besides. */
+        if (!move->skip && !move->allow_display && move->trigger != TRIGGER_COMMAND &&
+                        policy_keeps_display(move->policy, sysfs, move->gpu, &decision)) {
+                move->skip = true;
+                tell_of_display(move);
+        }
         /* To go back to where an interrupted move began is nothing that anybody has asked for. */
         move->uncommitted = decision.source == POLICY_INTERRUPTED;
         return 0;

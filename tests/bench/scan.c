@@ -116,7 +116,7 @@ static int compare_times(const void *a, const void *b) {
         return (*one > *other) - (*one < *other);
 }
 
-static uint64_t measure(const Roots *roots, const DevNodes *nodes, bool naive) {
+static uint64_t measure(const Roots *roots, DevNodes *nodes, bool naive) {
         uint64_t start = monotonic_usec();
         _cleanup_(findings_deinit) Findings findings = FINDINGS_NULL;
 
@@ -131,7 +131,7 @@ static uint64_t measure(const Roots *roots, const DevNodes *nodes, bool naive) {
         return monotonic_usec() - start;
 }
 
-static void report(const char *what, const Roots *roots, const DevNodes *nodes, bool naive) {
+static void report(const char *what, const Roots *roots, DevNodes *nodes, bool naive) {
         uint64_t first, times[N_ROUNDS];
 
         first = measure(roots, nodes, naive);

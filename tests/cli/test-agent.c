@@ -360,6 +360,22 @@ static void what_is_as_wished_is_left_alone(void **state) {
         assert_int_equal(rest(fixture), 0);
 }
 
+/* To ask for a job at each look would be in vain; the boot tells of it, and so does status. */
+static void a_boot_display_that_stays_is_no_job(void **state) {
+        Fixture *fixture = *state;
+
+        fake_standard_drivers(fixture->tree);
+        fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia",
+                        .boot_vga = "1");
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        start(fixture);
+        assert_int_equal(rest(fixture), 0);
+        fake_write(fixture->tree->root, "etc/vfiopt/vfiopt.conf",
+                        "[GPU 01:00]\nAllowDisplay=yes\n");
+        agent_reload(fixture->agent);
+        assert_int_equal(rest(fixture), 1);
+}
+
 static void another_card_is_left_alone(void **state) {
         Fixture *fixture = *state;
 
@@ -649,6 +665,7 @@ int main(void) {
                 test(a_damaged_record_is_logged_once),
                 test(what_is_left_alone_at_boot_is_left_alone_after_it),
                 test(what_is_as_wished_is_left_alone),
+                test(a_boot_display_that_stays_is_no_job),
                 test(another_card_is_left_alone),
                 test(what_is_reserved_of_another_card_is_a_job),
                 test(what_is_denied_is_not_asked_again),

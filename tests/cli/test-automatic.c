@@ -31,7 +31,10 @@ uid_t __wrap_geteuid(void) {
         return 0;
 }
 
-int __wrap_journal_send(const Event *event _unused_, const JournalSource *source _unused_) {
+static unsigned int n_warnings;
+
+int __wrap_journal_send(const Event *event, const JournalSource *source _unused_) {
+        n_warnings += event->kind == EVENT_WARNING;
         return 0;
 }
 
@@ -392,11 +395,38 @@ static void a_card_that_nobody_looks_at_moves_at_boot(void **state) {
         fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .boot_vga = "1");
         fake_device_add(tree, panel, .vendor = 0x8086, .class = 0x030000, .boot_vga = "0");
         remember(tree, GPU_A, "passthrough");
-        assert_int_equal(switch_to(tree, "auto"), VFIOPT_EXIT_PRECONDITION);
+        assert_int_equal(switch_to(tree, "auto"), VFIOPT_EXIT_DONE);
+        assert_driver(tree, GPU_A, "-");
 
         fake_drm_add(tree, panel, 0, "eDP-1");
         fake_device_write(tree, panel, fake_path(path, "%s/enabled", drm), "enabled");
         fake_device_write(tree, panel, fake_path(path, "%s/dpms", drm), "On");
+        assert_int_equal(switch_to(tree, "auto"), VFIOPT_EXIT_DONE);
+        assert_driver(tree, GPU_A, "vfio-pci");
+}
+
+/* It stays, which is told and is no failure, unless a person asks or somebody consents. */
+static void a_remembered_boot_display_fails_no_boot(void **state) {
+        char *by_person[] = { (char *) "auto:" GPU_A, NULL };
+        FakeTree *tree = *state;
+        Cli cli;
+
+        fake_standard_drivers(tree);
+        fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "nvidia", .boot_vga = "1");
+        remember(tree, GPU_A, "passthrough");
+        n_warnings = 0;
+        assert_int_equal(switch_to(tree, "auto"), VFIOPT_EXIT_DONE);
+        assert_int_equal(n_warnings, 1);
+        assert_driver(tree, GPU_A, "nvidia");
+
+        assert_int_equal(switch_to(tree, "passthrough"), VFIOPT_EXIT_PRECONDITION);
+        cli = cli_of(tree, by_person);
+        cli.trigger = TRIGGER_COMMAND;
+        assert_int_equal(verb_switch.run(&cli), VFIOPT_EXIT_PRECONDITION);
+        assert_int_equal(n_warnings, 1);
+        assert_driver(tree, GPU_A, "nvidia");
+
+        fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nAllowDisplay=yes\n");
         assert_int_equal(switch_to(tree, "auto"), VFIOPT_EXIT_DONE);
         assert_driver(tree, GPU_A, "vfio-pci");
 }
@@ -500,6 +530,7 @@ int main(void) {
                 tree_test(another_card_is_told_of_once_however_often_it_is_named),
                 tree_test(options_of_an_instance_count),
                 tree_test(a_card_that_nobody_looks_at_moves_at_boot),
+                tree_test(a_remembered_boot_display_fails_no_boot),
                 cmocka_unit_test(consent_for_good_counts_wherever_a_switch_comes_from),
                 tree_test(the_name_of_a_job_tells_what_was_understood),
         };

@@ -210,6 +210,23 @@ def boot_display_elsewhere(tree):
     tree.driver("vfio-pci")
 
 
+def server_board(tree):
+    """The user's monitor is on NVIDIA's card, without modeset; the board's chip is lit with nobody there."""
+    tree.device("0000:03:00.0", "1a03:2000", "0300", "ast", 5, boot_vga="0")
+    tree.drm("0000:03:00.0", 0, "VGA-1", True)
+    tree.device("0000:41:00.0", "10de:2230", "0300", "nvidia", 12, boot_vga="1")
+    tree.driver("vfio-pci")
+
+
+def second_monitor(tree):
+    """A desktop that boots on NVIDIA's card, without modeset; another monitor is on the processor's graphics."""
+    tree.device("0000:00:02.0", "8086:a780", "0380", "i915", 1)
+    tree.drm("0000:00:02.0", 0, "HDMI-A-1", True)
+    tree.device("0000:01:00.0", "10de:2786", "0300", "nvidia", 12, boot_vga="1")
+    tree.driver("vfio-pci")
+    tree.write("etc/vfiopt/vfiopt.conf", "[vfiopt]\nDefaultMode=passthrough\n")
+
+
 def docked_laptop(tree):
     """The firmware has made the discrete GPU primary, as a monitor is plugged into it; it was for a guest."""
     tree.device("0000:00:02.0", "8086:a780", "0300", "i915", 1, boot_vga="0")

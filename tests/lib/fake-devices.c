@@ -123,6 +123,7 @@ void fake_device_push(FakeTree *tree, const char *address, const FakeDevice *dev
         fake_device_write(tree, address, "driver_override", device->override ?: "(null)");
         fake_device_write(tree, address, "power/control", device->power ?: "on");
         fake_device_write(tree, address, "d3cold_allowed", device->d3cold ?: "1");
+        fake_device_write(tree, address, "msi_bus", "1");
         if (device->boot_vga)
                 fake_device_write(tree, address, "boot_vga", device->boot_vga);
         if (device->group)
@@ -209,6 +210,21 @@ static const char *driver_of_function(FakeTree *tree, const FakeGpu *gpu, unsign
         return module_of_driver(tree->machine, natural[function]) ? natural[function] : NULL;
 }
 
+/* A display that the machine boots on, which no driver of the model has anything to do with. */
+static void have_boot_display(FakeTree *tree) {
+        static const char dir[] = "sys/devices/pci0000:00/" FAKE_BOOT_DISPLAY;
+        static const char *const attributes[][2] = { { "class", "0x030000" },
+                { "vendor", "0x1234" }, { "boot_vga", "1" } };
+        char path[FAKE_PATH_MAX];
+
+        if (fake_exists(tree->root, dir))
+                return;
+        for (unsigned int i = 0; i < ARRAY_SIZE(attributes); ++i)
+                fake_write(tree->root, fake_path(path, "%s/%s", dir, attributes[i][0]), "%s\n",
+                                attributes[i][1]);
+        fake_link(tree->root, dir, "sys/bus/pci/devices/" FAKE_BOOT_DISPLAY);
+}
+
 /* Plug in a card; see struct FakeGpu. */
 void fake_gpu_push(FakeTree *tree, const char *address, const FakeGpu *gpu) {
         static const struct {
@@ -218,6 +234,8 @@ void fake_gpu_push(FakeTree *tree, const char *address, const FakeGpu *gpu) {
                 { 0x1ad9, 0x0c8000 } };
         unsigned int n = gpu->functions ?: ARRAY_SIZE(functions);
 
+        if (!gpu->is_3d && !gpu->boot_vga)
+                have_boot_display(tree);
         for (unsigned int i = 0; i < n; ++i) {
                 FakeDevice device = { .vendor = 0x10de, .subsystem_vendor = 0x1043 };
                 char name[MACHINE_NAME_MAX];

@@ -17,6 +17,9 @@
 #include "lib/machine.h"
 #include "os/roots.h"
 
+/* Display that the machine boots on, where the cards are no candidates for it. */
+#define FAKE_BOOT_DISPLAY "0000:00:0f.0"
+
 /* of the card with number n; as printed by NVIDIA's driver */
 #define FAKE_UUID "GPU-6b0a2c4e-1111-2222-3333-%012x"
 
@@ -69,8 +72,8 @@ typedef struct FakeGpu {
         uint16_t subsystem; /* 0: 5678 */
         int group;
         const char *driver;
-        const char *boot_vga;
-        bool is_3d; /* without a display */
+        const char *boot_vga; /* NULL: it is beside FAKE_BOOT_DISPLAY */
+        bool is_3d;           /* without a display */
 } FakeGpu;
 
 #define fake_gpu_add(tree, address, ...) fake_gpu_push(tree, address, &(FakeGpu){ __VA_ARGS__ })

@@ -43,15 +43,43 @@ typedef struct Side {
         const char *boot_display; /* likewise */
         char monitor;             /* 'l'it, 'a'sleep, 'd'ark, or 0: no connectors */
         bool has_firmware_fb;
+        const char *driver;
+        uint16_t vendor; /* 0: of AMD, or NVIDIA */
+        bool has_panel;  /* what is lit is built in */
 } Side;
+
+static void add_panel(FakeTree *tree, const char *address, unsigned int card) {
+        char path[FAKE_PATH_MAX];
+
+        fake_drm_add(tree, address, card, "eDP-1");
+        fake_device_write(tree, address,
+                        fake_path(path, "drm/card%u/card%u-eDP-1/enabled", card, card), "enabled");
+        fake_device_write(tree, address,
+                        fake_path(path, "drm/card%u/card%u-eDP-1/dpms", card, card), "On");
+}
+
+/* It need not be one of the model's: nothing is moved here. */
+static void link_driver(FakeTree *tree, const char *address, const char *driver) {
+        char path[FAKE_PATH_MAX], target[FAKE_PATH_MAX];
+
+        fake_make_dir(tree->root, fake_path(target, "sys/bus/pci/drivers/%s", driver));
+        fake_link(tree->root, target, fake_path(path, "sys/bus/pci/devices/%s/driver", address));
+}
 
 static void add_side(FakeTree *tree, const char *address, unsigned int card, const Side *side) {
         char path[FAKE_PATH_MAX];
 
-        fake_device_add(tree, address, .vendor = card == 0 ? 0x1002 : 0x10de,
+        fake_device_add(tree, address,
+                        .vendor = side->vendor
+                                        ?: card == 0 ? 0x1002
+                                                     : 0x10de,
                         .class = side->class ?: 0x030000, .boot_vga = side->boot_vga);
         if (side->boot_display)
                 fake_device_write(tree, address, "boot_display", side->boot_display);
+        if (side->driver)
+                link_driver(tree, address, side->driver);
+        if (side->has_panel)
+                add_panel(tree, address, card);
         if (side->monitor)
                 add_connector(tree, address, card, side->monitor != 'd');
         if (side->monitor == 'a')
@@ -61,11 +89,25 @@ static void add_side(FakeTree *tree, const char *address, unsigned int card, con
                 fake_device_write(tree, address, "simple-framebuffer.0/driver_override", "(null)");
 }
 
+typedef struct Pair {
+        Side other, nvidia;
+        bool boots_on_nvidia;
+} Pair;
+
+static void assert_pairs(const Pair *pairs, size_t n) {
+        for (size_t i = 0; i < n; ++i) {
+                FakeTree *tree = fake_tree_new();
+
+                add_side(tree, INTEGRATED, 0, &pairs[i].other);
+                add_side(tree, GPU, 1, &pairs[i].nvidia);
+                if (boots_on(tree, GPU) != pairs[i].boots_on_nvidia)
+                        fail_msg("case %zu: not as expected", i);
+                fake_tree_free(tree);
+        }
+}
+
 static void what_is_known_better_comes_before_boot_vga(void **state _unused_) {
-        static const struct {
-                Side other, nvidia;
-                bool boots_on_nvidia;
-        } cases[] = {
+        static const Pair pairs[] = {
                 /* Nothing but boot_vga is known. */
                 { { .boot_vga = "0" }, { .boot_vga = "1" }, true },
                 { { .boot_vga = "1" }, { .boot_vga = "0" }, false },
@@ -103,15 +145,83 @@ static void what_is_known_better_comes_before_boot_vga(void **state _unused_) {
                 { { .class = 0x038000, .has_firmware_fb = true }, { .boot_vga = "1" }, false },
         };
 
-        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
-                FakeTree *tree = fake_tree_new();
+        assert_pairs(pairs, ARRAY_SIZE(pairs));
+}
 
-                add_side(tree, INTEGRATED, 0, &cases[i].other);
-                add_side(tree, GPU, 1, &cases[i].nvidia);
-                if (boots_on(tree, GPU) != cases[i].boots_on_nvidia)
-                        fail_msg("case %zu: not as expected", i);
-                fake_tree_free(tree);
-        }
+/* NVIDIA's driver with modeset=0 has no connectors, whatever is plugged in. */
+static void a_card_that_cannot_be_asked_is_not_known_to_be_dark(void **state _unused_) {
+        static const Side nvidia = { .boot_vga = "1", .driver = "nvidia" };
+        const Pair pairs[] = {
+                /* A second monitor, on the processor's graphics of either class. */
+                { { .boot_vga = "0", .monitor = 'l' }, nvidia, true },
+                { { .class = 0x038000, .monitor = 'l' }, nvidia, true },
+                { { .boot_vga = "0", .has_panel = true }, nvidia, true },
+                /* A laptop whose panel the firmware could not choose. */
+                { { .class = 0x038000, .has_panel = true }, nvidia, false },
+                { { .class = 0x038000, .has_panel = true },
+                                { .boot_vga = "1", .boot_display = "1", .driver = "nvidia" },
+                                true },
+                /* What others say is believed as ever. */
+                { { .class = 0x038000, .boot_display = "1" }, nvidia, false },
+                { { .boot_vga = "0", .has_firmware_fb = true }, nvidia, false },
+                /* These are known to be dark. */
+                { { .boot_vga = "0", .monitor = 'l' },
+                                { .boot_vga = "1", .driver = "nvidia", .monitor = 'd' }, false },
+                { { .boot_vga = "0", .monitor = 'l' }, { .boot_vga = "1", .driver = "vfio-pci" },
+                                false },
+        };
+
+        assert_pairs(pairs, ARRAY_SIZE(pairs));
+}
+
+/* It is lit by the console, with nobody there. */
+static void a_servers_own_chip_is_not_what_is_looked_at(void **state _unused_) {
+        static const Pair pairs[] = {
+                { { .boot_vga = "0", .monitor = 'l', .driver = "ast", .vendor = 0x1a03 },
+                                { .boot_vga = "1", .driver = "nvidia" }, true },
+                { { .boot_vga = "0", .monitor = 'l', .vendor = 0x1a03 },
+                                { .boot_vga = "1", .driver = "nvidia", .monitor = 'd' }, true },
+                { { .boot_vga = "0", .monitor = 'l', .vendor = 0x102b }, { .boot_vga = "1" },
+                                true },
+                { { .boot_vga = "0", .monitor = 'l', .driver = "mgag200" },
+                                { .boot_vga = "1", .monitor = 'd' }, true },
+                /* Where the firmware has chosen it, it is the display. */
+                { { .boot_vga = "1", .monitor = 'l', .driver = "ast", .vendor = 0x1a03 },
+                                { .boot_vga = "0", .driver = "nvidia" }, false },
+        };
+
+        assert_pairs(pairs, ARRAY_SIZE(pairs));
+}
+
+static void the_last_picture_is_the_display(void **state _unused_) {
+        static const Pair pairs[] = {
+                /* A guest has the other one: whatever it shows is nothing to the host. */
+                { { .boot_vga = "1", .driver = "vfio-pci" }, { .boot_vga = "0" }, true },
+                { { .boot_vga = "1", .driver = "vfio-pci" }, { .boot_vga = "0", .monitor = 'a' },
+                                true },
+                { { .boot_vga = "0", .driver = "vfio-pci", .has_firmware_fb = true },
+                                { .boot_vga = "1", .driver = "nvidia" }, true },
+                { { .class = 0x038000, .driver = "vfio-pci", .boot_display = "1" },
+                                { .boot_vga = "1", .boot_display = "0" }, true },
+                /* The other one has no outputs, or none in use. */
+                { { .class = 0x030200 }, { .boot_vga = "0" }, true },
+                { { .class = 0x038000 }, { .boot_vga = "0" }, true },
+                { { .boot_vga = "1", .monitor = 'd' }, { .boot_vga = "0", .monitor = 'a' }, true },
+                { { .class = 0x038000, .monitor = 'd' }, { .class = 0x030200, .monitor = 'a' },
+                                true },
+                /* It may be in use, or is. */
+                { { .boot_vga = "1", .driver = "i915" }, { .boot_vga = "0", .monitor = 'a' },
+                                false },
+                { { .boot_vga = "1" }, { .boot_vga = "0", .monitor = 'a' }, false },
+                { { .boot_vga = "0" }, { .boot_vga = "0" }, false },
+                { { .class = 0x038000, .monitor = 'a' }, { .boot_vga = "0" }, false },
+                { { .class = 0x038000, .boot_display = "1" }, { .boot_vga = "0" }, false },
+                /* This one has nothing to show. */
+                { { .class = 0x038000 }, { .class = 0x030200 }, false },
+                { { .class = 0x038000 }, { .boot_vga = "0", .driver = "vfio-pci" }, false },
+        };
+
+        assert_pairs(pairs, ARRAY_SIZE(pairs));
 }
 
 static void a_machine_may_boot_on_its_only_display(void **state) {
@@ -140,6 +250,11 @@ static void a_card_without_outputs_is_no_display_to_fall_back_on(void **state) {
         fake_device_add(tree, INTEGRATED, .vendor = 0x1002, .class = 0x038000);
         assert_int_equal(displays_init(&displays, &tree->roots), 0);
         assert_int_equal(displays_count_others(&displays, gpu), 1);
+        displays_deinit(&displays);
+
+        link_driver(tree, INTEGRATED, "vfio-pci");
+        assert_int_equal(displays_init(&displays, &tree->roots), 0);
+        assert_int_equal(displays_count_others(&displays, gpu), 0);
 }
 
 static void the_framebuffer_in_memory_is_that_of_the_card_around_it(void **state) {
@@ -187,6 +302,7 @@ static void deep_memory_is_no_trouble(void **state) {
         FakeTree *tree = *state;
         char lines[256];
 
+        fake_device_add(tree, INTEGRATED, .vendor = 0x8086, .class = 0x030000, .boot_vga = "1");
         fake_device_add(tree, GPU, .vendor = 0x10de, .class = 0x030000, .boot_vga = "0");
         snprintf(lines, sizeof(lines), "%80s0-0 : %s\n%82s0-0 : BOOTFB\n", "", GPU, "");
         fake_write(tree->root, "proc/iomem", "%s", lines);
@@ -233,9 +349,55 @@ static void what_cannot_be_read_counts_against_a_move(void **state) {
         assert_false(boots_on(tree, GPU));
 }
 
+/* The firmware's picture may be anywhere then. */
+static void memory_that_cannot_be_read_leaves_boot_vga(void **state) {
+        FakeTree *tree = *state;
+
+        fake_device_add(tree, INTEGRATED, .vendor = 0x8086, .class = 0x030000, .boot_vga = "0");
+        fake_device_add(tree, GPU, .vendor = 0x10de, .class = 0x030000, .boot_vga = "1");
+        add_connector(tree, INTEGRATED, 0, true);
+        assert_false(boots_on(tree, GPU));
+        fake_make_dir(tree->root, "proc/iomem");
+        assert_true(boots_on(tree, GPU));
+        assert_false(boots_on(tree, INTEGRATED));
+        fake_remove(tree->root, "proc/iomem");
+        assert_false(boots_on(tree, GPU));
+
+        /* So may that of a driver. */
+        fake_write(tree->root, "sys/class/graphics/fb0/device", "no link");
+        assert_true(boots_on(tree, GPU));
+}
+
+/* A folder, or an attribute, that answers with an error. */
+static void a_device_that_cannot_be_read_takes_nothing_over(void **state) {
+        static const char *const broken[] = { "boot_vga", "boot_display", "driver", "vendor" };
+        FakeTree *tree = *state;
+        char path[FAKE_PATH_MAX];
+
+        fake_device_add(tree, INTEGRATED, .vendor = 0x8086, .class = 0x030000);
+        fake_device_add(tree, GPU, .vendor = 0x10de, .class = 0x030000, .boot_vga = "1");
+        add_connector(tree, INTEGRATED, 0, true);
+        for (size_t i = 0; i < ARRAY_SIZE(broken); ++i) {
+                assert_false(boots_on(tree, GPU));
+                fake_path(path, "sys/bus/pci/devices/" INTEGRATED "/%s", broken[i]);
+                fake_remove(tree->root, path);
+                fake_make_dir(tree->root, path);
+                assert_true(boots_on(tree, GPU));
+                fake_remove(tree->root, path);
+        }
+        /* It may be 1 as well. */
+        fake_path(path, "sys/bus/pci/devices/" GPU "/boot_vga");
+        fake_remove(tree->root, path);
+        fake_make_dir(tree->root, path);
+        assert_true(boots_on(tree, GPU));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(what_is_known_better_comes_before_boot_vga),
+                cmocka_unit_test(a_card_that_cannot_be_asked_is_not_known_to_be_dark),
+                cmocka_unit_test(a_servers_own_chip_is_not_what_is_looked_at),
+                cmocka_unit_test(the_last_picture_is_the_display),
                 tree_test(a_machine_may_boot_on_its_only_display),
                 tree_test(a_card_without_outputs_is_no_display_to_fall_back_on),
                 tree_test(the_framebuffer_in_memory_is_that_of_the_card_around_it),
@@ -243,6 +405,8 @@ int main(void) {
                 tree_test(a_framebuffer_without_connectors_is_a_picture),
                 tree_test(the_card_of_drm_may_tell_it_too),
                 tree_test(what_cannot_be_read_counts_against_a_move),
+                tree_test(memory_that_cannot_be_read_leaves_boot_vga),
+                tree_test(a_device_that_cannot_be_read_takes_nothing_over),
         };
 
         return cmocka_run_group_tests_name("model/display", tests, NULL, NULL);

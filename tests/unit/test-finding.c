@@ -88,11 +88,21 @@ static const struct {
         { { .kind = FINDING_DISPLAY_ACTIVE,
                           .function = GPU,
                           .detail = S("HDMI-A-1"),
-                          .is_console = true },
+                          .is_console = true,
+                          .has_fbdev = true },
                         MODE_PASSTHROUGH,
                         "only the text console lights the monitor on its connector "
                         "HDMI-A-1",
                         "nvidia_drm.fbdev=0; or allow it: " },
+        /* Of nouveau. */
+        { { .kind = FINDING_DISPLAY_ACTIVE,
+                          .function = GPU,
+                          .detail = S("HDMI-A-1"),
+                          .is_console = true },
+                        MODE_PASSTHROUGH,
+                        "only the text console lights the monitor on its connector "
+                        "HDMI-A-1",
+                        "unplug that monitor; or allow it: " },
         { { .kind = FINDING_CANNOT_RELEASE, .function = GPU, .detail = S("570.10") },
                         MODE_PASSTHROUGH,
                         "driver version 570.10 with nvidia_drm.modeset=1 cannot release a single GPU",

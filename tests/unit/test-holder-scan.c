@@ -99,7 +99,9 @@ static pid_t start(Real *real, HoldFn fn) {
 
 /* Of one GPU. */
 static int find_holders(const Roots *roots, const DevNodes *nodes, bool deep, Findings *findings) {
-        return holders_find(roots, nodes, 1, deep, &findings);
+        DevNodes set = *nodes;
+
+        return holders_find(roots, &set, 1, deep, &findings);
 }
 
 /* Scan. Return: how many findings there are of a process, and one of them. */
@@ -677,20 +679,21 @@ static void one_look_is_enough_for_several_gpus(void **state) {
 static void a_shared_node_counts_for_the_gpu_that_nothing_else_explains(void **state) {
         static const struct {
                 const char *links[4]; /* of one process; then, behind NULL, of another one */
-                bool is_idle;
+                char idle;            /* 'n'ot, 'y'es, or until it is 's'tarted meanwhile */
                 const char *expected; /* pid and node of each */
         } cases[] = {
-                { { "/dev/zero" }, false, "1 modeset;" },
-                { { "/dev/zero" }, true, "" },
+                { { "/dev/zero" }, 'n', "1 modeset;" },
+                { { "/dev/zero" }, 'y', "" },
+                { { "/dev/zero" }, 's', "1 modeset;" },
                 /* It works with the other one, or with both, or with this one. */
-                { { "/dev/zero", "/dev/full" }, false, "" },
-                { { "/dev/zero", "/dev/full", "/dev/null" }, false, "1 nvidia0;1 modeset;" },
-                { { "/dev/zero", "/dev/null" }, false, "1 nvidia0;1 modeset;" },
-                { { "/dev/full" }, false, "" },
+                { { "/dev/zero", "/dev/full" }, 'n', "" },
+                { { "/dev/zero", "/dev/full", "/dev/null" }, 'n', "1 nvidia0;1 modeset;" },
+                { { "/dev/zero", "/dev/null" }, 'n', "1 nvidia0;1 modeset;" },
+                { { "/dev/full" }, 'n', "" },
                 /* Another process is known to have started it. */
-                { { "/dev/zero", NULL, "/dev/null" }, false, "2 nvidia0;" },
+                { { "/dev/zero", NULL, "/dev/null" }, 'n', "2 nvidia0;" },
                 /* That another process works with the other one explains nothing here. */
-                { { "/dev/zero", NULL, "/dev/full" }, false, "1 modeset;" },
+                { { "/dev/zero", NULL, "/dev/full" }, 'n', "1 modeset;" },
         };
         char own[] = "nvidia0", shared[] = "nvidia-modeset", others[] = "dri/card1";
         DevNode nodes[] = {
@@ -709,7 +712,7 @@ static void a_shared_node_counts_for_the_gpu_that_nothing_else_explains(void **s
                         { .items = nodes,
                                         .n = 2,
                                         .gpu = { .bus = 1 },
-                                        .is_idle = cases[i].is_idle },
+                                        .is_idle = cases[i].idle != 'n' },
                         { .items = witness, .n = 2, .gpu = { .bus = 2 }, .is_witness = true },
                 };
                 FakeTree *tree = fake_tree_new();
@@ -717,6 +720,9 @@ static void a_shared_node_counts_for_the_gpu_that_nothing_else_explains(void **s
                 Findings found = FINDINGS_NULL;
                 Findings *const findings[] = { &found };
 
+                if (cases[i].idle == 's')
+                        fake_write(tree->root, "sys/bus/pci/devices/0000:01:00.0/msi_irqs/42",
+                                        "msi\n");
                 add_process(tree, pid, "first", 0);
                 add_process(tree, pid + 1, "second", 0);
                 for (size_t k = 0; k < ARRAY_SIZE(cases[i].links); ++k) {

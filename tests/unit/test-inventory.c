@@ -65,7 +65,7 @@ static void gpus_are_found_in_the_order_of_their_addresses(void **state) {
         assert_int_equal(fixture->inventory.gpus[1].address.bus, 0x81);
         assert_int_equal(fixture->inventory.gpus[1].n_functions, 2);
         assert_int_equal(fixture->inventory.gpus[2].address.domain, 0x10000);
-        assert_int_equal(fixture->inventory.displays.n, 4);
+        assert_int_equal(fixture->inventory.displays.n, 5); /* with the boot display */
 }
 
 static void the_boot_display_is_not_ours_beside_another_display(void **state) {
@@ -107,7 +107,7 @@ static void a_card_without_a_display_is_ours(void **state) {
 static void virtual_functions_are_neither_gpus_nor_displays(void **state) {
         Fixture *fixture = *state;
 
-        fake_gpu_add(fixture->tree, "0000:01:00.0", .functions = 1);
+        fake_gpu_add(fixture->tree, "0000:01:00.0", .functions = 1, .boot_vga = "1");
         fake_device_add(fixture->tree, "0000:01:01.0", .vendor = 0x10de, .class = 0x030200);
         fake_device_write(fixture->tree, "0000:01:01.0", "physfn/vendor", "0x10de");
         assert_int_equal(look(fixture)->n_gpus, 1);

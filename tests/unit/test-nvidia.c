@@ -94,35 +94,68 @@ static void the_gpus_of_the_driver_are_listed(void **state) {
         strv_free(names);
 }
 
-static void a_start_shows_unless_interrupts_by_message_are_off(void **state) {
+static bool shows_start(FakeTree *tree) {
+        bool shows = false;
+
+        assert_int_equal(nvidia_shows_start(&tree->roots, (Address){ .bus = 1 }, &shows), 0);
+        return shows;
+}
+
+static void a_start_shows_where_interrupts_by_message_are_known_to_be_on(void **state) {
         static const struct {
                 const char *params, *line;
                 bool expected;
         } cases[] = {
-                { NULL, NULL, true }, /* that is the default */
-                { "EnableMSI: 1\nGpuInitOnProbe: 0\n", NULL, true },
-                { "EnableMSI: 0\n", NULL, false },
-                { "EnableMSI: 10\n", NULL, false },
+                { NULL, "quiet", false }, /* that is the default, but proves nothing */
+                { "GpuInitOnProbe: 0\n", "quiet", false },
+                { "EnableMSI: 1\nGpuInitOnProbe: 0\n", "quiet", true },
+                { "EnableMSI: 0\n", "quiet", false },
+                { "EnableMSI: 10\n", "quiet", false },
                 { "EnableMSI: 1\n", "quiet pci=nomsi", false },
                 { "EnableMSI: 1\n", "quiet pci=noaer", true },
         };
         FakeTree *tree = *state;
-        bool shows;
 
+        fake_gpu_add(tree, GPU, .group = 12);
         for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
-                shows = !cases[i].expected;
                 if (cases[i].params)
                         fake_write(tree->root, "proc/driver/nvidia/params", "%s", cases[i].params);
-                if (cases[i].line)
-                        fake_write(tree->root, "proc/cmdline", "%s\n", cases[i].line);
-                assert_int_equal(nvidia_shows_start(tree->roots.proc_fd, &shows), 0);
-                assert_int_equal(shows, cases[i].expected);
+                fake_write(tree->root, "proc/cmdline", "%s\n", cases[i].line);
+                assert_int_equal(shows_start(tree), cases[i].expected);
         }
         /* What cannot be read proves nothing. */
+        fake_remove(tree->root, "proc/cmdline");
+        assert_false(shows_start(tree));
+        fake_write(tree->root, "proc/cmdline", "quiet\n");
+        assert_true(shows_start(tree));
         fake_remove(tree->root, "proc/driver/nvidia/params");
         fake_make_dir(tree->root, "proc/driver/nvidia/params");
-        assert_int_equal(nvidia_shows_start(tree->roots.proc_fd, &shows), 0);
-        assert_false(shows);
+        assert_false(shows_start(tree));
+}
+
+/* Of the card, and of what it is behind. */
+static void a_bridge_may_let_no_message_through(void **state) {
+        static const char bridge[] = "sys/devices/pci0000:00/0000:00:01.0", bus[] = GPU;
+        FakeTree *tree = *state;
+        char path[FAKE_PATH_MAX], target[FAKE_PATH_MAX];
+
+        fake_write(tree->root, "proc/driver/nvidia/params", "EnableMSI: 1\n");
+        fake_write(tree->root, "proc/cmdline", "quiet\n");
+        fake_write(tree->root, fake_path(path, "%s/msi_bus", bridge), "1\n");
+        fake_write(tree->root, fake_path(path, "%s/%s/msi_bus", bridge, bus), "1\n");
+        fake_link(tree->root, fake_path(target, "%s/%s", bridge, bus), "sys/bus/pci/devices/" GPU);
+        assert_true(shows_start(tree));
+        fake_write(tree->root, fake_path(path, "%s/msi_bus", bridge), "0\n");
+        assert_false(shows_start(tree));
+        fake_write(tree->root, path, "1\n");
+        assert_true(shows_start(tree));
+
+        fake_write(tree->root, fake_path(path, "%s/%s/msi_bus", bridge, bus), "0\n");
+        assert_false(shows_start(tree));
+        fake_remove(tree->root, path);
+        assert_false(shows_start(tree));
+        fake_make_dir(tree->root, path);
+        assert_false(shows_start(tree));
 }
 
 static void modeset_is_on_only_where_the_module_says_so(void **state) {
@@ -300,7 +333,8 @@ int main(void) {
                 cmocka_unit_test(one_gpu_can_be_released_by_some_versions),
                 tree_test(the_version_is_that_of_the_loaded_module),
                 tree_test(the_gpus_of_the_driver_are_listed),
-                tree_test(a_start_shows_unless_interrupts_by_message_are_off),
+                tree_test(a_start_shows_where_interrupts_by_message_are_known_to_be_on),
+                tree_test(a_bridge_may_let_no_message_through),
                 tree_test(modeset_is_on_only_where_the_module_says_so),
                 tree_test(the_driver_may_start_gpus_by_itself),
                 tree_test(information_tells_minor_and_uuid),

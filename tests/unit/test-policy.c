@@ -542,17 +542,41 @@ static void who_is_managed_is_said_or_guessed(void **state _unused_) {
         }
 }
 
+#define PASSTHROUGH "vfiopt.mode=passthrough"
+
 /* BootMode=, and what is remembered of this very card, are words for it; DefaultMode= is for all. */
 static void the_boot_display_goes_where_it_is_said_to_belong(void **state _unused_) {
         static const struct {
                 const char *managed, *boot, *normal, *state;
                 bool follows;
+                const char *line;
+                Mode mode; /* where it goes at boot */
+                bool interrupted;
         } all[] = {
                 { .follows = false },
                 { .normal = "passthrough", .follows = false },
-                { .boot = "passthrough", .follows = true },
-                { .state = STATE("passthrough"), .follows = true },
-                { .state = STATE("host"), .follows = true },
+                { .boot = "passthrough", .follows = true, .mode = MODE_PASSTHROUGH },
+                { .state = STATE("passthrough"), .follows = true, .mode = MODE_PASSTHROUGH },
+                { .state = STATE("host"), .follows = true, .mode = MODE_HOST },
+                /* What is said of all does not ride on that, whatever it is. */
+                { .state = STATE("host"), .line = PASSTHROUGH, .follows = true },
+                { .state = STATE("passthrough"), .line = PASSTHROUGH, .follows = true },
+                { .state = STATE("passthrough"), .line = "vfiopt.mode=host", .follows = true },
+                { .boot = "host", .line = PASSTHROUGH, .follows = true },
+                { .boot = "host", .normal = "passthrough", .follows = true, .mode = MODE_HOST },
+                { .state = STATE("host"),
+                                .normal = "passthrough",
+                                .follows = true,
+                                .mode = MODE_HOST },
+                { .state = STATE("host"),
+                                .line = PASSTHROUGH,
+                                .follows = true,
+                                .interrupted = true },
+                { .line = PASSTHROUGH },
+                { .managed = "yes",
+                                .line = PASSTHROUGH,
+                                .follows = true,
+                                .mode = MODE_PASSTHROUGH },
                 { .state = STRANGER, .follows = false },
                 { .managed = "no", .boot = "passthrough", .follows = false },
                 { .managed = "no", .state = STATE("passthrough"), .follows = false },
@@ -560,10 +584,16 @@ static void the_boot_display_goes_where_it_is_said_to_belong(void **state _unuse
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(all); ++i) {
-                const Case c = { .managed = all[i].managed ?: "auto",
+                const Case c = {
+                        .managed = all[i].managed ?: "auto",
                         .boot = all[i].boot,
                         .normal = all[i].normal,
-                        .state = all[i].state };
+                        .line = all[i].line,
+                        .state = all[i].state,
+                        .runtime = { .record = { .has_move = all[i].interrupted,
+                                                     .move = { .from = MODE_PASSTHROUGH,
+                                                                     .asked = FUNCTION_SET_ALL } } }
+                };
                 FakeTree *tree = fake_tree_new();
                 Policy policy = POLICY_NULL;
                 Decision decision;
@@ -579,10 +609,7 @@ static void the_boot_display_goes_where_it_is_said_to_belong(void **state _unuse
                                 all[i].managed && !strcmp(all[i].managed, "yes"));
                 decision = policy_decide(
                                 &policy, fake_sysfs(tree), &gpu, &c.runtime, DECISION_AT_BOOT);
-                if (!all[i].follows)
-                        assert_int_equal(decision.mode, MODE_UNSET);
-                else if (all[i].boot)
-                        assert_int_equal(decision.mode, MODE_PASSTHROUGH);
+                assert_int_equal(decision.mode, all[i].mode);
                 policy_deinit(&policy);
                 gpu_deinit(&gpu);
                 fake_tree_free(tree);

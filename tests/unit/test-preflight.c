@@ -609,6 +609,31 @@ static void assert_console(Fixture *fixture, bool expected) {
         findings_deinit(&fixture->findings);
 }
 
+/* That can do without a console by its own parameter. */
+static void only_nvidias_console_can_be_told_off(void **state) {
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+        const Gpu *moving[1];
+        PreflightInput input = {
+                .roots = &tree->roots, .to = MODE_PASSTHROUGH, .moving = moving, .n_moving = 1
+        };
+
+        fake_gpu_add(tree, GPU, .group = 12);
+        fake_drm_add(tree, GPU, 0, "HDMI-A-1");
+        fake_device_write(tree, GPU, "drm/card0/card0-HDMI-A-1/enabled", "enabled");
+        fake_device_write(tree, GPU, "drm/card0/card0-HDMI-A-1/dpms", "On");
+        for (unsigned int with = 0; with < 2; ++with) {
+                if (with)
+                        fake_module_load(tree, "nvidia");
+                input.gpu = moving[0] = card_read(fixture, 1);
+                assert_int_equal(preflight_preconditions(&input, &fixture->findings), 0);
+                assert_int_equal(fixture->findings.n, 1);
+                assert_true(fixture->findings.items[0].is_console);
+                assert_int_equal(fixture->findings.items[0].has_fbdev, with);
+                findings_deinit(&fixture->findings);
+        }
+}
+
 static void a_monitor_that_no_program_lights_is_the_consoles(void **state) {
         Fixture *fixture = *state;
         FakeTree *tree = fixture->tree;
@@ -946,6 +971,7 @@ static void what_all_share_holds_no_gpu_that_is_not_started(void **state) {
                 const char *expected;
         } cases[] = {
                 { "EnableMSI: 1\n", "quiet", "" },
+                { "", "quiet", "holder .0 /dev/nvidia-modeset;" },
                 { "EnableMSI: 0\n", "quiet", "holder .0 /dev/nvidia-modeset;" },
                 { "EnableMSI: 1\n", "quiet pci=nomsi,noaer", "holder .0 /dev/nvidia-modeset;" },
         };
@@ -960,6 +986,11 @@ static void what_all_share_holds_no_gpu_that_is_not_started(void **state) {
                 fake_write(tree->root, "proc/cmdline", "%s\n", cases[i].line);
                 assert_holders(fixture, MODE_PASSTHROUGH, cases[i].expected);
         }
+        fake_write(tree->root, "proc/driver/nvidia/params", "EnableMSI: 1\n");
+        fake_write(tree->root, "proc/cmdline", "quiet\n");
+        assert_holders(fixture, MODE_PASSTHROUGH, "");
+        fake_device_write(tree, GPU, "msi_bus", "0");
+        assert_holders(fixture, MODE_PASSTHROUGH, "holder .0 /dev/nvidia-modeset;");
 }
 
 static void whether_the_driver_can_let_go_is_asked_to_the_last(void **state) {
@@ -1008,6 +1039,7 @@ int main(void) {
                 card_test(a_connector_is_lit_or_not),
                 card_test(the_display_of_another_gpu_makes_the_firmwares_choice_void),
                 card_test(a_monitor_that_no_program_lights_is_the_consoles),
+                card_test(only_nvidias_console_can_be_told_off),
                 card_test(each_lit_connector_is_told),
                 card_test(an_old_driver_with_modeset_cannot_let_go),
                 card_test(another_driver_is_not_asked_for_nvidias_abilities),
