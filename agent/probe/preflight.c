@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "model/display.h"
 #include "os/child.h"
 #include "os/kmsg.h"
 #include "os/sysfs.h"
@@ -238,18 +237,20 @@ static int check_lit(const PreflightInput *input, Findings *findings) {
  * is what the machine boots on, and /dev/nvidia-modeset.
  */
 static int check_display(const PreflightInput *input, Findings *findings) {
-        _cleanup_(displays_deinit) Displays displays = {};
-        int r;
+        _cleanup_(displays_deinit) Displays looked = {};
+        const Displays *displays = input->displays ?: &looked;
+        int r = 0;
 
-        r = displays_init(&displays, input->roots);
+        if (!input->displays)
+                r = displays_init(&looked, input->roots);
         if (r < 0)
                 return r;
-        if (displays_boot_on(&displays, input->gpu->address)) {
+        if (displays_boot_on(displays, input->gpu->address)) {
                 r = findings_push(findings,
                                 &(Finding){ .kind = FINDING_BOOT_DISPLAY,
                                                 .function = input->gpu->address,
                                                 .number = (int) displays_count_others(
-                                                                &displays, input->gpu->address) });
+                                                                displays, input->gpu->address) });
                 if (r < 0)
                         return r;
         }

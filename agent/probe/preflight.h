@@ -10,6 +10,7 @@
  * What is not known counts as busy.
  */
 
+#include "model/display.h"
 #include "model/gpu.h"
 #include "os/roots.h"
 #include "probe/finding.h"
@@ -20,7 +21,8 @@ typedef struct PreflightInput {
         Mode to;
         const Gpu *const *moving; /* all GPUs that move together, @gpu included */
         size_t n_moving;
-        bool allow_display; /* the user gives up the boot display, or a lit one */
+        const Displays *displays; /* of this moment; NULL: looked at anew */
+        bool allow_display;       /* the user gives up the boot display, or a lit one */
         uint64_t wake_usec; /* how long a GPU that sleeps may take to wake up; 0: ten seconds */
 } PreflightInput;
 

@@ -138,11 +138,12 @@ int move_plan(Move *move, bool looked) {
 }
 
 /* All but the holders. The first move of a request is executed as soon as they are looked for. */
-static int examine(Move *move, bool is_first) {
-        const PreflightInput preflight = move_preflight(move, move->gpu, move->to);
+static int examine(Move *move, const Displays *displays, bool is_first) {
+        PreflightInput preflight = move_preflight(move, move->gpu, move->to);
         bool moves = move->gpu->mode != move->to;
         int r;
 
+        preflight.displays = displays;
         r = check_stuck(move);
         if (r < 0 || move->findings.n > 0)
                 return r;
@@ -154,6 +155,14 @@ static int examine(Move *move, bool is_first) {
         if (r >= 0)
                 r = move_plan(move, is_first && moves);
         return r;
+}
+
+/* All display devices, once for all GPUs that leave the host: each would look at all of them. */
+static int look_at_displays(const Move *moves, size_t n, Displays *displays) {
+        for (size_t i = 0; i < n; ++i)
+                if (!moves[i].skip && moves[i].to == MODE_PASSTHROUGH)
+                        return displays_init(displays, moves[i].context->roots);
+        return 0;
 }
 
 /**
@@ -169,18 +178,22 @@ static int examine(Move *move, bool is_first) {
 int move_prepare(Move *moves, size_t n) {
         _cleanup_(freep) PreflightInput *inputs = calloc(n ?: 1, sizeof(*inputs));
         _cleanup_(freep) Findings **findings = calloc(n ?: 1, sizeof(*findings));
+        _cleanup_(displays_deinit) Displays displays = {};
         bool is_first = true;
         size_t n_inputs = 0;
         int r;
 
         if (!inputs || !findings)
                 return -ENOMEM;
+        r = look_at_displays(moves, n, &displays);
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < n; ++i) {
                 Move *move = &moves[i];
 
                 if (move->skip)
                         continue;
-                r = examine(move, is_first);
+                r = examine(move, &displays, is_first);
                 if (r < 0)
                         return r;
                 is_first = false;
