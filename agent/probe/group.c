@@ -16,7 +16,7 @@ typedef struct Group {
         const PreflightInput *input;
         char **members;
         size_t n;
-        char *gpus; /* the addresses of all NVIDIA GPUs in it, between blanks */
+        char *gpus; /* the addresses of all NVIDIA GPUs in it, between blanks, once they are asked for */
 } Group;
 
 static void group_deinit(Group *group) {
@@ -65,15 +65,16 @@ static int find_gpus(Group *group) {
 }
 
 /* A member that stays where it is. */
-static int push_member(
-                const Group *group, const char *member, Finding *finding, Findings *findings) {
+static int push_member(Group *group, const char *member, Finding *finding, Findings *findings) {
         const Roots *roots = group->input->roots;
         _cleanup_(carries_deinit) Carries carries = {};
         Address slot;
         bool is_gpu;
         int r;
 
-        r = is_of_gpu(roots->sysfs, member, &slot, &is_gpu);
+        r = group->gpus ? 0 : find_gpus(group);
+        if (r >= 0)
+                r = is_of_gpu(roots->sysfs, member, &slot, &is_gpu);
         if (r < 0)
                 return r;
         if (!is_gpu) {
@@ -88,8 +89,7 @@ static int push_member(
         return findings_push(findings, finding);
 }
 
-static int check_member(
-                const Group *group, const char *member, Finding finding, Findings *findings) {
+static int check_member(Group *group, const char *member, Finding finding, Findings *findings) {
         const PreflightInput *input = group->input;
         _cleanup_(freep) char *driver = NULL;
         int r;
@@ -116,7 +116,7 @@ static int check_member(
         return push_member(group, member, &finding, findings);
 }
 
-static int check_members(const Group *group, const Device *function, Findings *findings) {
+static int check_members(Group *group, const Device *function, Findings *findings) {
         const Finding finding = {
                 .kind = FINDING_GROUP_MEMBER,
                 .function = function->address,
@@ -166,8 +166,6 @@ static int check_group(const PreflightInput *input, const Device *function, Find
                 finding.kind = FINDING_UNSAFE_IOMMU;
                 r = push_no_iommu(input, &finding, findings);
         }
-        if (r >= 0)
-                r = find_gpus(&group);
         return r < 0 ? r : check_members(&group, function, findings);
 }
 
