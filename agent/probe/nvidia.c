@@ -77,8 +77,8 @@ int nvidia_read_modeset(Sysfs *sysfs, bool *ret) {
         return 0;
 }
 
-/* That it is the default proves nothing of a driver that does not tell. */
-static int read_enable_msi(int proc_fd, bool *ret) {
+/* Whether a parameter of the driver is told to be 1; @key: with its colon. */
+static int read_param(int proc_fd, const char *key, bool *ret) {
         _cleanup_(freep) char *params = NULL;
         const char *value = NULL;
         size_t n = 0;
@@ -86,8 +86,16 @@ static int read_enable_msi(int proc_fd, bool *ret) {
 
         r = file_read(proc_fd, "driver/nvidia/params", 65536, &params, NULL);
         if (r == 0)
-                value = text_find_value(params, "EnableMSI:", &n);
+                value = text_find_value(params, key, &n);
         *ret = value && n == 1 && value[0] == '1';
+        return r < 0 ? r : 0;
+}
+
+/* That it is the default proves nothing of a driver that does not tell. */
+static int read_enable_msi(int proc_fd, bool *ret) {
+        int r;
+
+        r = read_param(proc_fd, "EnableMSI:", ret);
         return r == -ENOMEM ? r : 0;
 }
 
@@ -143,19 +151,7 @@ int nvidia_shows_start(const Roots *roots, Address address, bool *ret) {
 
 /* Whether NVreg_GpuInitOnProbe is set: then a GPU is started though nothing uses it. */
 int nvidia_starts_on_probe(int proc_fd, bool *ret) {
-        _cleanup_(freep) char *params = NULL;
-        const char *value = NULL;
-        size_t n = 0;
-        int r;
-
-        r = file_read(proc_fd, "driver/nvidia/params", 65536, &params, NULL);
-        if (r < 0)
-                return r;
-        if (r == 0)
-                value = text_find_value(params, "GpuInitOnProbe:", &n);
-
-        *ret = value && n == 1 && value[0] == '1';
-        return 0;
+        return read_param(proc_fd, "GpuInitOnProbe:", ret);
 }
 
 /**
