@@ -111,6 +111,23 @@ bool text_starts_with(const char *s, const char *prefix, const char **ret_rest) 
         return true;
 }
 
+/* Whether @s ends with @suffix, and has something before it. */
+bool text_ends_with(const char *s, const char *suffix) {
+        size_t n = strlen(s), n_suffix = strlen(suffix);
+
+        return n > n_suffix && !strcmp(s + n - n_suffix, suffix);
+}
+
+/* Whether @word is one of those in @list, which are separated by commas. */
+bool text_has_word(const char *list, const char *word) {
+        size_t n = strlen(word);
+
+        for (const char *s = list; *s; s += strcspn(s, ","), s += *s == ',')
+                if (strcspn(s, ",") == n && !memcmp(s, word, n))
+                        return true;
+        return false;
+}
+
 /**
  * text_find_value() - find the value behind a key
  * @s:          lines, as procfs and uevent files have them

@@ -39,6 +39,8 @@ int text_n_to_uint(const char *s, size_t n, unsigned int base, uint64_t max, uin
 /* pieces */
 
 bool text_starts_with(const char *s, const char *prefix, const char **ret_rest);
+bool text_ends_with(const char *s, const char *suffix);
+bool text_has_word(const char *list, const char *word);
 const char *text_find_value(const char *s, const char *key, size_t *ret_n);
 char *text_format(const char *format, ...) _printf_(1, 2) _warn_unused_result_;
 int text_copy(const char *s, char **ret) _warn_unused_result_;

@@ -46,12 +46,6 @@ void host_drivers_deinit(HostDrivers *drivers) {
         *drivers = (HostDrivers) HOST_DRIVERS_NULL;
 }
 
-static bool ends_with(const char *s, const char *end) {
-        size_t n = strlen(s), n_end = strlen(end);
-
-        return n >= n_end && !strcmp(s + n - n_end, end);
-}
-
 /*
  * Modules that have the alias of a function and are no driver of the host for it: those that hand
  * it out, and those that come with NVIDIA's driver and use it. nvidiafb is older than all of its
@@ -64,7 +58,7 @@ static bool is_for_another_purpose(const char *module) {
                         !strcmp(module, "nvidiafb") || strstr(module, "vfio"))
                 return true;
         for (size_t i = 0; text_starts_with(module, "nvidia", NULL) && i < ARRAY_SIZE(others); ++i)
-                if (ends_with(module, others[i]))
+                if (text_ends_with(module, others[i]))
                         return true;
         return false;
 }

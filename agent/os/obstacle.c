@@ -137,10 +137,9 @@ static int compare_conf(const void *a, const void *b) {
 }
 
 static int add_conf(Confs *confs, const char *name, size_t folder) {
-        size_t n = strlen(name);
         Conf *more;
 
-        if (name[0] == '.' || n < 5 || strcmp(name + n - 5, ".conf"))
+        if (name[0] == '.' || !text_ends_with(name, ".conf"))
                 return 0;
         for (size_t i = 0; i < confs->n; ++i)
                 if (!strcmp(confs->items[i].name, name))
@@ -215,17 +214,11 @@ static int find_on_kernel_line(const Roots *roots, const char *module, Obstacle 
         if (r)
                 return r < 0 ? r : 0;
         for (char *rest = line, *word; (word = strsep(&rest, " \n"));) {
-                const char *value;
+                const char *names;
 
-                if (!text_starts_with(word, "module_blacklist=", &value))
-                        continue;
-                for (size_t n = strlen(module); *value; value += *value == ',') {
-                        size_t k = strcspn(value, ",");
-
-                        if (k == n && !memcmp(value, module, n))
-                                obstacle->kind = OBSTACLE_KERNEL_LINE;
-                        value += k;
-                }
+                if (text_starts_with(word, "module_blacklist=", &names) &&
+                                text_has_word(names, module))
+                        obstacle->kind = OBSTACLE_KERNEL_LINE;
         }
         return 0;
 }

@@ -50,12 +50,6 @@ static bool is_unit(const char *s) {
         return isalnum((unsigned char) s[0]) && has_only(s, ":_.\\@-");
 }
 
-static bool ends_with(const char *s, const char *suffix) {
-        size_t n = strlen(s), n_suffix = strlen(suffix);
-
-        return n > n_suffix && !strcmp(s + n - n_suffix, suffix);
-}
-
 static int set_name(char **name, const char *s, bool fits) {
         return fits ? text_copy(s, name) : 0;
 }
@@ -89,7 +83,7 @@ static int cut(const char *s, const char *prefix, const char *suffix, char **ret
         const char *rest;
 
         *ret = NULL;
-        if (!text_starts_with(s, prefix, &rest) || !ends_with(rest, suffix))
+        if (!text_starts_with(s, prefix, &rest) || !text_ends_with(rest, suffix))
                 return 0;
         *ret = strndup(rest, strlen(rest) - strlen(suffix));
         return *ret ? 0 : -ENOMEM;
@@ -118,7 +112,7 @@ static int set_pod(Owner *owner, const char *rest) {
         }
 
         /* With or without "cri-containerd-" before it, and ".scope" behind. */
-        if (ends_with(rest, ".scope"))
+        if (text_ends_with(rest, ".scope"))
                 id -= strlen(".scope");
         for (size_t n = 0; id > rest && n < 64; ++n)
                 --id;
@@ -283,12 +277,12 @@ static int set_unit(Owner *owner, const char *s) {
         _cleanup_(freep) char *session = NULL;
         int r;
 
-        if (text_starts_with(s, "user@", NULL) && ends_with(s, ".service")) {
+        if (text_starts_with(s, "user@", NULL) && text_ends_with(s, ".service")) {
                 owner->of_user = true;
                 return 0;
         }
         owner->of_desktop |= owner->of_user && !strcmp(s, "session.slice");
-        if (!ends_with(s, ".service") && !ends_with(s, ".scope"))
+        if (!text_ends_with(s, ".service") && !text_ends_with(s, ".scope"))
                 return 0;
 
         r = cut(s, "session-", ".scope", &session);

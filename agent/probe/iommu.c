@@ -23,16 +23,6 @@ static void arguments_deinit(Arguments *arguments) {
         free(arguments->off);
 }
 
-/* Whether one of the words between commas in @values is @word. */
-static bool has_word(const char *values, const char *word) {
-        size_t n = strlen(word);
-
-        for (const char *s = values; *s; s += strcspn(s, ","), s += *s == ',')
-                if (strcspn(s, ",") == n && !memcmp(s, word, n))
-                        return true;
-        return false;
-}
-
 /*
  * One argument. What turns it off for another maker's IOMMU than the one that is here does not
  * count; without any table it may.
@@ -43,19 +33,19 @@ static int look_at(Arguments *arguments, const char *argument, bool intel, bool 
         bool off = !strcmp(argument, "acpi=off");
 
         if (text_starts_with(argument, "iommu=", &values)) {
-                off = has_word(values, "off");
+                off = text_has_word(values, "off");
         } else if (text_starts_with(argument, "amd_iommu=", &values)) {
-                off = has_word(values, "off") && (amd || !known);
+                off = text_has_word(values, "off") && (amd || !known);
         } else if (text_starts_with(argument, "intel_iommu=", &values)) {
-                off = has_word(values, "off") && (intel || !known);
+                off = text_has_word(values, "off") && (intel || !known);
                 /* The last one counts (drivers/iommu/intel/iommu.c: intel_iommu_setup()). */
-                if (has_word(values, "on") && arguments->off &&
+                if (text_has_word(values, "on") && arguments->off &&
                                 text_starts_with(arguments->off, "intel_iommu=", NULL)) {
                         free(arguments->off);
                         arguments->off = NULL;
                 }
-                arguments->on = has_word(values, "on") ||
-                                (arguments->on && !has_word(values, "off"));
+                arguments->on = text_has_word(values, "on") ||
+                                (arguments->on && !text_has_word(values, "off"));
         }
         if (!off)
                 return 0;
