@@ -51,12 +51,16 @@ class Tree:
     def driver(self, name):
         (self.path / "sys/bus/pci/drivers" / name).mkdir(exist_ok=True)
 
-    def process(self, pid, command, node, cgroup):
-        """One that has a node open: as the real /dev/null, whose numbers 1:3 the node is given below the card."""
+    def idler(self, pid, command, cgroup):
+        """A process that has nothing open."""
         self.write(f"proc/{pid}/comm", command + "\n")
-        self.write(f"proc/{pid}/status", f"Name:\t{command}\nUid:\t1000\t1000\t1000\t1000\n")
+        self.write(f"proc/{pid}/status", f"Name:\t{command}\nThreads:\t1\nUid:\t1000\t1000\t1000\t1000\n")
         self.write(f"proc/{pid}/cgroup", f"0::{cgroup}\n")
         (self.path / f"proc/{pid}/fd").mkdir()
+
+    def process(self, pid, command, node, cgroup):
+        """One that has a node open: as the real /dev/null, whose numbers 1:3 the node is given below the card."""
+        self.idler(pid, command, cgroup)
         (self.path / f"proc/{pid}/fd/3").symlink_to(node)
 
     def drm(self, address, card, connector, lit):
@@ -69,10 +73,7 @@ class Tree:
 
     def mapper(self, pid, name, *mapped):
         """A process, and the device nodes that it has mapped."""
-        self.write(f"proc/{pid}/comm", name + "\n")
-        self.write(f"proc/{pid}/status", f"Name:\t{name}\nThreads:\t1\nUid:\t1000\t1000\t1000\t1000\n")
-        self.write(f"proc/{pid}/cgroup", "0::/\n")
-        (self.path / f"proc/{pid}/fd").mkdir()
+        self.idler(pid, name, "/")
         self.write(f"proc/{pid}/maps", "".join(
             f"7f00000{i}0000-7f00000{i}1000 rw-s 00000000 00:05 {160 + i}    /dev/{node}\n"
             for i, node in enumerate(mapped)))
