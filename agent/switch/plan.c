@@ -179,9 +179,19 @@ static const char *home_of(const PlanFunction *function) {
         return function->n_homes > 0 ? function->homes[0].driver : NULL;
 }
 
+/* Without a driver between others that are on vfio: another program had it there, and nothing is known. */
+static bool is_lost(const PlanInput *input, const PlanFunction *function) {
+        if (function->driver || function->override || function->host || function->n_homes == 0)
+                return false;
+        for (size_t i = 0; i < input->n_functions; ++i)
+                if (input->functions[i].on_vfio)
+                        return true;
+        return false;
+}
+
 /* Whether a function has to come home. */
 static bool is_away(const PlanInput *input, const PlanFunction *function) {
-        if (function->on_vfio || function->override_is_vfio)
+        if (function->on_vfio || function->override_is_vfio || is_lost(input, function))
                 return true;
         if (input->is_of_no_use && !function->driver && function->n_homes > 0 &&
                         (!function->override || same(function->override, home_of(function))))

@@ -100,6 +100,19 @@ static void a_card_that_was_plugged_in_for_a_guest_comes_home(void **state _unus
         fake_tree_free(tree);
 }
 
+/* Another program had it on vfio, and has begun to take it back: nothing is known of how it was. */
+static void a_part_that_has_left_vfio_comes_home_with_the_rest(void **state _unused_) {
+        for (int part = 0; part < 2; ++part) {
+                const char *left = part == 0 ? GPU_A : AUDIO_A;
+                FakeTree *tree = stranded_machine(false, false);
+
+                assert_int_equal(pci_model_write(tree, "bus/pci/drivers/vfio-pci/unbind", left), 0);
+                assert_is_on(tree, left, "-");
+                go_home(tree);
+                fake_tree_free(tree);
+        }
+}
+
 /* A driver of no device, and its modules. */
 static void unload_nvidia(FakeTree *tree) {
         static const char *const modules[] = { "nvidia_uvm", "nvidia_modeset", "nvidia_drm",
@@ -418,6 +431,7 @@ int main(void) {
                 cmocka_unit_test(ids_do_not_keep_the_card),
                 cmocka_unit_test(ids_do_not_take_an_idle_sibling_while_nvidia_has_the_card),
                 cmocka_unit_test(a_card_that_was_plugged_in_for_a_guest_comes_home),
+                cmocka_unit_test(a_part_that_has_left_vfio_comes_home_with_the_rest),
                 cmocka_unit_test(the_company_of_a_driver_comes_back_as_it_was),
                 cmocka_unit_test(a_card_at_the_host_without_a_driver_gets_one),
                 cmocka_unit_test(a_card_at_the_host_that_no_driver_takes_stays_there),
