@@ -9,7 +9,7 @@
  */
 
 #include "journal/event.h"
-#include "policy/policy.h"
+#include "policy/targets.h"
 #include "switch/switch.h"
 #include "vfiopt/exit.h"
 

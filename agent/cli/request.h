@@ -23,7 +23,7 @@
 
 #include "base/text.h"
 #include "cli/cli.h"
-#include "policy/policy.h"
+#include "policy/targets.h"
 #include "switch/switch.h"
 
 typedef struct Instance {

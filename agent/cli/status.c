@@ -15,7 +15,7 @@
 #include "cli/request.h"
 #include "cli/table.h"
 #include "os/ids.h"
-#include "policy/policy.h"
+#include "policy/claim.h"
 #include "probe/preflight.h"
 #include "vfiopt/names.h"
 
@@ -32,9 +32,11 @@ typedef struct Status {
         bool unmanaged_by_config; /* and not as it is the boot display */
         const char *display;      /* why it stays, as a display in use without consent; or NULL */
         bool other_card;          /* what is remembered is about another card, and does not count */
+        Decision decision;        /* with the claim of another program, if any */
         bool interrupted; /* a switch has left something for the next one to finish or undo */
         bool is_stuck;
-        bool is_foreign; /* stuck in an operation of another program */
+        bool is_foreign;      /* stuck in an operation of another program */
+        FunctionSet reserved; /* for vfio by another program, and not on it yet */
         Runtime runtime;
 } Status;
 
@@ -72,6 +74,23 @@ display_in_use(const Status *status, const Policy *policy, Sysfs *sysfs, const D
                                 ? "it is the display that the machine boots on"
                                 : "it is the only display of this machine";
         return display && display->is_lit ? "a monitor is lit on it" : NULL;
+}
+
+/* Functions that another program's override gives to vfio as soon as their driver leaves. */
+static FunctionSet find_reserved(const Status *status, Sysfs *sysfs) {
+        FunctionSet found = 0;
+
+        if (!status->overrides || status->runtime.pinned || status->runtime.lock.locked ||
+                        status->runtime.record.has_move)
+                return 0;
+        for (size_t i = 0; i < status->gpu->n_functions; ++i) {
+                const Device *function = &status->gpu->functions[i];
+
+                if (driver_is_vfio(sysfs, status->overrides[i]) &&
+                                !driver_is_vfio(sysfs, function->driver))
+                        found |= (FunctionSet) (1U << function->address.function);
+        }
+        return found;
 }
 
 static int read_gpu(Status *status,
@@ -119,6 +138,9 @@ static int read_gpu(Status *status,
                                 address_format(status->gpu->address, address));
         if (r < 0)
                 return r;
+        decision_note_claim(&decision, roots->sysfs, status->gpu, runtime, status->overrides);
+        status->decision = decision;
+        status->reserved = find_reserved(status, roots->sysfs);
         return ids_device_name(ids, identity.vendor, identity.device, &status->name);
 }
 
@@ -230,8 +252,28 @@ static bool is_dangerous(const Gpu *gpu) {
                         !strcmp(audio->driver, "vfio-pci");
 }
 
+/* What other programs have done to a GPU, and how to undo it. */
+static int print_claim(const Status *status, const char *gpu) {
+        _cleanup_(freep) char *claim = NULL;
+        int r;
+
+        if (status->decision.claimed) {
+                r = decision_describe_claim(&status->decision, status->gpu, &claim);
+                if (r < 0)
+                        return r;
+                printf("%s is claimed by another program (%s); it is left there until that ends.\n"
+                       "  To move it anyway: vfioptctl switch %s %s\n",
+                                gpu, claim, mode_to_string(status->wish), gpu);
+        } else if (status->reserved) {
+                printf("%s: another program has set driver_override for vfio, which is not in force yet.\n"
+                       "  To keep it at the host: vfioptctl switch host %s\n",
+                                gpu, gpu);
+        }
+        return 0;
+}
+
 /* A sentence for everything that a column has no room for. */
-static void print_notes(const Status *status) {
+static int print_notes(const Status *status) {
         char gpu[ADDRESS_STRING_MAX];
 
         address_format(status->gpu->address, gpu);
@@ -273,6 +315,7 @@ static void print_notes(const Status *status) {
                 printf("%s is not managed (%s); it moves only when named.\n", gpu,
                                 status->unmanaged_by_config ? "Managed=no in " VFIOPT_ETC_CONFIG
                                                             : "boot display");
+        return print_claim(status, gpu);
 }
 
 static int print_table(const Statuses *statuses) {
@@ -292,9 +335,9 @@ static int print_table(const Statuses *statuses) {
         if (r < 0)
                 return r;
 
-        for (size_t i = 0; i < statuses->n; ++i)
-                print_notes(&statuses->items[i]);
-        return 0;
+        for (size_t i = 0; i < statuses->n && r >= 0; ++i)
+                r = print_notes(&statuses->items[i]);
+        return r < 0 ? r : 0;
 }
 
 /*
@@ -349,6 +392,7 @@ static int push_gpu(Json *array, const Status *status) {
         error_gather(&r, json_add_string(object, "mode", mode_of(status)));
         error_gather(&r, json_add_string(object, "wish", mode_to_string(status->wish)));
         error_gather(&r, json_add_bool(object, "pending", status->pending));
+        error_gather(&r, json_add_bool(object, "claimed", status->decision.claimed));
         error_gather(&r, json_add_bool(object, "managed", status->managed));
         error_gather(&r, json_add_bool(object, "boot_vga", display->boot_vga == 1));
         error_gather(&r, json_add_bool(object, "boot_display", status->gpu->boots_machine));

@@ -98,7 +98,8 @@ static void stat_state_file(const Roots *roots, struct stat *ret) {
 /*
  * Whether the wish still holds for a GPU that no process was at. A switch that ended during the look
  * leaves a new wish in the state file or in the record, and the policy that was read before would
- * undo what a person has just asked for. Each commit replaces the state file.
+ * undo what a person has just asked for. Each commit replaces the state file. Likewise another
+ * program may have begun to claim it.
  */
 static int is_current(Agent *agent,
                 const Policy *policy,
@@ -107,15 +108,17 @@ static int is_current(Agent *agent,
                 bool *ret) {
         const struct stat *before = &agent->state_file;
         Observation now;
+        Decision decision;
         struct stat st;
         int r;
 
-        r = observation_init(&now, agent->roots, policy, gpu);
+        r = observation_init(&now, agent->roots, policy, gpu, &decision);
         if (r < 0)
                 return r;
         stat_state_file(agent->roots, &st);
 
-        *ret = now.fingerprint.wish == observation->fingerprint.wish &&
+        *ret = !now.locked && !now.fulfilled &&
+                        now.fingerprint.wish == observation->fingerprint.wish &&
                         st.st_dev == before->st_dev && st.st_ino == before->st_ino &&
                         st.st_ctim.tv_sec == before->st_ctim.tv_sec &&
                         st.st_ctim.tv_nsec == before->st_ctim.tv_nsec;
@@ -126,6 +129,7 @@ static int look_at(Agent *agent, const Policy *policy, const Gpu *gpu, bool *ret
         uint64_t now_usec = monotonic_usec();
         Observation observation;
         bool current = true;
+        Decision decision;
         GpuState *state;
         Action action;
         Mode wish;
@@ -135,7 +139,7 @@ static int look_at(Agent *agent, const Policy *policy, const Gpu *gpu, bool *ret
         if (r < 0)
                 return r;
         state->seen = true;
-        r = observation_init(&observation, agent->roots, policy, gpu);
+        r = observation_init(&observation, agent->roots, policy, gpu, &decision);
         if (r < 0)
                 return r;
         if (!observation.locked && !observation.fulfilled) {
@@ -149,7 +153,7 @@ static int look_at(Agent *agent, const Policy *policy, const Gpu *gpu, bool *ret
         }
 
         wish = observation.fingerprint.wish;
-        log_warnings(&agent->source, state, gpu, &observation, &policy->state);
+        log_warnings(&agent->source, state, gpu, &observation, &decision, &policy->state);
         /* A move that was refused may work when the holders have exited. */
         if (gpu_state_take_release(state) && !attempts_release(&state->attempts, now_usec))
                 log_gave_up(&agent->source, gpu, wish, true);
@@ -167,7 +171,7 @@ static int look_at(Agent *agent, const Policy *policy, const Gpu *gpu, bool *ret
                 if (k < 0)
                         on_answer(agent, state->unit, k, 0, NULL);
         }
-        *ret_fulfilled = observation.fulfilled;
+        *ret_fulfilled = observation.fulfilled && !decision.claimed;
         return r;
 }
 

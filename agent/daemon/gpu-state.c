@@ -7,6 +7,7 @@
 #include "daemon/gpu-state.h"
 #include "daemon/log.h"
 #include "os/systemd.h"
+#include "policy/claim.h"
 #include "vfiopt/names.h"
 
 /*
@@ -220,17 +221,22 @@ void gpu_state_sweep(GpuState **list, bool all) {
  * @roots:      our own directories may be missing
  * @policy:     policy
  * @gpu:        GPU, as sysfs shows it
+ * @ret_decision: where it belongs, and whether another program has got it
+ *
+ * The overrides are read where another program may have set them for a GPU that is to move. While a
+ * driver is at work on it they cannot be read, and the end of that is an event.
  *
  * Return: 0 on success, negative error code on failure.
  */
 int observation_init(Observation *observation,
                 const Roots *roots,
                 const Policy *policy,
-                const Gpu *gpu) {
+                const Gpu *gpu,
+                Decision *ret_decision) {
         _cleanup_(runtime_deinit) Runtime runtime = RUNTIME_NULL;
         const LockHolders *lock = &runtime.lock;
+        bool stuck, late = false;
         Decision decision;
-        bool stuck;
         int r;
 
         r = runtime_init(&runtime, roots, gpu);
@@ -239,15 +245,21 @@ int observation_init(Observation *observation,
 
         stuck = runtime_is_stuck(&runtime);
         decision = policy_decide(policy, roots->sysfs, gpu, &runtime, 0);
+        if (!stuck && !lock->locked) {
+                r = decision_look_for_claim(&decision, roots->sysfs, gpu, &runtime);
+                if (r < 0)
+                        return r;
+                late = r == GPU_E_LATE;
+        }
         *observation = (Observation){
                 .fingerprint = fingerprint_of(gpu, decision.mode, decision.interrupted),
                 .source = decision.source,
-                /* A decision about some functions is about overrides, too. The agent does not read
-                 * these, as that may block. */
-                .fulfilled = (mode_fulfils(decision.mode, gpu->mode) &&
-                                             decision.functions == FUNCTION_SET_ALL) ||
+                /* A decision about some functions is about overrides, too. */
+                .fulfilled = decision.claimed ||
+                                (mode_fulfils(decision.mode, gpu->mode) &&
+                                                decision.functions == FUNCTION_SET_ALL) ||
                                 policy_keeps_display(policy, roots->sysfs, gpu, &decision),
-                .locked = stuck || lock->locked,
+                .locked = stuck || lock->locked || late,
                 .damaged = runtime.damaged,
                 /* The kernel knows the writer better than the record does. */
                 .stuck = stuck ? lock->writer : 0,
@@ -255,5 +267,6 @@ int observation_init(Observation *observation,
         };
         if (runtime.record.has_refusal)
                 observation->refusal = runtime.record.refusal;
+        *ret_decision = decision;
         return 0;
 }

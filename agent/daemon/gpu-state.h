@@ -29,6 +29,7 @@ typedef struct GpuState {
         uint64_t released_usec; /* Refusal.when_usec of the last ones that have all exited */
         bool other_card;        /* logged */
         bool damaged;           /* logged */
+        bool claimed;           /* logged */
         bool seen;              /* by the current look */
 } GpuState;
 
@@ -41,6 +42,8 @@ int gpu_state_watch(GpuState *state, const Observation *observation, struct sd_e
                 _warn_unused_result_;
 bool gpu_state_take_release(GpuState *state);
 
-int observation_init(
-                Observation *observation, const Roots *roots, const Policy *policy, const Gpu *gpu)
-                _warn_unused_result_;
+int observation_init(Observation *observation,
+                const Roots *roots,
+                const Policy *policy,
+                const Gpu *gpu,
+                Decision *ret_decision) _warn_unused_result_;

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "daemon/log.h"
+#include "policy/claim.h"
 #include "vfiopt/names.h"
 
 static const char *const sources[_POLICY_MAX] = {
@@ -82,11 +83,31 @@ void log_gave_up(const JournalSource *source, const Gpu *gpu, Mode wish, bool in
         log_event(source, gpu, EVENT_GAVE_UP, wish, reason);
 }
 
+/* Another program has got a GPU, and it is left to that. */
+static void log_claim(const JournalSource *source, const Gpu *gpu, const Decision *decision) {
+        _cleanup_(freep) char *claim = NULL, *reason = NULL;
+        char address[ADDRESS_STRING_MAX];
+        int r;
+
+        address_format(gpu->address, address);
+        r = decision_describe_claim(decision, gpu, &claim);
+        if (r >= 0) {
+                reason = text_format("%s; until that ends, or: vfioptctl switch %s %s", claim,
+                                mode_to_string(decision->mode), address);
+                r = reason ? 0 : -ENOMEM;
+        }
+        if (r < 0)
+                log_error("cannot describe a claim: %s, ignoring", strerror(-r));
+        else
+                log_event(source, gpu, EVENT_CLAIMED, decision->mode, reason);
+}
+
 /* Logs each condition once, when it begins. @remembered: the state file */
 void log_warnings(const JournalSource *source,
                 GpuState *state,
                 const Gpu *gpu,
                 const Observation *observation,
+                const Decision *decision,
                 const State *remembered) {
         bool other_card = observation->source == POLICY_OTHER_CARD;
         _cleanup_(freep) char *reason = NULL;
@@ -104,6 +125,9 @@ void log_warnings(const JournalSource *source,
                                 "its record in " VFIOPT_RUN_DIR
                                 " is not understood; it is not moved on its own until a switch "
                                 "names it");
+        if (decision->claimed && !state->claimed)
+                log_claim(source, gpu, decision);
         state->other_card = other_card;
+        state->claimed = decision->claimed;
         state->damaged = observation->damaged;
 }

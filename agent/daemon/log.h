@@ -20,6 +20,7 @@ void log_warnings(const JournalSource *source,
                 GpuState *state,
                 const Gpu *gpu,
                 const Observation *observation,
+                const Decision *decision,
                 const State *remembered);
 
 /* standard error */

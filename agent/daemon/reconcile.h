@@ -34,8 +34,8 @@ typedef struct Fingerprint {
 typedef struct Observation {
         Fingerprint fingerprint;
         PolicySource source; /* of the wish */
-        bool fulfilled;      /* the GPU is where it belongs, or stays as the display */
-        bool locked;         /* a move is under way, or a write is stuck */
+        bool fulfilled;      /* the GPU is where it belongs, or stays where it is */
+        bool locked;         /* a move is under way, or a driver is at work on it */
         bool damaged;        /* the record of the GPU is not understood */
         pid_t stuck;         /* the writer that hangs in the kernel, or 0 */
         pid_t owner;         /* the process that has the lock, or 0 */

@@ -42,6 +42,8 @@ const EventType event_types[_EVENT_MAX] = {
                         "is in <, should be in >", "is in >, but needs repair" },
         [EVENT_GAVE_UP] = { "gave-up", VFIOPT_MESSAGE_GAVE_UP, LOG_ERR, "gave-up", false,
                         "giving up moving it to >", NULL },
+        [EVENT_CLAIMED] = { "claimed", VFIOPT_MESSAGE_CLAIMED, LOG_NOTICE, "claimed", false,
+                        "belongs in >, but is left to another program", NULL },
 };
 
 /* An event about all functions of a GPU, on its way from where it is. */

@@ -32,6 +32,7 @@ typedef enum EventKind {
         EVENT_WARNING,         /* something did not work that the switch can do without */
         EVENT_ASKED,           /* the agent wants it elsewhere, and has asked for a job */
         EVENT_GAVE_UP,         /* the agent has asked too often */
+        EVENT_CLAIMED,         /* another program has got it, and the agent leaves it */
         _EVENT_MAX,
 } EventKind;
 

@@ -46,6 +46,8 @@ typedef struct Decision {
         Mode mode; /* MODE_UNSET: it is left alone */
         PolicySource source;
         bool interrupted; /* a move of it has to be finished or undone, wherever it belongs */
+        bool claimed;     /* another program has got it, or is about to: it stays until that ends */
+        FunctionSet claims; /* the functions whose driver_override says so; 0: their drivers do */
         FunctionSet functions; /* which of its functions are meant; without function 0 for POLICY_FOREIGN */
 } Decision;
 
@@ -53,22 +55,6 @@ typedef enum DecisionFlags {
         DECISION_AT_BOOT = 1 << 0, /* the machine has just come up */
         DECISION_LOCKED = 1 << 1,  /* the lock of the GPU is ours */
 } DecisionFlags;
-
-/* A GPU that is to move. */
-typedef struct Target {
-        Gpu *gpu;
-        Mode to; /* MODE_UNSET: it stays, as another card is remembered at its address */
-        FunctionSet functions; /* all, or all but function 0; then it has a set of its own */
-        size_t set; /* less than the number of targets; those of one set are checked before any of them moves */
-} Target;
-
-typedef struct Targets {
-        Target *items; /* each GPU once */
-        size_t n;
-} Targets;
-
-#define TARGETS_NULL \
-        {}
 
 /* Called for each complaint, in words and without a full stop. */
 typedef void (*PolicyComplaintFn)(void *userdata, bool is_warning, const char *complaint);
@@ -94,18 +80,6 @@ int policy_look_and_decide(const Policy *policy,
                 const Gpu *gpu,
                 unsigned int flags,
                 Decision *ret) _warn_unused_result_;
-
-/* targets */
-
-void targets_deinit(Targets *targets);
-int targets_add(Targets *targets, Gpu *gpu, Mode to, FunctionSet functions) _warn_unused_result_;
-int targets_add_decided(Targets *targets,
-                const Policy *policy,
-                const Roots *roots,
-                Gpu *gpu,
-                unsigned int flags,
-                Inventory *inventory) _warn_unused_result_;
-void targets_arrange(Targets *targets, bool one_set);
 
 /* for the next boot, and the next plug */
 

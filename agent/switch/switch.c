@@ -142,10 +142,12 @@ static int decide(Move *move) {
 
         if (move->trigger == TRIGGER_BOOT)
                 flags |= DECISION_AT_BOOT;
+        /* Where a driver is at work on it the facts will say so. */
         r = policy_look_and_decide(move->policy, move->context->roots, move->gpu, flags, &decision);
         if (r < 0)
                 return r;
-        move->skip = decision.mode != move->to || decision.functions != move->functions;
+        move->skip = decision.mode != move->to || decision.functions != move->functions ||
+                        decision.claimed;
         /* A person who asks is refused in the end, with what is in the way besides. */
         if (!move->skip && !move->allow_display && move->trigger != TRIGGER_COMMAND &&
                         policy_keeps_display(move->policy, sysfs, move->gpu, &decision)) {

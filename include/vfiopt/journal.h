@@ -38,5 +38,6 @@
 #define VFIOPT_MESSAGE_WARNING          "bc6746df2af14065a315326157e6dd58"
 #define VFIOPT_MESSAGE_ASKED            "b7b1da757a7242778ed61a6280e5c5f0"
 #define VFIOPT_MESSAGE_GAVE_UP          "c2bfc2e3e26b43818e4119bd51ffb2df"
+#define VFIOPT_MESSAGE_CLAIMED          "f38ac9189fdb46a4a7e553a60f05d18a"
 
 /* clang-format on */

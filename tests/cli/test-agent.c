@@ -17,6 +17,7 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
+#include "lib/pci-model.h"
 #include "lib/test.h"
 
 #include "daemon/agent.h"
@@ -376,6 +377,61 @@ static void a_boot_display_that_stays_is_no_job(void **state) {
         assert_int_equal(rest(fixture), 1);
 }
 
+/* libvirt with managed='yes', from the first write to the last. */
+static void what_another_program_claims_is_left_to_it(void **state) {
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+        const char *root = tree->root;
+
+        fake_standard_drivers(tree);
+        fake_module_load(tree, "vfio_pci");
+        fake_gpu_add(tree, "0000:01:00.0", .functions = 2, .group = 12, .driver = "vfio-pci");
+        fake_write(root, "etc/vfiopt/state", STATE("host"));
+        start(fixture);
+        assert_int_equal(rest(fixture), 0);
+        assert_int_equal(journal.n[EVENT_CLAIMED], 1);
+        assert_string_equal(journal.reason,
+                        "driver_override is set on 0000:01:00.0 0000:01:00.1; until that ends, or: "
+                        "vfioptctl switch host 0000:01:00.0");
+        /* Once, whatever happens meanwhile; and no person's word but that for the GPU counts. */
+        fake_write(root, "run/vfiopt/lock/x", "x");
+        agent_reload(fixture->agent);
+        assert_int_equal(rest(fixture), 0);
+        assert_int_equal(journal.n[EVENT_CLAIMED], 1);
+
+        /* Half-way home, and there still is an override. */
+        assert_int_equal(pci_model_write(tree, "bus/pci/drivers/vfio-pci/unbind", "0000:01:00.0"),
+                        0);
+        fake_device_write(tree, "0000:01:00.0", "driver_override", "(null)");
+        fake_write(root, "run/vfiopt/lock/x", "x");
+        assert_int_equal(rest(fixture), 0);
+
+        /* The claim ends, with a function left on vfio. */
+        fake_device_write(tree, "0000:01:00.1", "driver_override", "(null)");
+        fake_write(root, "run/vfiopt/lock/x", "x");
+        assert_int_equal(rest(fixture), 1);
+        assert_int_equal(journal.n[EVENT_CLAIMED], 1);
+}
+
+/* An edit of the state file is a word about what we have moved there ourselves. */
+static void what_we_have_moved_ourselves_is_no_claim(void **state) {
+        Fixture *fixture = *state;
+        GpuRecord record = record_new();
+
+        record.n_host = 1;
+        record.host[0].driver = (char *) "nvidia";
+        fake_standard_drivers(fixture->tree);
+        fake_module_load(fixture->tree, "vfio_pci");
+        fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "vfio-pci");
+        save(fixture, &record);
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        start(fixture);
+        assert_int_equal(rest(fixture), 0);
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("host"));
+        assert_int_equal(rest(fixture), 1);
+        assert_int_equal(journal.n[EVENT_CLAIMED], 0);
+}
+
 static void another_card_is_left_alone(void **state) {
         Fixture *fixture = *state;
 
@@ -666,6 +722,8 @@ int main(void) {
                 test(what_is_left_alone_at_boot_is_left_alone_after_it),
                 test(what_is_as_wished_is_left_alone),
                 test(a_boot_display_that_stays_is_no_job),
+                test(what_another_program_claims_is_left_to_it),
+                test(what_we_have_moved_ourselves_is_no_claim),
                 test(another_card_is_left_alone),
                 test(what_is_reserved_of_another_card_is_a_job),
                 test(what_is_denied_is_not_asked_again),

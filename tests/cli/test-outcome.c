@@ -67,6 +67,7 @@ static void only_what_is_final_is_noted(void **state) {
                 EVENT_WARNING,
                 EVENT_ASKED,
                 EVENT_GAVE_UP,
+                EVENT_CLAIMED,
         };
         Outcomes *outcomes = *state;
 

@@ -389,6 +389,36 @@ def another_card(tree):
     tree.state(("0000:01:00.0", "10de:2684", "1043:89e5", "passthrough"))
 
 
+def claimed(tree, override="vfio-pci"):
+    """It belongs at the host, and another program has given it to a guest."""
+    tree.device("0000:00:02.0", "8086:4680", "0300", boot_vga="1")
+    tree.device("0000:01:00.0", "10de:2204", "0300", "vfio-pci", 12, boot_vga="0", override=override)
+    tree.device("0000:01:00.1", "10de:1aef", "0403", "vfio-pci", 12, override=override)
+    tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "host"))
+
+
+def claimed_without_an_override(tree):
+    """The same, by new_id."""
+    claimed(tree, None)
+
+
+def claimed_for_the_host(tree):
+    """It belongs in passthrough, and an override names the host's driver."""
+    tree.device("0000:00:02.0", "8086:4680", "0300", boot_vga="1")
+    tree.device("0000:01:00.0", "10de:2204", "0300", "nvidia", 12, boot_vga="0", override="nvidia")
+    tree.device("0000:01:00.1", "10de:1aef", "0403", "snd_hda_intel", 12)
+    tree.driver("vfio-pci")
+    tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "passthrough"))
+
+
+def reserved_by_a_script(tree):
+    """Nothing is wished, and an override waits for the driver to leave."""
+    tree.device("0000:00:02.0", "8086:4680", "0300", boot_vga="1")
+    tree.device("0000:01:00.0", "10de:2204", "0300", "nvidia", 12, boot_vga="0", override="vfio-pci")
+    tree.device("0000:01:00.1", "10de:1aef", "0403", "snd_hda_intel", 12, override="vfio-pci")
+    tree.driver("vfio-pci")
+
+
 def damaged_state(tree):
     host(tree)
     tree.write("etc/vfiopt/state", "{")

@@ -16,8 +16,8 @@ system=systemd,systemd-sysv,udev,dbus,polkitd,libpam-systemd,login,kmod,acl
 pci=pciutils,pci.ids,driverctl,libdrm2
 watch=strace,procps,psmisc
 product=libsystemd0,libudev1,libpci3,libkmod2,libsmartcols1,libjson-c5
-# virsh nodedev-detach is answered by the hypervisor driver; no QEMU is needed.
-libvirt=libvirt-clients,libvirt-daemon,libvirt-daemon-common,libvirt-daemon-driver-qemu,libvirt-daemon-driver-nodedev
+# With a QEMU, for domains that are really started.
+libvirt=libvirt-clients,libvirt-daemon,libvirt-daemon-common,libvirt-daemon-driver-qemu,libvirt-daemon-driver-nodedev,qemu-system-x86
 
 mmdebstrap --quiet --variant=minbase --format=directory \
         --aptopt='Apt::Install-Recommends "false"' \

@@ -153,8 +153,8 @@ def agent_restores_two_gpus_in_one_group(vm):
     vm.sh("systemctl stop vfioptd")
     for address in (one.addresses[1], two.addresses[1]):
         device = f"/sys/bus/pci/devices/{address}"
-        vm.sh(f"echo {address} >{DRIVERS}/vfio-pci/unbind; echo snd_hda_intel >{device}/driver_override; "
-              f"echo {address} >/sys/bus/pci/drivers_probe")
+        vm.sh(f"echo {address} >{DRIVERS}/vfio-pci/unbind; echo >{device}/driver_override; "
+              f"echo {address} >{DRIVERS}/snd_hda_intel/bind")
         vm.equal(vm.driver(address), "snd_hda_intel", "whom somebody has bound it to")
     cursor = vm.journal_cursor()
     vm.sh("systemctl start vfioptd")
@@ -190,8 +190,8 @@ def agent_gives_up_a_fight(vm):
     fight = vm.spawn(
         f"while :; do [ {device}/driver -ef {DRIVERS}/vfio-pci ] || continue; "
         "[ -z \"$(systemctl list-jobs --no-legend 'vfiopt@*')\" ] || continue; "
-        f"echo {usb} >{DRIVERS}/vfio-pci/unbind; echo xhci_hcd >{device}/driver_override; "
-        f"echo {usb} >/sys/bus/pci/drivers_probe; done")
+        f"echo {usb} >{DRIVERS}/vfio-pci/unbind; echo >{device}/driver_override; "
+        f"echo {usb} >{DRIVERS}/xhci_hcd/bind; done")
     gave_up = "journalctl -q _COMM=vfioptd VFIOPT_RESULT=gave-up"
     until(vm, f"{gave_up} | grep -q .", "the agent gives up", 60)
     vm.equal(jobs(vm, cursor), 5, "jobs of the agent")
