@@ -237,7 +237,8 @@ int device_is_on_bus(Sysfs *sysfs, Address address, bool *ret) {
 
 /*
  * Whether a driver (or NULL) hands devices to user space through VFIO: vfio-pci itself and its
- * variants, whose modules stand on vfio_pci_core.
+ * variants, whose modules stand on vfio_pci_core. An override may name one that is not loaded, which
+ * goes by its name; all variants of Linux 6.12 are called so (drivers/vfio/pci/).
  */
 bool driver_is_vfio(Sysfs *sysfs, const char *driver) {
         _cleanup_(freep) char *module = NULL, *holder = NULL;
@@ -247,6 +248,8 @@ bool driver_is_vfio(Sysfs *sysfs, const char *driver) {
                 return false;
         if (!strcmp(driver, "vfio-pci"))
                 return true;
+        if (!driver_is_registered(sysfs, driver))
+                return text_ends_with(driver, "vfio-pci") || text_ends_with(driver, "vfio_pci");
         if (sysfs_link(sysfs, driver_path(driver, "module", path), &module))
                 return false;
 

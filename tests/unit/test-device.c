@@ -206,6 +206,8 @@ static void vfios_drivers_are_those_on_its_core(void **state) {
         assert_false(driver_is_vfio(sysfs, "snd_hda_intel"));
         assert_false(driver_is_vfio(sysfs, "pcieport")); /* built in, no module */
         assert_false(driver_is_vfio(sysfs, "nouveau"));  /* not there */
+        assert_true(driver_is_vfio(sysfs, "virtio-vfio-pci"));
+        assert_true(driver_is_vfio(sysfs, "mlx5_vfio_pci"));
         assert_false(driver_is_vfio(sysfs, NULL));
 }
 

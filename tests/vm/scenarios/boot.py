@@ -4,7 +4,7 @@
 import json
 import time
 
-from testvm import Gpu, scenario
+from testvm import Gpu, Shape, scenario
 from testvm.agent import on, rest, until
 from testvm.product import BUSY, VFIO, leftovers, on_vfio, records
 
@@ -64,6 +64,24 @@ def wish_for_passthrough_at_boot(vm):
     # By upstream's names of modules: a card that was away at boot has nvidia-drm as well. Debian's
     # are in packaging.py.
     vm.check(vm.exists("/sys/module/nvidia_drm"), "nvidia-drm is loaded")
+
+
+@scenario(gpus=[GPU], boot="cold", disk=True, shape=Shape(igpu=False), timeout=200, files={
+    "/etc/vfiopt/vfiopt.conf": f"[GPU {GPU.address}]\nAllowDisplay=yes\n"})
+def single_gpu_with_consent(vm):
+    """The only GPU of a machine, with consent for good: it moves by a job, and at each boot."""
+    came_up_well(vm)
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
+    vm.sh("systemctl start vfiopt@passthrough")
+    on_vfio(vm, GPU)
+    vm.reboot()
+    bound_first(vm)
+    on_vfio(vm, GPU)
+    vm.sh("systemctl start vfiopt@host")
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
+    vm.reboot()
+    came_up_well(vm)
+    vm.equal(vm.drivers(GPU), HOME, "drivers")
 
 
 @scenario(gpus=[GPU, SECOND, THIRD], boot="cold", files={

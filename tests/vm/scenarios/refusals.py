@@ -45,14 +45,14 @@ def modeset_node_open(vm):
     held_by(vm, f"hold --write={GPU.address} /dev/nvidia-modeset", "/dev/nvidia-modeset", GPU)
 
 
-@scenario(gpus=[GPU])
+@scenario(gpus=[GPU, SECOND], driver=("standin", "nvidia"))
 def modeset_node_open_for_no_gpu(vm):
-    """/dev/nvidia-modeset is open, and no GPU is started: that holds none."""
-    vm.sh("nvidia-nodes; modprobe nvidia-modeset")
-    process = vm.spawn("exec hold /dev/nvidia-modeset")
+    """What all GPUs share is open, and none is started, as for a desktop that draws elsewhere: that holds none."""
+    vm.sh("modprobe nvidia-modeset; nvidia-nodes")
+    process = vm.spawn("exec hold /dev/nvidiactl /dev/nvidia-modeset")
     process.wait_for("held")
-    vm.sh(SWITCH)
-    on_vfio(vm, GPU)
+    vm.sh(f"{SWITCH} {SECOND.address}")
+    on_vfio(vm, SECOND)
     process.stop()
 
 
