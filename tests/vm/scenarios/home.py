@@ -61,6 +61,24 @@ def an_install_line_is_named(vm):
 
 
 @scenario(gpus=[GPU])
+def nouveau_is_the_second_choice(vm):
+    """A driver that was replaced meanwhile does not know the card any more: it is told, and nouveau takes the card."""
+    vm.sh("vfioptctl switch passthrough")
+    vm.write("/etc/modprobe.d/nouveau.conf", "alias pci:v000010DEd*sv*sd*bc03sc*i* nouveau\n")
+    vm.write("/sys/module/nvidia/parameters/fail_probe", "all")
+    result = vm.sh("vfioptctl switch host")
+    vm.match("nvidia.*nouveau", result.err.replace("\n", " "), "what it says")
+    vm.equal(vm.drivers(GPU)[:3], ["nouveau", *HOME[1:]], "drivers")
+    vm.equal(vm.overrides(GPU), [None] * 4, "overrides")
+    # From there and back, now that it came from there.
+    vm.sh("vfioptctl switch passthrough")
+    on_vfio(vm, GPU)
+    vm.write("/sys/module/nvidia/parameters/fail_probe", "none")
+    vm.sh("vfioptctl switch host")
+    vm.equal(vm.drivers(GPU)[:3], ["nouveau", *HOME[1:]], "drivers")
+
+
+@scenario(gpus=[GPU])
 def a_gpu_without_a_driver_gets_one(vm):
     """At the host without a driver: a person who asks for the host gets one."""
     vm.sh("for f in 3 2 1 0; do d=/sys/bus/pci/devices/0000:01:00.$f; "
