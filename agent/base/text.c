@@ -196,17 +196,22 @@ char *text_printable(const char *s) {
         return copy;
 }
 
-/* How many bytes the character at @s has, in UTF-8 (RFC 3629); 0 if there is none. */
-static size_t character_length(const char *s) {
+/*
+ * The character at @s, in UTF-8 (RFC 3629). Return: how many bytes it has, or 0 if there is none;
+ * @ret, if given: its code
+ */
+size_t text_character(const char *s, uint32_t *ret) {
         const unsigned char *u = (const unsigned char *) s;
         unsigned char low = 0x80, high = 0xbf;
-        size_t n;
+        uint32_t code = u[0];
+        size_t n = 1;
 
-        if (u[0] < 0x80)
-                return 1;
-        if (u[0] < 0xc2 || u[0] > 0xf4)
-                return 0;
-        n = u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : 4;
+        if (u[0] >= 0x80) {
+                if (u[0] < 0xc2 || u[0] > 0xf4)
+                        return 0;
+                n = u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : 4;
+                code &= 0x7fU >> n;
+        }
 
         /* Nothing in more bytes than it needs, no surrogate, and nothing beyond U+10FFFF. */
         if (u[0] == 0xe0)
@@ -217,18 +222,22 @@ static size_t character_length(const char *s) {
                 low = 0x90;
         else if (u[0] == 0xf4)
                 high = 0x8f;
-        if (u[1] < low || u[1] > high)
-                return 0;
-        for (size_t i = 2; i < n; ++i)
-                if (u[i] < 0x80 || u[i] > 0xbf)
+        for (size_t i = 1; i < n; ++i) {
+                if (u[i] < low || u[i] > high)
                         return 0;
+                low = 0x80;
+                high = 0xbf;
+                code = code << 6 | (u[i] & 0x3fU);
+        }
+        if (ret)
+                *ret = code;
         return n;
 }
 
 /* Make text of any bytes: those that are no UTF-8 become question marks. */
 void text_repair(char *s) {
         while (*s) {
-                size_t n = character_length(s);
+                size_t n = text_character(s, NULL);
 
                 if (n == 0)
                         *s = '?';

@@ -46,6 +46,7 @@ char *text_format(const char *format, ...) _printf_(1, 2) _warn_unused_result_;
 int text_copy(const char *s, char **ret) _warn_unused_result_;
 bool text_is_printable(const char *s);
 char *text_printable(const char *s) _warn_unused_result_;
+size_t text_character(const char *s, uint32_t *ret);
 void text_repair(char *s);
 
 /* lists of strings, with a NULL behind the last; NULL is an empty one, too */

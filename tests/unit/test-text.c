@@ -117,6 +117,49 @@ static void a_prefix_leaves_the_rest(void **state _unused_) {
         assert_string_equal(rest, "untouched");
 }
 
+static void a_suffix_has_something_before_it(void **state _unused_) {
+        static const struct {
+                const char *s, *suffix;
+                bool ends;
+        } cases[] = {
+                { "50-cards.conf", ".conf", true },
+                { "a.conf", ".conf", true },
+                { ".conf", ".conf", false },
+                { "conf", ".conf", false },
+                { "", ".conf", false },
+                { "a.conf.bak", ".conf", false },
+                { "a.Conf", ".conf", false },
+                { "a", "", true },
+                { "", "", false },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i)
+                assert_int_equal(text_ends_with(cases[i].s, cases[i].suffix), cases[i].ends);
+}
+
+static void a_word_of_a_list_is_a_whole_one(void **state _unused_) {
+        static const struct {
+                const char *list, *word;
+                bool has;
+        } cases[] = {
+                { "nvidia", "nvidia", true },
+                { "nouveau,nvidia,nova_core", "nouveau", true },
+                { "nouveau,nvidia,nova_core", "nvidia", true },
+                { "nouveau,nvidia,nova_core", "nova_core", true },
+                { "nouveau,,nvidia", "nvidia", true },
+                { "nvidia,", "nvidia", true },
+                { "nvidia_drm", "nvidia", false },
+                { "xnvidia,nvidia_drm", "nvidia", false },
+                { "nvidia", "nvidia_drm", false },
+                { "nouveau, nvidia", "nvidia", false },
+                { "", "nvidia", false },
+                { ",", "nvidia", false },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i)
+                assert_int_equal(text_has_word(cases[i].list, cases[i].word), cases[i].has);
+}
+
 static void a_value_is_found_behind_its_key_at_the_start_of_a_line(void **state _unused_) {
         static const struct {
                 const char *text;
@@ -220,6 +263,30 @@ static void what_is_no_text_is_replaced(void **state _unused_) {
         }
 }
 
+static void a_character_has_a_code(void **state _unused_) {
+        static const struct {
+                const char *s;
+                size_t n;
+                uint32_t code;
+        } cases[] = {
+                { "", 1, 0 },
+                { "ab", 1, 'a' },
+                { "\xc3\xa4x", 2, 0xe4 },
+                { "\xe2\x80\xa6", 3, 0x2026 },
+                { "\xf0\x9f\x98\x80", 4, 0x1f600 },
+                { "\xf4\x8f\xbf\xbf", 4, 0x10ffff },
+                { "\xa4", 0, 4711 },
+                { "\xe2\x80", 0, 4711 },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                uint32_t code = 4711;
+
+                assert_int_equal(text_character(cases[i].s, &code), cases[i].n);
+                assert_int_equal(code, cases[i].code);
+        }
+}
+
 static void a_list_of_strings_grows_and_ends_with_null(void **state _unused_) {
         _cleanup_(strv_freep) char **strv = NULL;
         size_t n = 0;
@@ -243,11 +310,14 @@ int main(void) {
                 cmocka_unit_test(numbers_are_taken_whole_or_not_at_all),
                 cmocka_unit_test(a_part_of_a_string_can_be_a_number),
                 cmocka_unit_test(a_prefix_leaves_the_rest),
+                cmocka_unit_test(a_suffix_has_something_before_it),
+                cmocka_unit_test(a_word_of_a_list_is_a_whole_one),
                 cmocka_unit_test(a_value_is_found_behind_its_key_at_the_start_of_a_line),
                 cmocka_unit_test(a_format_makes_a_string),
                 cmocka_unit_test(a_copy_of_nothing_is_nothing),
                 cmocka_unit_test(only_plain_ascii_is_printable),
                 cmocka_unit_test(what_is_no_text_is_replaced),
+                cmocka_unit_test(a_character_has_a_code),
                 cmocka_unit_test(a_list_of_strings_grows_and_ends_with_null),
         };
 
