@@ -6,6 +6,9 @@
 #include "base/json.h"
 #include "base/text.h"
 
+/* Whatever they are, they fit into 64 bits. A sign counts as one. */
+#define DIGITS_MAX 19U
+
 Json *json_new_object(void) {
         return json_object_new_object();
 }
@@ -68,34 +71,112 @@ int json_push_string(Json *array, const char *value) {
         return json_push(array, new_string(value));
 }
 
-/* Turn a value into text, of several indented lines if @pretty. @ret: free() it */
+/* Up to version 0.16, json-c breaks the line in what is empty. */
+static void join_empty(char *s) {
+        char *to = s, last = 0;
+        bool quoted = false;
+
+        for (; *s; ++s) {
+                if (!quoted && (*s == ']' || *s == '}') && (last == '[' || last == '{'))
+                        while (to[-1] != last)
+                                --to;
+                if (quoted && *s == '\\')
+                        *to++ = *s++;
+                else if (*s == '"')
+                        quoted = !quoted;
+                if (quoted || !strchr(" \n", *s))
+                        last = *s;
+                *to++ = *s;
+        }
+        *to = '\0';
+}
+
+/*
+ * Turn a value into text, of several indented lines if @pretty; it is the same with all versions
+ * of json-c. @ret: free() it
+ */
 int json_format(const Json *json, bool pretty, char **ret) {
-        int flags = JSON_C_TO_STRING_NOSLASHESCAPE;
+        int flags = JSON_C_TO_STRING_NOSLASHESCAPE, r;
         const char *s;
 
         flags |= pretty ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED
                         : JSON_C_TO_STRING_PLAIN;
         /* The text is cached inside the value, which is all that is changed. */
         s = json_object_to_json_string_ext((Json *) json, flags);
-        return s ? text_copy(s, ret) : -ENOMEM;
+        r = s ? text_copy(s, ret) : -ENOMEM;
+        if (r == 0)
+                join_empty(*ret);
+        return r;
+}
+
+/* Two of them beyond U+FFFF: JSON knows surrogates only. */
+static int append_escaped(Text *text, uint32_t code) {
+        if (code < 0x80)
+                return text_append(text, "%c", (char) code);
+        if (code < 0x10000)
+                return text_append(text, "\\u%04x", code);
+        code -= 0x10000;
+        return text_append(text, "\\u%04x\\u%04x", 0xd800U | code >> 10, 0xdc00U | (code & 0x3ffU));
 }
 
 /*
- * Parse one JSON object and nothing else. Return: 0, JSON_E_INVALID, or a negative error
- * code. @ret: json_free() it
+ * Versions of json-c disagree, even where they are told to be strict: on control characters in
+ * strings, which some pass on; on bytes above 0x7f, which 0.18 takes for such; and on numbers that
+ * do not fit, which are cut or refused. So it gets to see ASCII without any of these.
+ *
+ * Return: 0, JSON_E_INVALID, or a negative error code. @ret is appended to
+ */
+static int make_plain(const char *s, Text *ret) {
+        size_t n, n_digits = 0;
+        bool quoted = false;
+        uint32_t code;
+        int r = 0;
+
+        for (; *s && r == 0; s += n) {
+                n = text_character(s, &code);
+                if (n == 0 || (code < ' ' && (quoted || !strchr("\t\n\r", (int) code))))
+                        return JSON_E_INVALID;
+                n_digits = quoted ? 0 : code >= '0' && code <= '9' ? n_digits + 1 : code == '-';
+                if (n_digits > DIGITS_MAX)
+                        return JSON_E_INVALID;
+
+                /* An escape is left as it is, and is never half of one of ours. */
+                if (quoted && code == '\\') {
+                        if (s[1] < ' ' || s[1] > '~')
+                                return JSON_E_INVALID;
+                        r = text_append(ret, "%.2s", s);
+                        n = 2;
+                } else {
+                        r = append_escaped(ret, code);
+                }
+                quoted ^= code == '"';
+        }
+        return r;
+}
+
+/*
+ * Parse one JSON object and nothing else; the outcome is the same with all versions of json-c.
+ * Integers have up to 19 digits.
+ *
+ * Return: 0, JSON_E_INVALID, or a negative error code. @ret: json_free() it
  */
 int json_parse(const char *s, Json **ret) {
+        _cleanup_(text_deinit) Text plain = TEXT_NULL;
         enum json_tokener_error error;
         struct json_tokener *tokener;
         Json *json;
+        int r;
 
+        r = make_plain(s, &plain);
+        if (r)
+                return r;
         tokener = json_tokener_new();
         if (!tokener)
                 return -ENOMEM;
 
         /* The terminating zero is passed on: it is what ends the text. */
         json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
-        json = json_tokener_parse_ex(tokener, s, (int) strlen(s) + 1);
+        json = json_tokener_parse_ex(tokener, text(&plain), (int) plain.n + 1);
         error = json_tokener_get_error(tokener);
         json_tokener_free(tokener);
 
@@ -149,7 +230,7 @@ int json_get_string(const Json *object, const char *key, const char **ret) {
 }
 
 int json_get_uint(const Json *object, const char *key, uint64_t max, uint64_t *ret) {
-        int64_t number;
+        uint64_t number;
         Json *value;
         int r;
 
@@ -157,8 +238,9 @@ int json_get_uint(const Json *object, const char *key, uint64_t max, uint64_t *r
         if (r)
                 return r;
 
-        number = json_object_get_int64(value);
-        if (number < 0 || (uint64_t) number > max)
+        /* Each is cut to what its type has. */
+        number = json_object_get_uint64(value);
+        if (json_object_get_int64(value) < 0 || number > max)
                 return JSON_E_INVALID;
 
         *ret = number;
