@@ -18,6 +18,7 @@ static void on_message(char *format _unused_, ...) {
 
 /* Open the name list. It is read at the first lookup. */
 int ids_new(Ids **ret_ids) {
+        char name[] = "net.cache_name", none[] = "";
         Ids *ids = pci_alloc();
 
         if (!ids)
@@ -25,6 +26,11 @@ int ids_new(Ids **ret_ids) {
         ids->error = on_error;
         ids->warning = on_message;
         ids->debug = on_message;
+        /* A user's cache of names from the net is of no use here, and libpci 3.13 leaks its path. */
+        if (pci_set_param(ids, name, none) < 0) {
+                ids_free(ids);
+                return -EIO;
+        }
 
         *ret_ids = ids;
         return 0;
