@@ -3,22 +3,52 @@
 /*
  * vfiopt-boot-due
  *
- * ExecCondition= of vfiopt-boot.service: exit status 1 if the boot has nothing to do, and 0 if it
- * has, or if that cannot be told. The unit itself, in its sandbox, then says what there is to say.
+ * ExecCondition= of vfiopt-boot.service: exit status 1 if the boot has nothing to do, or is over;
+ * and 0 if it has, or if that cannot be told. The unit itself, in its sandbox, then says what there
+ * is to say.
+ *
+ * The boot policy is for the start of the machine. Later, a person may have moved a GPU elsewhere,
+ * and an upgrade of a package that starts all of its units anew, or systemctl isolate, must not
+ * move it back. To ask the manager takes a library that costs more than all else here. But the unit
+ * is ordered before dbus.socket: while that does not listen, the machine starts; systemctl
+ * soft-reboot, which is a boot again, stops it.
  *
  * An argument is the top of a copy of a machine, for tests.
  */
 
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "os/roots.h"
 #include "policy/policy.h"
+
+/* Return: 1 if the system bus is there, 0 if not yet, or a negative error code. */
+static int has_bus(const Roots *roots) {
+        const struct sockaddr_un address = { AF_UNIX, "system_bus_socket" };
+        _cleanup_(closep) int dir_fd = -1, fd = -1;
+        int r;
+
+        r = roots_open(roots, "run/dbus", &dir_fd);
+        if (r)
+                return r == ROOTS_E_MISSING ? 0 : r;
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0 || fchdir(dir_fd) < 0)
+                return -errno;
+        /* EAGAIN: it is there, and more want to talk to it than it has room for. */
+        if (connect(fd, (const struct sockaddr *) &address, sizeof(address)) == 0 ||
+                        errno == EAGAIN)
+                return 1;
+        return errno == ENOENT || errno == ECONNREFUSED ? 0 : -errno;
+}
 
 int main(int argc, char **argv) {
         _cleanup_(roots_deinit) Roots roots = ROOTS_NULL;
         int r;
 
         r = roots_init(&roots, argc > 1 ? argv[1] : "");
+        if (r >= 0 && has_bus(&roots) == 1)
+                return EXIT_FAILURE;
         if (r >= 0)
                 r = roots_open_run(&roots, false);
         if (r >= 0)

@@ -55,9 +55,7 @@ static int has_vfio_override(Sysfs *sysfs, const Gpu *gpu) {
 
 /*
  * A GPU at the host needs nothing if no mode is wanted, or if the state file has it there with
- * these very functions. BootMode= and DefaultMode= have its mode written to the state file. BootMode=
- * also is for once: a unit that was skipped may start again later, by systemctl isolate, and must
- * not move a GPU back that was moved since. What the state file says is no danger then.
+ * these very functions. BootMode= and DefaultMode= have its mode written to the state file.
  */
 static int gpu_is_due(const Policy *policy, Sysfs *sysfs, const Gpu *gpu) {
         const Runtime nothing = RUNTIME_NULL;

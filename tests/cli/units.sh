@@ -31,6 +31,9 @@ sed -i "s|$libexecdir/vfiopt-boot-due|$due|" "$folder/vfiopt-boot.service"
 grep -q "^ExecCondition=+$due$" "$folder/vfiopt-boot.service"
 [ "$(cat "$switch" "$boot" | grep -c '^Exec[A-Za-z]*=[-@:]*[+!]')" = 1 ]
 
+# By that it is told whether the machine still starts.
+grep -q '^Before=dbus.socket$' "$boot"
+
 # It is quick since it has next to no libraries.
 if ldd "$due" | grep -E 'lib(systemd|udev|kmod|pci|smartcols|crypto)\.'; then
         echo "vfiopt-boot-due is linked with libraries that it has no use for"

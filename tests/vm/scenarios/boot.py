@@ -14,6 +14,7 @@ THIRD = Gpu("rp3")
 AUTO = f"vfiopt@auto:{GPU.address}.service"
 HOME = ["nvidia", "snd_hda_intel", "xhci_hcd", None]
 FILE = "/etc/vfiopt/state"
+CONFIG = "/etc/vfiopt/vfiopt.conf"
 
 
 def entry(card, mode="passthrough", id=None):
@@ -82,6 +83,25 @@ def single_gpu_with_consent(vm):
     vm.reboot()
     came_up_well(vm)
     vm.equal(vm.drivers(GPU), HOME, "drivers")
+
+
+@scenario(gpus=[GPU], boot="cold", disk=True, timeout=240, files={
+    FILE: remembered(GPU, mode="host"), CONFIG: f"[GPU {GPU.address}]\nBootMode=passthrough\n"})
+def boot_mode_is_for_the_boot(vm):
+    """BootMode= moves a GPU at boot, and not when a package's upgrade, or anybody, starts the unit again."""
+    came_up_well(vm)
+    on_vfio(vm, GPU)
+    vm.sh("systemctl start vfiopt@host")
+    for again in ("systemctl restart vfiopt-boot.service", "systemctl start vfiopt-boot.service",
+                  "systemctl restart vfiopt-boot.target", "systemctl isolate multi-user.target",
+                  "systemctl daemon-reexec && systemctl try-restart vfiopt-boot.service vfioptd.service"):
+        vm.sh(again)
+        rest(vm)
+        vm.equal(vm.drivers(GPU), HOME, f"drivers after {again}")
+    vm.sh("systemctl is-failed vfiopt-boot.service", ok=1)
+    vm.reboot()
+    came_up_well(vm)
+    on_vfio(vm, GPU)
 
 
 @scenario(gpus=[GPU, SECOND, THIRD], boot="cold", files={
