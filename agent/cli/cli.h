@@ -32,6 +32,7 @@ typedef struct Cli {
         unsigned int options;
         char **args; /* behind the verb, NULL-terminated */
         size_t n_args;
+        bool printed; /* the document of --json */
 } Cli;
 
 typedef struct Verb {
@@ -40,7 +41,6 @@ typedef struct Verb {
         const char *summary;
         unsigned int options;
         size_t n_min;
-        size_t n_max;
         /* Return: an exit code, or a negative error code. */
         int (*run)(Cli *cli);
 } Verb;

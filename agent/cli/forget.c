@@ -94,6 +94,5 @@ const Verb verb_forget = {
         .args = "ADDRESS...",
         .summary = "forget the card that was at an address",
         .n_min = 1,
-        .n_max = SIZE_MAX,
         .run = forget_run,
 };

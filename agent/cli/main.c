@@ -43,6 +43,7 @@ typedef struct CommandLine {
         const char *prefix;
         const char *trigger;
         unsigned int options;
+        bool printed; /* the document of --json */
         char **words; /* the verb, if there is one, and its arguments */
         size_t n_words;
 } CommandLine;
@@ -95,8 +96,8 @@ static void print_help(void) {
         printf("\n"
                "MODE is host, passthrough, toggle, or auto: where each GPU was last, or as\n"
                "vfiopt.conf(5) says. GPU is an address (0000:01:00.0, or just 01:00) or an id\n"
-               "(10de:2204). Default: all managed GPUs (monitor: all GPUs). ADDRESS is the\n"
-               "address of a GPU that is there or was.\n"
+               "(10de:2204). Default: all managed GPUs (status, monitor: all GPUs). ADDRESS is\n"
+               "the address of a GPU that is there or was.\n"
                "\n"
                "Exit status: 0 done, 1 error, 2 usage, 3 refused: in use, 4 refused: a\n"
                "precondition does not hold, 5 failed and rolled back, 6 stuck: reboot.\n"
@@ -141,7 +142,7 @@ static int refuse_option(int c, const char *word) {
 /* Options may stand anywhere before "--". Return: 0, or an exit code. */
 static int sort_words(CommandLine *line, int argc, char **argv) {
         struct option options[OPTIONS_N + 1] = {};
-        int c;
+        int c, r = 0;
 
         for (size_t i = 0; i < OPTIONS_N; ++i)
                 options[i] = (struct option){
@@ -159,7 +160,7 @@ static int sort_words(CommandLine *line, int argc, char **argv) {
                 else if (c == 'h')
                         option = OPTION_HELP;
                 else if (!option)
-                        return refuse_option(c, argv[optind - 1]);
+                        r = r ?: refuse_option(c, argv[optind - 1]);
                 line->options |= option;
                 if (option == OPTION_ROOT)
                         line->prefix = optarg;
@@ -168,14 +169,13 @@ static int sort_words(CommandLine *line, int argc, char **argv) {
         }
         while (optind < argc)
                 line->words[line->n_words++] = argv[optind++];
-        return 0;
+        return r;
 }
 
 /* Do the verb, its options and the number of arguments go together? Return: 0, or an exit code. */
 static int check(const CommandLine *line) {
         const Verb *verb = line->verb;
         size_t n = line->n_words ? line->n_words - 1 : 0;
-        char quote[QUOTE_MAX];
 
         for (size_t i = 0; i < OPTIONS_N; ++i)
                 if (option_table[i].option & line->options & ~(verb->options | OPTIONS_FOR_ALL)) {
@@ -187,15 +187,10 @@ static int check(const CommandLine *line) {
                 message_error("%s is missing arguments: %s", verb->name, verb->args);
                 return VFIOPT_EXIT_USAGE;
         }
-        if (n > verb->n_max) {
-                message_error("%s does not take the argument %s", verb->name,
-                                message_quote(line->words[1 + verb->n_max], quote));
-                return VFIOPT_EXIT_USAGE;
-        }
         return 0;
 }
 
-static int run(const CommandLine *line) {
+static int run(CommandLine *line) {
         _cleanup_(roots_deinit) Roots roots = ROOTS_NULL;
         Cli cli = {
                 .roots = &roots,
@@ -221,6 +216,7 @@ static int run(const CommandLine *line) {
                 return VFIOPT_EXIT_ERROR;
         }
         r = line->verb->run(&cli);
+        line->printed = cli.printed;
         if (r < 0) {
                 message_error("%s failed: %s", line->verb->name, strerror(-r));
                 return VFIOPT_EXIT_ERROR;
@@ -250,6 +246,18 @@ static int dispatch(CommandLine *line, int argc, char **argv) {
         return r ? r : run(line);
 }
 
+/*
+ * Who asks for JSON gets a document whatever comes of it; without a GPU where none was looked at.
+ * What monitor prints is lines, of which there may be none.
+ */
+static int print_no_gpus(const CommandLine *line) {
+        const char *key = line->options & OPTION_DRY_RUN ? "plans" : "gpus";
+
+        if (!(line->options & OPTION_JSON) || line->printed || line->verb == &verb_monitor)
+                return 0;
+        return message_json(key, json_new_array());
+}
+
 int main(int argc, char **argv) {
         _cleanup_(freep) char **words = calloc((size_t) argc + 1, sizeof(*words));
         CommandLine line = { .prefix = "", .words = words };
@@ -262,6 +270,8 @@ int main(int argc, char **argv) {
         /* The agent, which is not root, reads our files in /run and /etc. */
         (void) umask(022);
         r = dispatch(&line, argc, argv);
+        if (r != VFIOPT_EXIT_DONE && print_no_gpus(&line) < 0)
+                message_error("%s", strerror(ENOMEM));
 
         if (fflush(stdout) < 0 || ferror(stdout)) {
                 message_error("cannot write: %s", strerror(errno));

@@ -147,6 +147,5 @@ const Verb verb_monitor = {
         .args = "[GPU...]",
         .summary = "print events as they happen",
         .options = OPTION_JSON,
-        .n_max = SIZE_MAX,
         .run = monitor_run,
 };

@@ -41,7 +41,7 @@ typedef struct Status {
 } Status;
 
 typedef struct Statuses {
-        Status *items; /* by address, as the inventory has them */
+        Status *items; /* by address, as the inventory has them; or as named */
         size_t n;
 } Statuses;
 
@@ -417,6 +417,36 @@ static int print_json(const Statuses *statuses) {
 
 /* the verb */
 
+/* Return: 0, an exit code after having told why, or a negative error code. */
+static int add_gpu_named(
+                Statuses *statuses, const Cli *cli, Inventory *inventory, const char *word) {
+        Gpu *gpu;
+        int r;
+
+        r = inventory_select(inventory, cli->roots->sysfs, word, &gpu);
+        if (r)
+                return r < 0 ? r : message_no_gpu(r, word);
+        for (size_t i = 0; i < statuses->n; ++i)
+                if (statuses->items[i].gpu == gpu)
+                        return 0;
+        statuses->items[statuses->n++] = (Status){ .gpu = gpu };
+        return 0;
+}
+
+/* Those that are named, or all. Return: as above. */
+static int choose_gpus(Statuses *statuses, const Cli *cli, Inventory *inventory) {
+        int r = 0;
+
+        statuses->items = calloc(inventory->n_gpus ?: 1, sizeof(*statuses->items));
+        if (!statuses->items)
+                return -ENOMEM;
+        for (size_t i = 0; i < cli->n_args && r == 0; ++i)
+                r = add_gpu_named(statuses, cli, inventory, cli->args[i]);
+        for (size_t i = 0; i < inventory->n_gpus && cli->n_args == 0; ++i)
+                statuses->items[statuses->n++] = (Status){ .gpu = &inventory->gpus[i] };
+        return r;
+}
+
 static int status_run(Cli *cli) {
         _cleanup_(ids_freep) Ids *ids = NULL;
         _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
@@ -433,24 +463,20 @@ static int status_run(Cli *cli) {
         r = inventory_init(&inventory, cli->roots);
         if (r < 0)
                 return r;
-
-        statuses.items = calloc(inventory.n_gpus ?: 1, sizeof(*statuses.items));
-        if (!statuses.items)
-                return -ENOMEM;
-        for (size_t i = 0; i < inventory.n_gpus; ++i) {
-                statuses.items[statuses.n++] = (Status){ .gpu = &inventory.gpus[i] };
+        r = choose_gpus(&statuses, cli, &inventory);
+        for (size_t i = 0; i < statuses.n && r == 0; ++i)
                 r = read_gpu(&statuses.items[i], cli->roots, &policy, &inventory.displays, ids);
-                if (r < 0)
-                        return r;
-        }
+        if (r)
+                return r;
 
         r = cli_has(cli, OPTION_JSON) ? print_json(&statuses) : print_table(&statuses);
+        cli->printed = r >= 0;
         return r < 0 ? r : VFIOPT_EXIT_DONE;
 }
 
 const Verb verb_status = {
         .name = "status",
-        .args = "",
+        .args = "[GPU...]",
         .summary = "where each GPU is (the default)",
         .options = OPTION_JSON | OPTION_ROOT,
         .run = status_run,

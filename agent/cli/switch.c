@@ -325,6 +325,7 @@ static int switch_dry_run(Cli *cli, const Request *request) {
                         return r;
         }
         r = plans ? message_json("plans", TAKE_PTR(plans)) : 0;
+        cli->printed = r >= 0;
         return r < 0 ? r : exit_code;
 }
 
@@ -358,6 +359,7 @@ static int switch_run_verb(Cli *cli) {
         if (exit_code < 0 || !cli_has(cli, OPTION_JSON))
                 return exit_code;
         r = outcomes_print_json(&outcomes);
+        cli->printed = r >= 0;
         return r < 0 ? r : exit_code;
 }
 
@@ -368,6 +370,5 @@ const Verb verb_switch = {
         .options = OPTION_ALLOW_DISPLAY | OPTION_DIRECT | OPTION_DRY_RUN | OPTION_JSON |
                         OPTION_ROOT | OPTION_TRIGGER | OPTION_VERBOSE,
         .n_min = 1,
-        .n_max = SIZE_MAX,
         .run = switch_run_verb,
 };
