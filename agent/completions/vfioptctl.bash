@@ -2,67 +2,90 @@
 # shellcheck shell=bash
 #
 # Completion for bash. GPUs are asked of the program, which needs no privileges.
+#
+# Bash breaks words at colons and equals signs, which addresses and options have. So the line is
+# taken apart at blanks here, and of what is found only the part behind the last break is given
+# back.
 
+# All GPUs but those that stand there already. Without a domain where it was left out.
 _vfioptctl_gpus() {
-        vfioptctl --json 2>/dev/null | tr -d ' \n' |
-                grep -o '{"address":"[^"]*","name"' | cut -d '"' -f 4
+        local current=$1 gpu
+        local -a gpus
+        shift
+
+        mapfile -t gpus < <(vfioptctl --json 2>/dev/null | tr -d ' \n' |
+                grep -o '{"address":"[^"]*","name"' | cut -d '"' -f 4)
+        for gpu in "${gpus[@]}"; do
+                [[ " $* " != *" $gpu "* && " $* " != *" ${gpu#0000:} "* ]] || continue
+                if [[ $gpu == "$current"* ]]; then
+                        echo "$gpu"
+                else
+                        echo "${gpu#0000:}"
+                fi
+        done
 }
 
 _vfioptctl() {
-        local current previous verb='' word words
-        local all='--help --version'
+        local line=${COMP_LINE:0:COMP_POINT} current='' verb='' mode='' word words='' broken
+        local -a all before=()
+        local -i i
 
-        # Addresses have colons, at which bash would break them.
-        if declare -F _get_comp_words_by_ref >/dev/null; then
-                _get_comp_words_by_ref -n : cur prev
-                # shellcheck disable=SC2154
-                current=$cur previous=$prev
-        else
-                current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+        read -ra all <<<"$line"
+        if [[ $line != *[[:blank:]] ]]; then
+                current=${all[-1]}
+                unset 'all[-1]'
         fi
-
-        for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        for word in "${all[@]:1}"; do
                 case $word in
-                status | switch | monitor | forget)
-                        verb=$word
-                        break
+                -*) ;;
+                *)
+                        if [[ ! $verb ]]; then
+                                verb=$word
+                        elif [[ $verb == switch && ! $mode ]]; then
+                                mode=$word
+                        else
+                                before+=("$word")
+                        fi
                         ;;
                 esac
         done
 
         case $current in
         --root=*)
-                compopt -o nospace
+                compopt -o nospace -o filenames
                 mapfile -t COMPREPLY < <(compgen -d -P --root= -- "${current#--root=}")
-                return
+                ;;
+        --trigger=*)
+                words='--trigger=command --trigger=agent --trigger=boot'
                 ;;
         -*)
                 case $verb in
-                switch) words="--allow-display --direct --dry-run --json --root= --verbose" ;;
+                switch) words='--allow-display --direct --dry-run --json --root= --verbose' ;;
                 monitor) words='--json' ;;
-                forget) words='' ;;
+                forget) ;;
                 *) words='--json --root=' ;;
                 esac
-                words+=" $all"
+                words+=' --help --version'
                 ;;
         *)
                 case $verb in
                 '') words='status switch monitor forget' ;;
                 switch)
                         words='host passthrough toggle auto'
-                        [[ $previous == switch || $previous == -* ]] || words=$(_vfioptctl_gpus)
+                        [[ ! $mode ]] || words=$(_vfioptctl_gpus "$current" "${before[@]}")
                         ;;
-                monitor | forget) words=$(_vfioptctl_gpus) ;;
-                *) words='' ;;
+                status | monitor | forget) words=$(_vfioptctl_gpus "$current" "${before[@]}") ;;
                 esac
                 ;;
         esac
 
-        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
-        [[ ${COMPREPLY[0]} != --*= ]] || compopt -o nospace
-        if declare -F __ltrim_colon_completions >/dev/null; then
-                __ltrim_colon_completions "$current"
-        fi
+        [[ ! $words ]] || mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+        [[ ${COMPREPLY[0]-} != --*= ]] || compopt -o nospace
+
+        broken=${current%"${current##*["${COMP_WORDBREAKS//[^:=]/}"]}"}
+        for ((i = 0; i < ${#COMPREPLY[@]}; ++i)); do
+                COMPREPLY[i]=${COMPREPLY[i]#"$broken"}
+        done
 }
 
 complete -F _vfioptctl vfioptctl

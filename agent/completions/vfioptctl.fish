@@ -26,11 +26,12 @@ complete -c vfioptctl -n "$switch; and not __vfioptctl_has_mode" -a passthrough 
 complete -c vfioptctl -n "$switch; and not __vfioptctl_has_mode" -a toggle -d 'To the mode that it is not in'
 complete -c vfioptctl -n "$switch; and not __vfioptctl_has_mode" -a auto -d 'To where each belongs'
 complete -c vfioptctl -n "$switch; and __vfioptctl_has_mode" -a '(__vfioptctl_gpus)'
-complete -c vfioptctl -n '__fish_seen_subcommand_from monitor forget' -a '(__vfioptctl_gpus)'
+complete -c vfioptctl -n '__fish_seen_subcommand_from status monitor forget' -a '(__vfioptctl_gpus)'
 
 complete -c vfioptctl -n $switch -l allow-display -d 'Give up a display that is in use, too'
 complete -c vfioptctl -n $switch -l direct -d 'Switch in this process: for a rescue shell'
 complete -c vfioptctl -n $switch -l dry-run -d 'Print what would be done, and do nothing'
+complete -c vfioptctl -n $switch -l trigger -x -a 'command agent boot' -d 'For the units'
 complete -c vfioptctl -n $switch -l verbose -d 'Print every step'
 complete -c vfioptctl -n 'not __fish_seen_subcommand_from forget' -l json -d 'Print JSON'
 complete -c vfioptctl -n 'not __fish_seen_subcommand_from monitor forget' -l root -r -F -d 'Look at a copy of a machine'

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The completions given are understood by the shells that are installed.
+# The completions given are understood by the shells that are installed; what bash offers is right.
 set -eu
 
 checked=0
@@ -23,6 +23,13 @@ for file in "$@"; do
                 echo "$file: for which shell?"
                 exit 1
                 ;;
+        esac
+done
+
+here=$(dirname "$0")
+for file in "$@"; do
+        case $file in
+        *.bash) ! command -v bash >/dev/null || bash "$here/completions.bash" "$file" ;;
         esac
 done
 
