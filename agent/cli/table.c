@@ -2,6 +2,7 @@
 
 #include <libsmartcols/libsmartcols.h>
 #include <locale.h>
+#include <string.h>
 
 #include "cli/table.h"
 
@@ -24,7 +25,7 @@ static const struct {
 static bool colours_wanted(void) {
         const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
 
-        return !(no && no[0]) && term && isatty(STDOUT_FILENO);
+        return !(no && no[0]) && term && strcmp(term, "dumb") != 0 && isatty(STDOUT_FILENO);
 }
 
 /* Start a table without rows; table_free() it. Return: 0, or a negative error code. */
