@@ -201,6 +201,11 @@ static int run(CommandLine *line) {
         char quote[QUOTE_MAX];
         int r;
 
+        /* As with a variable of a script that is not set: this machine is not meant then. */
+        if ((line->options & OPTION_ROOT) && !line->prefix[0]) {
+                message_error("option --root needs a directory");
+                return VFIOPT_EXIT_USAGE;
+        }
         if (line->trigger &&
                         (trigger_from_string(line->trigger, &cli.trigger) < 0 ||
                                         cli.trigger == TRIGGER_RECOVERY)) {
