@@ -26,7 +26,9 @@
 #define ALLOW                                                              \
         "allow it: vfioptctl switch --allow-display @mode@ @gpu@, or for " \
         "good: AllowDisplay=yes below [GPU @gpu@] in " VFIOPT_ETC_CONFIG
-#define REBOOT "save your work, then as root: sync; echo b >/proc/sysrq-trigger"
+#define REBOOT                                                                    \
+        "end the processes that hold it; if that does not help, save your work, " \
+        "then as root: sync; echo b >/proc/sysrq-trigger"
 
 typedef struct Words {
         const char *sentence;
@@ -41,7 +43,7 @@ static const Words words[_FINDING_MAX] = {
         [FINDING_GROUP_MEMBER] = { "@other@ (@detail@) shares its IOMMU group @number@",
                         "put the card into another slot" },
         [FINDING_OTHER_CARD] = { "this is not the card that was here before (@detail@)",
-                        "vfioptctl forget @gpu@" },
+                        "if it is meant to be here: vfioptctl forget @gpu@" },
         [FINDING_VIRTUAL] = { "virtual functions or mediated devices exist on @function@", "" },
         [FINDING_BOOT_DISPLAY] = { "it is the display that the machine boots on",
                         "make another GPU the primary display in the firmware; or " ALLOW },

@@ -248,7 +248,8 @@ int state_describe_other_card(const State *state, const Gpu *gpu, char **ret) {
         *ret = NULL;
         if (!state_has_other_card(state, gpu, id))
                 return 0;
-        *ret = text_format("this is not the card that was here before (%s); vfioptctl forget %s",
+        *ret = text_format(
+                        "this is not the card that was here before (%s); if it is meant to be here: vfioptctl forget %s",
                         id, address_format(gpu->address, address));
         return *ret ? 0 : -ENOMEM;
 }

@@ -70,7 +70,7 @@ static const struct {
                         "vfioptctl switch passthrough 0000:01:00.0 0000:02:00.0" },
         { { .kind = FINDING_OTHER_CARD, .function = GPU, .detail = S("10de:2204") },
                         MODE_PASSTHROUGH, "this is not the card that was here before (10de:2204)",
-                        "vfioptctl forget 0000:01:00.0" },
+                        "if it is meant to be here: vfioptctl forget 0000:01:00.0" },
         { { .kind = FINDING_VIRTUAL, .function = GPU }, MODE_HOST,
                         "virtual functions or mediated devices exist on 0000:01:00.0",
                         "sriov_numvfs" },
@@ -144,6 +144,7 @@ static const struct {
         { { .kind = FINDING_STUCK, .function = FUNCTION, .pid = 77, .detail = S("unbind") },
                         MODE_HOST,
                         "an earlier unbind of 0000:01:00.1 is stuck in the kernel (pid 77)",
+                        "end the processes that hold it; if that does not help, save your work, then as root: "
                         "sync; echo b >/proc/sysrq-trigger" },
         { { .kind = FINDING_HOLDER,
                           .pid = 812,
@@ -214,6 +215,7 @@ static const struct {
                         "0000:01:00.0 is in use: Device or resource busy", "end the programs" },
         { { .kind = FINDING_STUCK, .function = FUNCTION, .pid = 77 }, MODE_PASSTHROUGH,
                         "an earlier write to 0000:01:00.1 is stuck in the kernel (pid 77)",
+                        "end the processes that hold it; if that does not help, save your work, then as root: "
                         "sync; echo b >/proc/sysrq-trigger" },
         { { .kind = FINDING_STUCK, .function = FUNCTION }, MODE_PASSTHROUGH,
                         "an operation on 0000:01:00.1 that vfiopt did not start is stuck in the kernel",
@@ -648,7 +650,7 @@ static void a_precondition_outweighs_holders(void **state _unused_) {
 
         assert_explained(&findings,
                         "this is not the card that was here before (10de:1234), and 1 more; "
-                        "vfioptctl forget 0000:01:00.0",
+                        "if it is meant to be here: vfioptctl forget 0000:01:00.0",
                         "8 (a) /dev/nvidia0");
 }
 
