@@ -206,20 +206,29 @@ static int switch_by_job(Cli *cli, const Request *request, Outcomes *outcomes) {
 
 /* not at all */
 
+/* What is in the way comes first: below a long plan it would be overlooked. */
 static int print_move(const Move *move, const char *refusal) {
+        const char *condition = refusal ? " (would be refused)" : "";
         const Plan *plan = &move->plan;
         char address[ADDRESS_STRING_MAX];
         int r;
 
         address_format(move->gpu->address, address);
+        if (refusal) {
+                /* Behind the GPU before it also where both streams go to one place. */
+                fflush(stdout);
+                message_error("%s: would be refused: %s", address, refusal);
+        }
         if (move->record.has_move)
                 printf("%s: a switch was interrupted, which is finished or undone first\n",
                                 address);
-        if (plan->n_steps > 0)
-                printf("%s: from %s to %s:\n", address, mode_to_string(move->from),
-                                mode_to_string(move->to));
-        else if (move->gpu->mode == move->to)
+        if (plan->n_steps == 0 && move->gpu->mode == move->to)
                 printf("%s: is in %s already\n", address, mode_to_string(move->to));
+        else if (plan->n_steps > 0 && move->from == move->to)
+                printf("%s: repairs in %s%s:\n", address, mode_to_string(move->to), condition);
+        else if (plan->n_steps > 0)
+                printf("%s: from %s to %s%s:\n", address, mode_to_string(move->from),
+                                mode_to_string(move->to), condition);
         for (size_t i = 0; i < plan->n_steps; ++i) {
                 _cleanup_(freep) char *step = NULL;
 
@@ -227,11 +236,6 @@ static int print_move(const Move *move, const char *refusal) {
                 if (r < 0)
                         return r;
                 printf("%4zu. %s\n", i + 1, step);
-        }
-        if (refusal) {
-                /* After its plan also where both streams go to one place. */
-                fflush(stdout);
-                message_error("%s: would be refused: %s", address, refusal);
         }
         return 0;
 }

@@ -126,13 +126,26 @@ static bool has_to_be_parked(const PlanInput *input, const PlanFunction *functio
                         (function->override_is_vfio || !function->override);
 }
 
+/* Not where it is there already, whatever the library for modules thinks of the driver. */
+static bool needs_modules(const PlanInput *input) {
+        for (size_t i = 0; i < input->n_functions; ++i) {
+                const PlanFunction *function = &input->functions[i];
+
+                if (!function->on_vfio ||
+                                !same(function->override, vfio_driver_of(input, function)))
+                        return true;
+        }
+        return false;
+}
+
 static int plan_passthrough(Plan *plan, const PlanInput *input) {
+        char *const *module = needs_modules(input) ? input->vfio_modules : NULL;
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < input->n_functions; ++i)
                 if (has_to_be_parked(input, &input->functions[i]))
                         r = push(plan, STEP_OVERRIDE, input->functions[i].address, "none", NULL);
-        for (char *const *module = input->vfio_modules; r >= 0 && module && *module; ++module)
+        for (; r >= 0 && module && *module; ++module)
                 r = push(plan, STEP_LOAD, input->gpu, *module, NULL);
         for (size_t i = 0; r >= 0 && i < input->n_functions; ++i) {
                 const PlanFunction *function = &input->functions[i];

@@ -122,6 +122,14 @@ def two(tree):
                ("0000:02:00.0", "10de:2204", "1043:89e5", "passthrough"))
 
 
+def unfenced(tree):
+    """With a guest; an override of it has gone."""
+    host(tree)
+    tree.device("0000:02:00.0", "10de:2204", "0300", "vfio-pci", 13, override="vfio-pci", boot_vga="0")
+    tree.device("0000:02:00.1", "10de:1aef", "0403", "vfio-pci", 13)
+    tree.write("etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nManaged=no\n")
+
+
 def no_host_driver(tree):
     """With a guest, and nothing is known that could have it on the host."""
     tree.device("0000:01:00.0", "10de:2204", "0302", "vfio-pci", 12, override="vfio-pci")
