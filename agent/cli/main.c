@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/message.h"
 
@@ -126,16 +127,22 @@ static const Verb *find_verb(const char *name) {
 #define OPTION_BASE 256
 
 static int refuse_option(int c, const char *word) {
+        const char *names[OPTIONS_N], *name, *meant = NULL;
         char quote[QUOTE_MAX];
 
+        for (size_t i = 0; i < OPTIONS_N; ++i)
+                names[i] = option_table[i].name;
+        if (text_starts_with(word, "--", &name))
+                meant = message_suggest(name, names, OPTIONS_N);
         if (c == ':')
                 message_error("option %s needs an argument", message_quote(word, quote));
         else if (optopt >= OPTION_BASE)
                 message_error("option --%s takes no argument",
                                 option_table[optopt - OPTION_BASE].name);
         else
-                message_error("unknown option %s; see vfioptctl --help",
-                                message_quote(word, quote));
+                message_error("unknown option %s; %s%s%s", message_quote(word, quote),
+                                meant ? "did you mean --" : "see ", meant ?: "vfioptctl --help",
+                                meant ? "?" : "");
         return VFIOPT_EXIT_USAGE;
 }
 
