@@ -120,9 +120,9 @@ static int append_escaped(Text *text, uint32_t code) {
 }
 
 /*
- * Versions of json-c disagree, even where they are told to be strict: on control characters in
- * strings, which some pass on; on bytes above 0x7f, which 0.18 takes for such; and on numbers that
- * do not fit, which are cut or refused. So it gets to see ASCII without any of these.
+ * Versions of json-c disagree, also in strict mode: on control characters in strings, which some pass
+ * on; on bytes above 0x7f, which 0.18 takes for such; and on numbers that do not fit, which are cut
+ * or refused. So it gets to see ASCII without any of these.
  *
  * Return: 0, JSON_E_INVALID, or a negative error code. @ret is appended to
  */

@@ -4,7 +4,7 @@
  * vfiopt-boot-due
  *
  * ExecCondition= of vfiopt-boot.service: exit status 1 if the boot has nothing to do, or is over;
- * and 0 if it has, or if that cannot be told. The unit itself, in its sandbox, then says what there
+ * and 0 if it has, or if that is not known. The unit itself, in its sandbox, then says what there
  * is to say.
  *
  * The boot policy is for the start of the machine. Later, a person may have moved a GPU elsewhere,

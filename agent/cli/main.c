@@ -259,8 +259,8 @@ static int dispatch(CommandLine *line, int argc, char **argv) {
 }
 
 /*
- * Who asks for JSON gets a document whatever comes of it; without a GPU where none was looked at.
- * What monitor prints is lines, of which there may be none.
+ * JSON is a document whatever comes of it, without a GPU where none was looked at. The output of
+ * monitor is lines, of which there may be none.
  */
 static int print_no_gpus(const CommandLine *line) {
         const char *key = line->options & OPTION_DRY_RUN ? "plans" : "gpus";

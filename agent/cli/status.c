@@ -417,7 +417,7 @@ static int print_json(const Statuses *statuses) {
 
 /* the verb */
 
-/* Return: 0, an exit code after having told why, or a negative error code. */
+/* Return: 0, an exit code after a message that says why, or a negative error code. */
 static int add_gpu_named(
                 Statuses *statuses, const Cli *cli, Inventory *inventory, const char *word) {
         Gpu *gpu;

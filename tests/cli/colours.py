@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Colours are for a terminal that has them, and for somebody who wants them.
+"""Colours are for a terminal that has them, and a user who wants them.
 
 colours.py PROGRAM
 """

@@ -88,7 +88,7 @@ def single_gpu_with_consent(vm):
 @scenario(gpus=[GPU], boot="cold", disk=True, timeout=240, files={
     FILE: remembered(GPU, mode="host"), CONFIG: f"[GPU {GPU.address}]\nBootMode=passthrough\n"})
 def boot_mode_is_for_the_boot(vm):
-    """BootMode= moves a GPU at boot, and not when a package's upgrade, or anybody, starts the unit again."""
+    """BootMode= moves a GPU at boot, and not when the unit starts again later, as with a package's upgrade."""
     came_up_well(vm)
     on_vfio(vm, GPU)
     vm.sh("systemctl start vfiopt@host")
