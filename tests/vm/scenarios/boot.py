@@ -253,6 +253,30 @@ def pinned_when_rescanned(vm):
     vm.check(not vm.exists("/sys/module/nvidia"), "nvidia was never loaded")
 
 
+EAGER = "/etc/udev/rules.d/{}-gpu-modules.rules"
+LOAD = ('ACTION=="add", DEVPATH=="/bus/pci/drivers/nvidia", RUN+="/sbin/modprobe nvidia-modeset"\n'
+        'ACTION=="add", DEVPATH=="/bus/pci/drivers/nvidia", RUN+="/sbin/modprobe nvidia-drm"\n')
+COUNT = 'ACTION=="add", DEVPATH=="/bus/pci/drivers/nvidia", PROGRAM="/bin/sh -c \'echo >>/run/appeared\'"\n'
+
+
+@scenario(gpus=[GPU], driver=("standin", "nvidia"), files={
+    EAGER.format(61): LOAD, EAGER.format(71): LOAD, EAGER.format(10): COUNT})
+def rules_that_load_with_the_driver(vm):
+    """udev rules load nvidia's modules when its driver appears: quiet while it has no card, and heeded else."""
+    vm.sh("systemctl start vfiopt@passthrough")
+    vm.sh("modprobe -r nvidia_drm nvidia_uvm nvidia_modeset nvidia 2>/dev/null; udevadm settle; rm -f /run/appeared")
+    vm.check(not vm.exists("/sys/module/nvidia"), "nvidia is not loaded")
+    vm.sh("modprobe nvidia", ok=1)
+    vm.sh("udevadm settle --timeout=20")
+    # The first one may be looked at while its driver is there still: then each command of two files loads once more.
+    appeared = int(vm.sh("wc -l </run/appeared").out)
+    vm.check(1 <= appeared <= 5, f"the driver appeared {appeared} times")
+    vm.sh("systemctl start vfiopt@host; udevadm settle")
+    vm.equal(vm.driver(GPU.address), "nvidia", "driver")
+    vm.sh("modprobe -r nvidia_drm nvidia_uvm nvidia_modeset nvidia 2>/dev/null; modprobe nvidia; udevadm settle")
+    vm.check(vm.exists("/sys/module/nvidia_drm"), "the rules are heeded while the driver has a card")
+
+
 @scenario(gpus=[GPU], timeout=240)
 def triggers_during_switches(vm):
     """`udevadm trigger` replays add ten times during 20 switches or more: nothing is reserved again."""
