@@ -2,8 +2,7 @@
 
 /*
  * libkmod knows the lines of modprobe.d, but not where they stand, and that is what helps. So
- * they are read here as modprobe.d(5) has it: five directories, of which an earlier one hides
- * files of the same name in the later ones, and all files in the order of their names.
+ * they are read here as modprobe.d(5) has it.
  */
 
 #include <fnmatch.h>
@@ -11,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "os/conf.h"
 #include "os/obstacle.h"
 
 #define CONF_SIZE_MAX (64U * 1024)
@@ -61,11 +61,10 @@ static bool loads_nothing(const char *command) {
 }
 
 /* One logical line, which it cuts into pieces. */
-static int take_line(Search *search, const char *path, unsigned int number, char *line) {
+static int take_line(void *userdata, const char *path, unsigned int number, char *line) {
+        Search *search = userdata;
         char *word, *module, *rest;
 
-        /* A file that was written elsewhere. */
-        line[strcspn(line, "\r")] = '\0';
         word = strtok_r(line, " \t", &rest);
         if (!word || *word == '#')
                 return 0;
@@ -87,108 +86,9 @@ static int take_line(Search *search, const char *path, unsigned int number, char
         return search->install ? 0 : -ENOMEM;
 }
 
-/* A backslash at the end of a line joins the next to it; the first one's number counts. */
-static int take_file(Search *search, const char *path, char *data) {
-        unsigned int number = 1, first = 1;
-        char *line = data;
-        int r = 0;
-
-        for (char *s = data; r == 0; ++s) {
-                if (s[0] == '\\' && s[1] == '\n') {
-                        s[0] = s[1] = ' ';
-                        ++s;
-                        ++number;
-                        continue;
-                }
-                if (s[0] != '\n' && s[0] != '\0')
-                        continue;
-                bool is_last = s[0] == '\0';
-
-                s[0] = '\0';
-                r = take_line(search, path, first, line);
-                if (is_last)
-                        break;
-                line = s + 1;
-                first = ++number;
-        }
-        return r;
-}
-
-/* files */
-
-typedef struct Conf {
-        char *name;
-        size_t folder;
-} Conf;
-
-typedef struct Confs {
-        Conf *items;
-        size_t n;
-} Confs;
-
-static void confs_deinit(Confs *confs) {
-        for (size_t i = 0; i < confs->n; ++i)
-                free(confs->items[i].name);
-        free(confs->items);
-}
-
-static int compare_conf(const void *a, const void *b) {
-        return strcmp(((const Conf *) a)->name, ((const Conf *) b)->name);
-}
-
-static int add_conf(Confs *confs, const char *name, size_t folder) {
-        Conf *more;
-
-        if (name[0] == '.' || !text_ends_with(name, ".conf"))
-                return 0;
-        for (size_t i = 0; i < confs->n; ++i)
-                if (!strcmp(confs->items[i].name, name))
-                        return 0;
-        more = reallocarray(confs->items, confs->n + 1, sizeof(*more));
-        if (!more)
-                return -ENOMEM;
-        confs->items = more;
-        more[confs->n] = (Conf){ .name = strdup(name), .folder = folder };
-        return more[confs->n++].name ? 0 : -ENOMEM;
-}
-
-static int list_folder(Confs *confs, int root_fd, size_t folder) {
-        _cleanup_(closedirp) DIR *dir = NULL;
-        const struct dirent *entry;
-        int r;
-
-        r = file_open_dirp(root_fd, folders[folder], 0, &dir);
-        if (r)
-                return r == FILE_E_MISSING ? 0 : r;
-        for (errno = 0; r == 0 && (entry = readdir(dir)); errno = 0)
-                r = add_conf(confs, entry->d_name, folder);
-        return r < 0 ? r : -errno;
-}
-
-/* All that modprobe.d says of a module. A file that cannot be read, or is no text of that size, says nothing. */
+/* All that modprobe.d says of a module. */
 static int search_conf(Search *search, int root_fd) {
-        _cleanup_(confs_deinit) Confs confs = {};
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && i < ARRAY_SIZE(folders); ++i)
-                r = list_folder(&confs, root_fd, i);
-        if (r < 0)
-                return r;
-        if (confs.n > 0)
-                qsort(confs.items, confs.n, sizeof(*confs.items), compare_conf);
-
-        for (size_t i = 0; r == 0 && i < confs.n; ++i) {
-                _cleanup_(freep) char *path = NULL, *data = NULL;
-
-                path = text_format("%s/%s", folders[confs.items[i].folder], confs.items[i].name);
-                if (!path)
-                        return -ENOMEM;
-                r = file_read(root_fd, path, CONF_SIZE_MAX, &data, NULL);
-                if (r == -ENOMEM)
-                        return r;
-                r = r == 0 ? take_file(search, path, data) : 0;
-        }
-        return r;
+        return conf_read_folders(root_fd, folders, ARRAY_SIZE(folders), ".conf", take_line, search);
 }
 
 /* obstacles */
