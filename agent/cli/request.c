@@ -4,6 +4,7 @@
 
 #include "cli/message.h"
 #include "cli/request.h"
+#include "os/remover.h"
 #include "vfiopt/names.h"
 
 /* instances */
@@ -224,15 +225,22 @@ static int add_named(Request *request, const Cli *cli, const char *word) {
 }
 
 /* Why none of the GPUs is meant where none is named. */
-static int refuse_unmanaged(const Request *request) {
+static int refuse_unmanaged(const Request *request, const Cli *cli) {
         const Inventory *inventory = &request->inventory;
+        _cleanup_(freep) char *rule = NULL;
         size_t n_left_out = 0;
+        int r;
 
         for (size_t i = 0; i < inventory->n_gpus; ++i)
                 n_left_out += config_managed(&request->policy.config, &inventory->gpus[i]) ==
                                 CONFIG_MANAGED_NO;
+        r = inventory->n_gpus == 0 ? remover_find(cli->roots->root_fd, NULL, &rule) : 0;
+        if (r < 0)
+                return r;
         if (inventory->n_gpus == 0)
-                message_error("there is no NVIDIA GPU in this machine");
+                message_error("there is no NVIDIA GPU in this machine%s%s",
+                                rule ? "; a rule of udev's removes it from the bus: " : "",
+                                rule ?: "");
         else
                 message_error("no managed NVIDIA GPU (%s%s%s); name the GPU to move it anyway",
                                 n_left_out > 0 ? "Managed=no in " VFIOPT_ETC_CONFIG : "",
@@ -258,7 +266,7 @@ static int add_managed(Request *request, const Cli *cli) {
                         return r;
         }
         /* A policy that wants nothing is no error. */
-        return request->targets.n > 0 || request->automatic ? 0 : refuse_unmanaged(request);
+        return request->targets.n > 0 || request->automatic ? 0 : refuse_unmanaged(request, cli);
 }
 
 static int add_targets(Request *request, const Cli *cli, const Instance *instance) {

@@ -15,6 +15,7 @@
 #include "cli/request.h"
 #include "cli/table.h"
 #include "os/ids.h"
+#include "os/remover.h"
 #include "policy/claim.h"
 #include "probe/preflight.h"
 #include "vfiopt/names.h"
@@ -219,6 +220,10 @@ static int add_gpu(Table *table, const Status *status) {
         return r;
 }
 
+#define REMOVED                                            \
+        "  A rule of udev's removes it from the bus: %s\n" \
+        "  To have it back, have the tool that wrote the rule take it back, and reboot.\n"
+
 #define REBOOT                                                                            \
         "  End the processes that hold it. If that does not help, save your work, then\n" \
         "  as root: sync; echo b >/proc/sysrq-trigger\n"
@@ -316,6 +321,45 @@ static int print_notes(const Status *status) {
                                 status->unmanaged_by_config ? "Managed=no in " VFIOPT_ETC_CONFIG
                                                             : "boot display");
         return print_claim(status, gpu);
+}
+
+/*
+ * Cards that are remembered and not there, with the rule that removes them from the bus. Without a
+ * card, and without memory of one, there may be such a rule all the same.
+ */
+static int print_absent(const Roots *roots, const Inventory *inventory, const State *state) {
+        size_t n_absent = 0;
+        int r;
+
+        for (size_t i = 0; i < state->n_entries; ++i) {
+                const StateEntry *entry = &state->entries[i];
+                char address[ADDRESS_STRING_MAX], id[IDENTITY_STRING_MAX];
+                _cleanup_(freep) char *rule = NULL;
+
+                if (inventory_has_slot(inventory, entry->address))
+                        continue;
+                ++n_absent;
+                r = remover_find(roots->root_fd, address_format(entry->address, address), &rule);
+                if (r < 0)
+                        return r;
+                identity_format_id(entry->identity, id);
+                printf("%s (%s) is remembered in %s, and not there.\n", address, id,
+                                mode_to_string(entry->mode));
+                if (rule)
+                        printf(REMOVED, rule);
+                else
+                        printf("  To forget it: vfioptctl forget %s\n", address);
+        }
+        if (n_absent == 0 && inventory->n_gpus == 0) {
+                _cleanup_(freep) char *rule = NULL;
+
+                r = remover_find(roots->root_fd, NULL, &rule);
+                if (r < 0)
+                        return r;
+                if (rule)
+                        printf(REMOVED, rule);
+        }
+        return 0;
 }
 
 static int print_table(const Statuses *statuses) {
@@ -469,8 +513,14 @@ static int status_run(Cli *cli) {
         if (r)
                 return r;
 
-        r = cli_has(cli, OPTION_JSON) ? print_json(&statuses) : print_table(&statuses);
-        cli->printed = r >= 0;
+        if (cli_has(cli, OPTION_JSON)) {
+                r = print_json(&statuses);
+                cli->printed = r >= 0;
+                return r < 0 ? r : VFIOPT_EXIT_DONE;
+        }
+        r = print_table(&statuses);
+        if (r >= 0 && cli->n_args == 0)
+                r = print_absent(cli->roots, &inventory, &policy.state);
         return r < 0 ? r : VFIOPT_EXIT_DONE;
 }
 

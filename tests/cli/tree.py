@@ -434,3 +434,20 @@ def damaged_state(tree):
 
 def empty(tree):
     pass
+
+
+def unplugged(tree):
+    """One that is remembered is not there, and nothing tells why."""
+    host(tree)
+    tree.state(("0000:02:00.0", "10de:2204", "1043:89e5", "passthrough"))
+
+
+def removed(tree):
+    """A laptop's tool has a rule that takes the card off the bus."""
+    tree.device("0000:00:02.0", "8086:a780", "0300", "i915", 0, boot_vga="1")
+    tree.write("etc/udev/rules.d/50-remove.rules", 'SUBSYSTEM=="pci", ATTR{vendor}=="0x10de", ATTR{remove}="1"\n')
+
+
+def removed_and_remembered(tree):
+    removed(tree)
+    tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "passthrough"))
