@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Most of the files are shell, or look like it: a name, = or +=, and words up to the end of the
+ * quote, the bracket or the line. A later = takes the place of what was said before.
+ */
+
+#include <string.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "os/conf.h"
+#include "os/initramfs.h"
+
+#define KERNEL_LINE_MAX (64U * 1024)
+
+typedef struct Tool {
+        const char *files[2];
+        const char *folders[2];
+        const char *suffix;  /* of the files in the folders */
+        const char *keys[3]; /* whose words are modules; none: each line begins with one */
+        const char *hooks;   /* the key whose word "kms" is all drivers of the kernel's own */
+        const char *omit;    /* the key whose words are left out after all */
+        const char *remedy;  /* where a line was found */
+        const char *otherwise;
+} Tool;
+
+static const Tool tools[] = {
+        {
+                        .files = { "etc/mkinitcpio.conf" },
+                        .folders = { "etc/mkinitcpio.conf.d" },
+                        .suffix = ".conf",
+                        .keys = { "MODULES" },
+                        .hooks = "HOOKS",
+                        .remedy = "take it out of there, then: mkinitcpio -P",
+                        .otherwise = "take it out of MODULES, and kms out of HOOKS, in "
+                                     "/etc/mkinitcpio.conf, then: mkinitcpio -P",
+        },
+        {
+                        .files = { "etc/initramfs-tools/modules" },
+                        .folders = { "usr/share/initramfs-tools/modules.d" },
+                        .suffix = "",
+                        .remedy = "take it out of there, then: update-initramfs -u -k all",
+                        .otherwise = "find what puts it there in /etc/initramfs-tools, then: "
+                                     "update-initramfs -u -k all",
+        },
+        {
+                        .files = { "etc/dracut.conf" },
+                        .folders = { "etc/dracut.conf.d", "usr/lib/dracut/dracut.conf.d" },
+                        .suffix = ".conf",
+                        .keys = { "force_drivers", "add_drivers", "drivers" },
+                        .omit = "omit_drivers",
+                        .remedy = "take it out of there, and put omit_drivers+=\" nvidia nvidia_drm "
+                                  "nvidia_modeset nvidia_uvm nouveau \" into a file of "
+                                  "/etc/dracut.conf.d, then: dracut --force --regenerate-all",
+                        .otherwise = "put omit_drivers+=\" nvidia nvidia_drm nvidia_modeset "
+                                     "nvidia_uvm nouveau \" into a file of /etc/dracut.conf.d, "
+                                     "then: dracut --force --regenerate-all",
+        },
+        {
+                        .files = { "etc/booster.yaml" },
+                        .keys = { "modules_force_load", "modules" },
+                        .remedy = "take it out of there, then: /usr/lib/booster/regenerate_images",
+                        .otherwise = "take it out of /etc/booster.yaml, then: "
+                                     "/usr/lib/booster/regenerate_images",
+        },
+        {
+                        .files = { "etc/nixos/configuration.nix",
+                                        "etc/nixos/hardware-configuration.nix" },
+                        .keys = { "boot.initrd.kernelModules",
+                                        "boot.initrd.availableKernelModules" },
+                        .remedy = "take it out of there, then: nixos-rebuild boot",
+                        .otherwise = "take it out of boot.initrd.kernelModules, then: "
+                                     "nixos-rebuild boot",
+        },
+};
+
+/* Ubuntu's, of nvidia-kernel-common; with a disk to be unlocked, or a boot splash, it is at work. */
+#define HOOK "usr/share/initramfs-tools/hooks/framebuffer-nvidia"
+
+void initramfs_deinit(Initramfs *initramfs) {
+        free(initramfs->where);
+        *initramfs = (Initramfs) INITRAMFS_NULL;
+}
+
+/* words */
+
+static bool is_same(const char *a, size_t n, const char *b) {
+        return strlen(b) == n && !memcmp(a, b, n);
+}
+
+/*
+ * Whether a module brings a driver: it is called like it, with dashes or underscores, or it is one
+ * of those that need it, as nvidia-drm and nova_drm do. Distributions have names like nvidia-current.
+ */
+static bool brings(const char *word, size_t n, const char *driver) {
+        size_t k = text_starts_with(driver, "nova", NULL) ? strlen("nova") : strlen(driver);
+
+        if (n < k || memcmp(word, driver, k) != 0)
+                return false;
+        return n == k || (strcmp(driver, "nouveau") && (word[k] == '-' || word[k] == '_'));
+}
+
+/* files */
+
+/* What a line is about. */
+typedef enum Subject {
+        SUBJECT_NONE,
+        SUBJECT_MODULES,
+        SUBJECT_HOOKS,
+        SUBJECT_OMIT,
+} Subject;
+
+typedef struct Search {
+        const Tool *tool;
+        const char *driver;
+        Subject subject;                            /* of a value that goes on */
+        const char *key;                            /* likewise */
+        const char *end;                            /* the letters that end it */
+        char *found[ARRAY_SIZE(tools[0].keys) + 1]; /* lines, by key; the hook's last */
+        bool omits;
+} Search;
+
+static void search_deinit(Search *search) {
+        for (size_t i = 0; i < ARRAY_SIZE(search->found); ++i)
+                free(search->found[i]);
+}
+
+static char **slot_of(Search *search) {
+        for (size_t i = 0; i < ARRAY_SIZE(search->tool->keys); ++i)
+                if (search->subject == SUBJECT_MODULES && search->tool->keys[i] == search->key)
+                        return &search->found[i];
+        return &search->found[ARRAY_SIZE(search->found) - 1];
+}
+
+static int take_word(Search *search, const char *word, size_t n, const char *where) {
+        char **found = slot_of(search);
+
+        if (search->subject == SUBJECT_HOOKS ? !is_same(word, n, "kms") ||
+                                                        text_starts_with(search->driver, "nvidia",
+                                                                        NULL)
+                                             : !brings(word, n, search->driver))
+                return 0;
+        if (search->subject == SUBJECT_OMIT)
+                search->omits = true;
+        else if (!*found)
+                return text_copy(where, found);
+        return 0;
+}
+
+/* All words of a value, up to its end. */
+static int take_value(Search *search, const char *value, const char *where) {
+        int r = 0;
+
+        while (r == 0 && *value && *value != '#' && !strchr(search->end, *value)) {
+                size_t n = strcspn(value, " \t\"'()[],;:#");
+
+                r = n > 0 ? take_word(search, value, n, where) : 0;
+                value += n + (n == 0);
+        }
+        /* Without a sign of its own it ends with the line. */
+        if ((*value && *value != '#') || !*search->end)
+                search->subject = SUBJECT_NONE;
+        return r;
+}
+
+static Subject subject_of(Search *search, const char *name, size_t n) {
+        const Tool *tool = search->tool;
+
+        for (size_t i = 0; i < ARRAY_SIZE(tool->keys) && tool->keys[i]; ++i) {
+                search->key = tool->keys[i];
+                if (is_same(name, n, tool->keys[i]))
+                        return SUBJECT_MODULES;
+        }
+        search->key = NULL;
+        if (tool->hooks && is_same(name, n, tool->hooks))
+                return SUBJECT_HOOKS;
+        return tool->omit && is_same(name, n, tool->omit) ? SUBJECT_OMIT : SUBJECT_NONE;
+}
+
+/* Begin with "NAME=VALUE" or the like. Return: the value after its sign, or NULL for another line. */
+static const char *begin_value(Search *search, const char *line) {
+        size_t n = strcspn(line, " \t=+:");
+        const char *value = line + n;
+        char **said;
+        bool adds;
+
+        search->subject = subject_of(search, line, n);
+        value += strspn(value, " \t");
+        adds = *value == '+';
+        value += adds;
+        if (search->subject == SUBJECT_NONE || !strchr("=:", *value) || !*value) {
+                search->subject = SUBJECT_NONE;
+                return NULL;
+        }
+        ++value;
+        value += strspn(value, " \t");
+        search->end = *value == '('      ? ")"
+                        : *value == '['  ? "]"
+                        : *value == '"'  ? "\""
+                        : *value == '\'' ? "'"
+                                         : "";
+        value += *search->end != '\0';
+        /* What was said before counts no more, unless it is put in again, as "${MODULES[@]}". */
+        if (adds || strchr(value, '$'))
+                return value;
+        if (search->subject == SUBJECT_OMIT) {
+                search->omits = false;
+                return value;
+        }
+        said = slot_of(search);
+        free(*said);
+        *said = NULL;
+        return value;
+}
+
+static int take_line(void *userdata, const char *path, unsigned int number, char *line) {
+        _cleanup_(freep) char *where = conf_where(path, number, line);
+        const char *value = line + strspn(line, " \t");
+        Search *search = userdata;
+
+        if (!where)
+                return -ENOMEM;
+        if (!search->tool->keys[0]) {
+                search->subject = SUBJECT_MODULES;
+                return take_word(search, value, strcspn(value, " \t#"), where);
+        }
+        if (search->subject == SUBJECT_NONE)
+                value = *value == '#' ? NULL : begin_value(search, value);
+        return value ? take_value(search, value, where) : 0;
+}
+
+/* Does this tool put the driver in? Return: 0, or a negative error code. */
+static int ask_tool(int root_fd, const Tool *tool, const char *driver, Initramfs *ret) {
+        _cleanup_(search_deinit) Search search = { .tool = tool, .driver = driver };
+        size_t n_folders = 0;
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < ARRAY_SIZE(tool->files) && tool->files[i]; ++i) {
+                search.subject = SUBJECT_NONE;
+                r = conf_read_file(root_fd, tool->files[i], take_line, &search);
+        }
+        while (n_folders < ARRAY_SIZE(tool->folders) && tool->folders[n_folders])
+                ++n_folders;
+        search.subject = SUBJECT_NONE;
+        if (r == 0)
+                r = conf_read_folders(root_fd, tool->folders, n_folders, tool->suffix, take_line,
+                                &search);
+        for (size_t i = 0; r == 0 && i < ARRAY_SIZE(search.found) && !search.omits; ++i)
+                if (search.found[i] && !ret->where)
+                        *ret = (Initramfs){ TAKE_PTR(search.found[i]), tool->remedy };
+        return r;
+}
+
+/* the kernel's command line */
+
+/* dracut's, and those of systemd-modules-load.service(8), which runs in the initramfs as well. */
+static int ask_kernel_line(const Roots *roots, const char *driver, Initramfs *ret) {
+        static const char *const keys[] = { "rd.driver.pre=", "rd.driver.post=", "rd.modules_load=",
+                "rd.modules-load=", "modules_load=", "modules-load=" };
+        _cleanup_(freep) char *line = NULL;
+        int r;
+
+        r = file_read(roots->proc_fd, "cmdline", KERNEL_LINE_MAX, &line, NULL);
+        if (r)
+                return r < 0 ? r : 0;
+        for (char *rest = line, *word; (word = strsep(&rest, " \n"));) {
+                const char *names = NULL;
+
+                for (size_t i = 0; !names && i < ARRAY_SIZE(keys); ++i)
+                        (void) text_starts_with(word, keys[i], &names);
+                for (; names && *names; names += names[0] == ',') {
+                        size_t n = strcspn(names, ",");
+
+                        if (brings(names, n, driver) && !ret->where) {
+                                ret->where = text_format("%s on the kernel's command line", word);
+                                ret->remedy = "take it out of there, and reboot";
+                                if (!ret->where)
+                                        return -ENOMEM;
+                        }
+                        names += n;
+                }
+        }
+        return 0;
+}
+
+/* Whether a tool is there: its folder in /etc is, even where nothing was written into it. */
+static const Tool *find_tool(int root_fd) {
+        for (size_t i = 0; i < ARRAY_SIZE(tools); ++i)
+                if (faccessat(root_fd, tools[i].files[0], F_OK, 0) == 0 ||
+                                (tools[i].folders[0] &&
+                                                faccessat(root_fd, tools[i].folders[0], F_OK, 0) ==
+                                                                0))
+                        return &tools[i];
+        return NULL;
+}
+
+/**
+ * initramfs_find() - what has the initramfs load a driver?
+ * @driver:     of a GPU, like nvidia
+ * @ret:        initramfs_deinit() it. Without a line that is known .remedy is what helps in general.
+ *
+ * Needs no privilege: all these files may be read by anybody, or say nothing.
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int initramfs_find(const Roots *roots, const char *driver, Initramfs *ret) {
+        _cleanup_(initramfs_deinit) Initramfs found = INITRAMFS_NULL;
+        const Tool *tool = find_tool(roots->root_fd);
+        int r;
+
+        r = ask_kernel_line(roots, driver, &found);
+        for (size_t i = 0; r == 0 && !found.where && i < ARRAY_SIZE(tools); ++i)
+                r = ask_tool(roots->root_fd, &tools[i], driver, &found);
+        if (r < 0)
+                return r;
+        if (!found.where && !strcmp(driver, "nvidia") &&
+                        faccessat(roots->root_fd, HOOK, X_OK, 0) == 0) {
+                found.where = strdup("/" HOOK);
+                found.remedy = "chmod a-x /" HOOK ", then: update-initramfs -u -k all";
+                if (!found.where)
+                        return -ENOMEM;
+        }
+        if (!found.remedy)
+                found.remedy = tool ? tool->otherwise : "keep it out of there, and build that anew";
+        *ret = found;
+        found = (Initramfs) INITRAMFS_NULL;
+        return 0;
+}
