@@ -15,6 +15,7 @@
 #include "cli/request.h"
 #include "cli/table.h"
 #include "os/ids.h"
+#include "os/initramfs.h"
 #include "os/remover.h"
 #include "policy/claim.h"
 #include "probe/preflight.h"
@@ -31,6 +32,7 @@ typedef struct Status {
         bool pending;     /* it is not there */
         bool managed;
         bool unmanaged_by_config; /* and not as it is the boot display */
+        Initramfs initramfs;      /* which has a driver that keeps it from its wish */
         const char *display;      /* why it stays, as a display in use without consent; or NULL */
         bool other_card;          /* what is remembered is about another card, and does not count */
         Decision decision;        /* with the claim of another program, if any */
@@ -54,6 +56,7 @@ static void statuses_deinit(Statuses *statuses) {
 
                 overrides_free(status->overrides, status->gpu->n_functions);
                 runtime_deinit(&status->runtime);
+                initramfs_deinit(&status->initramfs);
                 free(status->name);
         }
         free(statuses->items);
@@ -94,6 +97,23 @@ static FunctionSet find_reserved(const Status *status, Sysfs *sysfs) {
         return found;
 }
 
+/* What keeps it from its wish at each boot, and what is written on it now. */
+static int read_rest(Status *status, const Roots *roots) {
+        const char *driver = status->gpu->functions[0].driver;
+        char address[ADDRESS_STRING_MAX];
+        int r = 0;
+
+        if (status->wish == MODE_PASSTHROUGH && driver && !driver_is_vfio(roots->sysfs, driver))
+                r = initramfs_find(roots, driver, &status->initramfs);
+        if (r < 0 || status->is_stuck)
+                return r;
+        r = gpu_read_overrides(roots->sysfs, status->gpu, LIMIT_OVERRIDES_USEC, &status->overrides);
+        if (r == GPU_E_LATE)
+                message_error("%s: reading driver_override timed out: a driver is at work on it",
+                                address_format(status->gpu->address, address));
+        return r < 0 ? r : 0;
+}
+
 static int read_gpu(Status *status,
                 const Roots *roots,
                 const Policy *policy,
@@ -101,7 +121,6 @@ static int read_gpu(Status *status,
                 Ids *ids) {
         Identity identity = status->gpu->functions[0].identity;
         Runtime *runtime = &status->runtime;
-        char address[ADDRESS_STRING_MAX];
         Decision decision;
         bool leaving;
         int r;
@@ -131,12 +150,7 @@ static int read_gpu(Status *status,
         status->other_card = policy_wish(policy, status->gpu, runtime, false).source ==
                         POLICY_OTHER_CARD;
 
-        r = status->is_stuck ? 0
-                             : gpu_read_overrides(roots->sysfs, status->gpu, LIMIT_OVERRIDES_USEC,
-                                               &status->overrides);
-        if (r == GPU_E_LATE)
-                message_error("%s: reading driver_override timed out: a driver is at work on it",
-                                address_format(status->gpu->address, address));
+        r = read_rest(status, roots);
         if (r < 0)
                 return r;
         decision_note_claim(&decision, roots->sysfs, status->gpu, runtime, status->overrides);
@@ -316,6 +330,11 @@ static int print_notes(const Status *status) {
                        "  To allow it: vfioptctl switch --allow-display passthrough %s\n"
                        "  For good: AllowDisplay=yes below [GPU %s] in " VFIOPT_ETC_CONFIG "\n",
                                 gpu, status->display, gpu, gpu);
+        if (status->initramfs.where)
+                printf("%s: %s comes first at each boot, as the initramfs has it:\n  %s\n"
+                       "  To change that, %s\n",
+                                gpu, status->gpu->functions[0].driver, status->initramfs.where,
+                                status->initramfs.remedy);
         if (!status->managed)
                 printf("%s is not managed (%s); it moves only when named.\n", gpu,
                                 status->unmanaged_by_config ? "Managed=no in " VFIOPT_ETC_CONFIG

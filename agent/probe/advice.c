@@ -150,6 +150,14 @@ static bool is_of_udev(const Finding *finding) {
                         (!finding->owner.of_user && !strcmp(unit, "systemd-udevd.service"));
 }
 
+/* The picture that is shown while the machine starts, by the initramfs already, and while it goes down. */
+bool advice_is_splash(const Finding *finding) {
+        static const char *const names[] = { "plymouthd" };
+
+        return finding->kind == FINDING_HOLDER &&
+                        is_one_of(finding->command, names, ARRAY_SIZE(names));
+}
+
 /*
  * Who is named first of those that hold a GPU: what computes, then the desktop's sound and helpers,
  * then the desktop itself, and then who holds it for others, or not for long. The first can be
@@ -158,7 +166,7 @@ static bool is_of_udev(const Finding *finding) {
 unsigned int advice_rank(const Findings *findings, const Finding *finding) {
         if (finding->kind != FINDING_HOLDER || finding->owner.kind != OWNER_NONE)
                 return 0;
-        if (is_keeper(finding) || is_of_udev(finding))
+        if (is_keeper(finding) || is_of_udev(finding) || advice_is_splash(finding))
                 return 3;
         if (shows(findings, finding))
                 return 2;
@@ -288,6 +296,8 @@ const char *advice_for_holder(const Findings *findings, const Finding *finding) 
 
         if (is_of_udev(finding))
                 return "try again";
+        if (advice_is_splash(finding))
+                return "it is the boot splash, and ends by itself: try again then";
         if (is_keeper(finding))
                 return "end the session or service whose file it holds; see: loginctl list-sessions";
         if (shows(findings, finding))

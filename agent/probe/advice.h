@@ -10,6 +10,7 @@
 
 #include "probe/finding.h"
 
+bool advice_is_splash(const Finding *finding);
 const char *advice_place(const Finding *finding);
 const char *advice_for_holder(const Findings *findings, const Finding *finding);
 const char *advice_for_iommu(const Finding *finding);

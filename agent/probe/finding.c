@@ -285,6 +285,7 @@ void findings_deinit(Findings *findings) {
                 free(findings->items[i].node);
         }
         free(findings->items);
+        free(findings->hint);
         *findings = (Findings) FINDINGS_NULL;
 }
 
@@ -490,7 +491,7 @@ static int append_processes(Text *out, const Findings *findings, const Gpu *gpu)
  * @gpu:        the GPU that they are in the way of
  * @to:         where that was to go
  * @ret_reason: the first culprit in full, how many more there are, and what would
- *              help against the first; free() it. All other members of a group are one.
+ *              help against the first, and the hint; free() it. All other members of a group are one.
  * @ret_holders: all processes with what they hold, or NULL if there are none; free() it
  *
  * A precondition that does not hold comes before all holders, as waiting would not help; what
@@ -534,9 +535,13 @@ int findings_explain(const Findings *findings,
                 return r;
         r = is_member ? append_group_remedy(&reason, findings, first, gpu, to)
                       : append(&reason, chosen.remedy, first, gpu, to);
-        if (r < 0)
-                return r;
-        r = append_processes(&holders, findings, gpu);
+        if (r >= 0 && findings->hint) {
+                r = text_append(&reason, "; ");
+                if (r >= 0)
+                        r = append_printable(&reason, findings->hint);
+        }
+        if (r >= 0)
+                r = append_processes(&holders, findings, gpu);
         if (r < 0)
                 return r;
 

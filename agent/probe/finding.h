@@ -68,6 +68,7 @@ typedef struct Finding {
 typedef struct Findings {
         Finding *items;
         size_t n;
+        char *hint; /* how all this came about, and what keeps it from coming about again; or NULL */
 } Findings;
 
 #define FINDINGS_NULL \

@@ -11,7 +11,10 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "os/initramfs.h"
+#include "probe/advice.h"
 #include "switch/move.h"
+#include "vfiopt/names.h"
 
 void move_deinit(Move *move) {
         plan_deinit(&move->plan);
@@ -165,6 +168,57 @@ static int look_at_displays(const Move *moves, size_t n, Displays *displays) {
         return 0;
 }
 
+/* Whether there is nothing in the way but what comes of a driver of the host's that has the card. */
+static bool come_of_driver(const Findings *findings, bool *ret_splash) {
+        for (size_t i = 0; i < findings->n; ++i) {
+                const Finding *finding = &findings->items[i];
+
+                *ret_splash |= advice_is_splash(finding);
+                if (finding->kind < FINDING_HOLDER && finding->kind != FINDING_DISPLAY_ACTIVE &&
+                                finding->kind != FINDING_CANNOT_RELEASE)
+                        return false;
+        }
+        return findings->n > 0;
+}
+
+/*
+ * Where it belongs in passthrough from the boot on, a driver of the host's that has it was faster
+ * than the boot's job. That runs before anything of the real root loads one, and so says more than
+ * any file; at any other time a file tells, or a boot splash, which the initramfs has started.
+ */
+static int add_hint(Move *move) {
+        const Roots *roots = move->context->roots;
+        const char *driver = move->gpu->functions[0].driver;
+        _cleanup_(initramfs_deinit) Initramfs initramfs = INITRAMFS_NULL;
+        const bool at_boot = move->trigger == TRIGGER_BOOT;
+        bool has_splash = false;
+        const char *how;
+        Decision decision;
+        int r;
+
+        if (move->to != MODE_PASSTHROUGH || !move_is_whole(move) || !driver ||
+                        driver_is_vfio(roots->sysfs, driver) ||
+                        !come_of_driver(&move->findings, &has_splash))
+                return 0;
+        r = policy_look_and_decide(move->policy, roots, move->gpu, DECISION_AT_BOOT, &decision);
+        if (r < 0 || decision.mode != MODE_PASSTHROUGH)
+                return r;
+        r = initramfs_find(roots, driver, &initramfs);
+        if (r < 0 || (!initramfs.where && !at_boot && !has_splash))
+                return r;
+
+        how = !initramfs.where && !at_boot
+                        ? " seems to be in the initramfs, if this is so after each boot"
+                        : !at_boot ? " comes first at each boot, as the initramfs has it"
+                        : initramfs.where
+                        ? " had it before " VFIOPT_UNIT_BOOT ", as the initramfs has it"
+                        : " had it before " VFIOPT_UNIT_BOOT ", so the initramfs seems to have it";
+        move->findings.hint = text_format("%s%s%s%s%s: %s", driver, how,
+                        initramfs.where ? " (" : "", initramfs.where ?: "",
+                        initramfs.where ? ")" : "", initramfs.remedy);
+        return move->findings.hint ? 0 : -ENOMEM;
+}
+
 /**
  * move_prepare() - look whether GPUs may move, and how
  * @moves:      which; each that is not skipped gets findings, facts and plan. Its record is loaded.
@@ -202,7 +256,11 @@ int move_prepare(Move *moves, size_t n) {
                 inputs[n_inputs] = move_preflight(move, move->gpu, move->to);
                 findings[n_inputs++] = &move->findings;
         }
-        return preflight_holders_of_all(inputs, n_inputs, findings);
+        r = preflight_holders_of_all(inputs, n_inputs, findings);
+        for (size_t i = 0; r >= 0 && i < n; ++i)
+                if (!moves[i].skip)
+                        r = add_hint(&moves[i]);
+        return r;
 }
 
 /* What a move comes to that has its findings in the way. */

@@ -451,3 +451,26 @@ def removed(tree):
 def removed_and_remembered(tree):
     removed(tree)
     tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "passthrough"))
+
+
+def early(tree):
+    """Remembered in passthrough, and the initramfs has its driver load."""
+    host(tree)
+    tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "passthrough"))
+    tree.write("etc/mkinitcpio.conf", "MODULES=(btrfs nvidia nvidia_drm)\nHOOKS=(base kms)\n")
+
+
+def early_and_splash(tree):
+    held(tree, "/system.slice/plymouth-start.service", "plymouthd")
+    tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "passthrough"))
+
+
+def early_and_held(tree):
+    held(tree, "/system.slice/compute.service")
+    tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "passthrough"))
+    tree.write("usr/lib/dracut/dracut.conf.d/gpu.conf", 'add_drivers+=" nvidia "\n')
+
+
+def early_and_not_wanted(tree):
+    held(tree, "/system.slice/compute.service")
+    tree.write("etc/initramfs-tools/modules", "nvidia\n")

@@ -206,8 +206,51 @@ static void a_state_file_that_is_not_understood_is_set_aside(void **state _unuse
         }
 }
 
+/* Its drivers are loaded by the real root after the boot's job: it knows that without any file. */
+static void the_boot_knows_where_the_driver_comes_from(void **state _unused_) {
+        static const struct {
+                Trigger trigger;
+                const char *mode, *conf, *hint;
+        } cases[] = {
+                { TRIGGER_BOOT, "passthrough", "",
+                                "nvidia had it before vfiopt-boot.service, so " },
+                { TRIGGER_BOOT, "passthrough", "MODULES=(nvidia)",
+                                "nvidia had it before vfiopt-boot.service, as " },
+                { TRIGGER_AGENT, "passthrough", "MODULES=(nvidia)",
+                                "nvidia comes first at each boot" },
+                { TRIGGER_AGENT, "passthrough", "", NULL },
+                { TRIGGER_COMMAND, "host", "MODULES=(nvidia)", NULL },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                FakeTree *tree = fake_tree_new();
+                Outcome outcome;
+
+                fake_standard_drivers(tree);
+                fake_gpu_add(tree, GPU_A, .group = 12, .driver = "nvidia");
+                fake_cuda_add(tree, GPU_A);
+                fake_write(tree->root, "etc/mkinitcpio.conf", "%s\n", cases[i].conf);
+                fake_write(tree->root, "etc/vfiopt/state",
+                                "{\"version\":1,\"gpus\":[{\"address\":\"" GPU_A
+                                "\",\"id\":\"10de:2d04\",\"subsystem\":\"1043:5678\","
+                                "\"mode\":\"%s\"}]}\n",
+                                cases[i].mode);
+                scenario_trigger = cases[i].trigger;
+                outcome = scenario_switch(tree, MODE_PASSTHROUGH, GPU_A);
+                scenario_trigger = TRIGGER_COMMAND;
+                assert_int_equal(outcome.result, SWITCH_BUSY);
+                assert_int_equal(outcome.n_told, 1);
+                if (cases[i].hint)
+                        assert_non_null(strstr(outcome.told[0].reason, cases[i].hint));
+                else
+                        assert_null(strstr(outcome.told[0].reason, "boot"));
+                fake_tree_free(tree);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(the_boot_knows_where_the_driver_comes_from),
                 cmocka_unit_test(what_is_in_the_way_of_leaving_is_found_first),
                 cmocka_unit_test(a_card_that_fell_off_the_bus_stays_where_it_is),
                 cmocka_unit_test(one_of_several_that_cannot_move_keeps_all_where_they_are),

@@ -505,6 +505,8 @@ static void no_unit_is_stopped_that_the_machine_or_others_hang_on(void **state _
                         "cage@tty1.service have to end");
         assert_holder_remedy("hwdb", (Owner){ .unit = S("systemd-udevd.service") }, "try again");
         assert_holder_remedy("(udev-worker)", (Owner){}, "try again");
+        assert_holder_remedy("plymouthd", (Owner){ .unit = S("plymouth-start.service") },
+                        "it is the boot splash, and ends by itself: try again then");
 }
 
 static void who_shows_something_on_a_screen_is_not_killed(void **state _unused_) {

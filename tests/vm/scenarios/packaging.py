@@ -84,6 +84,34 @@ def taken_by_the_initramfs(vm):
     vm.equal(vm.overrides(GPU), [None] * 4, "overrides")
 
 
+SPLASH = {
+    "/etc/systemd/system/splash.service":
+        "[Unit]\nDefaultDependencies=no\nBefore=vfiopt-boot.service\n[Service]\nType=exec\n"
+        "StandardInput=file:/dev/zero\n"
+        "ExecStartPre=/bin/sh -c 'nvidia-nodes; cp \"$(command -v hold)\" /run/plymouthd'\n"
+        "ExecStart=/run/plymouthd /dev/nvidia0\n",
+    "/etc/systemd/system/vfiopt-boot.service.d/splash.conf": "[Unit]\nWants=splash.service\nAfter=splash.service\n",
+    "/etc/initramfs-tools/modules": "# all that it has\nnvidia\n",
+}
+
+
+@scenario(gpus=[GPU], boot="cold", cmdline=EARLY, files={**SPLASH, **wish("passthrough")}, timeout=240)
+def used_by_the_boot_splash(vm):
+    """The initramfs has nvidia and a splash on it: told, no boot waits, and it is moved when the splash ends."""
+    runs(vm)
+    vm.equal(vm.driver(GPU.address), "nvidia", "driver while the splash is there")
+    said = [r["MESSAGE"] for r in records(vm) if r["VFIOPT_RESULT"] == "busy" and r["VFIOPT_TRIGGER"] == "boot"]
+    vm.equal(len(said), 1, "refusals at boot")
+    vm.match("plymouthd.*boot splash, and ends by itself", said[0], "the refusal")
+    vm.match("nvidia had it before vfiopt-boot.service.*/etc/initramfs-tools/modules:2: nvidia.*update-initramfs",
+             said[0], "where it comes from")
+    vm.check("kill" not in said[0], "nobody is told to kill it")
+    vm.match("/etc/initramfs-tools/modules:2: nvidia", vm.sh("vfioptctl status", user="bob").out, "status")
+    vm.sh("systemctl stop splash")
+    on(vm, GPU, VFIO)
+    on_vfio(vm, GPU)
+
+
 # The first unbind of the boot does not come back.
 HANGS = {
     "/etc/systemd/system/hang.service":
