@@ -16,6 +16,7 @@
 #include "cli/table.h"
 #include "os/ids.h"
 #include "os/initramfs.h"
+#include "os/obstacle.h"
 #include "os/remover.h"
 #include "policy/claim.h"
 #include "probe/preflight.h"
@@ -32,11 +33,12 @@ typedef struct Status {
         bool pending;     /* it is not there */
         bool managed;
         bool unmanaged_by_config; /* and not as it is the boot display */
-        Initramfs initramfs;      /* which has a driver that keeps it from its wish */
-        const char *display;      /* why it stays, as a display in use without consent; or NULL */
-        bool other_card;          /* what is remembered is about another card, and does not count */
-        Decision decision;        /* with the claim of another program, if any */
-        bool interrupted; /* a switch has left something for the next one to finish or undo */
+        char *script;        /* a line that may have set its overrides, which are none of ours */
+        Initramfs initramfs; /* which has a driver that keeps it from its wish */
+        const char *display; /* why it stays, as a display in use without consent; or NULL */
+        bool other_card;     /* what is remembered is about another card, and does not count */
+        Decision decision;   /* with the claim of another program, if any */
+        bool interrupted;    /* a switch has left something for the next one to finish or undo */
         bool is_stuck;
         bool is_foreign;      /* stuck in an operation of another program */
         FunctionSet reserved; /* for vfio by another program, and not on it yet */
@@ -57,6 +59,7 @@ static void statuses_deinit(Statuses *statuses) {
                 overrides_free(status->overrides, status->gpu->n_functions);
                 runtime_deinit(&status->runtime);
                 initramfs_deinit(&status->initramfs);
+                free(status->script);
                 free(status->name);
         }
         free(statuses->items);
@@ -111,7 +114,16 @@ static int read_rest(Status *status, const Roots *roots) {
         if (r == GPU_E_LATE)
                 message_error("%s: reading driver_override timed out: a driver is at work on it",
                                 address_format(status->gpu->address, address));
-        return r < 0 ? r : 0;
+        if (r < 0)
+                return r;
+        for (size_t i = 0; status->overrides && i < status->gpu->n_functions; ++i)
+                if (status->wish != MODE_PASSTHROUGH && !status->script &&
+                                driver_is_vfio(roots->sysfs, status->overrides[i])) {
+                        r = obstacle_find_script(roots, "vfio_pci", &status->script);
+                        if (r < 0)
+                                return r;
+                }
+        return 0;
 }
 
 static int read_gpu(Status *status,
@@ -330,6 +342,10 @@ static int print_notes(const Status *status) {
                        "  To allow it: vfioptctl switch --allow-display passthrough %s\n"
                        "  For good: AllowDisplay=yes below [GPU %s] in " VFIOPT_ETC_CONFIG "\n",
                                 gpu, status->display, gpu, gpu);
+        if (status->script)
+                printf("%s: its driver_override may come from a line that is run with vfio-pci:\n"
+                       "  %s\n",
+                                gpu, status->script);
         if (status->initramfs.where)
                 printf("%s: %s comes first at each boot, as the initramfs has it:\n  %s\n"
                        "  To change that, %s\n",

@@ -163,16 +163,18 @@ int modules_read_info(Modules *modules, const char *name, ModuleInfo *ret) {
         return 0;
 }
 
-static int insert(struct kmod_module *module) {
+static int insert(struct kmod_module *module, bool plainly) {
+        unsigned int flags = KMOD_PROBE_APPLY_BLACKLIST_ALIAS_ONLY;
         int r;
 
-        r = kmod_module_probe_insert_module(
-                        module, KMOD_PROBE_APPLY_BLACKLIST_ALIAS_ONLY, NULL, NULL, NULL, NULL);
+        if (plainly)
+                flags |= KMOD_PROBE_IGNORE_COMMAND;
+        r = kmod_module_probe_insert_module(module, flags, NULL, NULL, NULL, NULL);
         return r == -EEXIST ? 0 : r;
 }
 
 /* All that a name or alias stands for; with several, the last error. */
-static int insert_all(Modules *modules, const char *name) {
+static int insert_all(Modules *modules, const char *name, bool plainly) {
         _cleanup_(list_unrefp) struct kmod_list *list = NULL;
         struct kmod_list *item;
         int r, error = 0;
@@ -186,7 +188,7 @@ static int insert_all(Modules *modules, const char *name) {
         kmod_list_foreach(item, list) {
                 struct kmod_module *module = kmod_module_get_module(item);
 
-                r = insert(module);
+                r = insert(module, plainly);
                 kmod_module_unref(module);
                 if (r == -ENOENT)
                         return r;
@@ -198,6 +200,8 @@ static int insert_all(Modules *modules, const char *name) {
 /**
  * modules_load() - load a module with all that it needs
  * @name:       module name or alias; all modules of an alias are loaded
+ * @plainly:    itself, and no command of an install line in its place. Those of modules that it
+ *              needs are run
  * @ret_errno:  with MODULES_E_REFUSED, the (positive) errno that the kernel gave
  *
  * Where there is a module of that name, an alias of the same name, even to nothing, has no say.
@@ -207,7 +211,7 @@ static int insert_all(Modules *modules, const char *name) {
  *
  * Return: 0 if it is loaded now, MODULES_E_MISSING, MODULES_E_REFUSED, or a negative error code.
  */
-int modules_load(Modules *modules, const char *name, int *ret_errno) {
+int modules_load(Modules *modules, const char *name, bool plainly, int *ret_errno) {
         _cleanup_(module_unrefp) struct kmod_module *module = NULL;
         int r;
 
@@ -219,7 +223,8 @@ int modules_load(Modules *modules, const char *name, int *ret_errno) {
                 if (r < 0)
                         return r;
         }
-        r = module && kmod_module_get_path(module) ? insert(module) : insert_all(modules, name);
+        r = module && kmod_module_get_path(module) ? insert(module, plainly)
+                                                   : insert_all(modules, name, plainly);
         if (r == -ENOENT)
                 return MODULES_E_MISSING;
         if (r < 0) {

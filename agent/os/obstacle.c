@@ -192,3 +192,24 @@ int obstacle_find(const Roots *roots, Modules *modules, const char *module, Obst
         obstacle = (Obstacle){};
         return 0;
 }
+
+/**
+ * obstacle_find_script() - find the line that has something else run when a module is loaded
+ * @module:     its name, with underscores
+ * @ret_where:  file, line and text; or NULL if there is none, or one that is there to load nothing.
+ *              free() it
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int obstacle_find_script(const Roots *roots, const char *module, char **ret_where) {
+        Search search = { .module = module };
+        int r;
+
+        r = search_conf(&search, roots->root_fd);
+        if (r == 0 && !search.is_inert && !search.has_softdep)
+                *ret_where = TAKE_PTR(search.install);
+        else if (r == 0)
+                *ret_where = NULL;
+        free(search.install);
+        return r;
+}

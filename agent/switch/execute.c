@@ -316,6 +316,20 @@ static int tell_passed_over(Move *move) {
         return 0;
 }
 
+/* The administrator's line goes on for everybody else; here it would be for other cards. */
+static void tell_script(const Move *move) {
+        for (size_t i = 0; i < move->plan.n_steps; ++i) {
+                _cleanup_(freep) char *text = NULL;
+                const Step *step = &move->plan.steps[i];
+
+                if (!step->script)
+                        continue;
+                text = text_format("%s is loaded without running %s: that may be about other cards",
+                                step->value, step->script);
+                notify(move, EVENT_WARNING, step_kind_to_string(step->kind), text);
+        }
+}
+
 /* the way back */
 
 /* A holder that only an errno showed (EBUSY of the group node): look who it is. */
@@ -498,6 +512,7 @@ int move_execute(Move *move, SwitchResult *ret) {
 
         if (!nothing) {
                 notify(move, EVENT_STARTED, "start", NULL);
+                tell_script(move);
                 r = tell_passed_over(move);
                 if (r < 0)
                         return r;

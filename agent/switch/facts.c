@@ -9,6 +9,7 @@ void facts_deinit(Facts *facts) {
         overrides_free(facts->overrides, facts->n_overrides);
         free(facts->vfio_driver);
         strv_free(facts->vfio_modules);
+        free(facts->vfio_script);
         for (size_t i = 0; i < ARRAY_SIZE(facts->homes); ++i)
                 host_drivers_deinit(&facts->homes[i]);
         *facts = (Facts) FACTS_NULL;
@@ -151,9 +152,12 @@ int facts_init(Facts *facts,
         if (r == 0 && to == MODE_PASSTHROUGH)
                 r = vfio_driver_find(roots->sysfs, modules, gpu->functions[0].modalias,
                                 &facts->vfio_driver, &facts->vfio_modules);
+        if (r == 0 && facts->vfio_modules && *facts->vfio_modules)
+                r = obstacle_find_script(roots, "vfio_pci", &facts->vfio_script);
 
         facts->input.vfio_driver = facts->vfio_driver;
         facts->input.vfio_modules = facts->vfio_modules;
+        facts->input.vfio_script = facts->vfio_script;
         for (size_t i = 0; r >= 0 && i < gpu->n_functions && i < ARRAY_SIZE(facts->input.functions);
                         ++i)
                 if (functions & 1U << gpu->functions[i].address.function)

@@ -20,6 +20,7 @@ typedef struct Facts {
         size_t n_overrides;
         char *vfio_driver;    /* for function 0, or NULL if this kernel has none */
         char **vfio_modules;  /* still to be loaded for it, NULL-terminated */
+        char *vfio_script;    /* an install line that has something else run with them; or NULL */
         HostDrivers homes[8]; /* of each function, on the way to the host */
         bool fresh_host;      /* the record says how it is on the host since just now */
 } Facts;

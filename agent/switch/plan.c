@@ -138,6 +138,17 @@ static bool needs_modules(const PlanInput *input) {
         return false;
 }
 
+/* What an install line has run, with vfio_pci: mostly a script that writes an override on every card. */
+static int push_vfio_load(Plan *plan, const PlanInput *input, const char *module) {
+        Step *step;
+        int r;
+
+        r = push(plan, STEP_LOAD, input->gpu, module, &step);
+        return r < 0 || strcmp(module, "vfio_pci") != 0
+                        ? r
+                        : text_copy(input->vfio_script, &step->script);
+}
+
 static int plan_passthrough(Plan *plan, const PlanInput *input) {
         char *const *module = needs_modules(input) ? input->vfio_modules : NULL;
         int r = 0;
@@ -146,7 +157,7 @@ static int plan_passthrough(Plan *plan, const PlanInput *input) {
                 if (has_to_be_parked(input, &input->functions[i]))
                         r = push(plan, STEP_OVERRIDE, input->functions[i].address, "none", NULL);
         for (; r >= 0 && module && *module; ++module)
-                r = push(plan, STEP_LOAD, input->gpu, *module, NULL);
+                r = push_vfio_load(plan, input, *module);
         for (size_t i = 0; r >= 0 && i < input->n_functions; ++i) {
                 const PlanFunction *function = &input->functions[i];
                 const char *driver = vfio_driver_of(input, function);
@@ -474,6 +485,7 @@ void plan_deinit(Plan *plan) {
         for (size_t i = 0; i < plan->n_steps; ++i) {
                 free(plan->steps[i].value);
                 free(plan->steps[i].module);
+                free(plan->steps[i].script);
         }
         free(plan->steps);
         *plan = (Plan) PLAN_NULL;
@@ -505,7 +517,8 @@ static char *describe(const Step *step) {
         address_format(step->function, address);
         switch (step->kind) {
         case STEP_LOAD:
-                return text_format("load module %s", step->value);
+                return text_format("load module %s%s%s", step->value,
+                                step->script ? ", without running " : "", step->script ?: "");
         case STEP_HOLD_GROUP:
                 return text_format(
                                 "hold IOMMU group %d, so that no guest can take it", step->number);

@@ -39,9 +39,10 @@ typedef struct Step {
         Address function; /* function 0 where it is about the GPU as a whole */
         int number;       /* of the IOMMU group */
         char *value;
-        char *module;      /* whose driver .value is believed to be; NULL: it is that for sure */
-        bool optional;     /* without it the move is still good: failure is a warning */
-        bool along;        /* may be at work at the same time as the step before it */
+        char *module;  /* whose driver .value is believed to be; NULL: it is that for sure */
+        char *script;  /* of a load: the install line that is not run in the place of it; or NULL */
+        bool optional; /* without it the move is still good: failure is a warning */
+        bool along;    /* may be at work at the same time as the step before it */
         uint8_t candidate; /* from 1: of the drivers that may bind function 0, the first that does
                             * ends the steps of the others; 0: there is one only */
 } Step;
@@ -82,6 +83,7 @@ typedef struct PlanInput {
         bool looked; /* for holders, just now, and nothing but the overrides will be written first */
         const char *vfio_driver;   /* the one for function 0; "vfio-pci" for its siblings */
         char *const *vfio_modules; /* to be loaded for it first, NULL-terminated, or NULL */
+        const char *vfio_script;   /* the install line for vfio_pci, if it has something else run */
 } PlanInput;
 
 /* plans */

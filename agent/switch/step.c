@@ -37,6 +37,7 @@ typedef enum Task {
         TASK_OVERRIDE, /* and read it back */
         TASK_PRESENCE,
         TASK_LOAD,
+        TASK_LOAD_PLAINLY, /* without the command of an install line */
 } Task;
 
 /* One task for it, sent up to the end of @value. */
@@ -110,7 +111,7 @@ static int do_presence(Sysfs *sysfs, const Request *request) {
 static int do_load(Modules *modules, const Request *request) {
         int r, e = 0;
 
-        r = modules_load(modules, request->value, &e);
+        r = modules_load(modules, request->value, request->task == TASK_LOAD_PLAINLY, &e);
         return r == MODULES_E_MISSING ? -ENOENT : r == MODULES_E_REFUSED ? -e : r;
 }
 
@@ -127,6 +128,7 @@ static int work(void *userdata, const void *data, size_t n _unused_) {
         case TASK_PRESENCE:
                 return do_presence(sysfs, request);
         case TASK_LOAD:
+        case TASK_LOAD_PLAINLY:
                 return do_load(context->modules, request);
         }
         return -EINVAL;
@@ -320,7 +322,8 @@ static int write_load(StepContext *context, const Step *step, StepResult *result
 
         if (!is_alias && is_loaded(context->roots->sysfs, step->value))
                 return 0;
-        r = ask(context, NULL, TASK_LOAD, step, "", step->value, result);
+        r = ask(context, NULL, step->script ? TASK_LOAD_PLAINLY : TASK_LOAD, step, "", step->value,
+                        result);
         if (r != STEP_E_REFUSED)
                 return r;
         if (result->error == ENOENT && is_alias) {

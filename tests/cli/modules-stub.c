@@ -77,6 +77,9 @@ void module_info_deinit(ModuleInfo *info) {
         free(info->release);
 }
 
-int modules_load(Modules *modules _unused_, const char *name _unused_, int *ret_errno _unused_) {
+int modules_load(Modules *modules _unused_,
+                const char *name _unused_,
+                bool plainly _unused_,
+                int *ret_errno _unused_) {
         abort();
 }

@@ -436,6 +436,13 @@ def empty(tree):
     pass
 
 
+def script_for_vfio(tree):
+    """An install line runs a script with vfio-pci, which has written an override on another card as well."""
+    host(tree)
+    tree.device("0000:02:00.0", "10de:2204", "0300", "nvidia", 13, override="vfio-pci", boot_vga="0")
+    tree.write("etc/modprobe.d/local.conf", "# all cards\ninstall vfio-pci /sbin/vfio-override.sh\n")
+
+
 def unplugged(tree):
     """One that is remembered is not there, and nothing tells why."""
     host(tree)

@@ -35,6 +35,8 @@ typedef struct MachineModule {
         int error;                          /* its init fails with this, if negative */
         char release[MACHINE_NAME_MAX];     /* the kernel that it is for; none: this one */
         bool is_blacklisted, is_unsigned;
+        bool has_script;                /* an install line runs one in its place, which fails */
+        char version[MACHINE_NAME_MAX]; /* as its file says */
 } MachineModule;
 
 typedef struct MachineDevice {

@@ -100,7 +100,7 @@ static int load(FakeTree *tree, const Act *act) {
         return fake_module_insert(tree, act->driver);
 }
 
-int modules_load(Modules *modules, const char *name, int *ret_errno) {
+int modules_load(Modules *modules, const char *name, bool plainly, int *ret_errno) {
         Machine *machine = modules->tree->machine;
         int r, error = 0;
         bool any = false;
@@ -114,7 +114,8 @@ int modules_load(Modules *modules, const char *name, int *ret_errno) {
                         continue;
                 any = true;
                 strcpy(act.driver, module->name);
-                r = faults_act(modules->tree, &act, load);
+                r = module->has_script && !plainly ? -ECHILD
+                                                   : faults_act(modules->tree, &act, load);
                 if (r < 0)
                         error = -r;
         }

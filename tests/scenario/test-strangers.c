@@ -384,8 +384,40 @@ static void where_nothing_may_be_moved_nothing_is_given_back(void **state _unuse
         fake_tree_free(tree);
 }
 
+/* It runs for everybody else, and would have an override on each card, as such scripts do. */
+static void a_script_in_the_place_of_vfio_pci_is_not_run(void **state _unused_) {
+        FakeTree *tree = scenario_machine(&machineries[0], MODE_PASSTHROUGH);
+        Outcome outcome;
+
+        fake_write(tree->root, "etc/modprobe.d/local.conf",
+                        "install vfio-pci /sbin/vfio-override.sh\n");
+        machine_find_module(tree->machine, "vfio_pci")->has_script = true;
+        outcome = scenario_switch(tree, MODE_PASSTHROUGH, GPU_A);
+        assert_int_equal(outcome.result, SWITCH_DONE);
+        assert_true(scenario_was_told(&outcome, EVENT_WARNING));
+        for (unsigned int i = 0; i < outcome.n_told; ++i)
+                if (outcome.told[i].kind == EVENT_WARNING)
+                        assert_string_equal(outcome.told[i].reason,
+                                        "vfio_pci is loaded without running /etc/modprobe.d/local.conf:1: "
+                                        "install vfio_pci /sbin/vfio-override.sh: that may be about other cards");
+        fake_tree_free(tree);
+}
+
+/* One that loads nothing was put there to keep vfio away, and that is respected. */
+static void a_line_that_keeps_vfio_pci_away_is_respected(void **state _unused_) {
+        FakeTree *tree = scenario_machine(&machineries[0], MODE_PASSTHROUGH);
+
+        fake_write(tree->root, "etc/modprobe.d/local.conf", "install vfio_pci /bin/false\n");
+        machine_find_module(tree->machine, "vfio_pci")->has_script = true;
+        assert_int_equal(scenario_switch(tree, MODE_PASSTHROUGH, GPU_A).result, SWITCH_FAILED);
+        assert_driver(tree, GPU_A, "nvidia");
+        fake_tree_free(tree);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_script_in_the_place_of_vfio_pci_is_not_run),
+                cmocka_unit_test(a_line_that_keeps_vfio_pci_away_is_respected),
                 cmocka_unit_test(what_was_reserved_goes_back),
                 cmocka_unit_test(who_is_killed_is_followed_by_another_who_ends_it),
                 cmocka_unit_test(what_was_cut_off_touches_the_gpu_for_nobody),

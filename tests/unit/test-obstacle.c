@@ -91,6 +91,28 @@ static void names_of_files_decide_who_comes_first_and_who_is_hidden(void **state
         assert_obstacle(*state, OBSTACLE_NONE, NULL);
 }
 
+static void assert_script(const Fixture *fixture, const char *where) {
+        _cleanup_(freep) char *found = NULL;
+
+        assert_int_equal(obstacle_find_script(&fixture->tree->roots, "vfio_pci", &found), 0);
+        if (where)
+                assert_string_equal(found, where);
+        else
+                assert_null(found);
+}
+
+static void a_script_is_no_obstacle_but_named(void **state) {
+        assert_script(*state, NULL);
+        conf(*state, "etc/modprobe.d/b.conf", "install vfio-pci /sbin/x; modprobe -i vfio-pci\n");
+        assert_script(*state,
+                        "/etc/modprobe.d/b.conf:1: install vfio_pci /sbin/x; modprobe -i vfio-pci");
+        conf(*state, "etc/modprobe.d/c.conf", "softdep vfio_pci pre: vfio\n");
+        assert_script(*state, NULL);
+        conf(*state, "etc/modprobe.d/c.conf", "");
+        conf(*state, "etc/modprobe.d/a.conf", "install vfio-pci /bin/false\n");
+        assert_script(*state, NULL);
+}
+
 static void a_softdep_takes_the_install_line_out_of_the_way(void **state) {
         conf(*state, "etc/modprobe.d/a.conf",
                         "install nvidia /bin/false\nsoftdep nvidia pre: vfio-pci\n");
@@ -128,6 +150,7 @@ int main(void) {
                 obstacle_test(an_install_line_is_named_as_it_stands),
                 obstacle_test(lines_may_go_on),
                 obstacle_test(names_of_files_decide_who_comes_first_and_who_is_hidden),
+                obstacle_test(a_script_is_no_obstacle_but_named),
                 obstacle_test(a_softdep_takes_the_install_line_out_of_the_way),
                 obstacle_test(the_kernel_itself_may_refuse),
                 obstacle_test(the_file_of_the_module_may_not_fit),

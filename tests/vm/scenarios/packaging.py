@@ -84,6 +84,29 @@ def taken_by_the_initramfs(vm):
     vm.equal(vm.overrides(GPU), [None] * 4, "overrides")
 
 
+SCRIPT = {
+    "/etc/modprobe.d/local.conf": "install vfio-pci /usr/local/bin/vfio-override\n",
+    "/usr/local/bin/vfio-override": (
+        "#!/bin/sh\ntouch /run/script-ran\nfor f in /sys/bus/pci/devices/0000:0[1-9]:*/driver_override; do\n"
+        "echo vfio-pci >$f\ndone\nexec modprobe -i vfio-pci\n", 0o755),
+}
+
+
+@scenario(gpus=[GPU, SECOND], files=SCRIPT)
+def script_in_the_place_of_vfio_pci(vm):
+    """An install line has a script reserve all cards when vfio-pci is loaded: it is told, and the other card stays."""
+    vm.check(not vm.exists("/sys/module/vfio_pci"), "vfio-pci is not loaded")
+    vm.sh(f"systemctl start vfiopt@passthrough:{GPU.address}")
+    on_vfio(vm, GPU)
+    vm.equal(vm.overrides(SECOND), [None] * 4, "overrides of the other card")
+    vm.equal(vm.drivers(SECOND), HOME, "its drivers")
+    vm.check(not vm.exists("/run/script-ran"), "the script has not run")
+    vm.match("without running /etc/modprobe.d/local.conf:1: install",
+             "\n".join(r["MESSAGE"] for r in records(vm)), "the journal")
+    # For everybody else it does.
+    vm.sh(f"systemctl start vfiopt@host; modprobe -r vfio_pci && modprobe vfio-pci; test -e /run/script-ran")
+
+
 SPLASH = {
     "/etc/systemd/system/splash.service":
         "[Unit]\nDefaultDependencies=no\nBefore=vfiopt-boot.service\n[Service]\nType=exec\n"
