@@ -25,6 +25,10 @@ typedef struct Tool {
         const char *otherwise;
 } Tool;
 
+#define OMIT                                                                                   \
+        "omit_drivers+=\" nvidia nvidia_drm nvidia_modeset nvidia_uvm nouveau \" into a file " \
+        "of /etc/dracut.conf.d, then: dracut --force --regenerate-all"
+
 static const Tool tools[] = {
         {
                         .files = { "etc/mkinitcpio.conf" },
@@ -33,8 +37,8 @@ static const Tool tools[] = {
                         .keys = { "MODULES" },
                         .hooks = "HOOKS",
                         .remedy = "take it out of there, then: mkinitcpio -P",
-                        .otherwise = "take it out of MODULES, and kms out of HOOKS, in "
-                                     "/etc/mkinitcpio.conf, then: mkinitcpio -P",
+                        .otherwise = "take it out of MODULES= in /etc/mkinitcpio.conf, and for "
+                                     "nouveau kms out of HOOKS=, then: mkinitcpio -P",
         },
         {
                         .files = { "etc/initramfs-tools/modules" },
@@ -50,12 +54,8 @@ static const Tool tools[] = {
                         .suffix = ".conf",
                         .keys = { "force_drivers", "add_drivers", "drivers" },
                         .omit = "omit_drivers",
-                        .remedy = "take it out of there, and put omit_drivers+=\" nvidia nvidia_drm "
-                                  "nvidia_modeset nvidia_uvm nouveau \" into a file of "
-                                  "/etc/dracut.conf.d, then: dracut --force --regenerate-all",
-                        .otherwise = "put omit_drivers+=\" nvidia nvidia_drm nvidia_modeset "
-                                     "nvidia_uvm nouveau \" into a file of /etc/dracut.conf.d, "
-                                     "then: dracut --force --regenerate-all",
+                        .remedy = "take it out of there, or where that is no file of yours, put " OMIT,
+                        .otherwise = "put " OMIT,
         },
         {
                         .files = { "etc/booster.yaml" },
