@@ -108,6 +108,7 @@ int modules_resolve(Modules *modules,
 
 void module_info_deinit(ModuleInfo *info) {
         free(info->release);
+        free(info->version);
         *info = (ModuleInfo){};
 }
 
@@ -131,7 +132,7 @@ int modules_read_info(Modules *modules, const char *name, ModuleInfo *ret) {
         _cleanup_(module_unrefp) struct kmod_module *module = NULL;
         _cleanup_(info_freep) struct kmod_list *list = NULL;
         struct kmod_list *item;
-        ModuleInfo info = {};
+        _cleanup_(module_info_deinit) ModuleInfo info = {};
         int r;
 
         r = modules_open(modules);
@@ -152,6 +153,11 @@ int modules_read_info(Modules *modules, const char *name, ModuleInfo *ret) {
 
                 if (!strcmp(key, "sig_id"))
                         info.is_signed = true;
+                if (!strcmp(key, "version") && !info.version) {
+                        info.version = strdup(value);
+                        if (!info.version)
+                                return -ENOMEM;
+                }
                 /* With versions of symbols the release does not count (kernel/module/version.c, same_magic()). */
                 if (strcmp(key, "vermagic") || info.release || strstr(value, " modversions"))
                         continue;
@@ -160,6 +166,7 @@ int modules_read_info(Modules *modules, const char *name, ModuleInfo *ret) {
                         return -ENOMEM;
         }
         *ret = info;
+        info = (ModuleInfo){};
         return 0;
 }
 

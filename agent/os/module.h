@@ -28,6 +28,7 @@ DEFINE_CLEANUP(Modules, modules_free);
 /* What the file of a module says of itself. */
 typedef struct ModuleInfo {
         char *release; /* of the kernel that it was built for; NULL: not said */
+        char *version; /* its own; NULL: not said */
         bool is_signed;
 } ModuleInfo;
 

@@ -19,6 +19,8 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "probe/finding.h"
+#include "probe/nvidia.h"
+#include "probe/upgrade.h"
 #include "record/pin.h"
 #include "switch/commit.h"
 #include "switch/move.h"
@@ -330,6 +332,34 @@ static void tell_script(const Move *move) {
         }
 }
 
+/*
+ * The module has stayed in the kernel while the card was away, and its package may be another one by
+ * now. Programs of NVIDIA's want the very version that they come with.
+ */
+static int tell_upgrade(const Move *move) {
+        _cleanup_(freep) char *driver = NULL, *loaded = NULL, *on_disk = NULL, *text = NULL;
+        const Roots *roots = move->context->roots;
+        int r;
+
+        if (move->to != MODE_HOST || !move_is_whole(move))
+                return 0;
+        r = device_read_driver(roots->sysfs, move->gpu->address, &driver);
+        if (r < 0 || !driver || strcmp(driver, NVIDIA_DRIVER) != 0)
+                return r < 0 ? r : 0;
+        r = upgrade_find(roots, move->context->modules, move->gpu->functions[0].modalias, &loaded,
+                        &on_disk);
+        if (r)
+                return r < 0 ? r : 0;
+        text = text_format(
+                        "nvidia in the kernel has version %s, but %s is on disk, whose programs "
+                        "cannot use the GPU with it (nvidia-smi, CUDA, containers); reboot, or, once "
+                        "no program uses an NVIDIA GPU: modprobe -r nvidia_drm nvidia_modeset "
+                        "nvidia_uvm nvidia && modprobe nvidia",
+                        loaded, on_disk);
+        notify(move, EVENT_WARNING, "end", text);
+        return 0;
+}
+
 /* the way back */
 
 /* A holder that only an errno showed (EBUSY of the group node): look who it is. */
@@ -519,6 +549,9 @@ int move_execute(Move *move, SwitchResult *ret) {
                 r = run_plan(move, move->gpu, &move->plan, &preflight, &trouble);
                 if (r > 0)
                         return give_up(move, r, &trouble, ret);
+                r = tell_upgrade(move);
+                if (r < 0)
+                        notify(move, EVENT_WARNING, "end", strerror(-r));
         }
 
         r = conclude(move, move->to, commit_it);

@@ -75,6 +75,7 @@ int modules_read_info(
 
 void module_info_deinit(ModuleInfo *info) {
         free(info->release);
+        free(info->version);
 }
 
 int modules_load(Modules *modules _unused_,

@@ -33,10 +33,8 @@ typedef struct MachineModule {
         char needs[MACHINE_NAME_MAX];       /* a module that is loaded first */
         MachineDriver driver;               /* which it registers; no name: none */
         int error;                          /* its init fails with this, if negative */
-        char release[MACHINE_NAME_MAX];     /* the kernel that it is for; none: this one */
-        bool is_blacklisted, is_unsigned;
-        bool has_script;                /* an install line runs one in its place, which fails */
-        char version[MACHINE_NAME_MAX]; /* as its file says */
+        char version[MACHINE_NAME_MAX], release[MACHINE_NAME_MAX]; /* none: this kernel */
+        bool is_blacklisted, is_unsigned, has_script; /* of an install line, which fails */
 } MachineModule;
 
 typedef struct MachineDevice {

@@ -80,6 +80,7 @@ int modules_resolve(Modules *modules,
 
 void module_info_deinit(ModuleInfo *info) {
         free(info->release);
+        free(info->version);
         *info = (ModuleInfo){};
 }
 
@@ -91,6 +92,8 @@ int modules_read_info(Modules *modules, const char *name, ModuleInfo *ret) {
         *ret = (ModuleInfo){ .is_signed = !module->is_unsigned };
         if (module->release[0])
                 ret->release = strdup(module->release);
+        if (module->version[0])
+                ret->version = strdup(module->version);
         return 0;
 }
 

@@ -420,8 +420,38 @@ static void where_it_came_from_may_not_take_it_any_more(void **state _unused_) {
         fake_tree_free(tree);
 }
 
+/* Its package was upgraded while the module stayed in the kernel, or also not. */
+static void another_version_on_disk_is_told(void **state _unused_) {
+        static const struct {
+                const char *on_disk;
+                bool told;
+        } cases[] = { { "610.57.04", true }, { "595.45.04", false }, { "", false } };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                FakeTree *tree = scenario_machine(&machineries[0], MODE_HOST);
+                Outcome outcome;
+
+                fake_module_load(tree, "nvidia");
+                fake_write(tree->root, "sys/module/nvidia/version", "595.45.04\n");
+                strcpy(machine_find_module(tree->machine, "nvidia")->version, cases[i].on_disk);
+                outcome = scenario_switch(tree, MODE_HOST, GPU_A);
+                assert_int_equal(outcome.result, SWITCH_DONE);
+                assert_driver(tree, GPU_A, "nvidia");
+                assert_int_equal(scenario_was_told(&outcome, EVENT_WARNING), cases[i].told);
+                for (unsigned int k = 0; k < outcome.n_told; ++k)
+                        if (outcome.told[k].kind == EVENT_WARNING)
+                                assert_non_null(strstr(outcome.told[k].reason,
+                                                "version 595.45.04, but 610.57.04 is on disk"));
+                /* To be asked for the host where it is already tells nothing. */
+                outcome = scenario_switch(tree, MODE_HOST, GPU_A);
+                assert_false(scenario_was_told(&outcome, EVENT_WARNING));
+                fake_tree_free(tree);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(another_version_on_disk_is_told),
                 cmocka_unit_test(a_recovery_that_fails_forgets_nothing),
                 cmocka_unit_test(a_sibling_on_pci_stub_goes_back_to_it),
                 cmocka_unit_test(an_obstacle_is_no_reason_for_a_blacklisted_driver),
