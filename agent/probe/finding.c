@@ -78,19 +78,19 @@ static const Words words[_FINDING_MAX] = {
 
 /* Why the module @node@ would not load. */
 static const Words obstacles[_OBSTACLE_MAX] = {
-        [OBSTACLE_INSTALL] = { "module @node@, its driver on the host, is kept from loading by "
+        [OBSTACLE_INSTALL] = { "module @node@, its driver @side@, is kept from loading by "
                                "@detail@",
                         "remove that line" },
-        [OBSTACLE_KERNEL_LINE] = { "module @node@, its driver on the host, is kept from loading by "
+        [OBSTACLE_KERNEL_LINE] = { "module @node@, its driver @side@, is kept from loading by "
                                    "module_blacklist= on the kernel's command line",
                         "remove it there and reboot" },
         [OBSTACLE_DISABLED] = { "no module can be loaded until the next boot "
-                                "(kernel.modules_disabled), and its driver on the host is not loaded",
+                                "(kernel.modules_disabled), and its driver @side@ is not loaded",
                         "reboot; to have the driver loaded before that is set, name @node@ in "
                         "modules-load.d" },
-        [OBSTACLE_OTHER_KERNEL] = { "module @node@, its driver on the host, was built for kernel @detail@",
+        [OBSTACLE_OTHER_KERNEL] = { "module @node@, its driver @side@, was built for kernel @detail@",
                         "build or install it for the running kernel (dkms autoinstall), or boot that one" },
-        [OBSTACLE_UNSIGNED] = { "module @node@, its driver on the host, is not signed, and this kernel "
+        [OBSTACLE_UNSIGNED] = { "module @node@, its driver @side@, is not signed, and this kernel "
                                 "loads only signed modules",
                         "sign it with a key that is enrolled (mokutil --import), or turn Secure Boot "
                         "off in the firmware" },
@@ -156,6 +156,7 @@ static Words choose_words(const Findings *findings, const Finding *finding) {
                                         "the kernel";
                 break;
         case FINDING_NO_HOST_DRIVER:
+        case FINDING_NO_VFIO_DRIVER:
                 if (finding->number != OBSTACLE_NONE)
                         return obstacles[finding->number];
                 break;
@@ -224,6 +225,7 @@ static int append(
                 { "owner", finding->owner.name },
                 { "pid", pid },
                 { "session", finding->owner.session },
+                { "side", finding->kind == FINDING_NO_VFIO_DRIVER ? "for guests" : "on the host" },
                 { "slot", slot },
                 { "unit", finding->owner.unit },
                 { "who", finding->command ?: "a process" },

@@ -26,7 +26,7 @@ typedef enum FindingKind {
         FINDING_CANNOT_RELEASE, /* driver version .detail with modeset cannot let one GPU go */
         FINDING_OFF_BUS, /* it does not answer, or not in time (.error is ETIMEDOUT); .detail is its power state */
         FINDING_FELL_OFF,       /* the kernel log says that it fell off the bus (Xid 79) */
-        FINDING_NO_VFIO_DRIVER, /* there is no vfio-pci in this kernel */
+        FINDING_NO_VFIO_DRIVER, /* there is no vfio-pci in this kernel; with .node as below */
         FINDING_NO_HOST_DRIVER, /* nothing known to bind the display function to; .node: the module that
                                  * would be, with obstacle .number at .detail */
         FINDING_STUCK, /* an earlier .detail of .pid never came back; neither: an operation that is not ours */

@@ -10,6 +10,7 @@ void facts_deinit(Facts *facts) {
         free(facts->vfio_driver);
         strv_free(facts->vfio_modules);
         free(facts->vfio_script);
+        obstacle_deinit(&facts->vfio_obstacle);
         for (size_t i = 0; i < ARRAY_SIZE(facts->homes); ++i)
                 host_drivers_deinit(&facts->homes[i]);
         *facts = (Facts) FACTS_NULL;
@@ -152,6 +153,8 @@ int facts_init(Facts *facts,
         if (r == 0 && to == MODE_PASSTHROUGH)
                 r = vfio_driver_find(roots->sysfs, modules, gpu->functions[0].modalias,
                                 &facts->vfio_driver, &facts->vfio_modules);
+        if (r == 0 && facts->vfio_modules && *facts->vfio_modules)
+                r = obstacle_find(roots, modules, *facts->vfio_modules, &facts->vfio_obstacle);
         if (r == 0 && facts->vfio_modules && *facts->vfio_modules)
                 r = obstacle_find_script(roots, "vfio_pci", &facts->vfio_script);
 

@@ -18,11 +18,12 @@ typedef struct Facts {
         PlanInput input; /* points into the rest, into the GPU and into its record */
         char **overrides;
         size_t n_overrides;
-        char *vfio_driver;    /* for function 0, or NULL if this kernel has none */
-        char **vfio_modules;  /* still to be loaded for it, NULL-terminated */
-        char *vfio_script;    /* an install line that has something else run with them; or NULL */
-        HostDrivers homes[8]; /* of each function, on the way to the host */
-        bool fresh_host;      /* the record says how it is on the host since just now */
+        char *vfio_driver;      /* for function 0, or NULL if this kernel has none */
+        char **vfio_modules;    /* still to be loaded for it, NULL-terminated */
+        Obstacle vfio_obstacle; /* to the first of them; OBSTACLE_NONE without one */
+        char *vfio_script;      /* an install line that has something else run with them; or NULL */
+        HostDrivers homes[8];   /* of each function, on the way to the host */
+        bool fresh_host;        /* the record says how it is on the host since just now */
 } Facts;
 
 #define FACTS_NULL \

@@ -86,13 +86,29 @@ int move_push_obstacle(Findings *findings, Address function, const HostDriver *d
                                         .detail = driver->obstacle.where });
 }
 
+/* What keeps vfio-pci away, if it is to be loaded. Return: 0, or negative. */
+static int check_vfio_driver(Move *move) {
+        const Facts *facts = &move->facts;
+
+        if (!facts->vfio_driver)
+                return push(move, FINDING_NO_VFIO_DRIVER);
+        if (facts->vfio_obstacle.kind == OBSTACLE_NONE)
+                return 0;
+        return findings_push(&move->findings,
+                        &(Finding){ .kind = FINDING_NO_VFIO_DRIVER,
+                                        .function = move->gpu->address,
+                                        .node = *facts->vfio_modules,
+                                        .number = (int) facts->vfio_obstacle.kind,
+                                        .detail = facts->vfio_obstacle.where });
+}
+
 /* Is there anything to bind it to? Of several modules that would not load, the best one is told. */
 static int check_driver(Move *move) {
         const PlanFunction *display = &move->facts.input.functions[0];
         const HostDrivers *homes = &move->facts.homes[0];
 
         if (move->to == MODE_PASSTHROUGH)
-                return move->facts.vfio_driver ? 0 : push(move, FINDING_NO_VFIO_DRIVER);
+                return check_vfio_driver(move);
         if (!move_is_whole(move) || display->n_homes > 0 || display->stays_idle)
                 return 0;
         if (homes->n > 0)

@@ -406,10 +406,16 @@ static void a_script_in_the_place_of_vfio_pci_is_not_run(void **state _unused_) 
 /* One that loads nothing was put there to keep vfio away, and that is respected. */
 static void a_line_that_keeps_vfio_pci_away_is_respected(void **state _unused_) {
         FakeTree *tree = scenario_machine(&machineries[0], MODE_PASSTHROUGH);
+        Outcome outcome;
 
         fake_write(tree->root, "etc/modprobe.d/local.conf", "install vfio_pci /bin/false\n");
         machine_find_module(tree->machine, "vfio_pci")->has_script = true;
-        assert_int_equal(scenario_switch(tree, MODE_PASSTHROUGH, GPU_A).result, SWITCH_FAILED);
+        outcome = scenario_switch(tree, MODE_PASSTHROUGH, GPU_A);
+        assert_int_equal(outcome.result, SWITCH_PRECONDITION);
+        assert_int_equal(outcome.n_told, 1);
+        assert_string_equal(outcome.told[0].reason,
+                        "module vfio_pci, its driver for guests, is kept from loading by "
+                        "/etc/modprobe.d/local.conf:1: install vfio_pci /bin/false; remove that line");
         assert_driver(tree, GPU_A, "nvidia");
         fake_tree_free(tree);
 }
