@@ -28,8 +28,9 @@ static const char blacklist[] =
                 "blacklist nvidia_uvm\n";
 
 /*
- * Whether NVIDIA's driver would refuse to load: no GPU is left that it could have. Once it is
- * loaded it has no need of one, and neither have the modules that go with it.
+ * Whether NVIDIA's driver would refuse to load: no GPU is left that it could have, since each has
+ * another driver. Once it is loaded it has no need of one, and neither have the modules that go
+ * with it.
  */
 static int would_refuse(const Roots *roots, bool *ret) {
         _cleanup_(inventory_deinit) Inventory inventory = {};
@@ -44,7 +45,7 @@ static int would_refuse(const Roots *roots, bool *ret) {
                 return r;
         all = inventory.n_gpus > 0;
         for (size_t i = 0; i < inventory.n_gpus; ++i)
-                all = all && driver_is_vfio(roots->sysfs, inventory.gpus[i].functions[0].driver);
+                all = all && inventory.gpus[i].functions[0].driver;
 
         *ret = all;
         return 0;

@@ -298,8 +298,12 @@ static void modules_are_left_out_or_not(void **state _unused_) {
         assert_false(fake_exists(tree->root, name));
         assert_int_equal(modules_load_update(roots), MODULES_LOAD_E_SAME);
 
+        /* With another driver it is none for nvidia either. */
         fake_slot_remove(tree, "0000:02:00.0");
+        fake_driver_add(tree, .name = "nouveau", .match = { "pci:*bc03*" });
+        fake_gpu_add(tree, "0000:03:00.0", .group = 14, .driver = "nouveau");
         assert_int_equal(modules_load_update(roots), 0);
+        assert_true(fake_exists(tree->root, name));
         fake_make_dir(tree->root, "sys/module/nvidia");
         assert_int_equal(modules_load_update(roots), 0);
         assert_false(fake_exists(tree->root, name));
