@@ -133,13 +133,17 @@ static char **slot_of(Search *search) {
         return &search->found[ARRAY_SIZE(search->found) - 1];
 }
 
+/* The hook has all drivers of the kernel's own, and NVIDIA's is none of those. */
+static bool is_meant(const Search *search, const char *word, size_t n) {
+        if (search->subject == SUBJECT_HOOKS)
+                return is_same(word, n, "kms") && strcmp(search->driver, "nvidia") != 0;
+        return brings(word, n, search->driver);
+}
+
 static int take_word(Search *search, const char *word, size_t n, const char *where) {
         char **found = slot_of(search);
 
-        if (search->subject == SUBJECT_HOOKS ? !is_same(word, n, "kms") ||
-                                                        text_starts_with(search->driver, "nvidia",
-                                                                        NULL)
-                                             : !brings(word, n, search->driver))
+        if (!is_meant(search, word, n))
                 return 0;
         if (search->subject == SUBJECT_OMIT)
                 search->omits = true;
@@ -221,6 +225,8 @@ static int take_line(void *userdata, const char *path, unsigned int number, char
 
         if (!where)
                 return -ENOMEM;
+        if (number == 1)
+                search->subject = SUBJECT_NONE;
         if (!search->tool->keys[0]) {
                 search->subject = SUBJECT_MODULES;
                 return take_word(search, value, strcspn(value, " \t#"), where);
@@ -236,13 +242,10 @@ static int ask_tool(int root_fd, const Tool *tool, const char *driver, Initramfs
         size_t n_folders = 0;
         int r = 0;
 
-        for (size_t i = 0; r == 0 && i < ARRAY_SIZE(tool->files) && tool->files[i]; ++i) {
-                search.subject = SUBJECT_NONE;
+        for (size_t i = 0; r == 0 && i < ARRAY_SIZE(tool->files) && tool->files[i]; ++i)
                 r = conf_read_file(root_fd, tool->files[i], take_line, &search);
-        }
         while (n_folders < ARRAY_SIZE(tool->folders) && tool->folders[n_folders])
                 ++n_folders;
-        search.subject = SUBJECT_NONE;
         if (r == 0)
                 r = conf_read_folders(root_fd, tool->folders, n_folders, tool->suffix, take_line,
                                 &search);

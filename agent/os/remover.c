@@ -23,8 +23,8 @@ typedef struct Search {
 
 /* Whether it writes to "remove", by an assignment or by a shell. */
 static bool removes(const char *line) {
-        static const char *const patterns[] = { "*ATTR{remove}=\"1\"*", "*ATTR{remove}:=\"1\"*",
-                "*ATTR{*}=\"1\"*/remove*", "*RUN*echo*1*>*/remove*", "*RUN*echo*1*tee*/remove*" };
+        static const char *const patterns[] = { "*ATTR{*remove}=\"1\"*", "*ATTR{*remove}:=\"1\"*",
+                "*RUN*echo*1*>*/remove*", "*RUN*echo*1*tee*/remove*" };
 
         for (size_t i = 0; i < ARRAY_SIZE(patterns); ++i)
                 if (fnmatch(patterns[i], line, 0) == 0)

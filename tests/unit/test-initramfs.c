@@ -61,6 +61,10 @@ static void mkinitcpio_has_arrays(void **state) {
         assert_found(*state, "nvidia", "/etc/mkinitcpio.conf:3: nvidia-drm # x", "mkinitcpio -P");
         conf(*state, "etc/mkinitcpio.conf.d/b.conf", "MODULES=(vfio_pci)\n");
         assert_found(*state, "nvidia", NULL, "mkinitcpio -P");
+        /* A bracket that is never closed ends with its file. */
+        conf(*state, "etc/mkinitcpio.conf.d/b.conf", "MODULES=(vfio_pci\n");
+        conf(*state, "etc/mkinitcpio.conf.d/c.conf", "FILES+=(nouveau)\n");
+        assert_found(*state, "nouveau", NULL, "mkinitcpio -P");
         conf(*state, "etc/mkinitcpio.conf.d/c.conf", "MODULES+=(nouveau)");
         assert_found(*state, "nouveau", "/etc/mkinitcpio.conf.d/c.conf:1: MODULES+=(nouveau)",
                         "mkinitcpio -P");
