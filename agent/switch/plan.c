@@ -138,7 +138,7 @@ static bool needs_modules(const PlanInput *input) {
         return false;
 }
 
-/* What an install line has run, with vfio_pci: mostly a script that writes an override on every card. */
+/* An install line for vfio_pci mostly has a script write an override on every card (KERNEL.md 7.7). */
 static int push_vfio_load(Plan *plan, const PlanInput *input, const char *module) {
         Step *step;
         int r;

@@ -256,25 +256,33 @@ def pinned_when_rescanned(vm):
 EAGER = "/etc/udev/rules.d/{}-gpu-modules.rules"
 LOAD = ('ACTION=="add", DEVPATH=="/bus/pci/drivers/nvidia", RUN+="/sbin/modprobe nvidia-modeset"\n'
         'ACTION=="add", DEVPATH=="/bus/pci/drivers/nvidia", RUN+="/sbin/modprobe nvidia-drm"\n')
+WANT = ('ACTION=="add", DEVPATH=="/bus/pci/drivers/nvidia", TAG+="systemd", '
+        'ENV{SYSTEMD_WANTS}="eager.service"\n')
+UNIT = "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo >>/run/started; modprobe nvidia-modeset'\n"
 COUNT = 'ACTION=="add", DEVPATH=="/bus/pci/drivers/nvidia", PROGRAM="/bin/sh -c \'echo >>/run/appeared\'"\n'
 
 
 @scenario(gpus=[GPU], driver=("standin", "nvidia"), files={
-    EAGER.format(61): LOAD, EAGER.format(71): LOAD, EAGER.format(10): COUNT})
+    EAGER.format(61): LOAD, EAGER.format(71): LOAD + WANT, EAGER.format(10): COUNT,
+    "/etc/systemd/system/eager.service": UNIT})
 def rules_that_load_with_the_driver(vm):
     """udev rules load nvidia's modules when its driver appears: quiet while it has no card, and heeded else."""
     vm.sh("systemctl start vfiopt@passthrough")
-    vm.sh("modprobe -r nvidia_drm nvidia_uvm nvidia_modeset nvidia 2>/dev/null; udevadm settle; rm -f /run/appeared")
+    vm.sh("modprobe -r nvidia_drm nvidia_uvm nvidia_modeset nvidia 2>/dev/null; udevadm settle; rm -f /run/appeared /run/started")
     vm.check(not vm.exists("/sys/module/nvidia"), "nvidia is not loaded")
     vm.sh("modprobe nvidia", ok=1)
     vm.sh("udevadm settle --timeout=20")
     # The first one may be looked at while its driver is there still: then each command of two files loads once more.
     appeared = int(vm.sh("wc -l </run/appeared").out)
-    vm.check(1 <= appeared <= 5, f"the driver appeared {appeared} times")
+    vm.check(1 <= appeared <= 6, f"the driver appeared {appeared} times")
+    started = int(vm.sh("cat /run/started 2>/dev/null | wc -l").out)
+    vm.check(started <= 1, f"a unit was started for it {started} times")
+    vm.sh("systemctl reset-failed eager; rm -f /run/started", ok=None)
     vm.sh("systemctl start vfiopt@host; udevadm settle")
     vm.equal(vm.driver(GPU.address), "nvidia", "driver")
     vm.sh("modprobe -r nvidia_drm nvidia_uvm nvidia_modeset nvidia 2>/dev/null; modprobe nvidia; udevadm settle")
     vm.check(vm.exists("/sys/module/nvidia_drm"), "the rules are heeded while the driver has a card")
+    vm.check(vm.exists("/run/started"), "and so is what systemd starts for it")
 
 
 @scenario(gpus=[GPU], timeout=240)
