@@ -165,7 +165,10 @@ static int read_gpu(Status *status,
         r = read_rest(status, roots);
         if (r < 0)
                 return r;
-        decision_note_claim(&decision, roots->sysfs, status->gpu, runtime, status->overrides);
+        if (!runtime->lock.locked)
+                r = decision_note_claim(&decision, roots, status->gpu, runtime, status->overrides);
+        if (r < 0)
+                return r;
         status->decision = decision;
         status->reserved = find_reserved(status, roots->sysfs);
         return ids_device_name(ids, identity.vendor, identity.device, &status->name);
@@ -288,7 +291,7 @@ static int print_claim(const Status *status, const char *gpu) {
         _cleanup_(freep) char *claim = NULL;
         int r;
 
-        if (status->decision.claimed) {
+        if (status->decision.claimed && !mode_fulfils(status->wish, status->gpu->mode)) {
                 r = decision_describe_claim(&status->decision, status->gpu, &claim);
                 if (r < 0)
                         return r;

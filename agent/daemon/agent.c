@@ -98,8 +98,7 @@ static void stat_state_file(const Roots *roots, struct stat *ret) {
 /*
  * Whether the wish still holds for a GPU that no process was at. A switch that ended during the look
  * leaves a new wish in the state file or in the record, and the policy that was read before would
- * undo what a person has just asked for. Each commit replaces the state file. Likewise another
- * program may have begun to claim it.
+ * undo what a person has just asked for. Each commit replaces the state file.
  */
 static int is_current(Agent *agent,
                 const Policy *policy,
@@ -112,13 +111,12 @@ static int is_current(Agent *agent,
         struct stat st;
         int r;
 
-        r = observation_init(&now, agent->roots, policy, gpu, &decision);
+        r = observation_init(&now, NULL, agent->roots, policy, gpu, &decision);
         if (r < 0)
                 return r;
         stat_state_file(agent->roots, &st);
 
-        *ret = !now.locked && !now.fulfilled &&
-                        now.fingerprint.wish == observation->fingerprint.wish &&
+        *ret = now.fingerprint.wish == observation->fingerprint.wish &&
                         st.st_dev == before->st_dev && st.st_ino == before->st_ino &&
                         st.st_ctim.tv_sec == before->st_ctim.tv_sec &&
                         st.st_ctim.tv_nsec == before->st_ctim.tv_nsec;
@@ -139,7 +137,7 @@ static int look_at(Agent *agent, const Policy *policy, const Gpu *gpu, bool *ret
         if (r < 0)
                 return r;
         state->seen = true;
-        r = observation_init(&observation, agent->roots, policy, gpu, &decision);
+        r = observation_init(&observation, state, agent->roots, policy, gpu, &decision);
         if (r < 0)
                 return r;
         if (!observation.locked && !observation.fulfilled) {

@@ -11,7 +11,7 @@
 #include "vfiopt/names.h"
 
 /*
- * Waits until all of some processes have exited. They are no children of the agent, but a pidfd
+ * Waits until all of some processes have exited. Most are no children of the agent, but a pidfd
  * needs no right over its process, and becomes readable on exit. By then the kernel has closed
  * the files of the process and dropped its locks, so the next look finds both gone. (Inotify
  * reports a file as closed before its lock is dropped: fs/file_table.c, __fput().)
@@ -21,6 +21,7 @@ struct PidWatch {
         sd_event_source *sources[REFUSAL_PIDS_MAX];
         size_t n_left;
         int inhibit_fd; /* of sleep, or -1 */
+        bool is_child;  /* of the agent's own, to be reaped */
         sd_event_source *look;
 };
 
@@ -37,12 +38,14 @@ static PidWatch *pid_watch_free(PidWatch *watch) {
 
 DEFINE_CLEANUP(PidWatch, pid_watch_free);
 
-static int on_process_exit(sd_event_source *source,
-                int fd _unused_,
-                uint32_t events _unused_,
-                void *userdata) {
+static int on_process_exit(
+                sd_event_source *source, int fd, uint32_t events _unused_, void *userdata) {
         PidWatch *watch = userdata;
 
+        siginfo_t info;
+
+        if (watch->is_child)
+                (void) waitid(P_PIDFD, (id_t) fd, &info, WEXITED | WNOHANG);
         /* A pidfd stays readable. */
         (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
         if (--watch->n_left == 0)
@@ -108,8 +111,8 @@ static int watch_process(PidWatch **watch, pid_t pid, sd_event_source *look, boo
  * @observation: of this look
  * @look:       event source to enable when the next look is worth it
  *
- * These are the process that moves the GPU, a writer that is stuck, and the processes that the last
- * job was refused for. While a writer is stuck, the machine is kept from going to sleep, which
+ * These are the process that moves the GPU, a writer that is stuck, a reader that the kernel keeps
+ * waiting, and the processes that the last job was refused for. While a writer is stuck, the machine is kept from going to sleep, which
  * would hang as well.
  *
  * Holders are waited for until another job starts, or none is needed. A refusal whose holders have
@@ -136,6 +139,10 @@ int gpu_state_watch(GpuState *state, const Observation *observation, sd_event_so
                         log_error("cannot inhibit sleep, which would hang: %s", strerror(-r));
         }
         r = watch_process(&state->owner, observation->owner, look, &is_new);
+        if (r >= 0)
+                r = watch_process(&state->reader, observation->reader, look, &is_new);
+        if (state->reader)
+                state->reader->is_child = true;
         if (r < 0)
                 return r;
 
@@ -211,6 +218,7 @@ void gpu_state_sweep(GpuState **list, bool all) {
                 pid_watch_free(state->stuck);
                 pid_watch_free(state->owner);
                 pid_watch_free(state->holders);
+                pid_watch_free(state->reader);
                 free(state);
         }
 }
@@ -218,25 +226,30 @@ void gpu_state_sweep(GpuState **list, bool all) {
 /**
  * observation_init() - look at a GPU
  * @observation: to fill in; owns nothing
+ * @state:      of the GPU; or NULL: no claim is looked for
  * @roots:      our own directories may be missing
  * @policy:     policy
  * @gpu:        GPU, as sysfs shows it
  * @ret_decision: where it belongs, and whether another program has got it
  *
  * The overrides are read where another program may have set them for a GPU that is to move. While a
- * driver is at work on it they cannot be read, and the end of that is an event.
+ * driver is at work on it they cannot be read. Then one child goes on waiting, whose end is an event,
+ * and no other is started.
  *
  * Return: 0 on success, negative error code on failure.
  */
 int observation_init(Observation *observation,
+                const GpuState *state,
                 const Roots *roots,
                 const Policy *policy,
                 const Gpu *gpu,
                 Decision *ret_decision) {
         _cleanup_(runtime_deinit) Runtime runtime = RUNTIME_NULL;
         const LockHolders *lock = &runtime.lock;
-        bool stuck, late = false;
+        const PidWatch *waits = state ? state->reader : NULL;
+        pid_t reader = waits && waits->n_left > 0 ? (pid_t) waits->key : 0;
         Decision decision;
+        bool stuck;
         int r;
 
         r = runtime_init(&runtime, roots, gpu);
@@ -245,11 +258,10 @@ int observation_init(Observation *observation,
 
         stuck = runtime_is_stuck(&runtime);
         decision = policy_decide(policy, roots->sysfs, gpu, &runtime, 0);
-        if (!stuck && !lock->locked) {
-                r = decision_look_for_claim(&decision, roots->sysfs, gpu, &runtime);
+        if (state && !reader && !stuck && !lock->locked) {
+                r = decision_look_for_claim(&decision, roots, gpu, &runtime, &reader);
                 if (r < 0)
                         return r;
-                late = r == GPU_E_LATE;
         }
         *observation = (Observation){
                 .fingerprint = fingerprint_of(gpu, decision.mode, decision.interrupted),
@@ -259,12 +271,19 @@ int observation_init(Observation *observation,
                                 (mode_fulfils(decision.mode, gpu->mode) &&
                                                 decision.functions == FUNCTION_SET_ALL) ||
                                 policy_keeps_display(policy, roots->sysfs, gpu, &decision),
-                .locked = stuck || lock->locked || late,
+                .locked = stuck || lock->locked || reader > 0,
                 .damaged = runtime.damaged,
                 /* The kernel knows the writer better than the record does. */
                 .stuck = stuck ? lock->writer : 0,
                 .owner = lock->locked ? lock->owner : 0,
+                .reader = reader,
         };
+        for (size_t i = 0; i < gpu->n_functions; ++i)
+                if (driver_is_vfio(roots->sysfs, gpu->functions[i].driver))
+                        observation->on_vfio |=
+                                        (FunctionSet) (1U << gpu->functions[i].address.function);
+        observation->may_be_taken = gpu->mode == MODE_MIXED && observation->on_vfio & 1U &&
+                        decision.mode == MODE_HOST && !decision.interrupted;
         if (runtime.record.has_refusal)
                 observation->refusal = runtime.record.refusal;
         *ret_decision = decision;

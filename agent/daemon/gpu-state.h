@@ -26,6 +26,7 @@ typedef struct GpuState {
         PidWatch *stuck;        /* waits for a writer that hangs in the kernel; or NULL */
         PidWatch *owner;        /* waits for the owner of the lock; or NULL */
         PidWatch *holders;      /* waits for the holders that a job was refused for; or NULL */
+        PidWatch *reader;       /* waits for a child that reads overrides for too long; or NULL */
         uint64_t released_usec; /* Refusal.when_usec of the last ones that have all exited */
         bool other_card;        /* logged */
         bool damaged;           /* logged */
@@ -43,6 +44,7 @@ int gpu_state_watch(GpuState *state, const Observation *observation, struct sd_e
 bool gpu_state_take_release(GpuState *state);
 
 int observation_init(Observation *observation,
+                const GpuState *state,
                 const Roots *roots,
                 const Policy *policy,
                 const Gpu *gpu,

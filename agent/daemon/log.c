@@ -125,9 +125,10 @@ void log_warnings(const JournalSource *source,
                                 "its record in " VFIOPT_RUN_DIR
                                 " is not understood; it is not moved on its own until a switch "
                                 "names it");
-        if (decision->claimed && !state->claimed)
+        if (!observation->locked && decision->claimed && !state->claimed)
                 log_claim(source, gpu, decision);
         state->other_card = other_card;
-        state->claimed = decision->claimed;
+        if (!observation->locked)
+                state->claimed = decision->claimed;
         state->damaged = observation->damaged;
 }

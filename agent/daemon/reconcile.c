@@ -34,6 +34,7 @@ void attempts_forgive(Attempts *attempts) {
                 .state = attempts->state == ATTEMPT_RUNNING ? ATTEMPT_RUNNING : ATTEMPT_IDLE,
                 .seen = attempts->seen,
                 .moved = attempts->moved,
+                .on_vfio = attempts->on_vfio,
         };
 }
 
@@ -68,6 +69,18 @@ bool attempts_release(Attempts *attempts, uint64_t now_usec) {
         return true;
 }
 
+/* Notes which functions are on vfio. Return: whether another program is about to take the GPU. */
+static bool is_being_taken(Attempts *attempts, const Observation *now) {
+        const bool is_first = !attempts->seen.drivers[0];
+
+        if (attempts->on_vfio & ~now->on_vfio)
+                attempts->is_taken = false;
+        else if (now->on_vfio & ~attempts->on_vfio)
+                attempts->is_taken = !is_first;
+        attempts->on_vfio = now->on_vfio;
+        return attempts->is_taken && now->may_be_taken;
+}
+
 /**
  * reconcile() - decide what to do about a GPU
  * @attempts:   kept up to date. After RECONCILE_START the job counts as running until attempts_end()
@@ -82,6 +95,11 @@ Action reconcile(Attempts *attempts, const Observation *now, uint64_t now_usec) 
         /* A move changes the wish on its way. That is not the act of a person. */
         if (attempts->state == ATTEMPT_RUNNING || now->locked)
                 return RECONCILE_WAIT;
+
+        if (is_being_taken(attempts, now)) {
+                attempts->seen = *print;
+                return RECONCILE_WAIT;
+        }
 
         /* A new wish is, and so is a new card. */
         if (attempts->seen.wish != print->wish ||

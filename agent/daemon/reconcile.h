@@ -12,6 +12,9 @@
  * one would not change either. There is one exception. If drivers have moved and the job reports
  * success, the job has worked and another program has undone it before the agent looked.
  *
+ * A program that takes the GPU function by function, without overrides (Proxmox), is not stopped
+ * half-way: as long as functions only come to vfio, its next step is waited for, which is an event.
+ *
  * A program that undoes each job wins every round. After a few jobs within a minute the agent
  * gives up until a person acts. The minute is compared, never waited for.
  */
@@ -39,6 +42,9 @@ typedef struct Observation {
         bool damaged;        /* the record of the GPU is not understood */
         pid_t stuck;         /* the writer that hangs in the kernel, or 0 */
         pid_t owner;         /* the process that has the lock, or 0 */
+        pid_t reader;        /* a child that the kernel keeps from reading overrides, or 0 */
+        FunctionSet on_vfio; /* its functions on vfio drivers */
+        bool may_be_taken;   /* function 0 among them, not all, and it belongs at the host */
         Refusal refusal;     /* of the last job, if any */
 } Observation;
 
@@ -55,9 +61,11 @@ typedef enum AttemptState {
 /* The jobs for one GPU. {} is none. */
 typedef struct Attempts {
         AttemptState state;
-        Fingerprint from; /* when the last job started; {} if that counts no more */
-        Fingerprint seen; /* by the last look that found the GPU unlocked */
-        bool moved;       /* drivers have come or gone since the last job started */
+        Fingerprint from;    /* when the last job started; {} if that counts no more */
+        Fingerprint seen;    /* by the last look that found the GPU unlocked */
+        bool moved;          /* drivers have come or gone since the last job started */
+        FunctionSet on_vfio; /* by the last look that found the GPU unlocked */
+        bool is_taken; /* functions have come to vfio since, by none of our jobs, and none has left */
         /* CLOCK_MONOTONIC, the newest last; 0: none */
         uint64_t starts[RECONCILE_JOBS_MAX];
         uint64_t released_starts[RECONCILE_JOBS_MAX]; /* of jobs after ATTEMPT_RELEASED */

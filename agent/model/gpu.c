@@ -219,14 +219,20 @@ static int parse_overrides(char *reply, size_t n, char **overrides) {
         return 0;
 }
 
-/*
- * Read driver_override of each function, within a limit. @ret_overrides: one name per function,
- * in order, NULL where there is none; overrides_free() it.
+/**
+ * gpu_ask_overrides() - read driver_override of each function, within a limit
+ * @limit_usec: how long to wait for the kernel
+ * @ret_overrides: one name per function, in order, NULL where there is none; overrides_free() it
+ * @ret_reader: with GPU_E_LATE, the child that goes on waiting, to be reaped by the caller
  *
  * Return: 0 on success, GPU_E_LATE if the kernel did not answer in time, negative error code
  *         on failure.
  */
-int gpu_read_overrides(Sysfs *sysfs, const Gpu *gpu, uint64_t limit_usec, char ***ret_overrides) {
+int gpu_ask_overrides(Sysfs *sysfs,
+                const Gpu *gpu,
+                uint64_t limit_usec,
+                char ***ret_overrides,
+                pid_t *ret_reader) {
         OverridesOf asked = { .sysfs = sysfs, .gpu = gpu };
         int root_fd = sysfs_root_fd(sysfs), r;
         ChildOptions options = CHILD_OPTIONS_NULL;
@@ -248,6 +254,7 @@ int gpu_read_overrides(Sysfs *sysfs, const Gpu *gpu, uint64_t limit_usec, char *
                               : -ENOMEM;
         }
         free(result.reply);
+        *ret_reader = r == GPU_E_LATE ? result.pid : 0;
         if (r) {
                 overrides_free(overrides, gpu->n_functions);
                 return r;
@@ -255,6 +262,13 @@ int gpu_read_overrides(Sysfs *sysfs, const Gpu *gpu, uint64_t limit_usec, char *
 
         *ret_overrides = overrides;
         return 0;
+}
+
+/* The same, for a process that ends soon and has no use for the child that is late. */
+int gpu_read_overrides(Sysfs *sysfs, const Gpu *gpu, uint64_t limit_usec, char ***ret_overrides) {
+        pid_t reader;
+
+        return gpu_ask_overrides(sysfs, gpu, limit_usec, ret_overrides, &reader);
 }
 
 /* Takes and returns NULL. */

@@ -8,6 +8,8 @@
  * (HDMI audio, USB, UCSI), which only ever move together.
  */
 
+#include <sys/types.h>
+
 #include "model/device.h"
 
 /* Where a GPU is, read from sysfs; or where it shall go. */
@@ -43,6 +45,11 @@ const Device *gpu_find_function(const Gpu *gpu, Address address);
 bool gpu_shares_group(const Gpu *a, const Gpu *b);
 bool device_is_gpu(const Device *device);
 
+int gpu_ask_overrides(Sysfs *sysfs,
+                const Gpu *gpu,
+                uint64_t limit_usec,
+                char ***ret_overrides,
+                pid_t *ret_reader) _warn_unused_result_;
 int gpu_read_overrides(Sysfs *sysfs, const Gpu *gpu, uint64_t limit_usec, char ***ret_overrides)
                 _warn_unused_result_;
 char **overrides_free(char **overrides, size_t n);

@@ -135,3 +135,29 @@ int udev_queue_fd(UdevQueue *queue) {
 void udev_queue_clear(UdevQueue *queue) {
         (void) udev_queue_flush(queue);
 }
+
+static void devicep(struct udev_device **device) {
+        udev_device_unref(*device);
+}
+
+/**
+ * udev_has_property() - has a rule noted something about a device?
+ * @subsystem:  of the device
+ * @name:       that in sysfs
+ * @key:        of the property
+ * @ret:        whether it is set; not for a device that is gone
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int udev_has_property(const char *subsystem, const char *name, const char *key, bool *ret) {
+        _cleanup_(devicep) struct udev_device *device = NULL;
+        _cleanup_(contextp) struct udev *udev = udev_new();
+
+        if (!udev)
+                return -errno;
+        device = udev_device_new_from_subsystem_sysname(udev, subsystem, name);
+        if (!device && errno != ENODEV && errno != ENOENT)
+                return -errno;
+        *ret = device && udev_device_get_property_value(device, key);
+        return 0;
+}

@@ -5,7 +5,8 @@
  * Udev
  *
  * Events of devices, once udev has applied all rules to them and loaded their modules, and
- * not as the kernel sends them. libudev is asked for events only, never for facts.
+ * not as the kernel sends them. libudev is asked for events, and for what rules have noted; never
+ * for facts.
  */
 
 #include "base/macro.h"
@@ -28,6 +29,9 @@ UdevMonitor *udev_monitor_close(UdevMonitor *monitor);
 DEFINE_CLEANUP(UdevMonitor, udev_monitor_close);
 int udev_monitor_fd(UdevMonitor *monitor);
 int udev_monitor_read(UdevMonitor *monitor, UdevMonitorFn fn, void *userdata) _warn_unused_result_;
+
+int udev_has_property(const char *subsystem, const char *name, const char *key, bool *ret)
+                _warn_unused_result_;
 
 /* the queue of events that udev has not dealt with yet */
 

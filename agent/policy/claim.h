@@ -9,11 +9,19 @@
 
 #include "policy/policy.h"
 
-void decision_note_claim(Decision *made,
-                Sysfs *sysfs,
+int decision_note_claim(Decision *made,
+                const Roots *roots,
                 const Gpu *gpu,
                 const Runtime *runtime,
-                char *const *overrides);
-int decision_look_for_claim(Decision *made, Sysfs *sysfs, const Gpu *gpu, const Runtime *runtime)
-                _warn_unused_result_;
+                char *const *overrides) _warn_unused_result_;
+int decision_look_for_claim(Decision *made,
+                const Roots *roots,
+                const Gpu *gpu,
+                const Runtime *runtime,
+                pid_t *ret_reader) _warn_unused_result_;
 int decision_describe_claim(const Decision *made, const Gpu *gpu, char **ret) _warn_unused_result_;
+int policy_look_and_decide(const Policy *policy,
+                const Roots *roots,
+                const Gpu *gpu,
+                unsigned int flags,
+                Decision *ret) _warn_unused_result_;

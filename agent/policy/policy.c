@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "policy/claim.h"
+#include "policy/policy.h"
 #include "vfiopt/names.h"
 
 /**
@@ -265,29 +265,4 @@ bool policy_keeps_display(
                         !made->interrupted && gpu->boots_machine &&
                         !driver_is_vfio(sysfs, gpu->functions[0].driver) &&
                         !config_allows_display(&policy->config, gpu);
-}
-
-/**
- * policy_look_and_decide() - where does a GPU belong, by what /run and sysfs say of it now?
- *
- * At boot no claim counts.
- *
- * Return: 0 on success, GPU_E_LATE if a driver is at work on it, so that a claim would not be seen;
- *         negative error code on failure.
- */
-int policy_look_and_decide(const Policy *policy,
-                const Roots *roots,
-                const Gpu *gpu,
-                unsigned int flags,
-                Decision *ret) {
-        _cleanup_(runtime_deinit) Runtime runtime = RUNTIME_NULL;
-        int r;
-
-        r = runtime_init(&runtime, roots, gpu);
-        if (r < 0)
-                return r;
-        *ret = policy_decide(policy, roots->sysfs, gpu, &runtime, flags);
-        if (flags & DECISION_AT_BOOT)
-                return 0;
-        return decision_look_for_claim(ret, roots->sysfs, gpu, &runtime);
 }

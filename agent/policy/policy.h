@@ -75,11 +75,6 @@ Decision policy_decide(const Policy *policy,
                 const Runtime *runtime,
                 unsigned int flags);
 bool policy_keeps_display(const Policy *policy, Sysfs *sysfs, const Gpu *gpu, const Decision *made);
-int policy_look_and_decide(const Policy *policy,
-                const Roots *roots,
-                const Gpu *gpu,
-                unsigned int flags,
-                Decision *ret) _warn_unused_result_;
 
 /* for the next boot, and the next plug */
 

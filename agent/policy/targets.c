@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "policy/claim.h"
 #include "policy/targets.h"
 
 void targets_deinit(Targets *targets) {
@@ -51,7 +52,9 @@ static int add_group(Targets *targets,
                         if (has_target(targets, gpu) ||
                                         !gpu_shares_group(targets->items[i].gpu, gpu))
                                 continue;
-                        r = error_fold(policy_look_and_decide(policy, roots, gpu, flags, &made));
+                        /* Whether it is claimed is asked again under its lock. */
+                        r = policy_look_and_decide(policy, roots, gpu, flags, &made);
+                        r = r < 0 ? r : 0;
                         if (r == 0 && made.mode == to && made.functions == FUNCTION_SET_ALL &&
                                         gpu->mode != to && !made.claimed)
                                 r = targets_add(targets, gpu, to, FUNCTION_SET_ALL);
@@ -81,7 +84,7 @@ int targets_add_decided(Targets *targets,
 
         if (has_target(targets, gpu))
                 return 0;
-        r = error_fold(policy_look_and_decide(policy, roots, gpu, flags, &made));
+        r = policy_look_and_decide(policy, roots, gpu, flags, &made);
         if (r < 0 || made.claimed || (made.mode == MODE_UNSET && made.source != POLICY_OTHER_CARD))
                 return r;
         r = targets_add(targets, gpu, made.mode, made.functions);

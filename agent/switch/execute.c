@@ -77,6 +77,13 @@ static void set_pins(const Move *move, bool pinned) {
                 notify(move, EVENT_WARNING, "pin", strerror(-r));
 }
 
+/* Unknown is yes: a pin too many brings it where it was, and the agent to where it belongs. */
+static bool has_pins(const Move *move) {
+        FunctionSet pinned;
+
+        return pins_test(move->context->roots->run_fd, move->gpu, &pinned) < 0 || pinned;
+}
+
 static void commit_and_tell(Move *move) {
         _cleanup_(freep) char *text = NULL;
         CommitNotes notes;
@@ -121,7 +128,9 @@ static int conclude(Move *move, Mode where, bool commit_it) {
         /* This may save the record, and so goes before anything in it is forgotten. */
         if (commit_it)
                 commit_and_tell(move);
-        if (where == MODE_PASSTHROUGH)
+        /* What another program has brought there has no pins to come back to. */
+        if (where == MODE_PASSTHROUGH &&
+                        (move->to == MODE_PASSTHROUGH || record->n_host > 0 || move->had_pins))
                 set_pins(move, true);
         if (where == MODE_HOST && move_is_whole(move))
                 gpu_record_forget_host(record);
@@ -537,8 +546,10 @@ int move_execute(Move *move, SwitchResult *ret) {
                 r = write_down(move);
         if (r < 0)
                 return r;
-        if (move->to == MODE_HOST)
+        if (move->to == MODE_HOST) {
+                move->had_pins = has_pins(move);
                 set_pins(move, false);
+        }
 
         if (!nothing) {
                 notify(move, EVENT_STARTED, "start", NULL);

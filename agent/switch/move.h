@@ -44,6 +44,7 @@ typedef struct Move {
         bool transient;   /* it is there for this boot only: the state file is left as it is */
         bool uncommitted; /* to be there is nothing that anybody has asked for */
         bool skip;        /* it shall not move any more */
+        bool had_pins;    /* before it was about to go home */
         const Gpu *const *along; /* all GPUs that move with it, itself included */
         size_t n_along;
         Lock lock;

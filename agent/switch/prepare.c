@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "os/initramfs.h"
+#include "policy/claim.h"
 #include "probe/advice.h"
 #include "switch/move.h"
 #include "vfiopt/names.h"

@@ -16,7 +16,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "policy/policy.h"
+#include "policy/claim.h"
 #include "switch/switch.h"
 #include "vfiopt/names.h"
 
@@ -142,10 +142,15 @@ static int decide(Move *move) {
 
         if (move->trigger == TRIGGER_BOOT)
                 flags |= DECISION_AT_BOOT;
-        /* Where a driver is at work on it the facts will say so. */
         r = policy_look_and_decide(move->policy, move->context->roots, move->gpu, flags, &decision);
         if (r < 0)
                 return r;
+        if (r == GPU_E_LATE) {
+                move->skip = true;
+                notify(move, EVENT_WARNING, "policy",
+                                "another program is at work on it; left to that");
+                return 0;
+        }
         move->skip = decision.mode != move->to || decision.functions != move->functions ||
                         decision.claimed;
         /* A person who asks is refused in the end, with what is in the way besides. */
@@ -244,6 +249,42 @@ static int note_along(Move *moves, size_t n, const Gpu ***ret) {
         return 0;
 }
 
+static bool same(const char *a, const char *b) {
+        return a && b ? !strcmp(a, b) : a == b;
+}
+
+/*
+ * Last of all before the first write: to look for holders takes a while, and another program may have
+ * begun to move the GPU meanwhile, by its override or by the next function. That is left to it. What
+ * a person has asked for goes on, and so does a boot, which nothing else but the kernel is at.
+ */
+static int check_unchanged(Move *move) {
+        _cleanup_(gpu_deinit) Gpu now = {};
+        Sysfs *sysfs = move->context->roots->sysfs;
+        char **overrides = NULL;
+        bool unchanged;
+        int r;
+
+        if (move->plan.n_steps == 0)
+                return 0;
+        r = gpu_init(&now, sysfs, move->gpu->address);
+        if (r == 0)
+                r = gpu_read_overrides(sysfs, &now, FACTS_LIMIT_USEC, &overrides);
+        if (r < 0)
+                return r;
+
+        unchanged = r == 0 && now.n_functions == move->gpu->n_functions;
+        for (size_t i = 0; unchanged && i < now.n_functions; ++i)
+                unchanged = same(now.functions[i].driver, move->gpu->functions[i].driver) &&
+                                same(overrides[i], move->facts.overrides[i]);
+        overrides_free(overrides, now.n_functions);
+        move->skip = !unchanged;
+        if (!unchanged)
+                notify(move, EVENT_WARNING, "policy",
+                                "another program has begun to move it; left to that");
+        return 0;
+}
+
 static int
 run_moves(SwitchContext *context, Move *moves, const SwitchRequest *request, SwitchResult *result) {
         _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
@@ -271,9 +312,12 @@ run_moves(SwitchContext *context, Move *moves, const SwitchRequest *request, Swi
                         if (moves[i].findings.n > 0)
                                 move_refuse(&moves[i], &moves[i].findings, "check");
 
-        for (size_t i = 0; r == 0 && *result == SWITCH_DONE && i < n; ++i)
-                if (!moves[i].skip)
+        for (size_t i = 0; r == 0 && *result == SWITCH_DONE && i < n; ++i) {
+                if (!moves[i].skip && request->automatic && request->trigger != TRIGGER_BOOT)
+                        r = check_unchanged(&moves[i]);
+                if (r == 0 && !moves[i].skip)
                         r = move_execute(&moves[i], result);
+        }
         return r;
 }
 

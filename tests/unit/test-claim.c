@@ -16,7 +16,7 @@ typedef struct Case {
         const char *drivers[2];   /* of function 0 and of function 1; NULL: none */
         const char *overrides[2]; /* likewise */
         Mode wish;
-        bool interrupted, siblings, has_host, pinned;
+        bool interrupted, siblings, has_host, pinned, is_new;
         FunctionSet claims;
         bool claimed;
 } Case;
@@ -57,6 +57,14 @@ static const Case cases[] = {
         { .drivers = BETWEEN, .wish = MODE_HOST },
         { .drivers = { "nvidia", "vfio-pci" }, .wish = MODE_HOST },
         { .drivers = { "vfio-pci", NULL }, .wish = MODE_HOST },
+        /* What has never been at the host since it came, vfio-pci has taken by ids= of its own. */
+        { .drivers = VFIO, .wish = MODE_HOST, .is_new = true },
+        { .drivers = VFIO,
+                        .overrides = VFIO,
+                        .wish = MODE_HOST,
+                        .is_new = true,
+                        .claims = 3,
+                        .claimed = true },
         /* An override for the host is in nobody's way there. */
         { .drivers = NVIDIA, .overrides = { "nvidia" }, .wish = MODE_HOST },
         { .drivers = BETWEEN, .overrides = { NULL, "snd_hda_intel" }, .wish = MODE_HOST },
@@ -93,11 +101,29 @@ static const Case cases[] = {
                         .wish = MODE_PASSTHROUGH,
                         .claims = 2,
                         .claimed = true },
+        /* It names the driver that took it, and not what keeps a sibling from all of them. */
+        { .drivers = { "nvidia", NULL }, .overrides = { NULL, "none" }, .wish = MODE_PASSTHROUGH },
+        { .drivers = { "nvidia", NULL },
+                        .overrides = { "nouveau", "pci-stub" },
+                        .wish = MODE_PASSTHROUGH },
         /* On vfio still, whatever it is for next. */
         { .drivers = VFIO, .overrides = { "nvidia" }, .wish = MODE_PASSTHROUGH },
 
         { .drivers = VFIO, .overrides = VFIO, .wish = MODE_UNSET },
 };
+
+/* What udev would say. */
+static bool was_at_host;
+
+int __wrap_udev_has_property(const char *subsystem, const char *name, const char *key, bool *ret);
+
+int __wrap_udev_has_property(const char *subsystem, const char *name, const char *key, bool *ret) {
+        assert_string_equal(subsystem, "pci");
+        assert_string_equal(name, ADDRESS_OF("0"));
+        assert_string_equal(key, "VFIOPT_AT_HOST");
+        *ret = was_at_host;
+        return 0;
+}
 
 static FakeTree *machine_of(const Case *c) {
         FakeTree *tree = fake_tree_new();
@@ -111,6 +137,8 @@ static FakeTree *machine_of(const Case *c) {
         fake_device_add(tree, ADDRESS_OF("1"), .vendor = 0x10de, .device = 0x22eb,
                         .class = 0x040300, .group = 12, .driver = c->drivers[1],
                         .override = c->drivers[1]);
+        fake_make_dir(tree->root, "sys/bus/pci/drivers/nvidia");
+        fake_write(tree->root, "sys/bus/pci/drivers/nvidia/bind", "\n");
         fake_device_write(tree, ADDRESS_OF("0"), "driver_override", c->overrides[0] ?: "(null)");
         fake_device_write(tree, ADDRESS_OF("1"), "driver_override", c->overrides[1] ?: "(null)");
         return tree;
@@ -128,6 +156,7 @@ static void each_claim_is_seen(void **state _unused_) {
         for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
                 const Case *c = &cases[i];
                 Decision made = decision_of(c), looked = decision_of(c);
+                pid_t reader;
                 FakeTree *tree = machine_of(c);
                 Runtime runtime = RUNTIME_NULL;
                 char **overrides;
@@ -135,17 +164,23 @@ static void each_claim_is_seen(void **state _unused_) {
 
                 runtime.record.n_host = c->has_host ? 2 : 0;
                 runtime.pinned = c->pinned ? 3 : 0;
+                tree->roots.is_real = true;
+                was_at_host = !c->is_new;
+                runtime.record.has_move = c->interrupted;
                 assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
                 assert_int_equal(gpu_read_overrides(
                                                  fake_sysfs(tree), &gpu, USEC_PER_SEC, &overrides),
                                 0);
-                decision_note_claim(&made, fake_sysfs(tree), &gpu, &runtime, overrides);
+                assert_int_equal(
+                                decision_note_claim(&made, &tree->roots, &gpu, &runtime, overrides),
+                                0);
                 if (made.claimed != c->claimed || made.claims != c->claims)
                         fail_msg("case %zu: claimed %d by %02x, not %d by %02x", i, made.claimed,
                                         made.claims, c->claimed, c->claims);
 
                 /* A GPU that is where it belongs is not asked. */
-                assert_int_equal(decision_look_for_claim(&looked, fake_sysfs(tree), &gpu, &runtime),
+                assert_int_equal(decision_look_for_claim(
+                                                 &looked, &tree->roots, &gpu, &runtime, &reader),
                                 0);
                 assert_int_equal(looked.claimed, c->claimed && gpu.mode != c->wish);
                 overrides_free(overrides, gpu.n_functions);
@@ -154,26 +189,16 @@ static void each_claim_is_seen(void **state _unused_) {
         }
 }
 
-static void what_cannot_be_read_is_no_claim_but_whole_cards_are(void **state _unused_) {
-        const Case c = { .drivers = BETWEEN, .overrides = VFIO, .wish = MODE_HOST };
-        const Case whole = { .drivers = VFIO, .overrides = VFIO, .wish = MODE_HOST };
-        const Runtime nothing = RUNTIME_NULL;
+static void what_cannot_be_read_is_no_claim(void **state _unused_) {
+        const Case c = { .drivers = VFIO, .overrides = VFIO, .wish = MODE_HOST };
+        const Runtime runtime = RUNTIME_NULL;
         Decision made = decision_of(&c);
         FakeTree *tree = machine_of(&c);
         Gpu gpu;
 
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
-        decision_note_claim(&made, fake_sysfs(tree), &gpu, &nothing, NULL);
+        assert_int_equal(decision_note_claim(&made, &tree->roots, &gpu, &runtime, NULL), 0);
         assert_false(made.claimed);
-        gpu_deinit(&gpu);
-        fake_tree_free(tree);
-
-        tree = machine_of(&whole);
-        made = decision_of(&whole);
-        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
-        decision_note_claim(&made, fake_sysfs(tree), &gpu, &nothing, NULL);
-        assert_true(made.claimed);
-        assert_int_equal(made.claims, 0);
         gpu_deinit(&gpu);
         fake_tree_free(tree);
 }
@@ -204,7 +229,7 @@ static void a_claim_is_told_with_its_functions(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(each_claim_is_seen),
-                cmocka_unit_test(what_cannot_be_read_is_no_claim_but_whole_cards_are),
+                cmocka_unit_test(what_cannot_be_read_is_no_claim),
                 cmocka_unit_test(a_claim_is_told_with_its_functions),
         };
 

@@ -254,8 +254,53 @@ static void long_names_do_no_harm(void **state _unused_) {
         assert_int_equal(strlen(fingerprint.drivers), sizeof(fingerprint.drivers) - 1);
 }
 
+/* Another program takes it function by function, and later gives it back. */
+static void what_is_being_taken_is_waited_for(void **state _unused_) {
+        static const struct {
+                const char *drivers;
+                FunctionSet on_vfio;
+                bool may_be_taken, fulfilled;
+                Action decision;
+        } looks[] = {
+                { "0:nvidia 1:snd 2:xhci ", 0, false, true, RECONCILE_NOTHING },
+                { "0:vfio-pci 1:snd 2:xhci ", 1, true, false, RECONCILE_WAIT },
+                { "0:vfio-pci 1: 2:xhci ", 1, true, false, RECONCILE_WAIT },
+                { "0:vfio-pci 1:vfio-pci 2:xhci ", 3, true, false, RECONCILE_WAIT },
+                { "0:vfio-pci 1:vfio-pci 2:vfio-pci ", 7, false, true, RECONCILE_NOTHING },
+                /* One has left. */
+                { "0:vfio-pci 1:vfio-pci 2: ", 3, true, false, RECONCILE_START },
+        };
+        Attempts attempts = {};
+
+        for (size_t i = 0; i < ARRAY_SIZE(looks); ++i) {
+                Observation now = {
+                        .fingerprint.wish = MODE_HOST,
+                        .fulfilled = looks[i].fulfilled,
+                        .on_vfio = looks[i].on_vfio,
+                        .may_be_taken = looks[i].may_be_taken,
+                };
+
+                strcpy(now.fingerprint.drivers, looks[i].drivers);
+                assert_int_equal(reconcile(&attempts, &now, USEC_PER_SEC), looks[i].decision);
+        }
+}
+
+/* What was left like that when the agent came is not being taken, as far as can be told. */
+static void what_was_half_taken_before_is_not_waited_for(void **state _unused_) {
+        Observation now = {
+                .fingerprint = { .wish = MODE_HOST, .drivers = "0:vfio-pci 1:snd " },
+                .on_vfio = 1,
+                .may_be_taken = true,
+        };
+        Attempts attempts = {};
+
+        assert_int_equal(reconcile(&attempts, &now, USEC_PER_SEC), RECONCILE_START);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(what_is_being_taken_is_waited_for),
+                cmocka_unit_test(what_was_half_taken_before_is_not_waited_for),
                 cmocka_unit_test(what_is_as_wished_is_left_alone),
                 cmocka_unit_test(a_wish_is_tried_once_and_is_fulfilled),
                 cmocka_unit_test(what_has_not_helped_is_not_repeated),

@@ -159,9 +159,10 @@ def new_id_keeps_what_it_binds(vm):
     """Proxmox's way, without an override: the whole card is left, until a part of it leaves vfio."""
     given(vm, "host")
     cursor = vm.journal_cursor()
-    take = ("d=/sys/bus/pci/devices/%s; echo $(cut -c3- $d/vendor) $(cut -c3- $d/device) >/sys/bus/pci/drivers/"
+    # Slowly: between two functions udev and the agent have time for a look.
+    take = ("udevadm settle; d=/sys/bus/pci/devices/%s; echo $(cut -c3- $d/vendor) $(cut -c3- $d/device) >/sys/bus/pci/drivers/"
             "vfio-pci/new_id || true; ! test -e $d/driver || echo %s >$d/driver/unbind; "
-            f"test -e {DRIVERS}/vfio-pci/%s || echo %s >{DRIVERS}/vfio-pci/bind")
+            f"test -e {DRIVERS}/vfio-pci/%s || echo %s >{DRIVERS}/vfio-pci/bind; udevadm settle; sleep 3")
     vm.sh("modprobe vfio-pci; " + "; ".join(take.replace("%s", a) for a in GPU.addresses))
     rest(vm)
     vm.equal(vm.drivers(GPU), [VFIO] * 2, "drivers")
@@ -198,3 +199,16 @@ def a_claim_ends_when_the_card_is_plugged_anew(vm):
     vm.plug(GPU)
     comes_home(vm)
     vm.equal(status(vm)["claimed"], False, "claimed")
+
+
+@scenario(gpus=[GPU], options={"vfio-pci": "ids=10de:2204,10de:1aef"})
+def ids_are_nobodys_claim(vm):
+    """vfio-pci takes a card by its own ids= when it comes: nobody has claimed it, and its wish counts."""
+    given(vm, "host")
+    vm.unplug(GPU)
+    vm.sh("rmmod nvidia_uvm nvidia_drm nvidia_modeset nvidia snd_hda_intel 2>/dev/null; modprobe vfio-pci")
+    cursor = vm.journal_cursor()
+    vm.plug(GPU, wait=False)
+    comes_home(vm)
+    vm.equal(status(vm)["claimed"], False, "claimed")
+    vm.equal(claimed(vm, cursor), [], "records of a claim")
