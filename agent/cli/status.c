@@ -14,10 +14,8 @@
 #include "cli/message.h"
 #include "cli/request.h"
 #include "cli/table.h"
+#include "cli/traces.h"
 #include "os/ids.h"
-#include "os/initramfs.h"
-#include "os/obstacle.h"
-#include "os/remover.h"
 #include "policy/claim.h"
 #include "probe/preflight.h"
 #include "vfiopt/names.h"
@@ -33,12 +31,10 @@ typedef struct Status {
         bool pending;     /* it is not there */
         bool managed;
         bool unmanaged_by_config; /* and not as it is the boot display */
-        char *script;        /* a line that may have set its overrides, which are none of ours */
-        Initramfs initramfs; /* which has a driver that keeps it from its wish */
-        const char *display; /* why it stays, as a display in use without consent; or NULL */
-        bool other_card;     /* what is remembered is about another card, and does not count */
-        Decision decision;   /* with the claim of another program, if any */
-        bool interrupted;    /* a switch has left something for the next one to finish or undo */
+        const char *display;      /* why it stays, as a display in use without consent; or NULL */
+        bool other_card;          /* what is remembered is about another card, and does not count */
+        Decision decision;        /* with the claim of another program, if any */
+        bool interrupted; /* a switch has left something for the next one to finish or undo */
         bool is_stuck;
         bool is_foreign;      /* stuck in an operation of another program */
         FunctionSet reserved; /* for vfio by another program, and not on it yet */
@@ -58,8 +54,6 @@ static void statuses_deinit(Statuses *statuses) {
 
                 overrides_free(status->overrides, status->gpu->n_functions);
                 runtime_deinit(&status->runtime);
-                initramfs_deinit(&status->initramfs);
-                free(status->script);
                 free(status->name);
         }
         free(statuses->items);
@@ -100,32 +94,6 @@ static FunctionSet find_reserved(const Status *status, Sysfs *sysfs) {
         return found;
 }
 
-/* What keeps it from its wish at each boot, and what is written on it now. */
-static int read_rest(Status *status, const Roots *roots) {
-        const char *driver = status->gpu->functions[0].driver;
-        char address[ADDRESS_STRING_MAX];
-        int r = 0;
-
-        if (status->wish == MODE_PASSTHROUGH && driver && !driver_is_vfio(roots->sysfs, driver))
-                r = initramfs_find(roots, driver, &status->initramfs);
-        if (r < 0 || status->is_stuck)
-                return r;
-        r = gpu_read_overrides(roots->sysfs, status->gpu, LIMIT_OVERRIDES_USEC, &status->overrides);
-        if (r == GPU_E_LATE)
-                message_error("%s: reading driver_override timed out: a driver is at work on it",
-                                address_format(status->gpu->address, address));
-        if (r < 0)
-                return r;
-        for (size_t i = 0; status->overrides && i < status->gpu->n_functions; ++i)
-                if (status->wish != MODE_PASSTHROUGH && !status->script &&
-                                driver_is_vfio(roots->sysfs, status->overrides[i])) {
-                        r = obstacle_find_script(roots, "vfio_pci", &status->script);
-                        if (r < 0)
-                                return r;
-                }
-        return 0;
-}
-
 static int read_gpu(Status *status,
                 const Roots *roots,
                 const Policy *policy,
@@ -133,6 +101,7 @@ static int read_gpu(Status *status,
                 Ids *ids) {
         Identity identity = status->gpu->functions[0].identity;
         Runtime *runtime = &status->runtime;
+        char address[ADDRESS_STRING_MAX];
         Decision decision;
         bool leaving;
         int r;
@@ -162,7 +131,12 @@ static int read_gpu(Status *status,
         status->other_card = policy_wish(policy, status->gpu, runtime, false).source ==
                         POLICY_OTHER_CARD;
 
-        r = read_rest(status, roots);
+        r = status->is_stuck ? 0
+                             : gpu_read_overrides(roots->sysfs, status->gpu, LIMIT_OVERRIDES_USEC,
+                                               &status->overrides);
+        if (r == GPU_E_LATE)
+                message_error("%s: reading driver_override timed out: a driver is at work on it",
+                                address_format(status->gpu->address, address));
         if (r < 0)
                 return r;
         if (!runtime->lock.locked)
@@ -248,10 +222,6 @@ static int add_gpu(Table *table, const Status *status) {
         }
         return r;
 }
-
-#define REMOVED                                            \
-        "  A rule of udev's removes it from the bus: %s\n" \
-        "  To have it back, have the tool that wrote the rule take it back, and reboot.\n"
 
 #define REBOOT                                                                            \
         "  End the processes that hold it. If that does not help, save your work, then\n" \
@@ -345,59 +315,11 @@ static int print_notes(const Status *status) {
                        "  To allow it: vfioptctl switch --allow-display passthrough %s\n"
                        "  For good: AllowDisplay=yes below [GPU %s] in " VFIOPT_ETC_CONFIG "\n",
                                 gpu, status->display, gpu, gpu);
-        if (status->script)
-                printf("%s: its driver_override may come from a line that is run with vfio-pci:\n"
-                       "  %s\n",
-                                gpu, status->script);
-        if (status->initramfs.where)
-                printf("%s: %s comes first at each boot, as the initramfs has it:\n  %s\n"
-                       "  To change that, %s\n",
-                                gpu, status->gpu->functions[0].driver, status->initramfs.where,
-                                status->initramfs.remedy);
         if (!status->managed)
                 printf("%s is not managed (%s); it moves only when named.\n", gpu,
                                 status->unmanaged_by_config ? "Managed=no in " VFIOPT_ETC_CONFIG
                                                             : "boot display");
         return print_claim(status, gpu);
-}
-
-/*
- * Cards that are remembered and not there, with the rule that removes them from the bus. Without a
- * card, and without memory of one, there may be such a rule all the same.
- */
-static int print_absent(const Roots *roots, const Inventory *inventory, const State *state) {
-        size_t n_absent = 0;
-        int r;
-
-        for (size_t i = 0; i < state->n_entries; ++i) {
-                const StateEntry *entry = &state->entries[i];
-                char address[ADDRESS_STRING_MAX], id[IDENTITY_STRING_MAX];
-                _cleanup_(freep) char *rule = NULL;
-
-                if (inventory_has_slot(inventory, entry->address))
-                        continue;
-                ++n_absent;
-                r = remover_find(roots->root_fd, address_format(entry->address, address), &rule);
-                if (r < 0)
-                        return r;
-                identity_format_id(entry->identity, id);
-                printf("%s (%s) is remembered in %s, and not there.\n", address, id,
-                                mode_to_string(entry->mode));
-                if (rule)
-                        printf(REMOVED, rule);
-                else
-                        printf("  To forget it: vfioptctl forget %s\n", address);
-        }
-        if (n_absent == 0 && inventory->n_gpus == 0) {
-                _cleanup_(freep) char *rule = NULL;
-
-                r = remover_find(roots->root_fd, NULL, &rule);
-                if (r < 0)
-                        return r;
-                if (rule)
-                        printf(REMOVED, rule);
-        }
-        return 0;
 }
 
 static int print_table(const Statuses *statuses) {
@@ -557,8 +479,11 @@ static int status_run(Cli *cli) {
                 return r < 0 ? r : VFIOPT_EXIT_DONE;
         }
         r = print_table(&statuses);
+        for (size_t i = 0; r >= 0 && i < statuses.n; ++i)
+                r = traces_print(cli->roots, statuses.items[i].gpu, statuses.items[i].wish,
+                                statuses.items[i].overrides);
         if (r >= 0 && cli->n_args == 0)
-                r = print_absent(cli->roots, &inventory, &policy.state);
+                r = traces_print_absent(cli->roots, &inventory, &policy.state);
         return r < 0 ? r : VFIOPT_EXIT_DONE;
 }
 
