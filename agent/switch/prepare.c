@@ -198,6 +198,14 @@ static bool come_of_driver(const Findings *findings, bool *ret_splash) {
         return findings->n > 0;
 }
 
+/* A driver that is in the kernel itself needs no initramfs. It has a module's folder, but no state of one. */
+static bool is_built_in(Sysfs *sysfs, const char *driver) {
+        char module[DEVICE_PATH_MAX], state[DEVICE_PATH_MAX];
+
+        return sysfs_exists(sysfs, driver_path(driver, "module", module)) &&
+                        !sysfs_exists(sysfs, driver_path(driver, "module/initstate", state));
+}
+
 /*
  * Where it belongs in passthrough from the boot on, a driver of the host's that has it was faster
  * than the boot's job. That runs before anything of the real root loads one, and so says more than
@@ -221,7 +229,8 @@ static int add_hint(Move *move) {
         if (r < 0 || decision.mode != MODE_PASSTHROUGH)
                 return r;
         r = initramfs_find(roots, driver, &initramfs);
-        if (r < 0 || (!initramfs.where && !at_boot && !has_splash))
+        if (r < 0 || (!initramfs.where && !at_boot && !has_splash) ||
+                        is_built_in(roots->sysfs, driver))
                 return r;
 
         how = !initramfs.where && !at_boot

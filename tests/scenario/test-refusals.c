@@ -211,15 +211,17 @@ static void the_boot_knows_where_the_driver_comes_from(void **state _unused_) {
         static const struct {
                 Trigger trigger;
                 const char *mode, *conf, *hint;
+                bool built_in;
         } cases[] = {
-                { TRIGGER_BOOT, "passthrough", "",
-                                "nvidia had it before vfiopt-boot.service, so " },
+                { TRIGGER_BOOT, "passthrough", "", "nvidia had it before vfiopt-boot.service, so ",
+                                false },
                 { TRIGGER_BOOT, "passthrough", "MODULES=(nvidia)",
-                                "nvidia had it before vfiopt-boot.service, as " },
+                                "nvidia had it before vfiopt-boot.service, as ", false },
                 { TRIGGER_AGENT, "passthrough", "MODULES=(nvidia)",
-                                "nvidia comes first at each boot" },
-                { TRIGGER_AGENT, "passthrough", "", NULL },
-                { TRIGGER_COMMAND, "host", "MODULES=(nvidia)", NULL },
+                                "nvidia comes first at each boot", false },
+                { TRIGGER_AGENT, "passthrough", "", NULL, false },
+                { TRIGGER_BOOT, "passthrough", "", NULL, true },
+                { TRIGGER_COMMAND, "host", "MODULES=(nvidia)", NULL, false },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
@@ -235,6 +237,8 @@ static void the_boot_knows_where_the_driver_comes_from(void **state _unused_) {
                                 "\",\"id\":\"10de:2d04\",\"subsystem\":\"1043:5678\","
                                 "\"mode\":\"%s\"}]}\n",
                                 cases[i].mode);
+                if (!cases[i].built_in)
+                        fake_write(tree->root, "sys/module/nvidia/initstate", "live\n");
                 scenario_trigger = cases[i].trigger;
                 outcome = scenario_switch(tree, MODE_PASSTHROUGH, GPU_A);
                 scenario_trigger = TRIGGER_COMMAND;
