@@ -23,7 +23,7 @@
 #include "probe/upgrade.h"
 #include "record/pin.h"
 #include "switch/commit.h"
-#include "switch/move.h"
+#include "switch/park.h"
 #include "switch/step.h"
 
 /* What to do about a GPU that a write hangs on. */
@@ -405,10 +405,10 @@ static int may_leave_host(const PreflightInput *preflight, Trouble *trouble) {
         return r < 0 ? r : STEP_E_REFUSED;
 }
 
-/* A GPU that was at the host without a driver, and is not taken by any: that is what it goes back to. */
-static void leave_idle(Facts *facts) {
-        for (size_t i = 0; i < facts->input.n_functions; ++i)
-                if (!facts->input.functions[i].driver)
+/* Functions that were without a driver, and are not taken by any: that is what they go back to. */
+static void leave_idle(Facts *facts, const PlanInput *before) {
+        for (size_t i = 0; i < facts->input.n_functions && i < before->n_functions; ++i)
+                if (!facts->input.functions[i].driver && !before->functions[i].driver)
                         facts->input.functions[i].n_homes = 0;
 }
 
@@ -434,7 +434,7 @@ static int roll_back(Move *move, Mode back, Trouble *trouble) {
                 return STEP_E_LATE;
         }
         if (r == 0 && move->facts.input.is_of_no_use)
-                leave_idle(&facts);
+                leave_idle(&facts, &move->facts.input);
         /* A vfio driver that has no module any more is still there to go back to. */
         if (r == 0 && !facts.input.vfio_driver && move->facts.input.n_functions > 0 &&
                         move->facts.input.functions[0].on_vfio)
@@ -523,18 +523,8 @@ static int give_up(Move *move, int why, Trouble *trouble, SwitchResult *ret) {
         return 0;
 }
 
-/**
- * move_execute() - move a GPU
- * @move:       prepared, with nothing in its way; its lock is held
- * @ret:        how it ended
- *
- * Looks for holders once more where the plan says so, but for nothing else: that was done
- * when it was prepared. Tells the observer of each function that moves and of how it ended.
- *
- * Return: 0 on success, whatever the result is; negative error code on failure, and then the
- *         record of the move is still there.
- */
-int move_execute(Move *move, SwitchResult *ret) {
+/* As move_execute(), with nothing parked. */
+static int execute(Move *move, SwitchResult *ret) {
         const PreflightInput preflight = move_preflight(move, move->gpu, move->to);
         bool nothing = move->plan.n_steps == 0;
         bool commit_it = move_is_whole(move) && !move->uncommitted &&
@@ -574,4 +564,27 @@ int move_execute(Move *move, SwitchResult *ret) {
                 notify(move, nothing ? EVENT_NOTHING : EVENT_DONE, "end", NULL);
         *ret = SWITCH_DONE;
         return 0;
+}
+
+/**
+ * move_execute() - move a GPU
+ * @move:       prepared, with nothing in its way; its lock is held
+ * @ret:        how it ended
+ *
+ * Looks for holders once more where the plan says so, but for nothing else: that was done
+ * when it was prepared. What its loads could bind of other GPUs is parked meanwhile. Tells the observer of each function that moves and of how it ended.
+ *
+ * Return: 0 on success, whatever the result is; negative error code on failure, and then the
+ *         record of the move is still there.
+ */
+int move_execute(Move *move, SwitchResult *ret) {
+        int r, k;
+
+        if (!move->plan.parks)
+                return execute(move, ret);
+        r = park_begin(move->parking);
+        if (r >= 0)
+                r = execute(move, ret);
+        k = park_end(move->parking);
+        return r < 0 ? r : k;
 }

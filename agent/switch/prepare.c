@@ -14,7 +14,7 @@
 #include "os/initramfs.h"
 #include "policy/claim.h"
 #include "probe/advice.h"
-#include "switch/move.h"
+#include "switch/park.h"
 #include "vfiopt/names.h"
 
 void move_deinit(Move *move) {
@@ -22,6 +22,7 @@ void move_deinit(Move *move) {
         facts_deinit(&move->facts);
         findings_deinit(&move->findings);
         gpu_record_deinit(&move->record);
+        clash_deinit(&move->clash);
         lock_release(&move->lock);
 }
 
@@ -118,10 +119,16 @@ static int check_driver(Move *move) {
         return move->gpu->mode == MODE_HOST ? 0 : push(move, FINDING_NO_HOST_DRIVER);
 }
 
-/* At the host, where it alone is asked for, and without a driver. Others do not wait for that. */
+/*
+ * Without a driver: at the host, where a person asks for it alone and others do not wait; or beside
+ * siblings on vfio, from where all of it comes home.
+ */
 static bool is_of_no_use(const Move *move) {
-        return move->to == MODE_HOST && move->gpu->mode == MODE_HOST && move->n_along == 1 &&
-                        move->trigger == TRIGGER_COMMAND && !move->gpu->functions[0].driver;
+        if (move->to != MODE_HOST || move->gpu->functions[0].driver || !move_is_whole(move))
+                return false;
+        if (move->gpu->mode != MODE_HOST)
+                return move->trigger != TRIGGER_RECOVERY;
+        return move->n_along == 1 && move->trigger == TRIGGER_COMMAND;
 }
 
 /**
@@ -133,6 +140,7 @@ static bool is_of_no_use(const Move *move) {
  */
 int move_plan(Move *move, bool looked) {
         const size_t n = move->findings.n;
+        Parking *parking = move->parking;
         int r;
 
         r = facts_init(&move->facts, move->context->roots, move->context->modules, move->gpu,
@@ -154,7 +162,17 @@ int move_plan(Move *move, bool looked) {
         if (!move_is_whole(move) && move_display_is_taken(move, move->facts.overrides[0]))
                 return 0;
         move->facts.input.looked = looked;
-        return plan_init(&move->plan, &move->facts.input);
+        if (parking && !parking->is_planned) {
+                r = park_look(parking);
+                if (r < 0)
+                        return r;
+                move->facts.input.parked = parking->items;
+                move->facts.input.n_parked = parking->n;
+        }
+        r = plan_init(&move->plan, &move->facts.input);
+        if (parking)
+                parking->is_planned |= move->plan.parks;
+        return r;
 }
 
 /* All but the holders. The first move of a request is executed as soon as they are looked for. */

@@ -25,6 +25,8 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "model/clash.h"
+#include "model/inventory.h"
 #include "os/kmsg.h"
 #include "os/udev.h"
 #include "switch/step.h"
@@ -315,6 +317,35 @@ static const char *explain_load(int error) {
         }
 }
 
+/*
+ * Whatever was planned: with another GPU as it is now, the load may bind a function of it beside
+ * nvidia or vfio. Return: 0 if it does not, or as step_run().
+ */
+static int refuse_clash(StepContext *context, const char *module, StepResult *result) {
+        _cleanup_(inventory_deinit) Inventory inventory = {};
+        Sysfs *sysfs = context->roots->sysfs;
+        int r;
+
+        if (!clash_is_possible(sysfs, module))
+                return 0;
+        r = inventory_init(&inventory, context->roots);
+        for (size_t i = 0; r == 0 && i < inventory.n_gpus; ++i) {
+                _cleanup_(clash_deinit) Clash clash = {};
+                char address[ADDRESS_STRING_MAX];
+
+                r = clash_foresee(sysfs, &inventory.gpus[i], module, &clash);
+                if (r <= 0)
+                        continue;
+                address_format(inventory.gpus[i].address, address);
+                return refuse(result, 0,
+                                text_format("with %s as it is now, its driver might have function 0 or 1 "
+                                            "of that GPU while nvidia or vfio has the other, which may "
+                                            "panic the kernel",
+                                                address));
+        }
+        return r;
+}
+
 /* Load a module, or all modules of an alias, which may be none. */
 static int write_load(StepContext *context, const Step *step, StepResult *result) {
         bool is_alias = strchr(step->value, ':');
@@ -322,8 +353,10 @@ static int write_load(StepContext *context, const Step *step, StepResult *result
 
         if (!is_alias && is_loaded(context->roots->sysfs, step->value))
                 return 0;
-        r = ask(context, NULL, step->script ? TASK_LOAD_PLAINLY : TASK_LOAD, step, "", step->value,
-                        result);
+        r = refuse_clash(context, step->value, result);
+        if (r == 0)
+                r = ask(context, NULL, step->script ? TASK_LOAD_PLAINLY : TASK_LOAD, step, "",
+                                step->value, result);
         if (r != STEP_E_REFUSED)
                 return r;
         if (result->error == ENOENT && is_alias) {
