@@ -109,7 +109,7 @@ static void job_end(Job *job, const char *result) {
         r = systemd_exit_status(systemd, job->unit, &status);
         if (!job->cancelling) {
                 if (!strcmp(result, "failed") && r == 0 && status > VFIOPT_EXIT_DONE &&
-                                status <= VFIOPT_EXIT_STUCK) {
+                                status <= VFIOPT_EXIT_NO_DRIVER) {
                         job->exit_code = status;
                         return;
                 }

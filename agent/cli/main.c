@@ -101,7 +101,8 @@ static void print_help(void) {
                "the address of a GPU that is there or was.\n"
                "\n"
                "Exit status: 0 done, 1 error, 2 usage, 3 refused: in use, 4 refused: a\n"
-               "precondition does not hold, 5 failed and rolled back, 6 stuck: reboot.\n"
+               "precondition does not hold, 5 failed and rolled back, 6 stuck: reboot, 7 in\n"
+               "host, but without a driver.\n"
                "\n"
                "See the man page vfioptctl(1).\n");
 }

@@ -127,6 +127,7 @@ static const struct {
         int result; /* SwitchResult, or -1 */
 } exits[] = {
         { VFIOPT_EXIT_DONE, SWITCH_DONE },
+        { VFIOPT_EXIT_NO_DRIVER, SWITCH_NO_DRIVER },
         { VFIOPT_EXIT_BUSY, SWITCH_BUSY },
         { VFIOPT_EXIT_PRECONDITION, SWITCH_PRECONDITION },
         { VFIOPT_EXIT_USAGE, -1 },

@@ -207,18 +207,20 @@ static int switch_by_job(Cli *cli, const Request *request, Outcomes *outcomes) {
 /* not at all */
 
 /* What is in the way comes first: below a long plan it would be overlooked. */
-static int print_move(const Move *move, const char *refusal) {
+static int print_move(const Move *move, const char *refusal, const char *no_driver) {
         const char *condition = refusal ? " (would be refused)" : "";
         const Plan *plan = &move->plan;
         char address[ADDRESS_STRING_MAX];
         int r;
 
         address_format(move->gpu->address, address);
-        if (refusal) {
-                /* Behind the GPU before it also where both streams go to one place. */
+        /* Behind the GPU before it also where both streams go to one place. */
+        if (refusal || no_driver)
                 fflush(stdout);
+        if (refusal)
                 message_error("%s: would be refused: %s", address, refusal);
-        }
+        if (no_driver)
+                message_error("%s: would be without a driver: %s", address, no_driver);
         if (move->record.has_move)
                 printf("%s: a switch was interrupted, which is finished or undone first\n",
                                 address);
@@ -258,7 +260,11 @@ static int push_step(Json *array, const Step *step) {
         return r < 0 ? r : json_push(array, TAKE_PTR(object));
 }
 
-static int push_move(Json *array, const Move *move, const char *refusal, const char *holders) {
+static int push_move(Json *array,
+                const Move *move,
+                const char *refusal,
+                const char *no_driver,
+                const char *holders) {
         _cleanup_(json_freep) Json *object = json_new_object(), *steps = json_new_array();
         char address[ADDRESS_STRING_MAX];
         int r = 0;
@@ -272,6 +278,7 @@ static int push_move(Json *array, const Move *move, const char *refusal, const c
         error_gather(&r, json_add_bool(object, "interrupted", move->record.has_move));
         error_gather(&r, json_add(object, "steps", TAKE_PTR(steps)));
         error_gather(&r, json_add_string(object, "refusal", refusal));
+        error_gather(&r, json_add_string(object, "no_driver", no_driver));
         error_gather(&r, json_add_string(object, "holders", holders));
         return r < 0 ? r : json_push(array, TAKE_PTR(object));
 }
@@ -286,15 +293,17 @@ static int preview_part(SwitchContext *context, const SwitchRequest *part, Json 
                 return r;
         *exit = exit_worse(*exit, exit_of_result(result));
         for (size_t i = 0; i < part->n_gpus && r >= 0; ++i) {
-                _cleanup_(freep) char *refusal = NULL, *holders = NULL;
+                _cleanup_(freep) char *refusal = NULL, *holders = NULL, *no_driver = NULL;
                 const Move *move = &moves[i];
 
-                if (move->findings.n > 0)
+                if (move_ends_idle(move))
+                        r = move_explain_idle(move, &no_driver);
+                else if (move->findings.n > 0)
                         r = findings_explain(
                                         &move->findings, move->gpu, move->to, &refusal, &holders);
                 if (r >= 0)
-                        r = plans ? push_move(plans, move, refusal, holders)
-                                  : print_move(move, refusal);
+                        r = plans ? push_move(plans, move, refusal, no_driver, holders)
+                                  : print_move(move, refusal, no_driver);
         }
         moves_free(moves, part->n_gpus);
         return r;

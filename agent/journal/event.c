@@ -21,6 +21,8 @@ const EventType event_types[_EVENT_MAX] = {
                         "moved from < to > in #", "repaired: all functions on > drivers (#)" },
         [EVENT_NOTHING] = { "nothing", VFIOPT_MESSAGE_NOTHING, LOG_INFO, "nothing", true,
                         "is in > already", NULL },
+        [EVENT_NO_DRIVER] = { "no-driver", VFIOPT_MESSAGE_NO_DRIVER, LOG_WARNING, "no-driver", true,
+                        "is in >, but no driver has it", NULL },
         [EVENT_BUSY] = { "busy", VFIOPT_MESSAGE_BUSY, LOG_WARNING, "refused", true, "refused",
                         NULL },
         [EVENT_PRECONDITION] = { "precondition", VFIOPT_MESSAGE_PRECONDITION, LOG_WARNING,

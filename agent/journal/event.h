@@ -22,6 +22,7 @@ typedef enum EventKind {
         EVENT_STEP,            /* one function was unbound or bound */
         EVENT_DONE,            /* verified */
         EVENT_NOTHING,         /* it was there already */
+        EVENT_NO_DRIVER,       /* it is at the host, and has no driver there */
         EVENT_BUSY,            /* refused: it is in use */
         EVENT_PRECONDITION,    /* refused: a precondition does not hold */
         EVENT_ROLLED_BACK,     /* failed, and is as before */

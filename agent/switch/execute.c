@@ -493,6 +493,7 @@ static int give_up(Move *move, int why, Trouble *trouble, SwitchResult *ret) {
         Mode back = move->from == MODE_PASSTHROUGH ? MODE_PASSTHROUGH : MODE_HOST;
         _cleanup_(trouble_deinit) Trouble next = {};
         Findings *findings = &trouble->result.findings;
+        bool idle;
         int r;
 
         if (why == STEP_E_LATE) {
@@ -509,6 +510,8 @@ static int give_up(Move *move, int why, Trouble *trouble, SwitchResult *ret) {
         r = roll_back(move, back, &next);
         if (r == 0)
                 r = conclude(move, back, false);
+        /* Tried and left as it was, which is where it was asked to be. */
+        idle = why == STEP_E_REFUSED && move->facts.input.is_of_no_use;
         if (r != 0) {
                 *ret = tell_broken(move, r, trouble, &next);
         } else if (why == STEP_E_BUSY) {
@@ -517,8 +520,9 @@ static int give_up(Move *move, int why, Trouble *trouble, SwitchResult *ret) {
         } else {
                 _cleanup_(freep) char *reason = trouble_format(trouble);
 
-                notify(move, EVENT_ROLLED_BACK, trouble_phase(trouble), reason);
-                *ret = SWITCH_FAILED;
+                notify(move, idle ? EVENT_NO_DRIVER : EVENT_ROLLED_BACK, trouble_phase(trouble),
+                                reason);
+                *ret = idle ? SWITCH_NO_DRIVER : SWITCH_FAILED;
         }
         return 0;
 }
@@ -530,6 +534,7 @@ static int execute(Move *move, SwitchResult *ret) {
         bool commit_it = move_is_whole(move) && !move->uncommitted &&
                         (!nothing || move->gpu->mode == move->to);
         _cleanup_(trouble_deinit) Trouble trouble = {};
+        _cleanup_(freep) char *why_idle = NULL;
         int r = 0;
 
         if (!nothing)
@@ -555,14 +560,20 @@ static int execute(Move *move, SwitchResult *ret) {
                         notify(move, EVENT_WARNING, "end", strerror(-r));
         }
 
-        r = conclude(move, move->to, commit_it);
+        /* What is noted of the host, which may be the reason, is forgotten next. */
+        *ret = move_result(move);
+        if (*ret == SWITCH_NO_DRIVER)
+                r = move_explain_idle(move, &why_idle);
+        if (r >= 0)
+                r = conclude(move, move->to, commit_it);
         if (r < 0)
                 return r;
-        if (move->trigger == TRIGGER_RECOVERY)
+        if (*ret == SWITCH_NO_DRIVER)
+                notify(move, EVENT_NO_DRIVER, "end", why_idle);
+        else if (move->trigger == TRIGGER_RECOVERY)
                 notify(move, EVENT_RECOVERED, "recover", NULL);
         else
                 notify(move, nothing ? EVENT_NOTHING : EVENT_DONE, "end", NULL);
-        *ret = SWITCH_DONE;
         return 0;
 }
 

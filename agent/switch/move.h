@@ -19,6 +19,7 @@
 /* The result of a switch, worst last. */
 typedef enum SwitchResult {
         SWITCH_DONE,         /* moved and verified, or there already */
+        SWITCH_NO_DRIVER,    /* at the host, where no driver has it; no reason to stop others */
         SWITCH_BUSY,         /* refused, nothing written */
         SWITCH_PRECONDITION, /* refused, nothing written */
         SWITCH_FAILED,       /* failed, and rolled back as far as the events tell */
@@ -89,6 +90,8 @@ static inline bool move_display_is_taken(const Move *move, const char *override)
 
 int move_prepare(Move *moves, size_t n) _warn_unused_result_;
 SwitchResult move_result(const Move *move);
+bool move_ends_idle(const Move *move);
+int move_explain_idle(const Move *move, char **ret) _warn_unused_result_;
 int move_recover(Move *next, SwitchResult *ret) _warn_unused_result_;
 int move_check_siblings(Move *move) _warn_unused_result_;
 int move_execute(Move *move, SwitchResult *ret) _warn_unused_result_;

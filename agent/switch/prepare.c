@@ -115,20 +115,19 @@ static int check_driver(Move *move) {
                 return 0;
         if (homes->n > 0)
                 return move_push_obstacle(&move->findings, move->gpu->address, &homes->items[0]);
-        /* At the host already, with no driver on this machine that could have it: it is as it shall be. */
-        return move->gpu->mode == MODE_HOST ? 0 : push(move, FINDING_NO_HOST_DRIVER);
+        return push(move, FINDING_NO_HOST_DRIVER);
 }
 
 /*
- * Without a driver: at the host, where a person asks for it alone and others do not wait; or beside
- * siblings on vfio, from where all of it comes home.
+ * Without a driver: at the host, if a person asks; or beside siblings on vfio, from where all of it
+ * comes home.
  */
 static bool is_of_no_use(const Move *move) {
         if (move->to != MODE_HOST || move->gpu->functions[0].driver || !move_is_whole(move))
                 return false;
         if (move->gpu->mode != MODE_HOST)
                 return move->trigger != TRIGGER_RECOVERY;
-        return move->n_along == 1 && move->trigger == TRIGGER_COMMAND;
+        return move->trigger == TRIGGER_COMMAND;
 }
 
 /**
@@ -307,8 +306,53 @@ int move_prepare(Move *moves, size_t n) {
         return r;
 }
 
+/**
+ * move_ends_idle() - will no driver have the GPU, although it goes to the host?
+ * @move:       prepared
+ *
+ * What is at the host already counts if a person has asked: so early in the boot as a job may run,
+ * the driver may only be late. To undo is to leave it as it was.
+ */
+bool move_ends_idle(const Move *move) {
+        const PlanFunction *display = &move->facts.input.functions[0];
+
+        if (move->to != MODE_HOST || !move_is_whole(move) || move->trigger == TRIGGER_RECOVERY ||
+                        move->facts.input.n_functions == 0 ||
+                        (display->driver && !display->on_vfio))
+                return false;
+        for (size_t i = 0; i < move->plan.n_steps; ++i)
+                if (move->plan.steps[i].kind == STEP_BIND &&
+                                !address_compare(move->plan.steps[i].function, display->address))
+                        return false;
+        for (size_t i = 0; i < move->findings.n; ++i)
+                if (move->gpu->mode != MODE_HOST ||
+                                move->findings.items[i].kind != FINDING_NO_HOST_DRIVER)
+                        return false;
+        return move->trigger == TRIGGER_COMMAND || move->plan.n_steps > 0;
+}
+
+/* Why no driver will have it, as the end of a sentence; free() it. Return: 0, or negative. */
+int move_explain_idle(const Move *move, char **ret) {
+        const PlanFunction *display = &move->facts.input.functions[0];
+        const char *override = display->stays_idle && display->host ? display->host->override
+                                                                    : display->override;
+        _cleanup_(freep) char *holders = NULL;
+        char address[ADDRESS_STRING_MAX];
+
+        if (move->findings.n > 0)
+                return findings_explain(&move->findings, move->gpu, move->to, ret, &holders);
+        address_format(display->address, address);
+        *ret = override ? text_format("its driver_override %s keeps all drivers of the host away; to "
+                                      "clear it: echo >/sys/bus/pci/devices/%s/driver_override",
+                                          text_is_printable(override) ? override : "", address)
+                        : strdup("no driver was there when it was last at the host");
+        return *ret ? 0 : -ENOMEM;
+}
+
 /* What a move comes to that has its findings in the way. */
 SwitchResult move_result(const Move *move) {
+        if (move_ends_idle(move))
+                return SWITCH_NO_DRIVER;
         if (move->findings.n == 0)
                 return SWITCH_DONE;
         if (findings_are_stuck(&move->findings))

@@ -380,16 +380,19 @@ run_moves(SwitchContext *context, Moves *all, const SwitchRequest *request, Swit
                         if (!moves[i].skip)
                                 worsen(result, move_result(&moves[i]));
         }
-        if (r == 0 && *result != SWITCH_DONE)
+        if (r == 0 && *result > SWITCH_NO_DRIVER)
                 for (size_t i = 0; i < n; ++i)
                         if (moves[i].findings.n > 0)
                                 move_refuse(&moves[i], &moves[i].findings, "check");
 
-        for (size_t i = 0; r == 0 && *result == SWITCH_DONE && i < n; ++i) {
+        for (size_t i = 0; r == 0 && *result <= SWITCH_NO_DRIVER && i < n; ++i) {
+                SwitchResult one = SWITCH_DONE;
+
                 if (!moves[i].skip && request->automatic && request->trigger != TRIGGER_BOOT)
                         r = check_unchanged(&moves[i]);
                 if (r == 0 && !moves[i].skip)
-                        r = move_execute(&moves[i], result);
+                        r = move_execute(&moves[i], &one);
+                worsen(result, one);
         }
         return r;
 }

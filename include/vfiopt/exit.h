@@ -15,4 +15,5 @@ enum {
         VFIOPT_EXIT_PRECONDITION = 4, /* refused: a precondition does not hold */
         VFIOPT_EXIT_FAILED = 5,       /* failed and rolled back */
         VFIOPT_EXIT_STUCK = 6,        /* stuck in the kernel, reboot needed */
+        VFIOPT_EXIT_NO_DRIVER = 7,    /* at the host, and without a driver */
 };

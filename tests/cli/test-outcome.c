@@ -109,6 +109,7 @@ static void what_is_told_of_another_gpu_is_not_ours(void **state) {
 
 static void every_result_has_its_exit_code(void **state _unused_) {
         assert_int_equal(exit_of_result(SWITCH_DONE), VFIOPT_EXIT_DONE);
+        assert_int_equal(exit_of_result(SWITCH_NO_DRIVER), VFIOPT_EXIT_NO_DRIVER);
         assert_int_equal(exit_of_result(SWITCH_BUSY), VFIOPT_EXIT_BUSY);
         assert_int_equal(exit_of_result(SWITCH_PRECONDITION), VFIOPT_EXIT_PRECONDITION);
         assert_int_equal(exit_of_result(SWITCH_FAILED), VFIOPT_EXIT_FAILED);
@@ -118,6 +119,7 @@ static void every_result_has_its_exit_code(void **state _unused_) {
 static void the_worse_exit_code_wins_in_either_order(void **state _unused_) {
         static const int order[] = {
                 VFIOPT_EXIT_DONE,
+                VFIOPT_EXIT_NO_DRIVER,
                 VFIOPT_EXIT_BUSY,
                 VFIOPT_EXIT_PRECONDITION,
                 VFIOPT_EXIT_ERROR,

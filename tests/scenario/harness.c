@@ -195,19 +195,31 @@ Outcome scenario_switch_here(FakeTree *tree, Mode to, const char *gpu) {
         return outcome;
 }
 
-size_t scenario_preview(FakeTree *tree, Mode to, const char *gpu) {
+static size_t preview(FakeTree *tree, Mode to, const char *gpu, SwitchResult *ret) {
         Outcome outcome = {};
         Move *moves;
         Order order;
         size_t n;
 
         order_init(&order, tree, to, gpu, &outcome);
-        assert_int_equal(
-                        switch_preview(&order.context, &order.request, &moves, &outcome.result), 0);
+        assert_int_equal(switch_preview(&order.context, &order.request, &moves, ret), 0);
         n = moves[0].plan.n_steps;
         moves_free(moves, order.request.n_gpus);
         order_deinit(&order);
         return n;
+}
+
+size_t scenario_preview(FakeTree *tree, Mode to, const char *gpu) {
+        SwitchResult result;
+
+        return preview(tree, to, gpu, &result);
+}
+
+SwitchResult scenario_foresee(FakeTree *tree, Mode to, const char *gpu) {
+        SwitchResult result;
+
+        (void) preview(tree, to, gpu, &result);
+        return result;
 }
 
 Job *scenario_start(FakeTree *tree, Mode to, const char *gpu) {

@@ -60,6 +60,9 @@ void scenario_forget_host(FakeTree *tree, const char *gpu);
 /* Number of steps that a switch would take; none is taken. */
 size_t scenario_preview(FakeTree *tree, Mode to, const char *gpu);
 
+/* How it would end. */
+SwitchResult scenario_foresee(FakeTree *tree, Mode to, const char *gpu);
+
 bool scenario_was_told(const Outcome *outcome, EventKind kind);
 
 /* machines */

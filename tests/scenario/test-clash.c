@@ -31,6 +31,7 @@ static const Case cases[] = {
         { "sound that is kept for vfio, both asked", MODE_PASSTHROUGH, NULL, "nvidia", NULL,
                         "vfio-pci" },
         { "idle GPU", MODE_HOST, GPU_A, NULL, "vfio-pci", NULL },
+        { "idle GPU, both asked", MODE_HOST, NULL, NULL, "vfio-pci", NULL },
         { "GPU that is kept for nvidia", MODE_HOST, GPU_A, NULL, "vfio-pci", "nvidia" },
 };
 

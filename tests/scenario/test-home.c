@@ -175,8 +175,8 @@ static void a_card_at_the_host_that_no_driver_takes_stays_there(void **state _un
         fake_gpu_add(tree, GPU_A, .functions = 1, .group = 12);
         for (int i = 0; i < 2; ++i) {
                 outcome = scenario_switch(tree, MODE_HOST, GPU_A);
-                assert_int_equal(outcome.result, SWITCH_FAILED);
-                assert_true(scenario_was_told(&outcome, EVENT_ROLLED_BACK));
+                assert_int_equal(outcome.result, SWITCH_NO_DRIVER);
+                assert_true(scenario_was_told(&outcome, EVENT_NO_DRIVER));
                 assert_false(scenario_was_told(&outcome, EVENT_RECOVERED));
                 assert_false(scenario_has_move(tree, GPU_A));
                 assert_is_on(tree, GPU_A, "-");
@@ -386,8 +386,67 @@ static void an_idle_gpu_keeps_no_other_one_away(void **state _unused_) {
         strcpy(machine_find_module(tree->machine, "nvidia")->driver.refuses, GPU_A);
         fake_gpu_add(tree, GPU_B, .functions = 2, .group = 13, .driver = "vfio-pci");
         outcome = scenario_switch(tree, MODE_HOST, NULL);
-        assert_int_equal(outcome.result, SWITCH_DONE);
+        assert_int_equal(outcome.result, SWITCH_NO_DRIVER);
+        assert_is_on(tree, GPU_A, "-");
         assert_is_on(tree, GPU_B, "nvidia");
+        fake_tree_free(tree);
+}
+
+/* What was not even tried is told just so, and foreseen. */
+static void a_card_at_the_host_for_which_there_is_no_driver_says_so(void **state _unused_) {
+        static const char *const words[] = { "no host driver is known",
+                "/etc/modprobe.d/eco.conf:1: install nvidia /bin/false" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(words); ++i) {
+                FakeTree *tree = fake_tree_new();
+                Outcome outcome;
+
+                if (i > 0) {
+                        fake_standard_drivers(tree);
+                        fake_write(tree->root, "etc/modprobe.d/eco.conf", "%s",
+                                        "install nvidia /bin/false\n");
+                }
+                fake_gpu_add(tree, GPU_A, .functions = 1, .group = 12);
+                assert_int_equal(scenario_foresee(tree, MODE_HOST, GPU_A), SWITCH_NO_DRIVER);
+                outcome = scenario_switch(tree, MODE_HOST, GPU_A);
+                assert_int_equal(outcome.result, SWITCH_NO_DRIVER);
+                assert_int_equal(outcome.n_told, 1);
+                assert_int_equal(outcome.told[0].kind, EVENT_NO_DRIVER);
+                assert_non_null(strstr(outcome.told[0].reason, words[i]));
+                assert_int_equal(writes_count(tree->machine, ACT_ANY), 0);
+
+                /* To nobody who has not asked: the driver may only be late. */
+                scenario_trigger = TRIGGER_AGENT;
+                assert_int_equal(scenario_foresee(tree, MODE_HOST, GPU_A), SWITCH_DONE);
+                assert_switch(tree, MODE_HOST, SWITCH_DONE);
+                scenario_trigger = TRIGGER_COMMAND;
+                fake_tree_free(tree);
+        }
+}
+
+/* Its owner keeps all drivers from it by an override that none answers to. */
+static void a_card_that_is_kept_from_all_drivers_comes_home_without_one(void **state _unused_) {
+        FakeTree *tree = fake_tree_new();
+        Outcome outcome;
+
+        fake_standard_drivers(tree);
+        fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12);
+        fake_device_write(tree, GPU_A, "driver_override", "nobody");
+        assert_switch(tree, MODE_PASSTHROUGH, SWITCH_DONE);
+        assert_int_equal(scenario_foresee(tree, MODE_HOST, GPU_A), SWITCH_NO_DRIVER);
+        for (int i = 0; i < 2; ++i) {
+                char override[64], name[MACHINE_NAME_MAX];
+
+                outcome = scenario_switch(tree, MODE_HOST, GPU_A);
+                assert_int_equal(outcome.result, SWITCH_NO_DRIVER);
+                assert_false(scenario_was_told(&outcome, EVENT_DONE));
+                assert_non_null(strstr(
+                                outcome.told[outcome.n_told - 1].reason, "driver_override nobody"));
+                assert_string_equal(fake_device_driver(tree, GPU_A, name), "-");
+                fake_device_read(tree, GPU_A, "driver_override", override, sizeof(override));
+                assert_string_equal(override, "nobody");
+                assert_false(scenario_has_move(tree, GPU_A));
+        }
         fake_tree_free(tree);
 }
 
@@ -465,6 +524,8 @@ int main(void) {
                 cmocka_unit_test(the_company_of_a_driver_comes_back_as_it_was),
                 cmocka_unit_test(a_card_at_the_host_without_a_driver_gets_one),
                 cmocka_unit_test(a_card_at_the_host_that_no_driver_takes_stays_there),
+                cmocka_unit_test(a_card_at_the_host_for_which_there_is_no_driver_says_so),
+                cmocka_unit_test(a_card_that_is_kept_from_all_drivers_comes_home_without_one),
                 cmocka_unit_test(a_distribution_may_rename_the_module),
                 cmocka_unit_test(a_driver_may_be_called_otherwise_than_its_module),
                 cmocka_unit_test(where_nvidia_does_not_take_it_nouveau_is_tried),

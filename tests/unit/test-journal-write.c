@@ -49,6 +49,7 @@ static void every_kind_has_a_sentence_of_its_own(void **state _unused_) {
                 [EVENT_STEP] = "0000:01:00.0: step: done in 0.0 ms",
                 [EVENT_DONE] = "0000:01:00.0: moved from host to passthrough in 0.0 ms",
                 [EVENT_NOTHING] = "0000:01:00.0: is in passthrough already",
+                [EVENT_NO_DRIVER] = "0000:01:00.0: is in passthrough, but no driver has it",
                 [EVENT_BUSY] = "0000:01:00.0: refused",
                 [EVENT_PRECONDITION] = "0000:01:00.0: refused",
                 [EVENT_ROLLED_BACK] =
@@ -222,6 +223,7 @@ static void results_are_those_that_scripts_look_for(void **state _unused_) {
                 [EVENT_STEP] = "done",
                 [EVENT_DONE] = "done",
                 [EVENT_NOTHING] = "nothing",
+                [EVENT_NO_DRIVER] = "no-driver",
                 [EVENT_BUSY] = "refused",
                 [EVENT_PRECONDITION] = "refused",
                 [EVENT_ROLLED_BACK] = "failed",
