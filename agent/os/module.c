@@ -170,6 +170,32 @@ int modules_read_info(Modules *modules, const char *name, ModuleInfo *ret) {
         return 0;
 }
 
+/**
+ * modules_has_softdep() - whether libkmod loads a module with others that are only wished for
+ * @name:       of the module, not an alias
+ *
+ * What counts is the first line of modprobe.d or modules.softdep for it, and in that a name which
+ * stands for a module (libkmod-module.c, kmod_module_get_softdeps()).
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int modules_has_softdep(Modules *modules, const char *name, bool *ret) {
+        _cleanup_(list_unrefp) struct kmod_list *before = NULL, *after = NULL;
+        _cleanup_(module_unrefp) struct kmod_module *module = NULL;
+        int r;
+
+        r = modules_open(modules);
+        if (r < 0)
+                return r;
+        r = kmod_module_new_from_name(modules->kmod, name, &module);
+        if (r >= 0)
+                r = kmod_module_get_softdeps(module, &before, &after);
+        if (r < 0)
+                return r;
+        *ret = before || after;
+        return 0;
+}
+
 static int insert(struct kmod_module *module, bool plainly) {
         unsigned int flags = KMOD_PROBE_APPLY_BLACKLIST_ALIAS_ONLY;
         int r;

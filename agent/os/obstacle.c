@@ -41,7 +41,6 @@ typedef struct Search {
         const char *module;
         char *install; /* "FILE:LINE has \"install …\"" of the first such line */
         bool is_inert; /* whose command loads nothing */
-        bool has_softdep;
 } Search;
 
 /* Whether a command is one of those that are written to load nothing. One with more behind it is not. */
@@ -72,8 +71,6 @@ static int take_line(void *userdata, const char *path, unsigned int number, char
         if (!module)
                 return 0;
         normalize(module);
-        if (!strcmp(word, "softdep") && !strcmp(module, search->module))
-                search->has_softdep = true;
         if (strcmp(word, "install") || search->install || fnmatch(module, search->module, 0))
                 return 0;
 
@@ -93,13 +90,17 @@ static int search_conf(Search *search, int root_fd) {
 
 /* obstacles */
 
-/* libkmod runs no install command of a module that has a softdep (libkmod-module.c, module_get_probe_list()). */
-static int find_install(const Roots *roots, const char *module, Obstacle *obstacle) {
+/* libkmod runs no install command of a module that has a softdep (libkmod-module.c, __kmod_module_fill_softdep()). */
+static int find_install(
+                const Roots *roots, Modules *modules, const char *module, Obstacle *obstacle) {
         Search search = { .module = module };
+        bool has_softdep = false;
         int r;
 
         r = search_conf(&search, roots->root_fd);
-        if (r == 0 && search.install && search.is_inert && !search.has_softdep)
+        if (r == 0 && search.install && search.is_inert)
+                r = modules_has_softdep(modules, module, &has_softdep);
+        if (r == 0 && search.install && search.is_inert && !has_softdep)
                 *obstacle = (Obstacle){ OBSTACLE_INSTALL, TAKE_PTR(search.install) };
         free(search.install);
         return r;
@@ -183,7 +184,7 @@ int obstacle_find(const Roots *roots, Modules *modules, const char *module, Obst
         if (r == 0 && obstacle.kind == OBSTACLE_NONE)
                 r = find_on_kernel_line(roots, module, &obstacle);
         if (r == 0 && obstacle.kind == OBSTACLE_NONE)
-                r = find_install(roots, module, &obstacle);
+                r = find_install(roots, modules, module, &obstacle);
         if (r == 0 && obstacle.kind == OBSTACLE_NONE)
                 r = find_in_file(roots, modules, module, &obstacle);
         if (r < 0)

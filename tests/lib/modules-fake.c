@@ -97,6 +97,13 @@ int modules_read_info(Modules *modules, const char *name, ModuleInfo *ret) {
         return 0;
 }
 
+int modules_has_softdep(Modules *modules, const char *name, bool *ret) {
+        const MachineModule *module = machine_find_module(modules->tree->machine, name);
+
+        *ret = module && module->has_softdep;
+        return 0;
+}
+
 static int load(FakeTree *tree, const Act *act) {
         if (act->blocks)
                 machine_meet_gate(tree->machine);
