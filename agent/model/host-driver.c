@@ -91,6 +91,14 @@ static bool has_driver(const HostSearch *search, const char *driver) {
         return false;
 }
 
+static bool has_module(const HostSearch *search, const char *module) {
+        for (size_t i = 0; i < search->drivers.n; ++i)
+                if (search->drivers.items[i].module &&
+                                !strcmp(search->drivers.items[i].module, module))
+                        return true;
+        return false;
+}
+
 static bool is_allowed(const HostSearch *search, const char *module) {
         for (char *const *name = search->allowed; name && *name; ++name)
                 if (!strcmp(*name, module))
@@ -133,7 +141,7 @@ static int add_module(HostSearch *search, const char *module) {
         const char *driver;
         int r;
 
-        if (is_for_another_purpose(module))
+        if (is_for_another_purpose(module) || has_module(search, module))
                 return 0;
         r = module_read_driver(search->roots->sysfs, module, &loaded);
         if (r < 0)
@@ -189,11 +197,24 @@ static int search_sibling(HostSearch *search, const Device *device, char *const 
         return r;
 }
 
+/* The module that is known to bring a driver, if it is still there. */
+static int add_known(HostSearch *search, const char *driver, const char *module) {
+        _cleanup_(strv_freep) char **names = NULL;
+        size_t n;
+        int r;
+
+        r = modules_resolve(search->modules, module, true, &names, &n);
+        return r ? (r < 0 ? r : 0) : push(search, driver, names[0], false);
+}
+
 /* Where it was before, if that can still be had. */
-static int search_first(HostSearch *search, char *const *names, const char *first) {
+static int search_first(
+                HostSearch *search, char *const *names, const char *first, const char *module) {
         int r;
 
         r = add_modules(search, names, first);
+        if (r >= 0 && !has_driver(search, first) && module)
+                r = add_known(search, first, module);
         if (r >= 0 && !has_driver(search, first))
                 r = add_by_name(search, first);
         return r;
@@ -205,6 +226,7 @@ static int search_first(HostSearch *search, char *const *names, const char *firs
  * @modules:    index of modules
  * @device:     the function
  * @first:      the driver that it had before, or NULL
+ * @first_module: the module that it was in, or NULL where that is not known
  * @ret:        best first, each driver once, also those whose module would not load;
  *              host_drivers_deinit() it. None if none is known
  *
@@ -217,6 +239,7 @@ int host_drivers_find(const Roots *roots,
                 Modules *modules,
                 const Device *device,
                 const char *first,
+                const char *first_module,
                 HostDrivers *ret) {
         _cleanup_(strv_freep) char **names = NULL, **allowed = NULL;
         HostSearch search = { .roots = roots, .modules = modules };
@@ -236,7 +259,7 @@ int host_drivers_find(const Roots *roots,
                 r = modules_resolve(modules, device->modalias, false, &allowed, &n);
         search.allowed = allowed;
         if (r >= 0 && first)
-                r = search_first(&search, names, first);
+                r = search_first(&search, names, first, first_module);
         if (r >= 0)
                 r = device->address.function == 0 ? search_display(&search, names)
                                                   : search_sibling(&search, device, names);

@@ -30,5 +30,6 @@ int host_drivers_find(const Roots *roots,
                 Modules *modules,
                 const Device *device,
                 const char *first,
+                const char *first_module,
                 HostDrivers *ret) _warn_unused_result_;
 void host_drivers_deinit(HostDrivers *drivers);

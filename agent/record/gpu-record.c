@@ -57,6 +57,7 @@ static const CodecWord trigger_word = { .parse = parse_trigger, .format = format
 static const CodecRow host_rows[] = {
         { "function", CODEC_UINT, HOST(number), .max = 7 },
         { "driver", CODEC_TEXT, HOST(driver) },
+        { "module", CODEC_TEXT, HOST(module), .optional = true },
         { "override", CODEC_TEXT, HOST(override) },
         { "power_control", CODEC_TEXT, HOST(power_control) },
         { "d3cold_allowed", CODEC_TEXT, HOST(d3cold_allowed) },
@@ -191,6 +192,20 @@ static int read_setting(Sysfs *sysfs, Address address, const char *attribute, ch
         return r == SYSFS_E_MISSING ? 0 : r;
 }
 
+/* The module of a driver: its name is not the driver's. */
+static int note_module(Sysfs *sysfs, const char *driver, char **ret) {
+        _cleanup_(freep) char *path = NULL;
+        int r;
+
+        if (!driver)
+                return 0;
+        path = text_format("bus/pci/drivers/%s/module", driver);
+        if (!path)
+                return -ENOMEM;
+        r = sysfs_link(sysfs, path, ret);
+        return r == SYSFS_E_MISSING ? 0 : r;
+}
+
 /* What stands on NVIDIA's driver. It goes with the last of its GPUs, if somebody unloads the driver then. */
 static int note_company(Sysfs *sysfs, const char *driver, char **ret) {
         static const char *const modules[] = { "nvidia_modeset", "nvidia_drm", "nvidia_uvm" };
@@ -236,6 +251,8 @@ int gpu_record_note_host(GpuRecord *record, Sysfs *sysfs, const Gpu *gpu, char *
                 ++record->n_host;
                 host->number = address.function;
                 r = text_copy(device->driver, &host->driver);
+                if (r >= 0)
+                        r = note_module(sysfs, device->driver, &host->module);
                 if (r >= 0 && !driver_is_vfio(sysfs, overrides[i]))
                         r = text_copy(overrides[i], &host->override);
                 if (r >= 0)

@@ -26,6 +26,7 @@ typedef enum Trigger {
 typedef struct HostFunction {
         uint8_t number;       /* 0 to 7 */
         char *driver;         /* NULL: none */
+        char *module;         /* that the driver is in; NULL: built in, or not known */
         char *override;       /* NULL: none */
         char *power_control;  /* "on" or "auto"; NULL: not known */
         char *d3cold_allowed; /* "0" or "1"; NULL: not known */

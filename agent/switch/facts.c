@@ -75,7 +75,8 @@ static int find_homes(Facts *facts,
         if (before && !now && !undoes && device->address.function == 0 &&
                         driver_is_inert(roots->sysfs, before))
                 before = NULL;
-        r = host_drivers_find(roots, modules, device, now ?: before ?: only, &facts->homes[i]);
+        r = host_drivers_find(roots, modules, device, now ?: before ?: only,
+                        !now && before ? function->host->module : NULL, &facts->homes[i]);
         if (r < 0)
                 return r;
         choose_homes(function, &facts->homes[i]);

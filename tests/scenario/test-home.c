@@ -208,6 +208,33 @@ static void a_driver_may_be_called_otherwise_than_its_module(void **state _unuse
         fake_tree_free(tree);
 }
 
+/* And is found again by the module that it was in, when that is not loaded any more. */
+static void a_driver_that_was_unloaded_is_found_by_its_module(void **state _unused_) {
+        FakeTree *tree = fake_tree_new();
+        Machine *machine = tree->machine;
+        Outcome outcome;
+
+        fake_standard_drivers(tree);
+        fake_module_add(tree, .name = "nova_core", .aliases = { "pci:v000010DEd*bc03sc00i00*" },
+                        .driver = { .name = "NovaCore",
+                                        .module = "nova_core",
+                                        .match = { "pci:v000010DEd*bc03sc*" } });
+        fake_module_load(tree, "nova_core");
+        fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "NovaCore");
+        assert_switch(tree, MODE_PASSTHROUGH, SWITCH_DONE);
+
+        *machine_find_driver(machine, "NovaCore") = machine->drivers[machine->n_drivers - 1];
+        --machine->n_drivers;
+        fake_remove(tree->root, "sys/bus/pci/drivers/NovaCore");
+        fake_remove(tree->root, "sys/module/nova_core");
+        outcome = scenario_switch(tree, MODE_HOST, GPU_A);
+        assert_int_equal(outcome.result, SWITCH_DONE);
+        assert_false(scenario_was_told(&outcome, EVENT_WARNING));
+        assert_is_on(tree, GPU_A, "NovaCore");
+        assert_is_on(tree, AUDIO_A, "snd_hda_intel");
+        fake_tree_free(tree);
+}
+
 static void add_nouveau(FakeTree *tree) {
         fake_module_add(tree, .name = "nouveau", .aliases = { "pci:v000010DEd*bc03sc*" },
                         .driver = { .name = "nouveau", .match = { "pci:v000010DEd*bc03sc*" } });
@@ -528,6 +555,7 @@ int main(void) {
                 cmocka_unit_test(a_card_that_is_kept_from_all_drivers_comes_home_without_one),
                 cmocka_unit_test(a_distribution_may_rename_the_module),
                 cmocka_unit_test(a_driver_may_be_called_otherwise_than_its_module),
+                cmocka_unit_test(a_driver_that_was_unloaded_is_found_by_its_module),
                 cmocka_unit_test(where_nvidia_does_not_take_it_nouveau_is_tried),
                 cmocka_unit_test(a_blacklisted_driver_is_no_second_choice),
                 cmocka_unit_test(obstacles_are_told_before_anything_is_unbound),
