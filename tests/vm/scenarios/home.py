@@ -4,7 +4,7 @@
 from testvm import Gpu, scenario
 from testvm.product import on_vfio
 
-GPU = Gpu("rp1")
+GPU, SECOND = Gpu("rp1"), Gpu("rp2")
 HOME = ["nvidia", "snd_hda_intel", "xhci_hcd"]
 IDS = "10de:2204,10de:1aef,10de:1ad8,10de:1ad9"
 BLACKLIST = {"/etc/modprobe.d/recipe.conf": "blacklist nvidia\nblacklist nouveau\nsoftdep nvidia pre: vfio-pci\n"}
@@ -78,11 +78,31 @@ def nouveau_is_the_second_choice(vm):
     vm.equal(vm.drivers(GPU)[:3], ["nouveau", *HOME[1:]], "drivers")
 
 
-@scenario(gpus=[GPU])
+@scenario(gpus=[GPU], files={"/etc/modprobe.d/eco.conf": "install nvidia /bin/false\n"})
 def a_gpu_without_a_driver_gets_one(vm):
-    """At the host without a driver: a person who asks for the host gets one."""
+    """At the host without a driver: a person who asks for the host gets one, or an exit code that says why not."""
     vm.sh("for f in 3 2 1 0; do d=/sys/bus/pci/devices/0000:01:00.$f; "
           "! test -e $d/driver || echo 0000:01:00.$f >$d/driver/unbind; done; rmmod nvidia_uvm nvidia_drm "
-          "nvidia_modeset nvidia 2>/dev/null; true")
-    vm.sh("vfioptctl switch host")
+          "nvidia_modeset nvidia 2>/dev/null; ! test -e /sys/module/nvidia")
+    for options in ("--dry-run", "--direct", ""):
+        result = vm.sh(f"vfioptctl switch {options} host", ok=7)
+        vm.match(r"/etc/modprobe\.d/eco\.conf:1: install nvidia /bin/false", result.err, "the reason")
+    vm.sh("rm /etc/modprobe.d/eco.conf; vfioptctl switch host")
+    at_home(vm)
+
+
+@scenario(gpus=[GPU, SECOND], options={"vfio-pci": f"ids={IDS}"})
+def another_gpu_whose_audio_is_idle(vm):
+    """vfio-pci has `ids=` of it: loaded for the first GPU, it does not take the audio beside nvidia on the second."""
+    audio = SECOND.addresses[1]
+    vm.sh(f"test -e /sys/bus/pci/drivers/nvidia/{SECOND.address}; ! test -e /sys/bus/pci/drivers/vfio-pci; "
+          f"echo {audio} >/sys/bus/pci/drivers/snd_hda_intel/unbind")
+    plan = vm.sh(f"vfioptctl switch --dry-run passthrough {GPU.address}")
+    vm.match(f"set driver_override of {audio} to none", plan.out, "the plan")
+    vm.sh(f"vfioptctl switch passthrough {GPU.address}")
+    on_vfio(vm, GPU)
+    vm.equal(vm.drivers(SECOND)[:2], ["nvidia", None], "drivers of the second GPU")
+    vm.equal(vm.overrides(SECOND), [None] * 4, "overrides of the second GPU")
+    vm.sh("! grep -rl 02:00.0 /run/vfiopt/gpu")
+    vm.sh(f"vfioptctl switch host {GPU.address}")
     at_home(vm)
