@@ -593,9 +593,9 @@ int move_execute(Move *move, SwitchResult *ret) {
 
         if (!move->plan.parks)
                 return execute(move, ret);
-        r = park_begin(move->parking);
+        r = park_begin(move->parking, move->gpu->address);
         if (r >= 0)
                 r = execute(move, ret);
-        k = park_end(move->parking);
+        k = park_end(move->parking, move->gpu->address);
         return r < 0 ? r : k;
 }

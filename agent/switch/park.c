@@ -89,6 +89,11 @@ int park_look(Parking *parking) {
         return 0;
 }
 
+/* What is parked of the GPU that loads is a part of its own move. */
+static bool is_others(const Move *move, Address loader) {
+        return move->is_parked && !address_same_slot(move->gpu->address, loader);
+}
+
 /* What a recovery has to know of a GPU that has not been prepared. */
 static int note_host(Move *move) {
         GpuRecord *record = &move->record;
@@ -110,17 +115,18 @@ static int note_host(Move *move) {
 /**
  * park_begin() - write down that functions are going to be parked
  * @parking:    as for park_look(), which has found them; the plan with them is about to be carried out
+ * @loader:     the GPU whose plan that is
  *
  * A move that was interrupted is in the record already, and says no less; it stays there.
  *
  * Return: 0 on success, negative error code on failure: nothing is parked then.
  */
-int park_begin(Parking *parking) {
+int park_begin(Parking *parking, Address loader) {
         for (size_t i = 0; i < parking->n_moves; ++i) {
                 Move *move = &parking->moves[i];
                 int r;
 
-                if (!move->is_parked || move->record.has_move)
+                if (!is_others(move, loader) || move->record.has_move)
                         continue;
                 r = note_host(move);
                 if (r < 0)
@@ -191,12 +197,13 @@ static int forget(Move *move) {
 /**
  * park_end() - have the functions as they were, whatever has come of the load
  * @parking:    as for park_begin()
+ * @loader:     likewise
  *
  * Where that fails, the record stays, and the next switch of that GPU tries again.
  *
  * Return: 0 on success, negative error code on failure.
  */
-int park_end(Parking *parking) {
+int park_end(Parking *parking, Address loader) {
         int r = 0;
 
         parking->is_planned = false;
@@ -205,7 +212,7 @@ int park_end(Parking *parking) {
                 StepResult result = STEP_RESULT_NULL;
                 int k;
 
-                if (!move->is_parked)
+                if (!is_others(move, loader))
                         continue;
                 move->is_parked = false;
                 k = put_back(move, &result);

@@ -17,5 +17,5 @@ const char *park_module(Mode to);
 int park_find_bystanders(Sysfs *sysfs, Inventory *inventory, Mode to, Gpu *const *gpus, size_t n)
                 _warn_unused_result_;
 int park_look(Parking *parking) _warn_unused_result_;
-int park_begin(Parking *parking) _warn_unused_result_;
-int park_end(Parking *parking) _warn_unused_result_;
+int park_begin(Parking *parking, Address loader) _warn_unused_result_;
+int park_end(Parking *parking, Address loader) _warn_unused_result_;

@@ -472,6 +472,8 @@ int switch_preview(SwitchContext *context,
         /* Those that stand by are in the plans, and are nobody's business otherwise. */
         for (size_t i = 0; i < moves.n_others; ++i)
                 move_deinit(&moves.items[moves.n + i]);
+        for (size_t i = 0; i < moves.n; ++i)
+                moves.items[i].parking = NULL;
         *ret_moves = TAKE_PTR(moves.items);
         *ret = result;
         moves.n_others = 0;

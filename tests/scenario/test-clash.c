@@ -168,6 +168,41 @@ static void what_fails_leaves_no_clash(void **state _unused_) {
         }
 }
 
+/* The same machine, killed at each change to a file: B is put back by its own next switch. */
+static void who_is_killed_with_a_file_leaves_no_clash(void **state _unused_) {
+        unsigned int n_changes;
+        FakeTree *tree = machine_of(&cases[0]);
+
+        n_changes = scenario_switch(tree, MODE_PASSTHROUGH, GPU_A).n_changes;
+        fake_tree_free(tree);
+        for (unsigned int k = 1; k <= n_changes; ++k) {
+                tree = machine_of(&cases[0]);
+                changes_kill_at(k);
+                assert_true(scenario_switch(tree, MODE_PASSTHROUGH, GPU_A).killed);
+                changes_kill_at(0);
+                wait_for_children();
+                assert_int_equal(scenario_switch(tree, MODE_HOST, GPU_B).result, SWITCH_DONE);
+                assert_driver(tree, AUDIO_B, "-");
+                assert_int_equal(
+                                scenario_switch(tree, MODE_PASSTHROUGH, GPU_A).result, SWITCH_DONE);
+                assert_done(tree, &cases[0]);
+                fake_tree_free(tree);
+        }
+}
+
+/* Of both cards the sound is idle: that of A is a part of its own move, with how it was. */
+static void what_is_parked_of_its_own_is_remembered(void **state _unused_) {
+        FakeTree *tree = machine_of(&cases[0]);
+
+        pci_model_unbind(tree, machine_find_driver(tree->machine, "snd_hda_intel"),
+                        machine_find_device(tree->machine, AUDIO_A), false);
+        assert_int_equal(scenario_switch(tree, MODE_PASSTHROUGH, GPU_A).result, SWITCH_DONE);
+        assert_done(tree, &cases[0]);
+        assert_true(scenario_has_host(tree, GPU_A));
+        assert_false(scenario_has_host(tree, GPU_B));
+        fake_tree_free(tree);
+}
+
 /* A write to B hangs, and to its override no other is made: then the load itself is refused. */
 static void a_load_is_refused_where_nothing_can_be_parked(void **state _unused_) {
         FakeTree *tree = machine_of(&cases[0]);
@@ -201,6 +236,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(what_a_load_may_not_bind_is_parked),
                 cmocka_unit_test(who_is_killed_leaves_no_clash),
+                cmocka_unit_test(who_is_killed_with_a_file_leaves_no_clash),
+                cmocka_unit_test(what_is_parked_of_its_own_is_remembered),
                 cmocka_unit_test(what_fails_leaves_no_clash),
                 cmocka_unit_test(a_load_is_refused_where_nothing_can_be_parked),
         };
