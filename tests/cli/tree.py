@@ -136,6 +136,18 @@ def no_host_driver(tree):
     tree.write("no-modules", "")
 
 
+def idle(tree):
+    """At the host, and nothing is known that could have it there."""
+    tree.device("0000:01:00.0", "10de:2204", "0302", None, 12)
+    tree.write("no-modules", "")
+
+
+def idle_by_override(tree):
+    """At the host, where its owner keeps all drivers from it."""
+    tree.device("0000:01:00.0", "10de:2204", "0302", None, 12, override="nobody")
+    tree.driver("nvidia")
+
+
 def no_iommu(tree):
     tree.device("0000:01:00.0", "10de:2204", "0302", "nvidia")
 
