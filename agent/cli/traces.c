@@ -10,13 +10,17 @@
 /* A script that runs whenever vfio-pci is loaded may have written an override that is none of ours. */
 static int print_script(
                 const Roots *roots, const char *address, const Gpu *gpu, char *const *overrides) {
+        _cleanup_(modules_freep) Modules *modules = NULL;
         _cleanup_(freep) char *script = NULL;
         bool found = false;
-        int r;
+        int r = 0;
 
         for (size_t i = 0; overrides && i < gpu->n_functions; ++i)
                 found |= driver_is_vfio(roots->sysfs, overrides[i]);
-        r = found ? obstacle_find_script(roots, "vfio_pci", &script) : 0;
+        if (found)
+                r = modules_new(&modules);
+        if (found && r >= 0)
+                r = obstacle_find_script(roots, modules, "vfio_pci", &script);
         if (r < 0)
                 return r;
         if (script)

@@ -196,18 +196,23 @@ int obstacle_find(const Roots *roots, Modules *modules, const char *module, Obst
 
 /**
  * obstacle_find_script() - find the line that has something else run when a module is loaded
+ * @modules:    index of modules
  * @module:     its name, with underscores
  * @ret_where:  file, line and text; or NULL if there is none, or one that is there to load nothing.
  *              free() it
  *
  * Return: 0 on success, negative error code on failure.
  */
-int obstacle_find_script(const Roots *roots, const char *module, char **ret_where) {
+int obstacle_find_script(
+                const Roots *roots, Modules *modules, const char *module, char **ret_where) {
         Search search = { .module = module };
+        bool has_softdep = false;
         int r;
 
         r = search_conf(&search, roots->root_fd);
-        if (r == 0 && !search.is_inert && !search.has_softdep)
+        if (r == 0 && search.install && !search.is_inert)
+                r = modules_has_softdep(modules, module, &has_softdep);
+        if (r == 0 && !search.is_inert && !has_softdep)
                 *ret_where = TAKE_PTR(search.install);
         else if (r == 0)
                 *ret_where = NULL;

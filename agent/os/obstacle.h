@@ -29,5 +29,5 @@ typedef struct Obstacle {
 int obstacle_find(const Roots *roots, Modules *modules, const char *module, Obstacle *ret)
                 _warn_unused_result_;
 void obstacle_deinit(Obstacle *obstacle);
-int obstacle_find_script(const Roots *roots, const char *module, char **ret_where)
+int obstacle_find_script(const Roots *roots, Modules *modules, const char *module, char **ret_where)
                 _warn_unused_result_;

@@ -157,7 +157,7 @@ int facts_init(Facts *facts,
         if (r == 0 && facts->vfio_modules && *facts->vfio_modules)
                 r = obstacle_find(roots, modules, *facts->vfio_modules, &facts->vfio_obstacle);
         if (r == 0 && facts->vfio_modules && *facts->vfio_modules)
-                r = obstacle_find_script(roots, "vfio_pci", &facts->vfio_script);
+                r = obstacle_find_script(roots, modules, "vfio_pci", &facts->vfio_script);
 
         facts->input.vfio_driver = facts->vfio_driver;
         facts->input.vfio_modules = facts->vfio_modules;

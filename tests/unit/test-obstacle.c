@@ -94,7 +94,9 @@ static void names_of_files_decide_who_comes_first_and_who_is_hidden(void **state
 static void assert_script(const Fixture *fixture, const char *where) {
         _cleanup_(freep) char *found = NULL;
 
-        assert_int_equal(obstacle_find_script(&fixture->tree->roots, "vfio_pci", &found), 0);
+        assert_int_equal(obstacle_find_script(&fixture->tree->roots, fixture->modules, "vfio_pci",
+                                         &found),
+                        0);
         if (where)
                 assert_string_equal(found, where);
         else
@@ -102,13 +104,16 @@ static void assert_script(const Fixture *fixture, const char *where) {
 }
 
 static void a_script_is_no_obstacle_but_named(void **state) {
+        const Fixture *fixture = *state;
+        MachineModule *module = machine_find_module(fixture->tree->machine, "vfio_pci");
+
         assert_script(*state, NULL);
         conf(*state, "etc/modprobe.d/b.conf", "install vfio-pci /sbin/x; modprobe -i vfio-pci\n");
         assert_script(*state,
                         "/etc/modprobe.d/b.conf:1: install vfio_pci /sbin/x; modprobe -i vfio-pci");
-        conf(*state, "etc/modprobe.d/c.conf", "softdep vfio_pci pre: vfio\n");
+        module->has_softdep = true;
         assert_script(*state, NULL);
-        conf(*state, "etc/modprobe.d/c.conf", "");
+        module->has_softdep = false;
         conf(*state, "etc/modprobe.d/a.conf", "install vfio-pci /bin/false\n");
         assert_script(*state, NULL);
 }
