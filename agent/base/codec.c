@@ -8,7 +8,7 @@
 #define CODEC_FILE_MAX (1024U * 1024U)
 
 /* The longest word, with its zero. */
-#define CODEC_WORD_MAX 64
+#define CODEC_WORD_MAX 128
 
 static void *member_of(const CodecRow *row, void *object) {
         return (char *) object + row->offset;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * PCI Addresses
+ * PCI Addresses, and Locations
  *
  * Parsed strictly: the text may come from a unit's instance name or a command
  * line, and the address decides where root writes. Two forms exist. The kernel's
@@ -9,6 +9,7 @@
  * function ("01:00"), as for lspci.
  */
 
+#include <limits.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -141,3 +142,148 @@ static void format_word(const void *value, char *buffer, size_t n) {
 }
 
 const CodecWord address_word = { .parse = parse_word, .format = format_word };
+
+/* locations */
+
+/* "0000:00", the first @n bytes of @s */
+static int parse_root(const char *s, size_t n, Location *ret) {
+        uint64_t domain, bus;
+        int r;
+
+        if (n < 7 || n > 11 || s[n - 3] != ':')
+                return -EINVAL;
+        r = text_n_to_uint(s, n - 3, 16, UINT32_MAX, &domain);
+        if (r >= 0)
+                r = text_n_to_uint(s + n - 2, 2, 16, 255, &bus);
+        if (r < 0)
+                return r;
+
+        *ret = (Location){ .domain = domain, .bus = bus };
+        return 0;
+}
+
+static int add_hop(Location *location, Address address) {
+        if (location->n_hops == LOCATION_HOPS_MAX)
+                return -ERANGE;
+        location->hops[location->n_hops++] = (uint8_t) (address.slot << 3 | address.function);
+        return 0;
+}
+
+/**
+ * location_parse() - parse a location as location_format() writes it
+ * @s:          "domain:bus/slot.function/…", complete
+ * @ret:        the location
+ *
+ * Return: 0 on success, -EINVAL if it is anything else, -ERANGE if a part is too large or there are
+ *         too many of them.
+ */
+int location_parse(const char *s, Location *ret) {
+        char canonical[LOCATION_STRING_MAX];
+        Location location;
+        const char *rest = s;
+        int r;
+
+        r = parse_root(s, strcspn(s, "/"), &location);
+        for (rest += strcspn(s, "/"); r >= 0 && *rest; rest += 5) {
+                uint64_t slot, function;
+
+                if (strnlen(rest, 5) < 5 || rest[3] != '.')
+                        return -EINVAL;
+                r = text_n_to_uint(rest + 1, 2, 16, 31, &slot);
+                if (r >= 0)
+                        r = text_n_to_uint(rest + 4, 1, 10, 7, &function);
+                if (r >= 0)
+                        r = add_hop(&location, (Address){ .slot = slot, .function = function });
+        }
+        if (r < 0)
+                return r;
+        if (location.n_hops == 0 || strcmp(location_format(&location, canonical), s) != 0)
+                return -EINVAL;
+
+        *ret = location;
+        return 0;
+}
+
+/*
+ * One directory below another. The name of a root begins anew: a controller that is a device may have
+ * a domain of its own (VMD, KERNEL.md 11.2). Below it are devices alone, the first on the bus of the root.
+ */
+static int descend(const char *name, Location *location, bool *in_root) {
+        Address address;
+        const char *root;
+
+        if (text_starts_with(name, "pci", &root) && parse_root(root, strlen(root), location) == 0) {
+                *in_root = true;
+                return 0;
+        }
+        if (!*in_root)
+                return 0;
+        if (address_parse(name, &address) < 0 || address.domain != location->domain ||
+                        (address.bus == location->bus) != (location->n_hops == 0))
+                return -EINVAL;
+        return add_hop(location, address);
+}
+
+/**
+ * location_of_link() - find the location of a device in the path of its directory
+ * @target:     of its link in bus/pci/devices: "../../../devices/pci0000:00/0000:00:01.0/…"
+ * @ret:        the location
+ *
+ * Return: 0 on success, -EINVAL if it is no such path, -ERANGE if it is too deep.
+ */
+int location_of_link(const char *target, Location *ret) {
+        Location location = {};
+        bool in_root = false;
+        int r = 0;
+
+        while (r >= 0 && *target) {
+                const size_t n = strcspn(target, "/");
+                char name[NAME_MAX + 1];
+
+                if (n > NAME_MAX)
+                        return -EINVAL;
+                memcpy(name, target, n);
+                name[n] = 0;
+                r = descend(name, &location, &in_root);
+                target += n + (target[n] == '/');
+        }
+        if (r < 0)
+                return r;
+        if (location.n_hops == 0)
+                return -EINVAL;
+
+        *ret = location;
+        return 0;
+}
+
+/* Write the location into @buffer, and return that; "" if it is not known. */
+const char *location_format(const Location *location, char buffer[static LOCATION_STRING_MAX]) {
+        int n;
+
+        buffer[0] = 0;
+        if (location->n_hops == 0)
+                return buffer;
+        n = snprintf(buffer, LOCATION_STRING_MAX, "%04x:%02x", location->domain, location->bus);
+        for (size_t i = 0; i < location->n_hops; ++i)
+                n += snprintf(buffer + n, LOCATION_STRING_MAX - (size_t) n, "/%02x.%x",
+                                location->hops[i] >> 3, location->hops[i] & 7U);
+        return buffer;
+}
+
+/* Whether both are known, and the same. */
+bool location_equal(const Location *a, const Location *b) {
+        return a->n_hops > 0 && a->n_hops == b->n_hops && a->domain == b->domain &&
+                        a->bus == b->bus && !memcmp(a->hops, b->hops, a->n_hops);
+}
+
+static int parse_location_word(const char *s, void *ret) {
+        return location_parse(s, ret);
+}
+
+static void format_location_word(const void *value, char *buffer, size_t n) {
+        char location[LOCATION_STRING_MAX];
+
+        snprintf(buffer, n, "%s", location_format(value, location));
+}
+
+const CodecWord location_word = { .parse = parse_location_word, .format = format_location_word };

@@ -2,9 +2,11 @@
 #pragma once
 
 /*
- * PCI Addresses
+ * PCI Addresses, and Locations
  *
- * domain:bus:slot.function, as the kernel writes it in sysfs.
+ * An address is domain:bus:slot.function, as the kernel writes it in sysfs. Numbers of buses change
+ * when a device is added before one. What stays is the location: the root bus, and slot and
+ * function of each bridge on the way down and of the device itself, which are wired (KERNEL.md 11.1).
  */
 
 #include "base/codec.h"
@@ -30,7 +32,25 @@ int address_parse(const char *s, Address *ret) _warn_unused_result_;
 int address_parse_loose(const char *s, Address *ret, bool *ret_has_function) _warn_unused_result_;
 const char *address_format(Address address, char buffer[static ADDRESS_STRING_MAX]);
 
-extern const CodecWord address_word;
+/* The longest chain of Thunderbolt has less. */
+#define LOCATION_HOPS_MAX 20U
+
+typedef struct Location {
+        uint32_t domain;
+        uint8_t bus;                     /* of the root */
+        uint8_t n_hops;                  /* 0: the location is not known */
+        uint8_t hops[LOCATION_HOPS_MAX]; /* slot << 3 | function, the device itself last */
+} Location;
+
+/* "ffffffff:ff", "/1f.7" for each hop, and a zero */
+#define LOCATION_STRING_MAX (11 + 5 * LOCATION_HOPS_MAX + 1)
+
+int location_parse(const char *s, Location *ret) _warn_unused_result_;
+int location_of_link(const char *target, Location *ret) _warn_unused_result_;
+const char *location_format(const Location *location, char buffer[static LOCATION_STRING_MAX]);
+bool location_equal(const Location *a, const Location *b);
+
+extern const CodecWord address_word, location_word;
 
 /* order */
 

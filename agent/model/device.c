@@ -212,6 +212,23 @@ int device_read_override(Sysfs *sysfs, Address address, char **ret) {
 }
 
 /*
+ * Read where a device is plugged in. Return: 0 on success, .n_hops being 0 where the path says less
+ * than is needed; DEVICE_E_GONE if there is no such device, negative error code on failure.
+ */
+int device_read_location(Sysfs *sysfs, Address address, Location *ret) {
+        _cleanup_(freep) char *target = NULL;
+        char path[DEVICE_PATH_MAX];
+        int r;
+
+        r = sysfs_link_target(sysfs, device_path(address, "", path), &target);
+        if (r)
+                return r == SYSFS_E_MISSING ? DEVICE_E_GONE : r;
+        if (location_of_link(target, ret) < 0)
+                *ret = (Location){};
+        return 0;
+}
+
+/*
  * Ask whether a device still answers. The configuration space of one that has fallen off the bus
  * reads as all ones. (The ids in sysfs are remembered ones and prove nothing.) Wakes the device
  * up if it sleeps.

@@ -62,6 +62,7 @@ int device_init(Device *device, Sysfs *sysfs, Address address) _warn_unused_resu
 void device_deinit(Device *device);
 int device_read_driver(Sysfs *sysfs, Address address, char **ret) _warn_unused_result_;
 int device_read_override(Sysfs *sysfs, Address address, char **ret) _warn_unused_result_;
+int device_read_location(Sysfs *sysfs, Address address, Location *ret) _warn_unused_result_;
 int device_is_on_bus(Sysfs *sysfs, Address address, bool *ret) _warn_unused_result_;
 const char *device_path(
                 Address address, const char *attribute, char buffer[static DEVICE_PATH_MAX]);

@@ -114,6 +114,11 @@ int gpu_init(Gpu *gpu, Sysfs *sysfs, Address address) {
                 }
         }
 
+        r = device_read_location(sysfs, gpu->address, &gpu->location);
+        if (r) {
+                gpu_deinit(gpu);
+                return r < 0 ? r : GPU_E_NONE;
+        }
         for (size_t i = 0; i < gpu->n_functions; ++i)
                 n_vfio += driver_is_vfio(sysfs, gpu->functions[i].driver);
         gpu->mode = n_vfio == 0                      ? MODE_HOST

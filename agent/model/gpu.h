@@ -23,6 +23,7 @@ typedef enum Mode {
 
 typedef struct Gpu {
         Address address;   /* of function 0 */
+        Location location; /* of function 0 */
         Device *functions; /* by function number, ascending; [0] is the display function */
         size_t n_functions;
         Mode mode;

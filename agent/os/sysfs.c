@@ -160,10 +160,9 @@ int sysfs_write(Sysfs *sysfs, const char *path, const char *value) {
         return (size_t) n == n_value ? 0 : -EIO;
 }
 
-/* The last component of the target of a link, like a device's "driver". @ret_name: free() it */
-int sysfs_link(Sysfs *sysfs, const char *path, char **ret_name) {
+/* The target of a link, as it is written there. @ret_target: free() it */
+int sysfs_link_target(Sysfs *sysfs, const char *path, char **ret_target) {
         char target[PATH_MAX];
-        const char *slash;
         ssize_t n;
 
         n = readlinkat(sysfs->root_fd, path, target, sizeof(target));
@@ -172,6 +171,19 @@ int sysfs_link(Sysfs *sysfs, const char *path, char **ret_name) {
         if ((size_t) n >= sizeof(target))
                 return -ENAMETOOLONG;
         target[n] = 0;
+
+        return text_copy(target, ret_target);
+}
+
+/* The last component of the target of a link, like a device's "driver". @ret_name: free() it */
+int sysfs_link(Sysfs *sysfs, const char *path, char **ret_name) {
+        _cleanup_(freep) char *target = NULL;
+        const char *slash;
+        int r;
+
+        r = sysfs_link_target(sysfs, path, &target);
+        if (r)
+                return r;
 
         slash = strrchr(target, '/');
         return text_copy(slash ? slash + 1 : target, ret_name);

@@ -62,6 +62,7 @@ int sysfs_write(Sysfs *sysfs, const char *path, const char *value) _warn_unused_
 /* links and directories */
 
 int sysfs_link(Sysfs *sysfs, const char *path, char **ret_name) _warn_unused_result_;
+int sysfs_link_target(Sysfs *sysfs, const char *path, char **ret_target) _warn_unused_result_;
 int sysfs_list(Sysfs *sysfs, const char *path, char ***ret_names, size_t *ret_n)
                 _warn_unused_result_;
 bool sysfs_exists(Sysfs *sysfs, const char *path);

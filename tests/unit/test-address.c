@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Test PCI Addresses
+ * Test PCI Addresses, and Locations
  */
 
 #include "lib/test.h"
+
+#include <string.h>
 
 #include "model/address.h"
 
@@ -145,6 +147,77 @@ static void a_slot_is_all_but_the_function(void **state _unused_) {
         assert_int_equal(address_of_function(a, 7).function, 7);
 }
 
+static void a_location_is_the_way_from_the_root(void **state _unused_) {
+        static const struct {
+                const char *target, *location; /* NULL: none */
+        } cases[] = {
+                { "../../../devices/pci0000:00/0000:00:01.0/0000:01:00.0", "0000:00/01.0/00.0" },
+                { "../../../devices/pci0000:00/0000:00:1f.3", "0000:00/1f.3" },
+                { "../../../devices/pci0000:40/0000:40:01.1/0000:41:00.0/0000:42:10.0/0000:43:00.7",
+                                "0000:40/01.1/00.0/10.0/00.7" },
+                { "../../../devices/platform/40000000.pcie/pci0001:00/0001:00:00.0/0001:01:00.0",
+                                "0001:00/00.0/00.0" },
+                /* VMD */
+                { ("../../../devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0/"
+                   "10000:e1:00.0"),
+                                "10000:e0/06.0/00.0" },
+                { "../../../devices/pci0000:00", NULL },
+                { "../../../devices/0000:01:00.0", NULL },
+                { "", NULL },
+                /* no bridge between two buses, or one that leads to its own */
+                { "../../../devices/pci0000:00/0000:01:00.0", NULL },
+                { "../../../devices/pci0000:00/0000:00:01.0/0000:00:02.0", NULL },
+                { "../../../devices/pci0000:00/0001:00:01.0", NULL },
+                { "../../../devices/pci0000:00/0000:00:01.0/usb1", NULL },
+                { "../../../devices/pci0000:00/0000:00:01.8", NULL },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                char text[LOCATION_STRING_MAX];
+                Location location, back;
+
+                if (!cases[i].location) {
+                        assert_int_equal(location_of_link(cases[i].target, &location), -EINVAL);
+                        continue;
+                }
+                assert_int_equal(location_of_link(cases[i].target, &location), 0);
+                assert_string_equal(location_format(&location, text), cases[i].location);
+                assert_int_equal(location_parse(text, &back), 0);
+                assert_true(location_equal(&location, &back));
+                back.hops[back.n_hops - 1] ^= 1;
+                assert_false(location_equal(&location, &back));
+                back = location;
+                back.bus ^= 1;
+                assert_false(location_equal(&location, &back));
+                back = location;
+                --back.n_hops;
+                assert_false(location_equal(&location, &back));
+        }
+        assert_false(location_equal(&(Location){}, &(Location){}));
+}
+
+static void a_location_is_read_as_it_is_written(void **state _unused_) {
+        static const char *const wrong[] = { "", "0000:00", "0000:00/", "0000:00/01.0/",
+                "0000:00/01", "0000:00/1.0", "0000:00/01.00", "0000:00/20.0", "0000:00/01.8",
+                "000:00/01.0", "00000:00/01.0", "0000:0/01.0", "0000:00:01.0", "0000:00//01.0",
+                "0000:00/01.0 ", "0000:00/01:0", "0000:00/0G.0", "100000000:00/01.0", "01:00.0" };
+        char text[LOCATION_STRING_MAX + 8] = "ffffffff:ff";
+        char back[LOCATION_STRING_MAX];
+        Location location = { .domain = 0x4711 };
+
+        for (size_t i = 0; i < ARRAY_SIZE(wrong); ++i) {
+                assert_true(location_parse(wrong[i], &location) < 0);
+                assert_int_equal(location.domain, 0x4711);
+        }
+        for (size_t i = 0; i < LOCATION_HOPS_MAX; ++i)
+                strcat(text, "/1f.7");
+        assert_int_equal(location_parse(text, &location), 0);
+        assert_string_equal(location_format(&location, back), text);
+        strcat(text, "/1f.7");
+        assert_int_equal(location_parse(text, &location), -ERANGE);
+        assert_string_equal(location_format(&(Location){}, back), "");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_kernels_form_is_complete),
@@ -152,6 +225,8 @@ int main(void) {
                 cmocka_unit_test(every_address_comes_back_as_it_was),
                 cmocka_unit_test(addresses_are_in_the_order_of_their_parts),
                 cmocka_unit_test(a_slot_is_all_but_the_function),
+                cmocka_unit_test(a_location_is_the_way_from_the_root),
+                cmocka_unit_test(a_location_is_read_as_it_is_written),
         };
 
         return cmocka_run_group_tests_name("model/address", tests, NULL, NULL);
