@@ -4,8 +4,8 @@
  * vfioptctl forget
  *
  * Removes GPUs from the state file: for a remembered address where another card sits now,
- * which only a person can know to be intended. The card may be gone, so it is named by
- * its address. No driver is touched; udev's pins are removed.
+ * which only a person can know to be intended. The card may be gone or have got another address, so
+ * it is named by the one that it had or has. No driver is touched; udev's pins are removed.
  */
 
 #include <string.h>
@@ -17,11 +17,49 @@
 #include "record/pin.h"
 #include "record/state.h"
 
+/* A card as it is named: by an address, or where that is taken by its location. */
+typedef struct Name {
+        Address address;
+        Location location; /* .n_hops is 0: by the address */
+        Address gone[2];   /* where it was when it was remembered, and where it is */
+} Name;
+
+static bool forget_one(State *state, Name *name) {
+        const StateEntry *entry = name->location.n_hops > 0
+                        ? state_find_location(state, &name->location)
+                        : state_find_address(state, name->address);
+
+        if (!entry)
+                return false;
+        name->gone[0] = entry->address;
+        name->gone[1] = entry->place == PLACE_FOUND ? entry->now : entry->address;
+        state_forget(state, entry);
+        return true;
+}
+
+/*
+ * Nor counts where it was moved in this boot; and a pin that stays is no reason to fail, as the GPU is
+ * forgotten. Return: 0, or negative.
+ */
+static int forget_in_run(const Roots *roots, Address address, int *unpinned) {
+        char name[ADDRESS_STRING_MAX];
+        int r;
+
+        r = gpu_record_forget_mode(roots->run_fd, address);
+        if (r == GPU_RECORD_E_BUSY)
+                message_error("%s is being switched; the mode that it ends in is remembered",
+                                address_format(address, name));
+        if (r < 0)
+                return r;
+        error_gather(unpinned, pins_clear_slot(roots->run_fd, address));
+        return 0;
+}
+
 /* Under the lock. Return: an exit code after having told what is wrong, or a negative error code. */
-static int forget(const Roots *roots, const Address *addresses, size_t n) {
+static int forget(const Roots *roots, char *const *args, Name *names, size_t n) {
         _cleanup_(state_deinit) State state = STATE_NULL;
         int exit_code = VFIOPT_EXIT_DONE, unpinned = 0, r;
-        char name[ADDRESS_STRING_MAX];
+        char address[ADDRESS_STRING_MAX];
 
         r = state_load(&state, roots->etc_fd);
         if (r < 0)
@@ -31,49 +69,52 @@ static int forget(const Roots *roots, const Address *addresses, size_t n) {
                               "switch sets it aside");
                 return VFIOPT_EXIT_PRECONDITION;
         }
+        r = state_place(&state, roots->sysfs);
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < n; ++i)
-                if (!state_forget(&state, addresses[i])) {
+                if (!forget_one(&state, &names[i])) {
                         message_error("nothing is remembered of %s",
-                                        address_format(addresses[i], name));
+                                        names[i].location.n_hops > 0
+                                                        ? args[i]
+                                                        : address_format(names[i].address,
+                                                                          address));
                         exit_code = VFIOPT_EXIT_PRECONDITION;
                 }
         if (exit_code != VFIOPT_EXIT_DONE)
                 return exit_code;
 
         r = state_save(&state, roots->etc_fd);
-        /* Nor counts where they were moved in this boot. */
         for (size_t i = 0; i < n && r >= 0; ++i) {
-                r = gpu_record_forget_mode(roots->run_fd, addresses[i]);
-                if (r == GPU_RECORD_E_BUSY)
-                        message_error("%s is being switched; the mode that it ends in is remembered",
-                                        address_format(addresses[i], name));
+                r = forget_in_run(roots, names[i].gone[0], &unpinned);
+                if (r >= 0 && address_compare(names[i].gone[0], names[i].gone[1]) != 0)
+                        r = forget_in_run(roots, names[i].gone[1], &unpinned);
         }
         if (r < 0)
                 return r;
-        /* A pin that stays is no reason to fail: the GPU is forgotten. */
-        for (size_t i = 0; i < n; ++i)
-                error_gather(&unpinned, pins_clear_slot(roots->run_fd, addresses[i]));
         if (unpinned < 0)
                 message_error("cannot remove udev pins: %s, ignoring", strerror(-unpinned));
         return VFIOPT_EXIT_DONE;
 }
 
 static int forget_run(Cli *cli) {
-        _cleanup_(freep) Address *addresses = calloc(cli->n_args, sizeof(*addresses));
+        _cleanup_(freep) Name *names = calloc(cli->n_args, sizeof(*names));
         _cleanup_(lock_release) Lock lock = LOCK_NULL;
         char quote[QUOTE_MAX];
         bool has_function;
         int r;
 
-        if (!addresses)
+        if (!names)
                 return -ENOMEM;
         for (size_t i = 0; i < cli->n_args; ++i) {
-                if (address_parse_loose(cli->args[i], &addresses[i], &has_function) < 0) {
+                if (location_parse(cli->args[i], &names[i].location) == 0)
+                        continue;
+                if (address_parse_loose(cli->args[i], &names[i].address, &has_function) < 0) {
                         message_error("%s is not an address, like 0000:01:00.0",
                                         message_quote(cli->args[i], quote));
                         return VFIOPT_EXIT_USAGE;
                 }
-                addresses[i] = address_of_function(addresses[i], 0);
+                names[i].address = address_of_function(names[i].address, 0);
         }
         if (geteuid() != 0) {
                 message_error("only root can change the state file");
@@ -86,7 +127,7 @@ static int forget_run(Cli *cli) {
         r = lock_take_state(&lock, cli->roots->run_fd);
         if (r)
                 return error_fold(r);
-        return forget(cli->roots, addresses, cli->n_args);
+        return forget(cli->roots, cli->args, names, cli->n_args);
 }
 
 const Verb verb_forget = {

@@ -57,7 +57,7 @@ static int add_gpus(Monitor *monitor, const Cli *cli) {
                         address = gpu->address;
                 else if (r != INVENTORY_E_NONE ||
                                 address_parse_loose(word, &address, &has_function) < 0)
-                        return r < 0 ? r : message_no_gpu(r, word);
+                        return r < 0 ? r : message_no_gpu(r, word, NULL);
                 monitor->gpus[monitor->n_gpus++] = address;
         }
         return 0;

@@ -142,13 +142,35 @@ int policy_read(Policy *policy, const Cli *cli) {
         if (r < 0)
                 return r;
         policy->config.incomplete |= unreadable;
-        policy_complain(policy, false, complain, NULL);
+        policy_complain(policy, cli->roots->sysfs, complain, NULL);
         return 0;
 }
 
-/* Tell why a word is no GPU: @why is one of INVENTORY_E_*. Return: the exit code. */
-int message_no_gpu(int why, const char *word) {
-        char quote[QUOTE_MAX];
+/* Where the card that was at an address is now, in words; or "". */
+static const char *moved_to(const State *state, const char *word, char *buffer, size_t n) {
+        const StateEntry *entry = NULL;
+        char now[ADDRESS_STRING_MAX];
+        bool has_function;
+        Address address;
+
+        if (state && address_parse_loose(word, &address, &has_function) == 0)
+                entry = state_find_address(state, address_of_function(address, 0));
+        if (!entry || entry->place == PLACE_UNKNOWN || entry->place == PLACE_MISSING ||
+                        address_same_slot(entry->now, address))
+                return "";
+        snprintf(buffer, n, "; %s that was there is %s now",
+                        entry->place == PLACE_FOUND ? "the card" : "one like the card",
+                        address_format(entry->now, now));
+        return buffer;
+}
+
+/*
+ * Tell why a word is no GPU: @why is one of INVENTORY_E_*, and @state what is remembered, or NULL.
+ * Return: the exit code.
+ */
+int message_no_gpu(int why, const char *word, const State *state) {
+        char quote[QUOTE_MAX], buffer[64];
+        const char *moved = moved_to(state, word, buffer, sizeof(buffer));
 
         message_quote(word, quote);
         switch (why) {
@@ -157,13 +179,13 @@ int message_no_gpu(int why, const char *word) {
                                 quote);
                 return VFIOPT_EXIT_USAGE;
         case INVENTORY_E_NO_GPU:
-                message_error("%s is not an NVIDIA GPU", quote);
+                message_error("%s is not an NVIDIA GPU%s", quote, moved);
                 return VFIOPT_EXIT_PRECONDITION;
         case INVENTORY_E_AMBIGUOUS:
                 message_error("several GPUs have the id %s; name one by its address", quote);
                 return VFIOPT_EXIT_PRECONDITION;
         default:
-                message_error("there is no GPU %s in this machine", quote);
+                message_error("there is no GPU %s in this machine%s", quote, moved);
                 return VFIOPT_EXIT_PRECONDITION;
         }
 }
@@ -220,7 +242,7 @@ static int add_named(Request *request, const Cli *cli, const char *word) {
 
         r = inventory_select(&request->inventory, cli->roots->sysfs, word, &gpu);
         if (r)
-                return r < 0 ? r : message_no_gpu(r, word);
+                return r < 0 ? r : message_no_gpu(r, word, &request->policy.state);
         return add_target(request, cli, gpu);
 }
 

@@ -81,5 +81,5 @@ int request_units(const Request *request, unsigned int options, char ***ret, siz
 
 /* shared with other verbs */
 
-int message_no_gpu(int why, const char *word);
+int message_no_gpu(int why, const char *word, const State *state);
 int policy_read(Policy *policy, const Cli *cli) _warn_unused_result_;

@@ -32,9 +32,12 @@ typedef struct Status {
         bool managed;
         bool unmanaged_by_config; /* and not as it is the boot display */
         const char *display;      /* why it stays, as a display in use without consent; or NULL */
-        bool other_card;          /* what is remembered is about another card, and does not count */
-        Decision decision;        /* with the claim of another program, if any */
-        bool interrupted; /* a switch has left something for the next one to finish or undo */
+        const State *remembered;
+        const StateEntry *entry; /* what that says of it or of its place; or NULL */
+        StateMatch match;
+        PolicySource source; /* of what is said, whether it is managed or not */
+        Decision decision;   /* with the claim of another program, if any */
+        bool interrupted;    /* a switch has left something for the next one to finish or undo */
         bool is_stuck;
         bool is_foreign;      /* stuck in an operation of another program */
         FunctionSet reserved; /* for vfio by another program, and not on it yet */
@@ -68,7 +71,7 @@ display_in_use(const Status *status, const Policy *policy, Sysfs *sysfs, const D
 
         if (status->wish != MODE_PASSTHROUGH || !status->pending ||
                         driver_is_vfio(sysfs, gpu->functions[0].driver) ||
-                        config_allows_display(&policy->config, gpu))
+                        policy_allows_display(policy, gpu))
                 return NULL;
         if (gpu->boots_machine)
                 return displays_count_others(displays, gpu->address) > 0
@@ -127,9 +130,14 @@ static int read_gpu(Status *status,
         status->unmanaged_by_config =
                         config_managed(&policy->config, status->gpu) == CONFIG_MANAGED_NO;
         status->display = display_in_use(status, policy, roots->sysfs, displays);
-        /* Also of one that is not managed: it cannot be moved by name either. */
-        status->other_card = policy_wish(policy, status->gpu, runtime, false).source ==
-                        POLICY_OTHER_CARD;
+        /* Also of one that is not managed: another card cannot be moved by name either. */
+        status->source = policy_wish(policy, status->gpu, runtime, false).source;
+        status->remembered = &policy->state;
+        status->entry = state_find(&policy->state, status->gpu, &status->match);
+        /* BootMode= may be what makes it unsure. */
+        if (status->match == MATCH_THIS &&
+                        policy_wish(policy, status->gpu, runtime, true).source == POLICY_UNSURE)
+                status->source = POLICY_UNSURE;
 
         r = status->is_stuck ? 0
                              : gpu_read_overrides(roots->sysfs, status->gpu, LIMIT_OVERRIDES_USEC,
@@ -276,6 +284,41 @@ static int print_claim(const Status *status, const char *gpu) {
         return 0;
 }
 
+/* What is remembered, where that is not plainly this card at this address. */
+static void print_memory(const Status *status, const char *gpu) {
+        const StateEntry *entry = status->entry;
+        const char *mode = entry ? mode_to_string(entry->mode) : "";
+        char name[LOCATION_STRING_MAX], before[ADDRESS_STRING_MAX], now[ADDRESS_STRING_MAX];
+
+        if (!entry)
+                return;
+        state_entry_name(status->remembered, entry, name);
+        address_format(entry->address, before);
+        address_format(entry->now, now);
+        if (status->source == POLICY_OTHER_CARD && entry->place == PLACE_FOUND)
+                printf("%s is not the card that was here before, which is %s now; its wish does not "
+                       "count.\n"
+                       "  To remember that one there: vfioptctl switch auto %s\n",
+                                gpu, now, now);
+        else if (status->source == POLICY_OTHER_CARD)
+                printf("%s is not the card that was here before; its wish does not count.\n"
+                       "  To forget that one: vfioptctl forget %s\n",
+                                gpu, name);
+        else if (status->source == POLICY_UNSURE && status->match == MATCH_SIMILAR)
+                printf("%s may be the card that was in %s mode at %s and is not there; it does not move "
+                       "on its own.\n"
+                       "  If it is: vfioptctl switch %s %s\n"
+                       "  If not: vfioptctl forget %s\n",
+                                gpu, mode, name, mode, gpu, name);
+        else if (status->match == MATCH_THIS && state_entry_has_moved(entry, status->gpu))
+                printf("%s is the card that was at %s (the bus was renumbered).\n", gpu, before);
+        if (status->source == POLICY_UNSURE && status->match == MATCH_THIS)
+                printf("  " VFIOPT_ETC_CONFIG
+                       " does not say the same of both, so it does not move on its own.\n"
+                       "  Have it in [GPU %s] alone, then: vfioptctl switch %s %s\n",
+                                gpu, mode, gpu);
+}
+
 /* A sentence for everything that a column has no room for. */
 static int print_notes(const Status *status) {
         char gpu[ADDRESS_STRING_MAX];
@@ -306,10 +349,7 @@ static int print_notes(const Status *status) {
                        "  To end that: vfioptctl switch host %s\n"
                        "  With no monitor lit on it, also: vfioptctl switch passthrough %s\n",
                                 gpu, gpu, gpu);
-        if (status->other_card)
-                printf("%s is not the card that was here before; its wish does not count.\n"
-                       "  To forget that one: vfioptctl forget %s\n",
-                                gpu, gpu);
+        print_memory(status, gpu);
         if (status->display && !status->is_stuck && !status->runtime.lock.locked)
                 printf("%s does not go to passthrough on its own: %s.\n"
                        "  To allow it: vfioptctl switch --allow-display passthrough %s\n"
@@ -376,12 +416,33 @@ static int add_job(Json *object, const LockHolders *job) {
         return r < 0 ? r : json_add(object, "job", TAKE_PTR(holders));
 }
 
+static int add_memory(Json *object, const Status *status) {
+        static const char *const cards[] = {
+                [MATCH_THIS] = "this", [MATCH_OTHER] = "other", [MATCH_SIMILAR] = "similar"
+        };
+        _cleanup_(json_freep) Json *memory = NULL;
+        char address[ADDRESS_STRING_MAX];
+        int r = 0;
+
+        if (!status->entry)
+                return json_add_null(object, "remembered");
+
+        memory = json_new_object();
+        address_format(status->entry->address, address);
+        error_gather(&r, json_add_string(memory, "card", cards[status->match]));
+        error_gather(&r, json_add_string(memory, "address", address));
+        error_gather(&r, json_add_string(memory, "mode", mode_to_string(status->entry->mode)));
+        return r < 0 ? r : json_add(object, "remembered", TAKE_PTR(memory));
+}
+
 static int push_gpu(Json *array, const Status *status) {
         _cleanup_(json_freep) Json *object = json_new_object(), *functions = json_new_array();
         const Device *display = &status->gpu->functions[0];
         char address[ADDRESS_STRING_MAX], id[IDENTITY_STRING_MAX], subsystem[IDENTITY_STRING_MAX];
+        char location[LOCATION_STRING_MAX];
         int r = 0;
 
+        location_format(&status->gpu->location, location);
         address_format(status->gpu->address, address);
         identity_format_id(display->identity, id);
         identity_format_subsystem(display->identity, subsystem);
@@ -390,6 +451,7 @@ static int push_gpu(Json *array, const Status *status) {
                                 push_function(functions, &status->gpu->functions[i],
                                                 status->overrides ? status->overrides[i] : NULL));
         error_gather(&r, json_add_string(object, "address", address));
+        error_gather(&r, json_add_string(object, "location", location[0] ? location : NULL));
         error_gather(&r, json_add_string(object, "name", status->name));
         error_gather(&r, json_add_string(object, "id", id));
         error_gather(&r, json_add_string(object, "subsystem", subsystem));
@@ -405,6 +467,7 @@ static int push_gpu(Json *array, const Status *status) {
                                         display->iommu_group >= 0));
         error_gather(&r, json_add(object, "functions", TAKE_PTR(functions)));
         error_gather(&r, add_job(object, &status->runtime.lock));
+        error_gather(&r, add_memory(object, status));
         error_gather(&r, json_add_bool(object, "interrupted", status->interrupted));
         error_gather(&r, json_add_bool(object, "stuck", status->is_stuck));
         return r < 0 ? r : json_push(array, TAKE_PTR(object));

@@ -57,14 +57,13 @@ static void on_event(void *userdata, const Event *event) {
         error_gather(&audience->error, outcomes_note(audience->outcomes, event));
 }
 
-/* Another card than the one that is remembered: left alone, and the journal says so. */
-static int tell_of_other_card(
-                Audience *audience, const Cli *cli, const State *state, const Gpu *gpu) {
+/* Not or not surely the card that something is said of: left alone, and the journal says so. */
+static int tell_of_doubt(Audience *audience, const Cli *cli, const Policy *policy, const Gpu *gpu) {
         _cleanup_(freep) char *reason = NULL;
         Event event = event_of_gpu(gpu, EVENT_WARNING, gpu->mode, cli->trigger);
         int r;
 
-        r = state_describe_other_card(state, gpu, &reason);
+        r = policy_describe_card(policy, gpu, &reason);
         if (r < 0)
                 return r;
         event.phase = "policy";
@@ -169,9 +168,9 @@ static int switch_direct(Cli *cli, const Request *request, Outcomes *outcomes) {
         for (size_t i = 0; i < request->targets.n; ++i) {
                 const Target *target = &request->targets.items[i];
 
-                r = target->to != MODE_UNSET ? 0
-                                             : tell_of_other_card(&audience, cli,
-                                                               &request->policy.state, target->gpu);
+                r = target->to != MODE_UNSET
+                                ? 0
+                                : tell_of_doubt(&audience, cli, &request->policy, target->gpu);
                 if (r < 0)
                         return r;
         }
@@ -309,6 +308,18 @@ static int preview_part(SwitchContext *context, const SwitchRequest *part, Json 
         return r;
 }
 
+/* Why a GPU stays that an automatic switch would leave alone. */
+static int preview_doubt(const Policy *policy, const Gpu *gpu) {
+        _cleanup_(freep) char *reason = NULL;
+        char address[ADDRESS_STRING_MAX];
+        int r;
+
+        r = policy_describe_card(policy, gpu, &reason);
+        if (reason)
+                message_warning("%s: %s", address_format(gpu->address, address), reason);
+        return r;
+}
+
 /* As many parts as it would be for real. */
 static int switch_dry_run(Cli *cli, const Request *request) {
         _cleanup_(modules_freep) Modules *modules = NULL;
@@ -329,6 +340,13 @@ static int switch_dry_run(Cli *cli, const Request *request) {
                         return -ENOMEM;
         }
 
+        for (size_t i = 0; i < request->targets.n; ++i) {
+                const Target *target = &request->targets.items[i];
+
+                r = target->to == MODE_UNSET ? preview_doubt(&request->policy, target->gpu) : 0;
+                if (r < 0)
+                        return r;
+        }
         for (size_t i = 0; i < request->n_parts; ++i) {
                 SwitchRequest part = request->parts[i];
 

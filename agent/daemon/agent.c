@@ -151,7 +151,7 @@ static int look_at(Agent *agent, const Policy *policy, const Gpu *gpu, bool *ret
         }
 
         wish = observation.fingerprint.wish;
-        log_warnings(&agent->source, state, gpu, &observation, &decision, &policy->state);
+        log_warnings(&agent->source, state, gpu, &observation, &decision, policy);
         /* A move that was refused may work when the holders have exited. */
         if (gpu_state_take_release(state) && !attempts_release(&state->attempts, now_usec))
                 log_gave_up(&agent->source, gpu, wish, true);
@@ -214,7 +214,8 @@ static int look(Agent *agent) {
         if (r < 0)
                 return r;
         if (!agent->policy_logged || policy.state_problem != agent->state_problem)
-                policy_complain(&policy, agent->policy_logged, log_complaint, NULL);
+                policy_complain(&policy, agent->policy_logged ? NULL : agent->roots->sysfs,
+                                log_complaint, NULL);
         agent->policy_logged = true;
         agent->state_problem = policy.state_problem;
 
@@ -273,7 +274,7 @@ static void on_device(void *userdata, const char *action, const char *name) {
                 state->attempts.moved = true;
         if (!strcmp(action, "remove") && !address_compare(state->address, address)) {
                 attempts_forgive(&state->attempts);
-                state->other_card = state->damaged = false;
+                state->doubtful = state->damaged = false;
         }
 }
 

@@ -28,7 +28,7 @@ typedef struct GpuState {
         PidWatch *holders;      /* waits for the holders that a job was refused for; or NULL */
         PidWatch *reader;       /* waits for a child that reads overrides for too long; or NULL */
         uint64_t released_usec; /* Refusal.when_usec of the last ones that have all exited */
-        bool other_card;        /* logged */
+        bool doubtful;          /* logged: it is left alone, see policy_describe_card() */
         bool damaged;           /* logged */
         bool claimed;           /* logged */
         bool seen;              /* by the current look */

@@ -19,6 +19,7 @@ static const char *const sources[_POLICY_MAX] = {
         [POLICY_FOREIGN] =
                         "its audio/USB functions were pinned for the card previously in this slot",
         [POLICY_OTHER_CARD] = "",
+        [POLICY_UNSURE] = "",
         [POLICY_UNKNOWN] = "",
 };
 
@@ -102,21 +103,22 @@ static void log_claim(const JournalSource *source, const Gpu *gpu, const Decisio
                 log_event(source, gpu, EVENT_CLAIMED, decision->mode, reason);
 }
 
-/* Logs each condition once, when it begins. @remembered: the state file */
+/* Logs each condition once, when it begins. */
 void log_warnings(const JournalSource *source,
                 GpuState *state,
                 const Gpu *gpu,
                 const Observation *observation,
                 const Decision *decision,
-                const State *remembered) {
-        bool other_card = observation->source == POLICY_OTHER_CARD;
+                const Policy *policy) {
+        bool doubtful = observation->source == POLICY_OTHER_CARD ||
+                        observation->source == POLICY_UNSURE;
         _cleanup_(freep) char *reason = NULL;
         int r;
 
-        if (other_card && !state->other_card) {
-                r = state_describe_other_card(remembered, gpu, &reason);
+        if (doubtful && !state->doubtful) {
+                r = policy_describe_card(policy, gpu, &reason);
                 if (r < 0)
-                        log_error("cannot describe another card: %s, ignoring", strerror(-r));
+                        log_error("cannot describe the card: %s, ignoring", strerror(-r));
                 else
                         log_event(source, gpu, EVENT_WARNING, MODE_UNSET, reason);
         }
@@ -127,7 +129,7 @@ void log_warnings(const JournalSource *source,
                                 "names it");
         if (!observation->locked && decision->claimed && !state->claimed)
                 log_claim(source, gpu, decision);
-        state->other_card = other_card;
+        state->doubtful = doubtful;
         if (!observation->locked)
                 state->claimed = decision->claimed;
         state->damaged = observation->damaged;

@@ -21,7 +21,7 @@ void log_warnings(const JournalSource *source,
                 const Gpu *gpu,
                 const Observation *observation,
                 const Decision *decision,
-                const State *remembered);
+                const Policy *policy);
 
 /* standard error */
 

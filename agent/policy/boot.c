@@ -55,11 +55,14 @@ static int has_vfio_override(Sysfs *sysfs, const Gpu *gpu) {
 
 /*
  * A GPU at the host needs nothing if no mode is wanted, or if the state file has it there with
- * these very functions. BootMode= and DefaultMode= have its mode written to the state file.
+ * these very functions and at this address. BootMode= and DefaultMode= have its mode written to the
+ * state file.
  */
 static int gpu_is_due(const Policy *policy, Sysfs *sysfs, const Gpu *gpu) {
         const Runtime nothing = RUNTIME_NULL;
-        bool same_functions;
+        const StateEntry *entry;
+        StateMatch match;
+        bool whole;
         Decision made;
 
         /* On vfio: NVIDIA's modules may have to be left out, whatever is wanted. */
@@ -67,11 +70,10 @@ static int gpu_is_due(const Policy *policy, Sysfs *sysfs, const Gpu *gpu) {
                 return 1;
         made = policy_decide(policy, sysfs, gpu, &nothing, DECISION_AT_BOOT);
         if (made.mode == MODE_UNSET)
-                return made.source == POLICY_OTHER_CARD;
+                return made.source == POLICY_OTHER_CARD || made.source == POLICY_UNSURE;
+        entry = state_find(&policy->state, gpu, &match);
         if (made.source != POLICY_STATE || made.mode != MODE_HOST ||
-                        !state_entry_is(state_find(&policy->state, gpu->address), gpu, MODE_HOST,
-                                        &same_functions) ||
-                        !same_functions)
+                        !state_entry_is(entry, gpu, MODE_HOST, &whole) || !whole)
                 return 1;
         return has_vfio_override(sysfs, gpu);
 }
@@ -79,7 +81,7 @@ static int gpu_is_due(const Policy *policy, Sysfs *sysfs, const Gpu *gpu) {
 /* A card that is not there, and is to be pinned for vfio. */
 static bool needs_pins(const Inventory *present, const StateEntry *entry) {
         return entry->mode == MODE_PASSTHROUGH && entry->n_functions > 0 &&
-                        !inventory_has_slot(present, entry->address);
+                        entry->place != PLACE_FOUND && !inventory_has_slot(present, entry->address);
 }
 
 static int look(const Policy *policy, const Roots *roots) {
@@ -114,7 +116,7 @@ int policy_boot_is_due(const Roots *roots) {
         if (r)
                 return r;
 
-        policy_complain(&policy, false, on_complaint, &complained);
+        policy_complain(&policy, roots->sysfs, on_complaint, &complained);
         if (complained || (policy.kernel.is_set && policy.kernel.mode != MODE_UNSET))
                 return 1;
         return look(&policy, roots);

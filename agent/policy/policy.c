@@ -41,7 +41,7 @@ int policy_load(Policy *policy, const Roots *roots) {
         if (r >= 0) {
                 r = state_load(&policy->state, roots->etc_fd);
                 policy->state_problem = r == STATE_E_MISSING ? 0 : r;
-                r = r == -ENOMEM ? r : 0;
+                r = r == -ENOMEM ? r : state_place(&policy->state, roots->sysfs);
         }
         if (r < 0) {
                 policy_deinit(policy);
@@ -89,15 +89,58 @@ static void complain_of_state(const Policy *policy, PolicyComplaintFn fn, void *
                                 "; automatic moves are off until the next reboot");
 }
 
+/*
+ * A section for an address goes on meaning the address, and then fits no card or another one. Not so
+ * of a remembered card that is unplugged: it fits when that is back.
+ */
+static void complain_of_section(const Policy *policy,
+                Sysfs *sysfs,
+                Address section,
+                PolicyComplaintFn fn,
+                void *userdata) {
+        const StateEntry *entry = NULL;
+        char address[ADDRESS_STRING_MAX], now[ADDRESS_STRING_MAX], text[256];
+        _cleanup_(gpu_deinit) Gpu gpu = {};
+        StateMatch match = MATCH_OTHER;
+        int r;
+
+        r = gpu_init(&gpu, sysfs, section);
+        if (r == 0)
+                entry = state_find(&policy->state, &gpu, &match);
+        if (r < 0 || (match == MATCH_THIS && !state_entry_has_moved(entry, &gpu)))
+                return;
+        entry = NULL;
+        for (size_t i = 0; i < policy->state.n_entries && !entry; ++i)
+                if (!address_compare(policy->state.entries[i].address, section))
+                        entry = &policy->state.entries[i];
+        if (r == 0 ? !entry || entry->place != PLACE_FOUND : entry && entry->place == PLACE_MISSING)
+                return;
+
+        address_format(section, address);
+        address_format(entry ? entry->now : section, now);
+        if (!entry)
+                snprintf(text, sizeof(text),
+                                "[GPU %s] in " VFIOPT_ETC_CONFIG " names no NVIDIA GPU", address);
+        else
+                snprintf(text, sizeof(text),
+                                "[GPU %s] in " VFIOPT_ETC_CONFIG
+                                " names %s; %s that was there is %s now; %swrite [GPU %s]",
+                                address, r == 0 ? "another card" : "no NVIDIA GPU",
+                                entry->place == PLACE_FOUND ? "the card" : "one like the card", now,
+                                entry->place == PLACE_FOUND ? "" : "if it is that card, ", now);
+        fn(userdata, true, text);
+}
+
 /**
  * policy_complain() - say what is wrong in the files
- * @state_only: only with what is remembered
- * @fn:         called for each complaint
+ * @sysfs:      to tell whether the sections for addresses fit a card; NULL: say only what is wrong
+ *              with what is remembered
+ * @fn:         called for each complaint, which is in words and without a full stop
  */
-void policy_complain(const Policy *policy, bool state_only, PolicyComplaintFn fn, void *userdata) {
+void policy_complain(const Policy *policy, Sysfs *sysfs, PolicyComplaintFn fn, void *userdata) {
         char text[256];
 
-        if (policy->kernel.unknown && !state_only) {
+        if (policy->kernel.unknown && sysfs) {
                 snprintf(text, sizeof(text),
                                 VFIOPT_KERNEL_KEY
                                 "=%.64s on the kernel's command line is not known, and "
@@ -106,8 +149,12 @@ void policy_complain(const Policy *policy, bool state_only, PolicyComplaintFn fn
                                                                           : "");
                 fn(userdata, false, text);
         }
-        if (!state_only)
+        if (sysfs)
                 complain_of_config(&policy->config, fn, userdata);
+        for (size_t i = 0; sysfs && i < policy->config.n_gpus; ++i)
+                if (!policy->config.gpus[i].by_id)
+                        complain_of_section(policy, sysfs, policy->config.gpus[i].address, fn,
+                                        userdata);
         complain_of_state(policy, fn, userdata);
 }
 
@@ -137,15 +184,15 @@ bool policy_manages(const Policy *policy, const Gpu *gpu) {
  * What is said of all GPUs alike does not carry it along (see policy_decide()).
  */
 bool policy_follows(const Policy *policy, const Gpu *gpu) {
-        const StateEntry *entry = state_find(&policy->state, gpu->address);
+        StateMatch match;
         Mode boot;
 
+        (void) state_find(&policy->state, gpu, &match);
         if (policy_manages(policy, gpu))
                 return true;
         if (config_managed(&policy->config, gpu) == CONFIG_MANAGED_NO)
                 return false;
-        return config_boot(&policy->config, gpu, &boot) ||
-                        (entry && identity_equal(entry->identity, gpu->functions[0].identity));
+        return config_boot(&policy->config, gpu, &boot) || match == MATCH_THIS;
 }
 
 static bool is_off(const Policy *policy) {
@@ -156,9 +203,13 @@ static Decision decision(Mode mode, PolicySource source) {
         return (Decision){ .mode = mode, .source = source, .functions = FUNCTION_SET_ALL };
 }
 
-/* What the files and the record say of a GPU, whether it is managed or not. */
-Decision policy_wish(const Policy *policy, const Gpu *gpu, const Runtime *runtime, bool at_boot) {
-        const StateEntry *entry = state_find(&policy->state, gpu->address);
+/* @gpu: with the address that sections of the configuration are looked up for */
+static Decision wish_of(const Policy *policy,
+                const Gpu *gpu,
+                const StateEntry *entry,
+                StateMatch match,
+                const Runtime *runtime,
+                bool at_boot) {
         Mode standard = config_default(&policy->config), boot;
         bool configured = config_boot(&policy->config, gpu, &boot);
 
@@ -166,7 +217,7 @@ Decision policy_wish(const Policy *policy, const Gpu *gpu, const Runtime *runtim
                 return decision(runtime->record.mode, POLICY_PERSON);
         if (is_off(policy))
                 return decision(MODE_UNSET, POLICY_KERNEL_LINE);
-        if (entry && !identity_equal(entry->identity, gpu->functions[0].identity))
+        if (match == MATCH_OTHER)
                 return decision(MODE_UNSET, POLICY_OTHER_CARD);
         if (policy->kernel.is_set)
                 return decision(policy->kernel.mode, POLICY_KERNEL_LINE);
@@ -176,11 +227,106 @@ Decision policy_wish(const Policy *policy, const Gpu *gpu, const Runtime *runtim
                 return decision(MODE_UNSET, POLICY_NOBODY);
         if (configured && (at_boot || boot == MODE_UNSET))
                 return decision(boot, POLICY_CONFIG);
-        if (entry)
+        if (match == MATCH_SIMILAR)
+                return decision(MODE_UNSET, POLICY_UNSURE);
+        if (match == MATCH_THIS)
                 return decision(entry->mode, POLICY_STATE);
         if (configured)
                 return decision(boot, POLICY_CONFIG);
         return decision(standard, standard == MODE_UNSET ? POLICY_NOBODY : POLICY_DEFAULT);
+}
+
+/* A remembered card that has another address now, as it was. It owns nothing. */
+static Gpu gpu_before(const Gpu *gpu, const StateEntry *entry) {
+        Gpu before = *gpu;
+
+        before.address = entry->address;
+        return before;
+}
+
+/*
+ * What the files and the record say of a GPU, whether it is managed or not.
+ *
+ * It is not known whether the sections for addresses were written before a card has got another one, or
+ * after that. So they count if it is all the same which of the two addresses they are looked up for.
+ */
+Decision policy_wish(const Policy *policy, const Gpu *gpu, const Runtime *runtime, bool at_boot) {
+        StateMatch match;
+        const StateEntry *entry = state_find(&policy->state, gpu, &match);
+        Decision made = wish_of(policy, gpu, entry, match, runtime, at_boot);
+
+        if (match == MATCH_THIS && state_entry_has_moved(entry, gpu)) {
+                const Gpu before = gpu_before(gpu, entry);
+                const Config *config = &policy->config;
+
+                if (wish_of(policy, &before, entry, match, runtime, at_boot).mode != made.mode ||
+                                (config_managed(config, &before) == CONFIG_MANAGED_NO &&
+                                                config_managed(config, gpu) != CONFIG_MANAGED_NO))
+                        return decision(MODE_UNSET, POLICY_UNSURE);
+        }
+        return made;
+}
+
+/* Consent to give up the display on a GPU, by a section that is not about the card that had its address. */
+bool policy_allows_display(const Policy *policy, const Gpu *gpu) {
+        StateMatch match;
+        const StateEntry *entry = state_find(&policy->state, gpu, &match);
+        Gpu before;
+
+        if (!config_allows_display(&policy->config, gpu))
+                return false;
+        if (match != MATCH_THIS || !state_entry_has_moved(entry, gpu))
+                return true;
+        before = gpu_before(gpu, entry);
+        return config_allows_display(&policy->config, &before);
+}
+
+/* @name: what stands for the entry */
+static char *describe_other(const StateEntry *entry, const char *name, const Gpu *gpu) {
+        char id[IDENTITY_STRING_MAX], now[ADDRESS_STRING_MAX];
+        const char *differs = state_entry_differs(entry, gpu, id);
+
+        if (entry->place == PLACE_FOUND)
+                return text_format(
+                                "the card that was here before is %s now; vfioptctl switch auto %s",
+                                address_format(entry->now, now), now);
+        return text_format("this is not the card that was here before%s%s%s; if it is meant to be here: vfioptctl forget %s",
+                        differs ? " (" : "", differs ?: "", differs ? ")" : "", name);
+}
+
+/**
+ * policy_describe_card() - say why nothing applies to a GPU, and what would help
+ * @policy:     what is said
+ * @gpu:        one with a wish of POLICY_OTHER_CARD or POLICY_UNSURE
+ * @ret:        a sentence without a full stop, or NULL if there is nothing to say; free() it
+ *
+ * Return: 0 on success, -ENOMEM.
+ */
+int policy_describe_card(const Policy *policy, const Gpu *gpu, char **ret) {
+        StateMatch match;
+        const StateEntry *entry = state_find(&policy->state, gpu, &match);
+        char name[LOCATION_STRING_MAX], now[ADDRESS_STRING_MAX];
+
+        *ret = NULL;
+        if (!entry || (match == MATCH_THIS && !state_entry_has_moved(entry, gpu)))
+                return 0;
+        address_format(gpu->address, now);
+        state_entry_name(&policy->state, entry, name);
+        if (match == MATCH_OTHER)
+                *ret = describe_other(entry, name, gpu);
+        else if (match == MATCH_SIMILAR)
+                *ret = text_format(
+                                "it may be the card that was in %s mode at %s and is not there; if it "
+                                "is: vfioptctl switch %s %s, if not: vfioptctl forget %s",
+                                mode_to_string(entry->mode), name, mode_to_string(entry->mode), now,
+                                name);
+        else
+                *ret = text_format("it was at %s before, and " VFIOPT_ETC_CONFIG
+                                   " does not say the same of both addresses; have it in [GPU %s] "
+                                   "alone, then: vfioptctl switch %s %s",
+                                address_format(entry->address, name), now,
+                                mode_to_string(entry->mode), now);
+        return *ret ? 0 : -ENOMEM;
 }
 
 /*
@@ -264,5 +410,5 @@ bool policy_keeps_display(
         return made->mode == MODE_PASSTHROUGH && made->source == POLICY_STATE &&
                         !made->interrupted && gpu->boots_machine &&
                         !driver_is_vfio(sysfs, gpu->functions[0].driver) &&
-                        !config_allows_display(&policy->config, gpu);
+                        !policy_allows_display(policy, gpu);
 }

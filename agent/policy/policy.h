@@ -36,12 +36,12 @@ typedef enum PolicySource {
         POLICY_DEFAULT,
         POLICY_INTERRUPTED, /* nobody; it goes back to where an interrupted move began */
         POLICY_FOREIGN,     /* functions of it were pinned for the card that was here before */
-        POLICY_OTHER_CARD,  /* another card is at a remembered address: nothing applies to it */
+        POLICY_OTHER_CARD,  /* another card was where it is: nothing applies to it */
+        POLICY_UNSURE,      /* it is not known whether what is said is about it */
         POLICY_UNKNOWN,     /* a file that may say something about it is not understood */
         _POLICY_MAX,
 } PolicySource;
 
-/* Where a GPU belongs. */
 typedef struct Decision {
         Mode mode; /* MODE_UNSET: it is left alone */
         PolicySource source;
@@ -61,7 +61,7 @@ typedef void (*PolicyComplaintFn)(void *userdata, bool is_warning, const char *c
 
 int policy_load(Policy *policy, const Roots *roots) _warn_unused_result_;
 void policy_deinit(Policy *policy);
-void policy_complain(const Policy *policy, bool state_only, PolicyComplaintFn fn, void *userdata);
+void policy_complain(const Policy *policy, Sysfs *sysfs, PolicyComplaintFn fn, void *userdata);
 int policy_boot_is_due(const Roots *roots) _warn_unused_result_;
 
 /* GPUs */
@@ -74,6 +74,8 @@ Decision policy_decide(const Policy *policy,
                 const Gpu *gpu,
                 const Runtime *runtime,
                 unsigned int flags);
+bool policy_allows_display(const Policy *policy, const Gpu *gpu);
+int policy_describe_card(const Policy *policy, const Gpu *gpu, char **ret) _warn_unused_result_;
 bool policy_keeps_display(const Policy *policy, Sysfs *sysfs, const Gpu *gpu, const Decision *made);
 
 /* for the next boot, and the next plug */

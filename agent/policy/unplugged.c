@@ -26,8 +26,8 @@ static bool is_taken(Sysfs *sysfs, const StateEntry *entry) {
 
 /* Known well enough, and not there. A GPU of the inventory costs no look at sysfs. */
 static bool is_unplugged(const Inventory *present, Sysfs *sysfs, const StateEntry *entry) {
-        return entry->n_functions > 0 && !inventory_has_slot(present, entry->address) &&
-                        !is_taken(sysfs, entry);
+        return entry->n_functions > 0 && entry->place != PLACE_FOUND &&
+                        !inventory_has_slot(present, entry->address) && !is_taken(sysfs, entry);
 }
 
 /*
@@ -59,8 +59,6 @@ static int pin_or_clear(Roots *roots, Modules *modules, const Policy *policy, co
 /* Under the locks, everything is read anew: the card may have come, and been moved or forgotten. */
 static int look_again(Roots *roots, Modules *modules, Address address) {
         _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
-        _cleanup_(gpu_deinit) Gpu gpu = {};
-        const StateEntry *entry;
         int r;
 
         r = policy_load(&policy, roots);
@@ -68,12 +66,21 @@ static int look_again(Roots *roots, Modules *modules, Address address) {
                 return r;
 
         /* A file that is not understood is no reason to do anything. */
-        entry = policy.config.incomplete || policy.outdated ? NULL
-                                                            : state_find(&policy.state, address);
-        if (!entry || entry->n_functions == 0 || is_taken(roots->sysfs, entry))
+        if (policy.config.incomplete || policy.outdated)
                 return 0;
-        r = state_entry_to_gpu(entry, &gpu);
-        return r < 0 ? r : pin_or_clear(roots, modules, &policy, &gpu);
+        /* Several, if cards have got the address one after the other. */
+        for (size_t i = 0; r == 0 && i < policy.state.n_entries; ++i) {
+                const StateEntry *entry = &policy.state.entries[i];
+                _cleanup_(gpu_deinit) Gpu gpu = {};
+
+                if (address_compare(entry->address, address) != 0 || entry->n_functions == 0 ||
+                                entry->place == PLACE_FOUND || is_taken(roots->sysfs, entry))
+                        continue;
+                r = state_entry_to_gpu(entry, &gpu);
+                if (r == 0)
+                        r = pin_or_clear(roots, modules, &policy, &gpu);
+        }
+        return r;
 }
 
 static int see_to(Roots *roots, Modules *modules, Address address) {

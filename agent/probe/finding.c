@@ -43,7 +43,7 @@ static const Words words[_FINDING_MAX] = {
         [FINDING_GROUP_MEMBER] = { "@other@ (@detail@) shares its IOMMU group @number@",
                         "put the card into another slot" },
         [FINDING_OTHER_CARD] = { "this is not the card that was here before (@detail@)",
-                        "if it is meant to be here: vfioptctl forget @gpu@" },
+                        "if it is meant to be here: vfioptctl forget @other@" },
         [FINDING_VIRTUAL] = { "virtual functions or mediated devices exist on @function@", "" },
         [FINDING_BOOT_DISPLAY] = { "it is the display that the machine boots on",
                         "make another GPU the primary display in the firmware; or " ALLOW },
@@ -125,11 +125,24 @@ static Words words_for_virtual(const Finding *finding) {
         return chosen;
 }
 
+static Words words_for_other_card(const Finding *finding) {
+        Words chosen = words[FINDING_OTHER_CARD];
+
+        if (finding->number > 0)
+                return (Words){ "the card that was here before is @other@ now",
+                        "vfioptctl switch auto @other@" };
+        if (!finding->detail)
+                chosen.sentence = "this is not the card that was here before";
+        return chosen;
+}
+
 /* The words of its kind, or others where less is known, or where more can be done. */
 static Words choose_words(const Findings *findings, const Finding *finding) {
         Words chosen = words[finding->kind];
 
         switch (finding->kind) {
+        case FINDING_OTHER_CARD:
+                return words_for_other_card(finding);
         case FINDING_BOOT_DISPLAY:
                 if (finding->number == 0)
                         return (Words){ "it is the only display of this machine", ALLOW };

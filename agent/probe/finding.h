@@ -19,7 +19,8 @@ typedef enum FindingKind {
         FINDING_NO_IOMMU,     /* the function is in no IOMMU group */
         FINDING_UNSAFE_IOMMU, /* the group is one of noiommu mode */
         FINDING_GROUP_MEMBER, /* .other, of driver .detail, shares the group .number; no .detail: no PCI device, .carries its name */
-        FINDING_OTHER_CARD,   /* not the card that was here; .detail is the remembered one's id */
+        FINDING_OTHER_CARD, /* not the card that was here; that is at .other now if .number is set; else
+                               * .detail is its id if that differs, and .other was its address */
         FINDING_VIRTUAL, /* .number virtual functions exist on it, and mediated devices .detail */
         FINDING_BOOT_DISPLAY,   /* the firmware's and console's display, beside .number others */
         FINDING_DISPLAY_ACTIVE, /* the connector .detail is lit, maybe by the console alone */

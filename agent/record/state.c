@@ -10,7 +10,10 @@
 
 #define STATE_NAME    VFIOPT_ETC_STATE
 #define STATE_ASIDE   STATE_NAME ".damaged"
-#define STATE_VERSION 1U
+#define STATE_VERSION 2U
+
+/* Entries had no location; no other member has changed its meaning. */
+#define STATE_VERSION_OLD 1U
 
 /* the file, row by row */
 
@@ -43,6 +46,7 @@ static const Codec function_codec = CODEC(StateFunction, function_rows);
 
 static const CodecRow entry_rows[] = {
         { "address", CODEC_WORD, ENTRY(address), .word = &address_word },
+        { "location", CODEC_WORD, ENTRY(location), .word = &location_word, .optional = true },
         { "id", CODEC_WORD, ENTRY(identity.vendor), .word = &identity_word },
         { "subsystem", CODEC_WORD, ENTRY(identity.subsystem_vendor), .word = &identity_word },
         { "mode", CODEC_WORD, ENTRY(mode), .word = &mode_word },
@@ -62,13 +66,21 @@ void state_deinit(State *state) {
         codec_deinit(&state_codec, state);
 }
 
+/* One entry is known by its location, another by its address: they are two, whatever that one is now. */
+static bool is_same_place(const StateEntry *a, const StateEntry *b) {
+        if (a->location.n_hops > 0 || b->location.n_hops > 0)
+                return location_equal(&a->location, &b->location);
+        return !address_compare(a->address, b->address);
+}
+
 /* Each GPU is there once. Its function 0 comes first and is the card itself; each number is there once. */
 static bool is_sane(const State *state) {
         for (size_t i = 0; i < state->n_entries; ++i) {
                 const StateEntry *entry = &state->entries[i];
 
-                if (state_find(state, entry->address) != entry)
-                        return false;
+                for (size_t k = 0; k < i; ++k)
+                        if (is_same_place(entry, &state->entries[k]))
+                                return false;
                 if (entry->n_functions > 0 &&
                                 (entry->functions[0].number != 0 ||
                                                 !identity_equal(entry->functions[0].identity,
@@ -97,6 +109,8 @@ int state_load(State *state, int etc_fd) {
                 return STATE_E_MISSING;
 
         r = codec_load(&state_codec, etc_fd, STATE_NAME, STATE_VERSION, state);
+        if (r == CODEC_E_INVALID)
+                r = codec_load(&state_codec, etc_fd, STATE_NAME, STATE_VERSION_OLD, state);
         if (r)
                 return r < 0 ? r : r == CODEC_E_MISSING ? STATE_E_MISSING : STATE_E_INVALID;
         if (!is_sane(state)) {
@@ -142,19 +156,240 @@ int state_set_aside(int etc_fd, const char **ret_name) {
         return 0;
 }
 
-/* What is remembered of the GPU at an address, or NULL. */
-const StateEntry *state_find(const State *state, Address gpu) {
+/* Whether an entry is about what is plugged in here, whatever that is. */
+static bool is_there(const StateEntry *entry, Address address, const Location *location) {
+        if (entry->location.n_hops > 0 && location->n_hops > 0)
+                return location_equal(&entry->location, location);
+        return !address_compare(entry->address, address);
+}
+
+/* Of a card that is known by its address alone, and has others of its model beside it, one of which is gone. */
+static bool may_have_moved(const State *state, const StateEntry *entry) {
+        if (entry->location.n_hops > 0)
+                return false;
+        for (size_t i = 0; i < state->n_entries; ++i) {
+                const StateEntry *other = &state->entries[i];
+
+                if (other->location.n_hops == 0 && other->place > PLACE_FOUND &&
+                                identity_equal(other->identity, entry->identity))
+                        return true;
+        }
+        return false;
+}
+
+/* Among what is plugged in where a card was, the ids tell whether it is that card. */
+static StateMatch match_there(const State *state, const StateEntry *entry, Identity identity) {
+        if (!identity_equal(entry->identity, identity))
+                return MATCH_OTHER;
+        return may_have_moved(state, entry) ? MATCH_SIMILAR : MATCH_THIS;
+}
+
+/**
+ * state_find() - find what is remembered of a GPU
+ * @state:      state; without state_place(), a card that has no entry is like nothing
+ * @gpu:        the GPU
+ * @ret:        what the entry has to do with it
+ *
+ * The location decides. Where nothing is remembered of it, a card of the same model that is not
+ * where it was may be this one; and a card that had its address says that whatever names the address
+ * is about that one.
+ *
+ * Return: an entry, or NULL for MATCH_NOTHING.
+ */
+const StateEntry *state_find(const State *state, const Gpu *gpu, StateMatch *ret) {
+        const Identity identity = gpu->functions[0].identity;
+        const StateEntry *there = NULL, *similar = NULL, *same_address = NULL;
+
+        for (size_t i = 0; i < state->n_entries; ++i) {
+                const StateEntry *entry = &state->entries[i];
+                const bool same_model = identity_equal(entry->identity, identity);
+
+                if (location_equal(&entry->location, &gpu->location)) {
+                        *ret = same_model ? MATCH_THIS : MATCH_OTHER;
+                        return entry;
+                }
+                if (is_there(entry, gpu->address, &gpu->location))
+                        there = entry;
+                else if (same_model && entry->place > PLACE_FOUND)
+                        similar = entry;
+                else if (!address_compare(entry->address, gpu->address))
+                        same_address = entry;
+        }
+        if (there)
+                *ret = match_there(state, there, identity);
+        else
+                *ret = similar ? MATCH_SIMILAR : same_address ? MATCH_OTHER : MATCH_NOTHING;
+        return there ?: similar ?: same_address;
+}
+
+/*
+ * What is remembered of the card at an address: the one that is there now, else the one that was
+ * there; or NULL.
+ */
+const StateEntry *state_find_address(const State *state, Address address) {
+        const StateEntry *before = NULL;
+
+        for (size_t i = 0; i < state->n_entries; ++i) {
+                const StateEntry *entry = &state->entries[i];
+
+                if (entry->place == PLACE_FOUND && !address_compare(entry->now, address))
+                        return entry;
+                if (!address_compare(entry->address, address))
+                        before = entry;
+        }
+        return before;
+}
+
+/* What is remembered of the card that was plugged in there, or NULL. */
+const StateEntry *state_find_location(const State *state, const Location *location) {
         for (size_t i = 0; i < state->n_entries; ++i)
-                if (!address_compare(state->entries[i].address, gpu))
+                if (location_equal(&state->entries[i].location, location))
                         return &state->entries[i];
         return NULL;
 }
 
+/* Write what stands for an entry alone into @buffer, and return that: its address, if need be its location. */
+const char *state_entry_name(const State *state,
+                const StateEntry *entry,
+                char buffer[static LOCATION_STRING_MAX]) {
+        if (entry->location.n_hops > 0 && state_find_address(state, entry->address) != entry)
+                return location_format(&entry->location, buffer);
+        return address_format(entry->address, buffer);
+}
+
+/* places */
+
+typedef struct Gpus {
+        Gpu *items;
+        size_t n;
+} Gpus;
+
+static void gpus_deinit(Gpus *gpus) {
+        for (size_t i = 0; i < gpus->n; ++i)
+                gpu_deinit(&gpus->items[i]);
+        free(gpus->items);
+}
+
+static int gpus_add(Gpus *gpus, Sysfs *sysfs, Address address) {
+        char path[DEVICE_PATH_MAX];
+        uint64_t vendor;
+        Gpu gpu, *more;
+        int r;
+
+        r = sysfs_read_uint(sysfs, device_path(address, "vendor", path), 16, UINT16_MAX, &vendor);
+        if (r || vendor != PCI_VENDOR_NVIDIA)
+                return r < 0 ? r : 0;
+        r = gpu_init(&gpu, sysfs, address);
+        if (r)
+                return r < 0 ? r : 0;
+        more = reallocarray(gpus->items, gpus->n + 1, sizeof(*more));
+        if (!more) {
+                gpu_deinit(&gpu);
+                return -ENOMEM;
+        }
+        gpus->items = more;
+        gpus->items[gpus->n++] = gpu;
+        return 0;
+}
+
+static int gpus_init(Gpus *gpus, Sysfs *sysfs) {
+        _cleanup_(strv_freep) char **names = NULL;
+        size_t n = 0;
+        int r;
+
+        r = sysfs_list(sysfs, "bus/pci/devices", &names, &n);
+        for (size_t i = 0; i < n && r >= 0; ++i) {
+                Address address;
+
+                if (address_parse(names[i], &address) == 0 && address.function == 0)
+                        r = gpus_add(gpus, sysfs, address);
+        }
+        return r < 0 ? r : 0;
+}
+
+/* A card that is known by its location is nothing that is known by its address alone. */
+static bool is_this(const State *state, const StateEntry *entry, const Gpu *gpu) {
+        for (size_t i = 0; entry->location.n_hops == 0 && i < state->n_entries; ++i)
+                if (location_equal(&state->entries[i].location, &gpu->location))
+                        return false;
+        return is_there(entry, gpu->address, &gpu->location) &&
+                        identity_equal(entry->identity, gpu->functions[0].identity);
+}
+
+/* Most cards are where they were, which one look tells. */
+static int place_here(const State *state, StateEntry *entry, Sysfs *sysfs) {
+        _cleanup_(gpu_deinit) Gpu gpu = {};
+        int r;
+
+        r = gpu_init(&gpu, sysfs, entry->address);
+        if (r < 0)
+                return r;
+        entry->now = entry->address;
+        entry->place = r == 0 && is_this(state, entry, &gpu) ? PLACE_FOUND : PLACE_MISSING;
+        return 0;
+}
+
+static void place_among(const State *state, StateEntry *entry, const Gpus *gpus) {
+        for (size_t i = 0; i < gpus->n && entry->place == PLACE_MISSING; ++i)
+                if (is_this(state, entry, &gpus->items[i])) {
+                        entry->place = PLACE_FOUND;
+                        entry->now = gpus->items[i].address;
+                }
+}
+
+/* One of the model that has no entry of its own. */
+static void find_similar(const State *state, StateEntry *entry, const Gpus *gpus) {
+        for (size_t i = 0; i < gpus->n && entry->place == PLACE_MISSING; ++i) {
+                const Gpu *gpu = &gpus->items[i];
+                StateMatch match;
+
+                if (!identity_equal(entry->identity, gpu->functions[0].identity))
+                        continue;
+                (void) state_find(state, gpu, &match);
+                if (match == MATCH_SIMILAR) {
+                        entry->place = PLACE_SIMILAR;
+                        entry->now = gpu->address;
+                }
+        }
+}
+
+/**
+ * state_place() - find out where the remembered cards are now
+ * @state:      each entry gets .place, and .now
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int state_place(State *state, Sysfs *sysfs) {
+        _cleanup_(gpus_deinit) Gpus gpus = {};
+        bool all_here = true;
+        int r = 0;
+
+        for (size_t i = 0; i < state->n_entries && r >= 0; ++i) {
+                r = place_here(state, &state->entries[i], sysfs);
+                all_here = all_here && state->entries[i].place == PLACE_FOUND;
+        }
+        if (r >= 0 && !all_here)
+                r = gpus_init(&gpus, sysfs);
+        if (r < 0 || all_here)
+                return r;
+
+        for (size_t i = 0; i < state->n_entries; ++i)
+                place_among(state, &state->entries[i], &gpus);
+        for (size_t i = 0; i < state->n_entries; ++i)
+                find_similar(state, &state->entries[i], &gpus);
+        return 0;
+}
+
+/* changes */
+
 static StateEntry entry_of_gpu(const Gpu *gpu, Mode mode) {
         StateEntry entry = {
                 .address = gpu->address,
+                .location = gpu->location,
                 .identity = gpu->functions[0].identity,
                 .mode = mode,
+                .place = PLACE_FOUND,
+                .now = gpu->address,
         };
 
         for (size_t i = 0; i < gpu->n_functions && i < STATE_FUNCTIONS_MAX; ++i)
@@ -166,9 +401,24 @@ static StateEntry entry_of_gpu(const Gpu *gpu, Mode mode) {
         return entry;
 }
 
-/* Remember where a GPU is, in place of what is remembered of its address. Return: 0, or -ENOMEM. */
+/* The entry that a GPU takes the place of, or NULL. */
+static StateEntry *find_place(State *state, const Gpu *gpu) {
+        StateEntry *place = NULL;
+
+        for (size_t i = 0; i < state->n_entries; ++i) {
+                StateEntry *entry = &state->entries[i];
+
+                if (location_equal(&entry->location, &gpu->location))
+                        return entry;
+                if (is_there(entry, gpu->address, &gpu->location))
+                        place = entry;
+        }
+        return place;
+}
+
+/* Remember where a GPU is, in place of what was plugged in there. Return: 0, or -ENOMEM. */
 int state_set(State *state, const Gpu *gpu, Mode mode) {
-        StateEntry *place = (StateEntry *) state_find(state, gpu->address), *more;
+        StateEntry *place = find_place(state, gpu), *more;
 
         if (!place) {
                 more = realloc(state->entries, (state->n_entries + 1) * sizeof(*more));
@@ -182,76 +432,53 @@ int state_set(State *state, const Gpu *gpu, Mode mode) {
         return 0;
 }
 
-/* Forget a GPU. Return: whether it was remembered. */
-bool state_forget(State *state, Address gpu) {
-        StateEntry *entry = (StateEntry *) state_find(state, gpu);
-
-        if (!entry)
-                return false;
-
-        *entry = state->entries[--state->n_entries];
-        return true;
+/* Forget a GPU. @entry: one of @state, and of no use afterwards */
+void state_forget(State *state, const StateEntry *entry) {
+        state->entries[entry - state->entries] = state->entries[--state->n_entries];
 }
 
 /**
  * state_entry_is() - does an entry say that this GPU is in a mode?
- * @entry:      entry, or NULL
+ * @entry:      entry of this GPU, or NULL
  * @gpu:        the GPU
  * @mode:       the mode
- * @ret_functions: whether its functions are as the entry says, too
+ * @ret_whole:  whether the rest is as the entry says, too: its functions, and where it is
  */
-bool state_entry_is(const StateEntry *entry, const Gpu *gpu, Mode mode, bool *ret_functions) {
+bool state_entry_is(const StateEntry *entry, const Gpu *gpu, Mode mode, bool *ret_whole) {
         const StateEntry now = entry_of_gpu(gpu, mode);
 
         if (!entry || entry->mode != mode || !identity_equal(entry->identity, now.identity))
                 return false;
 
-        *ret_functions = entry->n_functions == now.n_functions;
-        for (size_t i = 0; *ret_functions && i < now.n_functions; ++i) {
+        *ret_whole = entry->n_functions == now.n_functions && !state_entry_has_moved(entry, gpu) &&
+                        entry->location.n_hops == now.location.n_hops;
+        for (size_t i = 0; *ret_whole && i < now.n_functions; ++i) {
                 const StateFunction *a = &entry->functions[i], *b = &now.functions[i];
 
-                *ret_functions = a->number == b->number && a->class == b->class &&
+                *ret_whole = a->number == b->number && a->class == b->class &&
                                 identity_equal(a->identity, b->identity);
         }
         return true;
 }
 
-/**
- * state_has_other_card() - is this another card than the one that is remembered?
- * @state:      what is remembered
- * @ret_id:     if so, the id of the remembered one; its subsystem where only that differs
- */
-bool state_has_other_card(
-                const State *state, const Gpu *gpu, char ret_id[static IDENTITY_STRING_MAX]) {
-        const StateEntry *entry = state_find(state, gpu->address);
-        const Identity identity = gpu->functions[0].identity;
-
-        if (!entry || identity_equal(entry->identity, identity))
-                return false;
-        if (entry->identity.device == identity.device)
-                identity_format_subsystem(entry->identity, ret_id);
-        else
-                identity_format_id(entry->identity, ret_id);
-        return true;
+/* Whether the card of an entry has another address now. */
+bool state_entry_has_moved(const StateEntry *entry, const Gpu *gpu) {
+        return address_compare(entry->address, gpu->address) != 0;
 }
 
-/**
- * state_describe_other_card() - say that this is another card, and what would help
- * @state:      what is remembered
- * @ret:        a sentence without a full stop, or NULL if it is the same card; free() it
- *
- * Return: 0 on success, -ENOMEM.
+/*
+ * Write the id of the card of an entry into @buffer, or its subsystem where only that differs from the
+ * one of a GPU, and return that; NULL if both are of one model.
  */
-int state_describe_other_card(const State *state, const Gpu *gpu, char **ret) {
-        char id[IDENTITY_STRING_MAX], address[ADDRESS_STRING_MAX];
+const char *state_entry_differs(
+                const StateEntry *entry, const Gpu *gpu, char buffer[static IDENTITY_STRING_MAX]) {
+        const Identity identity = gpu->functions[0].identity;
 
-        *ret = NULL;
-        if (!state_has_other_card(state, gpu, id))
-                return 0;
-        *ret = text_format(
-                        "this is not the card that was here before (%s); if it is meant to be here: vfioptctl forget %s",
-                        id, address_format(gpu->address, address));
-        return *ret ? 0 : -ENOMEM;
+        if (identity_equal(entry->identity, identity))
+                return NULL;
+        return entry->identity.device == identity.device
+                        ? identity_format_subsystem(entry->identity, buffer)
+                        : identity_format_id(entry->identity, buffer);
 }
 
 /*
@@ -263,6 +490,7 @@ int state_describe_other_card(const State *state, const Gpu *gpu, char **ret) {
  */
 int state_entry_to_gpu(const StateEntry *entry, Gpu *ret) {
         _cleanup_(gpu_deinit) Gpu gpu = { .address = address_of_function(entry->address, 0),
+                .location = entry->location,
                 .mode = MODE_HOST };
 
         gpu.functions = calloc(entry->n_functions ?: 1, sizeof(*gpu.functions));

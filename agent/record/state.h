@@ -5,7 +5,8 @@
  * The State File
  *
  * /etc/vfiopt/state: where each GPU was last verified to be. It is the wish for the next boot,
- * and the memory of which card sits at which address. It is read, changed and replaced under
+ * and the memory of which card is plugged in where. A card is known by its location and its ids; the
+ * address is where it was then, and counts only where the location is not known. It is read, changed and replaced under
  * lock_take_state(), and never touched when it is not understood: the state of a newer version,
  * or one that an administrator broke while editing, is worth more than ours.
  */
@@ -21,12 +22,24 @@ typedef struct StateFunction {
         uint32_t class; /* 24 bits */
 } StateFunction;
 
+/* Where a remembered card is now, see state_place(). */
+typedef enum StatePlace {
+        PLACE_UNKNOWN,
+        PLACE_FOUND, /* at .now */
+        PLACE_MISSING, /* not where it was, nor is another of its model that is not remembered itself */
+        PLACE_SIMILAR, /* not where it was, but at .now there is one of its model: itself or not */
+} StatePlace;
+
 typedef struct StateEntry {
-        Address address;
+        Address address;   /* when it was remembered */
+        Location location; /* not known in entries of older versions */
         Identity identity;
         Mode mode;
         StateFunction functions[STATE_FUNCTIONS_MAX]; /* by number, ascending */
         size_t n_functions; /* 0: not known, an older version has written the entry */
+        /* not in the file */
+        StatePlace place;
+        Address now;
 } StateEntry;
 
 typedef struct State {
@@ -51,11 +64,25 @@ int state_set_aside(int etc_fd, const char **ret_name) _warn_unused_result_;
 
 /* entries */
 
-const StateEntry *state_find(const State *state, Address gpu);
+/* What an entry has to do with a GPU. */
+typedef enum StateMatch {
+        MATCH_NOTHING,
+        MATCH_THIS,    /* it is about this card */
+        MATCH_OTHER,   /* another card was where this one is, or had its address */
+        MATCH_SIMILAR, /* it is about this card or another of the model, which cannot be known */
+} StateMatch;
+
+int state_place(State *state, Sysfs *sysfs) _warn_unused_result_;
+const StateEntry *state_find(const State *state, const Gpu *gpu, StateMatch *ret);
+const StateEntry *state_find_address(const State *state, Address address);
+const StateEntry *state_find_location(const State *state, const Location *location);
+const char *state_entry_name(const State *state,
+                const StateEntry *entry,
+                char buffer[static LOCATION_STRING_MAX]);
 int state_set(State *state, const Gpu *gpu, Mode mode) _warn_unused_result_;
-bool state_forget(State *state, Address gpu);
+void state_forget(State *state, const StateEntry *entry);
 bool state_entry_is(const StateEntry *entry, const Gpu *gpu, Mode mode, bool *ret_functions);
-bool state_has_other_card(
-                const State *state, const Gpu *gpu, char ret_id[static IDENTITY_STRING_MAX]);
-int state_describe_other_card(const State *state, const Gpu *gpu, char **ret) _warn_unused_result_;
+bool state_entry_has_moved(const StateEntry *entry, const Gpu *gpu);
+const char *state_entry_differs(
+                const StateEntry *entry, const Gpu *gpu, char buffer[static IDENTITY_STRING_MAX]);
 int state_entry_to_gpu(const StateEntry *entry, Gpu *ret) _warn_unused_result_;

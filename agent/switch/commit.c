@@ -16,16 +16,43 @@ static bool is_ours(int error) {
         return error == -ENOMEM || error == -EMFILE || error == -ENFILE || error == -EINTR;
 }
 
-/* Where nothing is new but the functions, the mode is remembered whether they are or not. */
-static int change_state(State *state, int etc_fd, const Gpu *gpu, Mode mode) {
-        bool same_functions, known;
+/*
+ * A card that has got another address keeps the old one in the state file for as long as a section of
+ * the configuration names that: else nothing would tell any more that the section was written for this
+ * card, and it would be obeyed for whatever is there now. Return: 1, 0, or a negative error code.
+ */
+static int keeps_address(const StateEntry *entry, int etc_fd, const Gpu *gpu) {
+        _cleanup_(config_deinit) Config config = CONFIG_NULL;
         int r;
 
-        known = state_entry_is(state_find(state, gpu->address), gpu, mode, &same_functions);
-        if (known && same_functions)
+        if (!entry || !state_entry_has_moved(entry, gpu))
+                return 0;
+        r = config_load(&config, etc_fd);
+        for (size_t i = 0; r == 0 && i < config.n_gpus; ++i)
+                r = !config.gpus[i].by_id &&
+                                address_same_slot(config.gpus[i].address, entry->address);
+        return r == 0 ? config.incomplete : r;
+}
+
+/* Where nothing is new but functions or address, the mode is remembered whether they are or not. */
+static int change_state(State *state, int etc_fd, const Gpu *gpu, Mode mode) {
+        const StateEntry *entry;
+        Gpu remembered = *gpu;
+        bool whole, known;
+        StateMatch match;
+        int r, keeps;
+
+        entry = state_find(state, gpu, &match);
+        if (match != MATCH_THIS)
+                entry = NULL;
+        known = state_entry_is(entry, gpu, mode, &whole);
+        if (known && whole)
                 return 0;
 
-        r = state_set(state, gpu, mode);
+        keeps = keeps_address(entry, etc_fd, gpu);
+        if (keeps > 0)
+                remembered.address = entry->address;
+        r = keeps < 0 ? keeps : state_set(state, &remembered, mode);
         if (r >= 0)
                 r = state_save(state, etc_fd);
         return known ? 0 : r;

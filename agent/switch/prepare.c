@@ -69,13 +69,20 @@ static int check_stuck(Move *move) {
 /* Is this the card that is remembered? Of a state file that cannot be read, nothing is. */
 static int check_identity(Move *move) {
         char id[IDENTITY_STRING_MAX];
+        const StateEntry *entry;
+        StateMatch match;
 
-        if (!state_has_other_card(&move->policy->state, move->gpu, id))
+        entry = state_find(&move->policy->state, move->gpu, &match);
+        if (match != MATCH_OTHER)
                 return 0;
         return findings_push(&move->findings,
                         &(Finding){ .kind = FINDING_OTHER_CARD,
                                         .function = move->gpu->address,
-                                        .detail = id });
+                                        .other = entry->place == PLACE_FOUND ? entry->now
+                                                                             : entry->address,
+                                        .number = entry->place == PLACE_FOUND,
+                                        .detail = (char *) state_entry_differs(
+                                                        entry, move->gpu, id) });
 }
 
 /* What keeps the module of a driver from loading. Return: 0, or negative. */

@@ -222,7 +222,7 @@ static int decide(Move *move) {
 
 /* Consent to give up a display that is in use may be given for good, by AllowDisplay=. */
 static void note_consent(Move *move) {
-        if (config_allows_display(&move->policy->config, move->gpu))
+        if (policy_allows_display(move->policy, move->gpu))
                 move->allow_display = true;
 }
 

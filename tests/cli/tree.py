@@ -4,6 +4,7 @@
 Only what can be read; the model of a kernel that answers writes is in tests/lib.
 """
 
+import json
 import os
 import pathlib
 
@@ -27,9 +28,11 @@ class Tree:
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(os.path.relpath(self.path / target, link.parent))
 
-    def device(self, address, id, kind, driver=None, group=None, subsystem="1043:89e5", override=None, **attributes):
+    def device(self, address, id, kind, driver=None, group=None, subsystem="1043:89e5", override=None, port="",
+               **attributes):
+        """port: the directories above it, if it is not to be below the root as if there were no bridge."""
         vendor, device = id.split(":")
-        folder = f"sys/devices/pci0000:00/{address}"
+        folder = f"sys/devices/pci0000:00/{port}{address}"
         modalias = f"pci:v0000{vendor.upper()}d0000{device.upper()}sv00001043sd000089E5bc{kind[:2]}sc{kind[2:4]}i00"
         values = {
             "vendor": "0x" + vendor, "device": "0x" + device, "class": f"0x{kind}00",
@@ -96,12 +99,12 @@ class Tree:
                    f'"move": {{"from": "{origin}", "to": "{target}", "trigger": "command", "asked": 255, "moved": 3}}}}')
 
     def state(self, *entries):
-        """The state file: (address, id, subsystem, mode) each."""
-        gpus = ", ".join(
-            f'{{"address": "{address}", "id": "{id}", "subsystem": "{subsystem}", "mode": "{mode}"}}'
-            for address, id, subsystem, mode in entries
-        )
-        self.write("etc/vfiopt/state", f'{{"version": 1, "gpus": [{gpus}]}}')
+        """The state file: (address, id, subsystem, mode) each; and the location, which old ones have not."""
+        keys = ("address", "id", "subsystem", "mode", "location")
+        self.write("etc/vfiopt/state", json.dumps({
+            "version": max((len(entry) - 3 for entry in entries), default=2),
+            "gpus": [dict(zip(keys, entry)) for entry in entries],
+        }))
 
 
 def host(tree):
@@ -128,6 +131,55 @@ def unfenced(tree):
     tree.device("0000:02:00.0", "10de:2204", "0300", "vfio-pci", 13, override="vfio-pci", boot_vga="0")
     tree.device("0000:02:00.1", "10de:1aef", "0403", "vfio-pci", 13)
     tree.write("etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nManaged=no\n")
+
+
+def renumbered(tree):
+    """A disk was put in before the card, which was 01:00.0 when it was remembered."""
+    port = "0000:00:01.1/"
+    tree.device("0000:00:02.0", "8086:4680", "0300", boot_vga="1")
+    tree.device("0000:01:00.0", "144d:a80a", "0108", "nvme", 10, port="0000:00:01.0/")
+    tree.device("0000:02:00.0", "10de:2204", "0300", None, 12, boot_vga="0", port=port)
+    tree.device("0000:02:00.1", "10de:1aef", "0403", None, 12, port=port)
+    tree.driver("vfio-pci")
+    tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "passthrough", "0000:00/01.1/00.0"))
+
+
+def renumbered_with_a_section(tree):
+    renumbered(tree)
+    tree.write("etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nManaged=yes\n")
+
+
+def renumbered_with_a_ban(tree):
+    renumbered(tree)
+    tree.write("etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nBootMode=unset\n")
+
+
+def in_another_slot(tree):
+    """One like the remembered card, which is not where it was."""
+    renumbered(tree)
+    tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "passthrough", "0000:00/07.0/00.0"))
+    tree.write("etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nBootMode=passthrough\n")
+
+
+def renumbered_in_an_old_state(tree):
+    renumbered(tree)
+    tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "passthrough"))
+
+
+def two_renumbered(tree):
+    """The remembered card has the address of one of its model that was never moved."""
+    renumbered(tree)
+    tree.device("0000:03:00.0", "10de:2204", "0300", "nvidia", 13, boot_vga="0", port="0000:00:06.0/")
+    tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "passthrough", "0000:00/01.1/00.0"),
+               ("0000:02:00.0", "10de:2204", "1043:89e5", "host", "0000:00/06.0/00.0"))
+
+
+def another_has_its_address(tree):
+    """A second card was put in before the remembered one."""
+    renumbered(tree)
+    tree.device("0000:03:00.0", "10de:1e04", "0300", "nvidia", 13, boot_vga="0", port="0000:00:06.0/")
+    tree.state(("0000:03:00.0", "10de:2204", "1043:89e5", "passthrough", "0000:00/01.1/00.0"))
+    tree.write("etc/vfiopt/vfiopt.conf", "[GPU 03:00]\nBootMode=passthrough\n")
 
 
 def no_host_driver(tree):

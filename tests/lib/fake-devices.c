@@ -134,6 +134,16 @@ void fake_device_push(FakeTree *tree, const char *address, const FakeDevice *dev
                 bind_to(tree, added, device->driver);
 }
 
+void fake_device_plug_below(FakeTree *tree, const char *address, const char *port) {
+        char path[FAKE_PATH_MAX], target[FAKE_PATH_MAX];
+
+        fake_path(path, "sys/devices/%s/%s", port, address);
+        fake_remove(tree->root, path);
+        fake_link(tree->root, device_dir(address, "", target), path);
+        fake_remove(tree->root, fake_path(target, "sys/bus/pci/devices/%s", address));
+        fake_link(tree->root, path, target);
+}
+
 /* Pull a device out. Its driver's remove() runs, as for a surprise removal. */
 void fake_device_remove(FakeTree *tree, const char *address) {
         MachineDevice *device = machine_find_device(tree->machine, address);

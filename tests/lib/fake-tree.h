@@ -51,6 +51,8 @@ typedef struct FakeDevice {
 #define fake_device_add(tree, address, ...) \
         fake_device_push(tree, address, &(FakeDevice){ __VA_ARGS__ })
 void fake_device_push(FakeTree *tree, const char *address, const FakeDevice *device);
+/* As if it were plugged into another place than below a root of its own: "pci0000:00/0000:00:01.0". */
+void fake_device_plug_below(FakeTree *tree, const char *address, const char *port);
 void fake_device_remove(FakeTree *tree, const char *address);
 void fake_slot_remove(FakeTree *tree, const char *address);
 void fake_device_drop(FakeTree *tree, const char *address);

@@ -180,7 +180,7 @@ static void one_of_several_that_cannot_move_keeps_all_where_they_are(void **stat
 }
 
 static void a_state_file_that_is_not_understood_is_set_aside(void **state _unused_) {
-        static const char *const contents[] = { "nonsense", "{\"version\":2,\"gpus\":[]}\n",
+        static const char *const contents[] = { "nonsense", "{\"version\":3,\"gpus\":[]}\n",
                 "{\"version\":1,\"gpus\":[{\"address\":\"x\"}]}\n" };
 
         for (size_t i = 0; i < ARRAY_SIZE(contents); ++i) {

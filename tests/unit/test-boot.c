@@ -99,6 +99,16 @@ static void each_word_that_is_not_the_state_files_is_a_reason(void **state _unus
                 { "etc/vfiopt/state",
                                 "{\"version\":1,\"gpus\":[{\"address\":\"" GPU_A
                                 "\",\"id\":\"10de:1e04\",\"subsystem\":\"1043:5678\",\"mode\":\"host\"}]}\n" },
+                /* at another address, like one in another slot, and a section for none */
+                { "etc/vfiopt/state",
+                                "{\"version\":2,\"gpus\":[{\"address\":\"0000:05:00.0\",\"location\":"
+                                "\"0000:01/00.0\",\"id\":\"10de:2d04\",\"subsystem\":\"1043:5678\","
+                                "\"mode\":\"host\"}]}\n" },
+                { "etc/vfiopt/state",
+                                "{\"version\":2,\"gpus\":[{\"address\":\"0000:05:00.0\",\"location\":"
+                                "\"0000:05/00.0\",\"id\":\"10de:2d04\",\"subsystem\":\"1043:5678\","
+                                "\"mode\":\"host\"}]}\n" },
+                { "etc/vfiopt/vfiopt.conf", "[GPU 05:00]\n" },
                 { "run/vfiopt/gpu/" GPU_A "-10de-2d04-1043-5678.json", "" },
                 { "run/vfiopt/pins/" GPU_A "-0x10de-0x2d04-0x1043-0x5678", "" },
                 { "run/vfiopt/lock/" GPU_A, "" },
@@ -125,6 +135,26 @@ static void a_mode_that_is_not_remembered_is_a_reason(void **state) {
         assert_due(tree, false);
         fake_remove(tree->root, "etc/vfiopt/state");
         assert_due(tree, true);
+}
+
+/* Once: the new address is remembered then. */
+static void a_new_address_is_a_reason(void **state) {
+        FakeTree *tree = *state;
+        State remembered;
+
+        add_cards(tree, MODE_HOST);
+        assert_int_equal(state_load(&remembered, tree->roots.etc_fd), 0);
+        remembered.entries[0].address.bus = 7;
+        assert_int_equal(state_save(&remembered, tree->roots.etc_fd), 0);
+        assert_due(tree, true);
+        remembered.entries[0].address.bus = 1;
+        assert_int_equal(state_save(&remembered, tree->roots.etc_fd), 0);
+        assert_due(tree, false);
+        /* As an older version has written it. */
+        remembered.entries[0].location = (Location){};
+        assert_int_equal(state_save(&remembered, tree->roots.etc_fd), 0);
+        assert_due(tree, true);
+        state_deinit(&remembered);
 }
 
 static void a_gpu_that_is_elsewhere_is_a_reason(void **state) {
@@ -164,6 +194,7 @@ int main(void) {
                 tree_test(where_nothing_is_wanted_nothing_is_due),
                 cmocka_unit_test(each_word_that_is_not_the_state_files_is_a_reason),
                 tree_test(a_mode_that_is_not_remembered_is_a_reason),
+                tree_test(a_new_address_is_a_reason),
                 tree_test(a_gpu_that_is_elsewhere_is_a_reason),
                 tree_test(a_card_that_is_to_be_pinned_is_a_reason),
                 tree_test(an_override_for_vfio_is_a_reason),

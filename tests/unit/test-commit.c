@@ -86,7 +86,7 @@ static Mode remembered(const Fixture *fixture) {
         State state;
 
         if (state_load(&state, fixture->tree->roots.etc_fd) == 0) {
-                entry = state_find(&state, address);
+                entry = state_find_address(&state, address);
                 mode = entry ? entry->mode : MODE_UNSET;
         }
         state_deinit(&state);
@@ -316,6 +316,52 @@ static void another_card_has_no_part_in_it(void **state) {
         fixture->gpu.functions[0].identity.device ^= 1;
 }
 
+/* @section: of the configuration, or NULL. Return: the number of the bus that is remembered afterwards. */
+static uint8_t commit_moved(Fixture *fixture, const char *section, bool twice) {
+        const char *conf = "etc/vfiopt/vfiopt.conf";
+        const Address before = { .bus = 5 };
+        Gpu old = fixture->gpu;
+        State remembered = STATE_NULL;
+        uint8_t bus;
+
+        old.address = before;
+        assert_int_equal(state_set(&remembered, &old, MODE_HOST), 0);
+        assert_int_equal(state_save(&remembered, fixture->tree->roots.etc_fd), 0);
+        state_deinit(&remembered);
+        fake_remove(fixture->tree->root, conf);
+        if (section)
+                fake_write(fixture->tree->root, conf, "%s", section);
+
+        commit_to(fixture, twice ? MODE_HOST : MODE_PASSTHROUGH, false);
+        assert_int_equal(state_load(&remembered, fixture->tree->roots.etc_fd), 0);
+        assert_int_equal(remembered.n_entries, 1);
+        assert_int_equal(remembered.entries[0].mode, twice ? MODE_HOST : MODE_PASSTHROUGH);
+        assert_true(location_equal(&remembered.entries[0].location, &fixture->gpu.location));
+        bus = remembered.entries[0].address.bus;
+        state_deinit(&remembered);
+        return bus;
+}
+
+static void a_card_that_has_moved_gets_its_new_address(void **state) {
+        static const struct {
+                const char *section;
+                uint8_t bus;
+        } cases[] = {
+                { NULL, 1 },
+                { "[GPU 01:00]\nBootMode=host\n", 1 },
+                { "[GPU 10de:2d04]\nBootMode=host\n", 1 },
+                { "[GPU 05:01]\nBootMode=host\n", 1 },
+                /* Else another card that comes to 05:00 would be taken for the one that is meant. */
+                { "[GPU 05:00]\nBootMode=host\n", 5 },
+                { "[GPU 0000:05:00.0]\n", 5 },
+        };
+        Fixture *fixture = *state;
+
+        for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); ++i)
+                assert_int_equal(commit_moved(fixture, cases[i / 2].section, i % 2),
+                                cases[i / 2].bus);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_new, fixture_free)
@@ -333,6 +379,7 @@ int main(void) {
                 test(what_was_left_alone_is_moved_by_a_person),
                 test(a_state_that_is_no_use_is_set_aside),
                 test(another_card_has_no_part_in_it),
+                test(a_card_that_has_moved_gets_its_new_address),
 #undef test
         };
 

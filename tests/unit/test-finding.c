@@ -68,9 +68,18 @@ static const struct {
                           .number = 7 },
                         MODE_PASSTHROUGH, "0000:02:00.0 (nvidia) shares its IOMMU group 7",
                         "vfioptctl switch passthrough 0000:01:00.0 0000:02:00.0" },
-        { { .kind = FINDING_OTHER_CARD, .function = GPU, .detail = S("10de:2204") },
+        { { .kind = FINDING_OTHER_CARD,
+                          .function = GPU,
+                          .other = { .bus = 1 },
+                          .detail = S("10de:2204") },
                         MODE_PASSTHROUGH, "this is not the card that was here before (10de:2204)",
                         "if it is meant to be here: vfioptctl forget 0000:01:00.0" },
+        { { .kind = FINDING_OTHER_CARD, .function = GPU, .other = { .bus = 3 } }, MODE_PASSTHROUGH,
+                        "this is not the card that was here before",
+                        "if it is meant to be here: vfioptctl forget 0000:03:00.0" },
+        { { .kind = FINDING_OTHER_CARD, .function = GPU, .other = { .bus = 2 }, .number = 1 },
+                        MODE_PASSTHROUGH, "the card that was here before is 0000:02:00.0 now",
+                        "vfioptctl switch auto 0000:02:00.0" },
         { { .kind = FINDING_VIRTUAL, .function = GPU }, MODE_HOST,
                         "virtual functions or mediated devices exist on 0000:01:00.0",
                         "sriov_numvfs" },
@@ -648,7 +657,9 @@ static void a_long_list_of_nodes_is_cut_but_holders_are_not(void **state _unused
 
 static void a_precondition_outweighs_holders(void **state _unused_) {
         const Findings findings = LIST(HOLDER(8, "a", "/dev/nvidia0"),
-                        { .kind = FINDING_OTHER_CARD, .detail = S("10de:1234") });
+                        { .kind = FINDING_OTHER_CARD,
+                                        .other = { .bus = 1 },
+                                        .detail = S("10de:1234") });
 
         assert_explained(&findings,
                         "this is not the card that was here before (10de:1234), and 1 more; "

@@ -151,7 +151,7 @@ static const Case wishes[] = {
         { .state = "", .source = POLICY_NOBODY },
         { .state = "", .normal = "passthrough", .source = POLICY_NOBODY },
         { .state = "", .boot = "passthrough", .flags = DECISION_AT_BOOT, .source = POLICY_NOBODY },
-        { .state = "{\"version\":2,\"gpus\":[]}",
+        { .state = "{\"version\":3,\"gpus\":[]}",
                         .normal = "passthrough",
                         .source = POLICY_NOBODY },
         { .state = "",
@@ -467,7 +467,7 @@ static void what_is_wrong_is_kept_to_be_told(void **state _unused_) {
         assert_int_equal(policy.config.n_complaints, 1);
         assert_int_equal(policy.state_problem, STATE_E_INVALID);
         assert_true(policy.outdated);
-        policy_complain(&policy, false, gather, &complaints);
+        policy_complain(&policy, fake_sysfs(tree), gather, &complaints);
         assert_non_null(strstr(text(&complaints), "E vfiopt.mode="));
         assert_non_null(strstr(text(&complaints), "hots"));
         assert_non_null(strstr(text(&complaints), "E /etc/vfiopt/state cannot be parsed"));
@@ -476,7 +476,7 @@ static void what_is_wrong_is_kept_to_be_told(void **state _unused_) {
         assert_null(strstr(text(&complaints), "W "));
         text_deinit(&complaints);
 
-        policy_complain(&policy, true, gather, &complaints);
+        policy_complain(&policy, NULL, gather, &complaints);
         assert_null(strstr(text(&complaints), "vfiopt.mode="));
         assert_null(strstr(text(&complaints), "vfiopt.conf"));
         assert_non_null(strstr(text(&complaints), "E /etc/vfiopt/state cannot be parsed"));
@@ -496,7 +496,7 @@ static void a_state_that_cannot_be_read_is_told_with_the_reason(void **state) {
         fake_make_dir(tree->root, "etc/vfiopt/state");
         assert_int_equal(policy_load(&policy, &tree->roots), 0);
         assert_true(policy.state_problem < 0);
-        policy_complain(&policy, false, gather, &complaints);
+        policy_complain(&policy, fake_sysfs(tree), gather, &complaints);
         assert_non_null(strstr(
                         text(&complaints), "E cannot read /etc/vfiopt/state (Is a directory)"));
         text_deinit(&complaints);
@@ -510,7 +510,7 @@ static void a_configuration_that_is_incomplete_is_told(void **state) {
 
         write_case(tree, &(Case){ .boot = INCOMPLETE });
         assert_int_equal(policy_load(&policy, &tree->roots), 0);
-        policy_complain(&policy, false, gather, &complaints);
+        policy_complain(&policy, fake_sysfs(tree), gather, &complaints);
         assert_non_null(strstr(text(&complaints), "E configuration incomplete"));
         text_deinit(&complaints);
         policy_deinit(&policy);
@@ -616,11 +616,254 @@ static void the_boot_display_goes_where_it_is_said_to_belong(void **state _unuse
         }
 }
 
+#define STATE_2(entries) "{\"version\":2,\"gpus\":[" entries "]}"
+#define ENTRY_2(bus, location, id, mode)                                                 \
+        "{\"address\":\"0000:" bus ":00.0\",\"location\":\"0000:00/" location "/00.0\"," \
+        "\"id\":\"10de:" id "\",\"subsystem\":\"1043:5678\",\"mode\":\"" mode "\"}"
+#define MOVED  STATE_2(ENTRY_2("01", "01.0", "2d04", "passthrough"))
+#define ABSENT STATE_2(ENTRY_2("01", "07.0", "2d04", "passthrough"))
+
+/*
+ * The card is at 02:00 behind port 01.0, where it was at 01:00 before; and where there is one, a card
+ * of another model is at 01:00 now.
+ */
+static const struct {
+        const char *state, *config;
+        bool other; /* the decision is about the other one */
+        bool boot;
+        Mode mode;
+        PolicySource source;
+        const char *said; /* a part of the only complaint; NULL: there is none */
+        bool denies;      /* AllowDisplay= does not count */
+} moves[] = {
+        { .state = MOVED, .mode = MODE_PASSTHROUGH, .source = POLICY_STATE },
+        { .state = STATE("passthrough"), .source = POLICY_UNSURE }, /* of an older version */
+        { .state = ABSENT, .source = POLICY_UNSURE },
+        { .state = ABSENT,
+                        .config = "[vfiopt]\nDefaultMode=passthrough\n",
+                        .source = POLICY_UNSURE },
+        /* That is said of each of the model. */
+        { .state = ABSENT,
+                        .config = "[GPU 10de:2d04]\nBootMode=host\n",
+                        .boot = true,
+                        .mode = MODE_HOST,
+                        .source = POLICY_CONFIG },
+
+        /* A section for where it was */
+        { .state = MOVED,
+                        .config = "[GPU 01:00]\nBootMode=passthrough\n",
+                        .boot = true,
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_STATE,
+                        .said = "[GPU 0000:01:00.0] in vfiopt.conf names no NVIDIA GPU; the card that "
+                                "was there is 0000:02:00.0 now; write [GPU 0000:02:00.0]" },
+        { .state = MOVED,
+                        .config = "[GPU 01:00]\nBootMode=host\n",
+                        .boot = true,
+                        .source = POLICY_UNSURE,
+                        .said = "[GPU 0000:02:00.0]" },
+        { .state = MOVED,
+                        .config = "[GPU 01:00]\nBootMode=unset\n",
+                        .source = POLICY_UNSURE,
+                        .said = "[GPU 0000:02:00.0]" },
+        { .state = MOVED,
+                        .config = "[GPU 01:00]\nManaged=no\n",
+                        .source = POLICY_UNSURE,
+                        .said = "[GPU 0000:02:00.0]" },
+        { .state = MOVED,
+                        .config = "[GPU 01:00]\nManaged=yes\n",
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_STATE,
+                        .said = "[GPU 0000:02:00.0]" },
+        /* for where it is, which may be older than that */
+        { .state = MOVED,
+                        .config = "[GPU 02:00]\nBootMode=host\n",
+                        .boot = true,
+                        .source = POLICY_UNSURE },
+        { .state = MOVED,
+                        .config = "[GPU 02:00]\nAllowDisplay=yes\n",
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_STATE,
+                        .denies = true },
+        { .state = MOVED,
+                        .config = "[GPU 02:00]\nAllowDisplay=yes\n[GPU 10de:2d04]\nAllowDisplay=yes\n",
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_STATE },
+        /* and for both */
+        { .state = MOVED,
+                        .config = "[GPU 01:00]\nBootMode=host\n[GPU 02:00]\nBootMode=host\n",
+                        .boot = true,
+                        .mode = MODE_HOST,
+                        .source = POLICY_CONFIG,
+                        .said = "[GPU 0000:01:00.0]" },
+
+        { .state = ABSENT,
+                        .config = "[GPU 01:00]\nBootMode=passthrough\n",
+                        .source = POLICY_UNSURE,
+                        .said = "one like the card that was there is 0000:02:00.0 now" },
+        { .state = STATE_2(ENTRY_2("01", "07.0", "2222", "passthrough")),
+                        .config = "[GPU 01:00]\nBootMode=passthrough\n",
+                        .source = POLICY_NOBODY }, /* it is unplugged */
+        { .config = "[GPU 03:00]\nBootMode=passthrough\n",
+                        .source = POLICY_NOBODY,
+                        .said = "[GPU 0000:03:00.0] in vfiopt.conf names no NVIDIA GPU" },
+
+        /* Whatever is said of 01:00 is not about the other card. */
+        { .state = MOVED, .other = true, .source = POLICY_OTHER_CARD },
+        { .state = MOVED,
+                        .config = "[GPU 01:00]\nBootMode=passthrough\n",
+                        .other = true,
+                        .boot = true,
+                        .source = POLICY_OTHER_CARD,
+                        .said = "names another card; the card that was there is 0000:02:00.0 now" },
+        { .state = STATE_2(ENTRY_2("01", "01.0", "2d04", "passthrough") "," ENTRY_2(
+                          "01", "02.0", "2204", "host")),
+                        .config = "[GPU 01:00]\nBootMode=passthrough\n",
+                        .other = true,
+                        .boot = true,
+                        .mode = MODE_PASSTHROUGH,
+                        .source = POLICY_CONFIG },
+};
+
+/* Both are remembered, and the second one has the address that the first one had. */
+static void a_section_that_names_another_remembered_card_is_said(void **state) {
+        FakeTree *tree = *state;
+        Text complaints = TEXT_NULL;
+        Policy policy = POLICY_NULL;
+
+        fake_write(tree->root, "proc/cmdline", "quiet\n");
+        fake_gpu_add(tree, "0000:01:00.0", .group = 12);
+        fake_device_plug_below(tree, "0000:01:00.0", "pci0000:00/0000:00:01.0");
+        fake_gpu_add(tree, "0000:02:00.0", .group = 13);
+        fake_device_plug_below(tree, "0000:02:00.0", "pci0000:00/0000:00:02.0");
+        fake_write(tree->root, "etc/vfiopt/state", "%s",
+                        STATE_2(ENTRY_2("02", "01.0", "2d04", "passthrough") "," ENTRY_2(
+                                        "03", "02.0", "2d04", "host")));
+        fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[GPU 02:00]\nBootMode=passthrough\n");
+        assert_int_equal(policy_load(&policy, &tree->roots), 0);
+        policy_complain(&policy, fake_sysfs(tree), gather, &complaints);
+        assert_string_equal(text(&complaints),
+                        "W [GPU 0000:02:00.0] in vfiopt.conf names another card; the card that was "
+                        "there is 0000:01:00.0 now; write [GPU 0000:01:00.0]\n");
+        text_deinit(&complaints);
+        policy_deinit(&policy);
+}
+
+static void the_card_that_has_moved_is_the_same(void **state _unused_) {
+        for (size_t i = 0; i < ARRAY_SIZE(moves); ++i) {
+                FakeTree *tree = fake_tree_new();
+                const Runtime nothing = RUNTIME_NULL;
+                Text complaints = TEXT_NULL;
+                Policy policy = POLICY_NULL;
+                Decision made;
+                Gpu gpu;
+
+                fake_write(tree->root, "proc/cmdline", "quiet\n");
+                fake_gpu_add(tree, "0000:02:00.0", .group = 12);
+                fake_device_plug_below(tree, "0000:02:00.0", "pci0000:00/0000:00:01.0");
+                if (moves[i].other) {
+                        fake_gpu_add(tree, "0000:01:00.0", .group = 13, .device = 0x2204);
+                        fake_device_plug_below(tree, "0000:01:00.0", "pci0000:00/0000:00:02.0");
+                }
+                if (moves[i].state)
+                        fake_write(tree->root, "etc/vfiopt/state", "%s", moves[i].state);
+                if (moves[i].config)
+                        fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "%s", moves[i].config);
+                assert_int_equal(gpu_init(&gpu, fake_sysfs(tree),
+                                                 (Address){ .bus = moves[i].other ? 1 : 2 }),
+                                0);
+                assert_int_equal(policy_load(&policy, &tree->roots), 0);
+                made = policy_decide(&policy, fake_sysfs(tree), &gpu, &nothing,
+                                moves[i].boot ? DECISION_AT_BOOT : 0);
+                if (made.mode != moves[i].mode || made.source != moves[i].source)
+                        fail_msg("move %zu: mode %d of %d, not %d of %d", i, made.mode, made.source,
+                                        moves[i].mode, moves[i].source);
+                if (moves[i].denies)
+                        assert_true(config_allows_display(&policy.config, &gpu));
+                assert_int_equal(policy_allows_display(&policy, &gpu),
+                                config_allows_display(&policy.config, &gpu) && !moves[i].denies);
+
+                policy_complain(&policy, fake_sysfs(tree), gather, &complaints);
+                if (moves[i].said && !strstr(text(&complaints), moves[i].said))
+                        fail_msg("move %zu: %s, not %s", i, text(&complaints), moves[i].said);
+                if (!moves[i].said && complaints.n > 0)
+                        fail_msg("move %zu: %s", i, text(&complaints));
+                text_deinit(&complaints);
+                policy_deinit(&policy);
+                gpu_deinit(&gpu);
+                fake_tree_free(tree);
+        }
+}
+
+static void a_doubt_is_told_with_what_ends_it(void **state _unused_) {
+        static const struct {
+                const char *state, *config, *said; /* NULL: nothing */
+                bool other;
+        } all[] = {
+                { MOVED, "[GPU 02:00]\nBootMode=host\n",
+                                "have it in [GPU 0000:02:00.0] alone, then: vfioptctl switch "
+                                "passthrough 0000:02:00.0",
+                                false },
+                { ABSENT, NULL,
+                                "if it is: vfioptctl switch passthrough 0000:02:00.0, if not: vfioptctl "
+                                "forget 0000:01:00.0",
+                                false },
+                /* That address means another card. */
+                { STATE_2(ENTRY_2("02", "07.0", "2d04", "host") "," ENTRY_2(
+                                  "01", "02.0", "2204", "host")),
+                                NULL, "forget 0000:02:00.0", false },
+                { STATE_2(ENTRY_2("01", "07.0", "2d04", "host") "," ENTRY_2(
+                                  "01", "02.0", "2204", "host")),
+                                NULL, "forget 0000:00/07.0/00.0", false },
+                { MOVED, NULL, "is 0000:02:00.0 now; vfioptctl switch auto 0000:02:00.0", true },
+                { STATE_2(ENTRY_2("01", "02.0", "2222", "host")), NULL,
+                                "(10de:2222); vfioptctl forget 0000:01:00.0", true },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(all); ++i) {
+                FakeTree *tree = fake_tree_new();
+                const Runtime interrupted = {
+                        .record = { .has_move = true,
+                                        .move = { .from = MODE_HOST, .asked = FUNCTION_SET_ALL } }
+                };
+                _cleanup_(freep) char *said = NULL;
+                Policy policy = POLICY_NULL;
+                Gpu gpu;
+
+                fake_write(tree->root, "proc/cmdline", "quiet\n");
+                fake_gpu_add(tree, "0000:02:00.0", .group = 12);
+                fake_device_plug_below(tree, "0000:02:00.0", "pci0000:00/0000:00:01.0");
+                fake_gpu_add(tree, "0000:01:00.0", .group = 13, .device = 0x2204);
+                fake_device_plug_below(tree, "0000:01:00.0", "pci0000:00/0000:00:02.0");
+                fake_write(tree->root, "etc/vfiopt/state", "%s", all[i].state);
+                if (all[i].config)
+                        fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "%s", all[i].config);
+                assert_int_equal(gpu_init(&gpu, fake_sysfs(tree),
+                                                 (Address){ .bus = all[i].other ? 1 : 2 }),
+                                0);
+                assert_int_equal(policy_load(&policy, &tree->roots), 0);
+                /* What a person has begun is finished or undone, unless that is another card. */
+                assert_int_equal(policy_decide(&policy, fake_sysfs(tree), &gpu, &interrupted,
+                                                 DECISION_AT_BOOT)
+                                                 .source,
+                                all[i].other ? POLICY_OTHER_CARD : POLICY_INTERRUPTED);
+                assert_int_equal(policy_describe_card(&policy, &gpu, &said), 0);
+                if (!all[i].said != !said || (said && !strstr(said, all[i].said)))
+                        fail_msg("%zu: %s, not %s", i, said ?: "-", all[i].said ?: "-");
+                policy_deinit(&policy);
+                gpu_deinit(&gpu);
+                fake_tree_free(tree);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_first_who_speaks_is_heard),
                 cmocka_unit_test(what_was_interrupted_is_seen_to),
                 cmocka_unit_test(what_was_pinned_for_another_card_is_given_back),
+                cmocka_unit_test(the_card_that_has_moved_is_the_same),
+                tree_test(a_section_that_names_another_remembered_card_is_said),
+                cmocka_unit_test(a_doubt_is_told_with_what_ends_it),
                 tree_test(a_wish_is_one_also_where_nobody_sees_to_it),
                 cmocka_unit_test(what_is_wrong_is_kept_to_be_told),
                 tree_test(a_state_that_cannot_be_read_is_told_with_the_reason),

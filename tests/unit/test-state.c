@@ -19,6 +19,7 @@
 
 #define GPU      "0000:01:00.0"
 #define CARD     "\"address\":\"0000:01:00.0\",\"id\":\"10de:2204\",\"subsystem\":\"1043:89e5\""
+#define LOCATED  ",\"location\":\"0000:00/01.0/00.0\""
 #define FUNCTION "{\"function\":%s,\"id\":\"%s\",\"subsystem\":\"1043:5678\",\"class\":\"%s\"}"
 
 static const Address address = { .bus = 1 };
@@ -67,11 +68,11 @@ static void a_state_comes_back_sorted_out_by_address(void **state) {
 
         assert_int_equal(state_load(&after, tree->roots.etc_fd), 0);
         assert_int_equal(after.n_entries, 2);
-        assert_int_equal(state_find(&after, address)->mode, MODE_PASSTHROUGH);
-        assert_int_equal(state_find(&after, second)->mode, MODE_HOST);
-        assert_null(state_find(&after, (Address){ .bus = 9 }));
-        assert_true(state_forget(&after, address));
-        assert_false(state_forget(&after, address));
+        assert_int_equal(state_find_address(&after, address)->mode, MODE_PASSTHROUGH);
+        assert_int_equal(state_find_address(&after, second)->mode, MODE_HOST);
+        assert_null(state_find_address(&after, (Address){ .bus = 9 }));
+        state_forget(&after, state_find_address(&after, address));
+        assert_null(state_find_address(&after, address));
         assert_int_equal(after.n_entries, 1);
         state_deinit(&after);
         assert_int_equal(after.n_entries, 0);
@@ -81,7 +82,12 @@ static void a_state_that_is_not_understood_is_left_alone(void **state) {
         static const char *const foreign[] = {
                 "",
                 "# edited by hand\n",
-                "{\"version\":2,\"gpus\":[]}",
+                "{\"version\":0,\"gpus\":[]}",
+                "{\"version\":3,\"gpus\":[]}",
+                "{\"version\":2,\"gpus\":[{" CARD
+                ",\"location\":\"0000:00/01\",\"mode\":\"host\"}]}",
+                ("{\"version\":2,\"gpus\":[{" CARD LOCATED ",\"mode\":\"host\"},{" CARD LOCATED
+                 ",\"mode\":\"passthrough\"}]}"),
                 "{\"version\":1}",
                 "{\"version\":1,\"gpus\":[{}]}",
                 "{\"version\":1,\"gpus\":[{" CARD ",\"mode\":\"mixed\"}]}",
@@ -140,7 +146,7 @@ static void a_state_file_that_is_a_link_is_left_alone(void **state) {
         assert_int_equal(fstatat(etc_fd, "state", &st, AT_SYMLINK_NOFOLLOW), 0);
         assert_true(S_ISLNK(st.st_mode));
         assert_int_equal(state_load(&loaded, etc_fd), 0);
-        assert_int_equal(state_find(&loaded, address)->mode, MODE_HOST);
+        assert_int_equal(state_find_address(&loaded, address)->mode, MODE_HOST);
         state_deinit(&loaded);
 }
 
@@ -203,7 +209,7 @@ static void a_card_comes_back_as_it_was_there(void **state) {
         state_deinit(&before);
 
         assert_int_equal(state_load(&after, tree->roots.etc_fd), 0);
-        entry = state_find(&after, address);
+        entry = state_find_address(&after, address);
         assert_non_null(entry);
         assert_int_equal(entry->mode, MODE_PASSTHROUGH);
         assert_int_equal(state_entry_to_gpu(entry, &unplugged), 0);
@@ -258,7 +264,7 @@ static void a_function_more_is_another_card(void **state) {
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
         assert_false(state_entry_is(NULL, &gpu, MODE_HOST, &same));
         assert_int_equal(state_set(&remembered, &gpu, MODE_HOST), 0);
-        entry = state_find(&remembered, address);
+        entry = state_find_address(&remembered, address);
         assert_non_null(entry);
         assert_true(state_entry_is(entry, &gpu, MODE_HOST, &same));
         assert_true(same);
@@ -285,6 +291,15 @@ static void a_function_more_is_another_card(void **state) {
         gpu.functions[1].identity.device ^= 1;
         assert_true(state_entry_is(entry, &gpu, MODE_HOST, &same));
         assert_false(same);
+        gpu.functions[1].identity.device ^= 1;
+
+        /* or at another address */
+        ++gpu.address.bus;
+        assert_true(state_entry_is(entry, &gpu, MODE_HOST, &same));
+        assert_false(same);
+        --gpu.address.bus;
+        assert_true(state_entry_is(entry, &gpu, MODE_HOST, &same));
+        assert_true(same);
         gpu_deinit(&gpu);
         state_deinit(&remembered);
 }
@@ -293,31 +308,230 @@ static void another_card_is_told_by_what_differs(void **state) {
         char id[IDENTITY_STRING_MAX] = "";
         FakeTree *tree = *state;
         State remembered = STATE_NULL;
-        char *words;
+        const StateEntry *entry;
+        StateMatch match;
         Gpu gpu;
 
         fake_gpu_add(tree, GPU, .group = 12);
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
-        assert_false(state_has_other_card(&remembered, &gpu, id));
+        assert_null(state_find(&remembered, &gpu, &match));
+        assert_int_equal(match, MATCH_NOTHING);
         assert_int_equal(state_set(&remembered, &gpu, MODE_HOST), 0);
-        assert_false(state_has_other_card(&remembered, &gpu, id));
-        assert_int_equal(state_describe_other_card(&remembered, &gpu, &words), 0);
-        assert_null(words);
+        entry = state_find(&remembered, &gpu, &match);
+        assert_int_equal(match, MATCH_THIS);
+        assert_null(state_entry_differs(entry, &gpu, id));
 
         gpu.functions[0].identity.device ^= 1;
-        assert_true(state_has_other_card(&remembered, &gpu, id));
-        assert_string_equal(id, "10de:2d04");
+        assert_ptr_equal(state_find(&remembered, &gpu, &match), entry);
+        assert_int_equal(match, MATCH_OTHER);
+        assert_string_equal(state_entry_differs(entry, &gpu, id), "10de:2d04");
         gpu.functions[0].identity.device ^= 1;
         /* The same model of another maker. */
         gpu.functions[0].identity.subsystem_vendor ^= 1;
-        assert_true(state_has_other_card(&remembered, &gpu, id));
-        assert_string_equal(id, "1043:5678");
-        assert_int_equal(state_describe_other_card(&remembered, &gpu, &words), 0);
-        assert_non_null(strstr(words, "1043:5678"));
-        assert_non_null(strstr(words, "vfioptctl forget " GPU));
-        free(words);
+        assert_ptr_equal(state_find(&remembered, &gpu, &match), entry);
+        assert_int_equal(match, MATCH_OTHER);
+        assert_string_equal(state_entry_differs(entry, &gpu, id), "1043:5678");
         gpu_deinit(&gpu);
         state_deinit(&remembered);
+}
+
+/* A machine as a row of cards: the location of each is a letter, and so is its model. */
+typedef struct Slot {
+        unsigned int bus; /* 0: the end */
+        char location;    /* in the state file: 0 is not known */
+        char model;
+} Slot;
+
+#define SLOTS_MAX 4
+
+static FakeDevice device_of(char model) {
+        return (FakeDevice){ .vendor = PCI_VENDOR_NVIDIA,
+                .device = (uint16_t) (0x2200 + model),
+                .subsystem_vendor = 0x1043,
+                .subsystem_device = 0x89e5,
+                .class = 0x030000 };
+}
+
+static Location location_of(char letter) {
+        return (Location){ .n_hops = letter ? 2 : 0, .hops = { (uint8_t) letter, 0 } };
+}
+
+static State remember_slots(const Slot *slots) {
+        State remembered = STATE_NULL;
+
+        for (; slots->bus > 0; ++slots) {
+                const FakeDevice device = device_of(slots->model);
+                Device function = { .identity = { device.vendor, device.device,
+                                                    device.subsystem_vendor,
+                                                    device.subsystem_device } };
+                const Gpu gpu = { .address = { .bus = (uint8_t) slots->bus },
+                        .location = location_of(slots->location),
+                        .functions = &function,
+                        .n_functions = 1 };
+
+                assert_int_equal(state_set(&remembered, &gpu, MODE_PASSTHROUGH), 0);
+        }
+        for (size_t i = 0; i < remembered.n_entries; ++i)
+                remembered.entries[i].place = PLACE_UNKNOWN;
+        return remembered;
+}
+
+static void plug_slots(FakeTree *tree, const Slot *slots) {
+        for (; slots->bus > 0; ++slots) {
+                const FakeDevice device = device_of(slots->model);
+                char name[ADDRESS_STRING_MAX], port[64];
+
+                address_format((Address){ .bus = (uint8_t) slots->bus }, name);
+                snprintf(port, sizeof(port), "pci0000:00/0000:00:%02x.%x", slots->location >> 3,
+                                slots->location & 7);
+                fake_device_push(tree, name, &device);
+                fake_device_plug_below(tree, name, port);
+        }
+}
+
+/*
+ * What is said of each card that is there: the index of the entry and in what way, as "0=" (this card),
+ * "0!" (another one), "0?" (not known) or "-".
+ */
+static void assert_matches(
+                const char *what, const Slot *before, const Slot *now, const char *expected) {
+        FakeTree *tree = fake_tree_new();
+        State remembered = remember_slots(before);
+        char said[64] = "";
+
+        plug_slots(tree, now);
+        assert_int_equal(state_place(&remembered, fake_sysfs(tree)), 0);
+        for (; now->bus > 0; ++now) {
+                const StateEntry *entry;
+                StateMatch match;
+                size_t n = strlen(said);
+                Gpu gpu;
+
+                assert_int_equal(gpu_init(&gpu, fake_sysfs(tree),
+                                                 (Address){ .bus = (uint8_t) now->bus }),
+                                0);
+                entry = state_find(&remembered, &gpu, &match);
+                if (entry)
+                        snprintf(said + n, sizeof(said) - n, "%s%d%c", n > 0 ? " " : "",
+                                        (int) (entry - remembered.entries), "-=!?"[match]);
+                else
+                        snprintf(said + n, sizeof(said) - n, "%s-", n > 0 ? " " : "");
+                if (match == MATCH_THIS) {
+                        assert_int_equal(entry->place, PLACE_FOUND);
+                        assert_int_equal(address_compare(entry->now, gpu.address), 0);
+                }
+                gpu_deinit(&gpu);
+        }
+        if (strcmp(said, expected) != 0)
+                fail_msg("%s: %s, not %s", what, said, expected);
+        state_deinit(&remembered);
+        fake_tree_free(tree);
+}
+
+static void a_card_is_known_by_where_it_is_plugged_in(void **state _unused_) {
+        static const struct {
+                const char *what;
+                Slot before[SLOTS_MAX], now[SLOTS_MAX];
+                const char *expected;
+        } cases[] = {
+                { "in place", { { 1, 'P', 'A' } }, { { 1, 'P', 'A' } }, "0=" },
+                { "a disk before it", { { 1, 'P', 'A' } }, { { 2, 'P', 'A' } }, "0=" },
+                { "another in its slot", { { 1, 'P', 'A' } }, { { 1, 'P', 'B' } }, "0!" },
+                { "another in its slot, and a disk", { { 1, 'P', 'A' } }, { { 2, 'P', 'B' } },
+                                "0!" },
+                { "two of a model, and a disk", { { 1, 'P', 'A' }, { 2, 'Q', 'A' } },
+                                { { 2, 'P', 'A' }, { 3, 'Q', 'A' } }, "0= 1=" },
+                { "one of two, and a disk", { { 2, 'Q', 'A' } },
+                                { { 2, 'P', 'A' }, { 3, 'Q', 'A' } }, "0! 0=" },
+                { "the first of two is gone", { { 1, 'P', 'A' }, { 2, 'Q', 'A' } },
+                                { { 1, 'Q', 'A' } }, "1=" },
+                { "in another slot", { { 1, 'P', 'A' } }, { { 2, 'Q', 'A' } }, "0?" },
+                { "in another slot, same address", { { 1, 'P', 'A' } }, { { 1, 'Q', 'A' } }, "0?" },
+                { "in one of two other slots", { { 1, 'P', 'A' } },
+                                { { 2, 'Q', 'A' }, { 3, 'R', 'A' } }, "0? 0?" },
+                { "swapped", { { 1, 'P', 'A' }, { 2, 'Q', 'B' } },
+                                { { 1, 'P', 'B' }, { 2, 'Q', 'A' } }, "0! 1!" },
+                { "gone, and another model elsewhere", { { 1, 'P', 'A' } }, { { 2, 'Q', 'B' } },
+                                "-" },
+                { "gone, and another model has its address", { { 1, 'P', 'A' } },
+                                { { 1, 'Q', 'B' } }, "0!" },
+                { "an unknown one has its address", { { 1, 'P', 'A' } },
+                                { { 1, 'Q', 'B' }, { 2, 'P', 'A' } }, "0! 0=" },
+                { "a known one has its address", { { 1, 'P', 'A' }, { 5, 'Q', 'B' } },
+                                { { 1, 'Q', 'B' }, { 2, 'P', 'A' } }, "1= 0=" },
+
+                /* An older version has written these. */
+                { "old, in place", { { 1, 0, 'A' } }, { { 1, 'P', 'A' } }, "0=" },
+                { "old, another there", { { 1, 0, 'A' } }, { { 1, 'P', 'B' } }, "0!" },
+                { "old, elsewhere", { { 1, 0, 'A' } }, { { 2, 'P', 'A' } }, "0?" },
+                { "old, two of a model, and a disk", { { 1, 0, 'A' }, { 2, 0, 'A' } },
+                                { { 2, 'P', 'A' }, { 3, 'Q', 'A' } }, "1? 0?" },
+                { "old, one of two models gone", { { 1, 0, 'A' }, { 2, 0, 'B' } },
+                                { { 2, 'Q', 'B' } }, "1=" },
+                { "old and new, and a disk", { { 1, 'P', 'A' }, { 2, 0, 'A' } },
+                                { { 2, 'P', 'A' }, { 3, 'Q', 'A' } }, "0= 1?" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i)
+                assert_matches(cases[i].what, cases[i].before, cases[i].now, cases[i].expected);
+}
+
+static void a_card_takes_the_place_of_what_was_there(void **state _unused_) {
+        State remembered = remember_slots((Slot[SLOTS_MAX]){ { 1, 'P', 'A' }, { 2, 0, 'A' } });
+        char name[LOCATION_STRING_MAX];
+        Gpu gpu = card_at((Address){ .bus = 2 });
+
+        /* Not of the one that had its address. */
+        gpu.location = location_of('P');
+        assert_int_equal(state_set(&remembered, &gpu, MODE_HOST), 0);
+        assert_int_equal(remembered.n_entries, 2);
+        assert_int_equal(remembered.entries[0].mode, MODE_HOST);
+        assert_int_equal(remembered.entries[0].address.bus, 2);
+        assert_int_equal(remembered.entries[1].location.n_hops, 0);
+        assert_string_equal(state_entry_name(&remembered, &remembered.entries[0], name),
+                        "0000:02:00.0");
+
+        /* An old entry gets its location. */
+        gpu.address.bus = 2;
+        gpu.location = location_of('Q');
+        assert_int_equal(state_set(&remembered, &gpu, MODE_HOST), 0);
+        assert_int_equal(remembered.n_entries, 2);
+        assert_true(location_equal(&remembered.entries[1].location, &gpu.location));
+        state_deinit(&remembered);
+}
+
+static void a_card_is_named_by_its_address_of_now_or_then(void **state) {
+        State remembered = remember_slots((Slot[SLOTS_MAX]){ { 1, 'P', 'A' }, { 2, 'Q', 'B' } });
+        const Location location = location_of('Q');
+        char name[LOCATION_STRING_MAX];
+        FakeTree *tree = *state;
+
+        plug_slots(tree, (Slot[SLOTS_MAX]){ { 2, 'P', 'A' } });
+        assert_int_equal(state_place(&remembered, fake_sysfs(tree)), 0);
+        assert_ptr_equal(state_find_address(&remembered, (Address){ .bus = 1 }),
+                        &remembered.entries[0]);
+        assert_ptr_equal(state_find_address(&remembered, (Address){ .bus = 2 }),
+                        &remembered.entries[0]);
+        assert_string_equal(state_entry_name(&remembered, &remembered.entries[0], name), GPU);
+        /* That address means another card now. */
+        assert_string_equal(state_entry_name(&remembered, &remembered.entries[1], name),
+                        "0000:00/0a.1/00.0");
+        assert_ptr_equal(state_find_location(&remembered, &location), &remembered.entries[1]);
+        state_deinit(&remembered);
+}
+
+static void a_location_is_kept(void **state) {
+        FakeTree *tree = *state;
+        const Location location = location_of('P');
+        State before = remember_slots((Slot[SLOTS_MAX]){ { 1, 'P', 'A' }, { 2, 0, 'A' } }), after;
+
+        assert_int_equal(state_save(&before, tree->roots.etc_fd), 0);
+        assert_int_equal(state_load(&after, tree->roots.etc_fd), 0);
+        assert_int_equal(after.n_entries, 2);
+        assert_true(location_equal(&after.entries[0].location, &location));
+        assert_int_equal(after.entries[1].location.n_hops, 0);
+        state_deinit(&after);
+        state_deinit(&before);
 }
 
 static void a_file_of_an_older_version_is_good(void **state) {
@@ -425,6 +639,10 @@ int main(void) {
                 tree_test(the_file_is_for_people_to_read),
                 tree_test(a_function_more_is_another_card),
                 tree_test(another_card_is_told_by_what_differs),
+                cmocka_unit_test(a_card_is_known_by_where_it_is_plugged_in),
+                cmocka_unit_test(a_card_takes_the_place_of_what_was_there),
+                tree_test(a_card_is_named_by_its_address_of_now_or_then),
+                tree_test(a_location_is_kept),
                 tree_test(a_file_of_an_older_version_is_good),
                 tree_test(a_wrong_list_makes_the_file_wrong),
                 tree_test(there_are_eight_functions_and_no_more),

@@ -77,6 +77,7 @@ static int run(FakeTree *tree) {
         assert_int_equal(modules_new(&modules), 0);
         assert_int_equal(inventory_init(&inventory, &tree->roots), 0);
         assert_int_equal(state_load(&state, tree->roots.etc_fd), 0);
+        assert_int_equal(state_place(&state, fake_sysfs(tree)), 0);
         r = unplugged_pin(&tree->roots, modules, &inventory, &state);
         assert_int_equal(writes_count(tree->machine, ACT_ANY), 0);
         state_deinit(&state);
@@ -185,6 +186,33 @@ static void who_is_not_known_well_enough_is_left_alone(void **state _unused_) {
         fake_tree_free(tree);
 }
 
+/* A pin is for an address: none is made for the former one of a card that has another one. */
+static void who_is_elsewhere_is_left_alone(void **state _unused_) {
+        static const char *const ports[] = { "pci0000:00/0000:00:01.0", "pci0000:00/0000:00:02.0" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(ports); ++i) {
+                FakeTree *tree = fake_tree_new();
+                State remembered = STATE_NULL;
+                Gpu gpu;
+
+                fake_standard_drivers(tree);
+                fake_write(tree->root, "proc/cmdline", "quiet\n");
+                fake_gpu_add(tree, "0000:03:00.0", .group = 12);
+                fake_device_plug_below(tree, "0000:03:00.0", ports[0]);
+                assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 3 }), 0);
+                gpu.address = address;
+                assert_int_equal(state_set(&remembered, &gpu, MODE_PASSTHROUGH), 0);
+                assert_int_equal(state_save(&remembered, tree->roots.etc_fd), 0);
+                state_deinit(&remembered);
+                gpu_deinit(&gpu);
+                fake_device_plug_below(tree, "0000:03:00.0", ports[i]);
+
+                assert_int_equal(run(tree), 0);
+                assert_int_equal(count_pins(tree), i == 0 ? 0 : ALL);
+                fake_tree_free(tree);
+        }
+}
+
 static void who_is_there_is_left_alone(void **state _unused_) {
         FakeTree *tree = machine_without(MODE_PASSTHROUGH);
 
@@ -265,6 +293,7 @@ static void an_error_with_one_is_no_reason_to_leave_others(void **state _unused_
         assert_int_equal(state_load(&remembered, tree->roots.etc_fd), 0);
         assert_int_equal(state_entry_to_gpu(&remembered.entries[0], &gpu), 0);
         remembered.entries[0].address = (Address){ .slot = 1 };
+        ++remembered.entries[0].location.bus;
         assert_int_equal(state_set(&remembered, &gpu, MODE_PASSTHROUGH), 0);
         assert_int_equal(remembered.n_entries, 2);
         gpu_deinit(&gpu);
@@ -317,6 +346,7 @@ int main(void) {
                 cmocka_unit_test(a_variant_driver_is_found_for_what_is_not_there),
                 cmocka_unit_test(without_vfio_nothing_is_reserved),
                 cmocka_unit_test(who_is_not_known_well_enough_is_left_alone),
+                cmocka_unit_test(who_is_elsewhere_is_left_alone),
                 cmocka_unit_test(who_is_there_is_left_alone),
                 cmocka_unit_test(where_a_person_has_moved_it_counts),
                 cmocka_unit_test(without_understanding_nothing_changes),
