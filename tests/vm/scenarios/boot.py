@@ -195,6 +195,48 @@ def wish_survives_a_power_cut(vm):
     vm.equal(leftovers(vm), [], "files in /run/vfiopt")
 
 
+@scenario(gpus=[SECOND, THIRD], boot="cold", disk=True, timeout=400)
+def buses_are_renumbered(vm):
+    """A bridge is put in before two identical cards, and taken out: each stays itself, and no section moves the wrong one."""
+    vm.sh(f"vfioptctl switch passthrough {SECOND.address} && vfioptctl switch --direct host {THIRD.address}")
+    vm.sh("sync")
+    vm.reset(refit=lambda: vm.qmp("device_add", driver="pcie-pci-bridge", id="bridge", bus="rp1", addr="0.0"))
+    came_up_well(vm)
+    rest(vm)
+    # The one that was remembered has the other one's address, and that one has a port's behind it.
+    first, second = Gpu("rp3"), Gpu("sp1")
+    vm.check(not vm.exists(f"/sys/bus/pci/devices/{SECOND.address}/driver_override")
+             or vm.read(f"/sys/bus/pci/devices/{SECOND.address}/vendor") != "0x10de", "no card is where the first one was")
+    on_vfio(vm, first)
+    vm.equal(vm.drivers(second), HOME, "drivers of the second one")
+    known = {g["address"]: g["mode"] for g in json.loads(vm.read(FILE))["gpus"]}
+    vm.equal(known, {first.address: "passthrough", second.address: "host"}, "what is remembered")
+    vm.equal(vm.sh("vfioptctl status").err, "", "complaints")
+
+    vm.write("/etc/vfiopt/vfiopt.conf", f"[GPU {first.address}]\nBootMode=passthrough\n")
+    vm.sh("sync")
+    vm.reset(refit=lambda: vm.qmp("device_del", id="bridge"))
+    came_up_well(vm)
+    rest(vm)
+    on_vfio(vm, SECOND)
+    vm.equal(vm.drivers(THIRD), HOME, "drivers of the one that the section hits")
+    status = vm.sh("vfioptctl status")
+    vm.match(rf"\[GPU {first.address}\].*names another card.*write \[GPU {SECOND.address}\]", status.err, "the warning")
+    vm.match(rf"{SECOND.address} is the card that was at {first.address}", status.out, "the status")
+    vm.match(rf"{THIRD.address} is the card that was at {second.address}[^\n]*\n.*does not move", status.out, "the status")
+    said = "\n".join(r["MESSAGE"] for r in records(vm))
+    vm.match(rf"{THIRD.address}.*was at {second.address} before", said, "the journal")
+    # As it says there: the section gets the address of now, and a person says where the other one belongs.
+    vm.write("/etc/vfiopt/vfiopt.conf", f"[GPU {SECOND.address}]\nBootMode=passthrough\n")
+    vm.sh(f"vfioptctl switch --direct passthrough {SECOND.address} && vfioptctl forget {second.address}")
+    vm.equal([g["address"] for g in json.loads(vm.read(FILE))["gpus"]], [SECOND.address], "what is not forgotten")
+    vm.sh(f"vfioptctl switch --direct host {THIRD.address}")
+    vm.match("host$", vm.sh(f"vfioptctl status --json | tr -d ' \n' | grep -o '{THIRD.address}.*wish\":\"[a-z]*'").out.strip(),
+             "its wish")
+    known = {g["address"]: g["mode"] for g in json.loads(vm.read(FILE))["gpus"]}
+    vm.equal(known, {SECOND.address: "passthrough", THIRD.address: "host"}, "what is remembered in the end")
+
+
 @scenario(gpus=[GPU], boot="cold", disk=True, timeout=240)
 def enabled_instance_is_a_policy(vm):
     """systemctl enable vfiopt@passthrough: there from the next boot on, before the display."""

@@ -282,13 +282,22 @@ class Vm:
         self.log(f"--- reboot: {command}")
         self._boot_again(lambda: self.spawn(command), True, settle, timeout)
 
-    def reset(self, settle=True):
+    def reset(self, settle=True, refit=None):
         """Reset it as it is, as after a power cut; returns when it has come to rest.
 
         What the guest has not yet written to its disk is lost. settle: see reboot.
+        refit: called while the power is off, to put devices in by QMP or take them out.
         """
         self.log("--- reset")
-        self._boot_again(lambda: self.qmp("system_reset"), False, settle, 60)
+
+        def cut():
+            self.qmp("stop")
+            if refit:
+                refit()
+            self.qmp("system_reset")
+            self.qmp("cont")
+
+        self._boot_again(cut if refit else lambda: self.qmp("system_reset"), False, settle, 60)
 
     def _boot_again(self, request, by_guest, settle, timeout):
         if self._case.boot != "cold":
