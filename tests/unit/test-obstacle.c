@@ -22,6 +22,7 @@ static int setup(void **state) {
                 return -1;
         fixture->tree = fake_tree_new();
         fake_module_add(fixture->tree, .name = "nvidia");
+        fake_module_add(fixture->tree, .name = "vfio_pci");
         *state = fixture;
         return modules_new(&fixture->modules);
 }
