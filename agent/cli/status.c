@@ -485,14 +485,17 @@ static int print_json(const Statuses *statuses) {
 /* the verb */
 
 /* Return: 0, an exit code after a message that says why, or a negative error code. */
-static int add_gpu_named(
-                Statuses *statuses, const Cli *cli, Inventory *inventory, const char *word) {
+static int add_gpu_named(Statuses *statuses,
+                const Cli *cli,
+                const State *state,
+                Inventory *inventory,
+                const char *word) {
         Gpu *gpu;
         int r;
 
         r = inventory_select(inventory, cli->roots->sysfs, word, &gpu);
         if (r)
-                return r < 0 ? r : message_no_gpu(r, word);
+                return r < 0 ? r : message_no_gpu(r, word, state);
         for (size_t i = 0; i < statuses->n; ++i)
                 if (statuses->items[i].gpu == gpu)
                         return 0;
@@ -501,14 +504,15 @@ static int add_gpu_named(
 }
 
 /* Those that are named, or all. Return: as above. */
-static int choose_gpus(Statuses *statuses, const Cli *cli, Inventory *inventory) {
+static int choose_gpus(
+                Statuses *statuses, const Cli *cli, const State *state, Inventory *inventory) {
         int r = 0;
 
         statuses->items = calloc(inventory->n_gpus ?: 1, sizeof(*statuses->items));
         if (!statuses->items)
                 return -ENOMEM;
         for (size_t i = 0; i < cli->n_args && r == 0; ++i)
-                r = add_gpu_named(statuses, cli, inventory, cli->args[i]);
+                r = add_gpu_named(statuses, cli, state, inventory, cli->args[i]);
         for (size_t i = 0; i < inventory->n_gpus && cli->n_args == 0; ++i)
                 statuses->items[statuses->n++] = (Status){ .gpu = &inventory->gpus[i] };
         return r;
@@ -530,7 +534,7 @@ static int status_run(Cli *cli) {
         r = inventory_init(&inventory, cli->roots);
         if (r < 0)
                 return r;
-        r = choose_gpus(&statuses, cli, &inventory);
+        r = choose_gpus(&statuses, cli, &policy.state, &inventory);
         for (size_t i = 0; i < statuses.n && r == 0; ++i)
                 r = read_gpu(&statuses.items[i], cli->roots, &policy, &inventory.displays, ids);
         if (r)

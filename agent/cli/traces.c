@@ -92,8 +92,10 @@ int traces_print_absent(const Roots *roots, const Inventory *inventory, const St
         for (size_t i = 0; i < state->n_entries; ++i) {
                 const StateEntry *entry = &state->entries[i];
                 char address[ADDRESS_STRING_MAX], id[IDENTITY_STRING_MAX];
+                char name[LOCATION_STRING_MAX];
 
-                if (inventory_has_slot(inventory, entry->address))
+                /* Of one that is elsewhere, or has another in its place, that GPU's own note tells. */
+                if (entry->place != PLACE_MISSING || inventory_has_slot(inventory, entry->address))
                         continue;
                 any = true;
                 identity_format_id(entry->identity, id);
@@ -104,7 +106,8 @@ int traces_print_absent(const Roots *roots, const Inventory *inventory, const St
                 if (r < 0)
                         return r;
                 if (r == 0)
-                        printf("  To forget it: vfioptctl forget %s\n", address);
+                        printf("  To forget it: vfioptctl forget %s\n",
+                                        state_entry_name(state, entry, name));
         }
         r = any ? 0 : print_rule(roots, NULL);
         return r < 0 ? r : 0;

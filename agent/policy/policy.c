@@ -290,7 +290,8 @@ static char *describe_other(const StateEntry *entry, const char *name, const Gpu
                 return text_format(
                                 "the card that was here before is %s now; vfioptctl switch auto %s",
                                 address_format(entry->now, now), now);
-        return text_format("this is not the card that was here before%s%s%s; if it is meant to be here: vfioptctl forget %s",
+        return text_format(
+                        "this is not the card that was here before%s%s%s; if it is meant to be here: vfioptctl forget %s",
                         differs ? " (" : "", differs ?: "", differs ? ")" : "", name);
 }
 

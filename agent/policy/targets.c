@@ -85,7 +85,9 @@ int targets_add_decided(Targets *targets,
         if (has_target(targets, gpu))
                 return 0;
         r = policy_look_and_decide(policy, roots, gpu, flags, &made);
-        if (r < 0 || made.claimed || (made.mode == MODE_UNSET && made.source != POLICY_OTHER_CARD && made.source != POLICY_UNSURE))
+        if (r < 0 || made.claimed ||
+                        (made.mode == MODE_UNSET && made.source != POLICY_OTHER_CARD &&
+                                        made.source != POLICY_UNSURE))
                 return r;
         r = targets_add(targets, gpu, made.mode, made.functions);
         if (r < 0 || !inventory || made.mode == MODE_UNSET || made.functions != FUNCTION_SET_ALL)

@@ -12,7 +12,7 @@
 /* A GPU that is to move. */
 typedef struct Target {
         Gpu *gpu;
-        Mode to; /* MODE_UNSET: it stays, for what policy_describe_card() says */
+        Mode to;               /* MODE_UNSET: it stays, for what policy_describe_card() says */
         FunctionSet functions; /* all, or all but function 0; then it has a set of its own */
         size_t set; /* below Targets.n; those of one set are checked before any of them moves */
 } Target;

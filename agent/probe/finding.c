@@ -125,6 +125,18 @@ static Words words_for_virtual(const Finding *finding) {
         return chosen;
 }
 
+static Words words_for_stuck(const Finding *finding) {
+        Words chosen = words[FINDING_STUCK];
+
+        if (!finding->detail && finding->pid > 0)
+                chosen.sentence =
+                                "an earlier write to @function@ is stuck in the kernel (pid @pid@)";
+        else if (!finding->detail)
+                chosen.sentence =
+                                "an operation on @function@ that vfiopt did not start is stuck in the kernel";
+        return chosen;
+}
+
 static Words words_for_other_card(const Finding *finding) {
         Words chosen = words[FINDING_OTHER_CARD];
 
@@ -160,14 +172,7 @@ static Words choose_words(const Findings *findings, const Finding *finding) {
         case FINDING_VIRTUAL:
                 return words_for_virtual(finding);
         case FINDING_STUCK:
-                if (!finding->detail && finding->pid > 0)
-                        chosen.sentence =
-                                        "an earlier write to @function@ is stuck in the kernel (pid @pid@)";
-                else if (!finding->detail)
-                        chosen.sentence =
-                                        "an operation on @function@ that vfiopt did not start is stuck in "
-                                        "the kernel";
-                break;
+                return words_for_stuck(finding);
         case FINDING_NO_HOST_DRIVER:
         case FINDING_NO_VFIO_DRIVER:
                 if (finding->number != OBSTACLE_NONE)
