@@ -125,7 +125,7 @@ def used_by_the_boot_splash(vm):
     vm.sh("systemctl is-system-running --wait", ok=None, timeout=90)
     vm.sh("systemctl is-active multi-user.target")
     vm.equal(vm.driver(GPU.address), "nvidia", "driver while the splash is there")
-    said = [r["MESSAGE"] for r in records(vm) if r["VFIOPT_RESULT"] == "busy" and r["VFIOPT_TRIGGER"] == "boot"]
+    said = [r["MESSAGE"] for r in records(vm) if r["VFIOPT_RESULT"] == "refused" and r["VFIOPT_TRIGGER"] == "boot"]
     vm.equal(len(said), 1, "refusals at boot")
     vm.match("plymouthd.*boot splash, and ends by itself", said[0], "the refusal")
     vm.match("nvidia had it before vfiopt-boot.service.*/etc/initramfs-tools/modules:2: nvidia.*update-initramfs",
