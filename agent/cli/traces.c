@@ -94,8 +94,7 @@ int traces_print_absent(const Roots *roots, const Inventory *inventory, const St
                 char address[ADDRESS_STRING_MAX], id[IDENTITY_STRING_MAX];
                 char name[LOCATION_STRING_MAX];
 
-                /* Of one that is elsewhere, or has another in its place, that GPU's own note tells. */
-                if (entry->place != PLACE_MISSING || inventory_has_slot(inventory, entry->address))
+                if (entry->place == PLACE_FOUND || inventory_has_slot(inventory, entry->address))
                         continue;
                 any = true;
                 identity_format_id(entry->identity, id);
@@ -105,7 +104,8 @@ int traces_print_absent(const Roots *roots, const Inventory *inventory, const St
                 r = print_rule(roots, address);
                 if (r < 0)
                         return r;
-                if (r == 0)
+                /* The note on a card that may be it says so, too. */
+                if (r == 0 && entry->place != PLACE_SIMILAR)
                         printf("  To forget it: vfioptctl forget %s\n",
                                         state_entry_name(state, entry, name));
         }
