@@ -15,6 +15,7 @@ static int look(Roots *roots, GpuState **states) {
         _cleanup_(inventory_deinit) Inventory inventory = {};
         _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
         Observation observation;
+        Decision decision;
         GpuState *state;
         int r;
 
@@ -28,7 +29,8 @@ static int look(Roots *roots, GpuState **states) {
         for (size_t i = 0; i < inventory.n_gpus && r >= 0; ++i) {
                 r = gpu_state_get(states, inventory.gpus[i].address, &state);
                 if (r >= 0)
-                        r = observation_init(&observation, roots, &policy, &inventory.gpus[i]);
+                        r = observation_init(&observation, state, roots, &policy,
+                                        &inventory.gpus[i], &decision);
                 if (r < 0)
                         return r;
                 state->seen = true;
