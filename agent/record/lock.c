@@ -173,3 +173,52 @@ int lock_test(int run_fd, int proc_fd, Address gpu, LockHolders *ret) {
         *ret = holders;
         return 0;
 }
+
+/* Whether a switch that is under way has the lock that goes with a guard. */
+static bool has_owner(int dir_fd, const char *guard) {
+        _cleanup_(closep) int fd = -1;
+        char name[LOCK_NAME_MAX];
+
+        snprintf(name, sizeof(name), "%.*s", (int) (strlen(guard) - strlen(GUARD_SUFFIX)), guard);
+        fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0;
+}
+
+/**
+ * lock_wait_for_orphans() - wait for children that still write for a parent that is gone
+ * @lock:       of a GPU whose move was interrupted
+ * @limit_usec: for each of them
+ * @ret_pid:    with CHILD_GUARD_E_HELD, of the one that goes on; 0 if that is not known
+ *
+ * They need not have written for this GPU: the move of another one may have parked a function of it,
+ * and have been killed in the middle of a load. A switch that is under way has not, as the lock
+ * of this GPU is ours.
+ *
+ * Return: as child_guard_wait().
+ */
+int lock_wait_for_orphans(const Lock *lock, uint64_t limit_usec, pid_t *ret_pid) {
+        _cleanup_(closedirp) DIR *dir = NULL;
+        const struct dirent *entry;
+        int r;
+
+        r = file_open_dirp(lock->dir_fd, ".", 0, &dir);
+        if (r)
+                return r < 0 ? r : 0;
+        for (errno = 0; (entry = readdir(dir)); errno = 0) {
+                _cleanup_(closep) int fd = -1;
+
+                if (!text_ends_with(entry->d_name, GUARD_SUFFIX) ||
+                                strlen(entry->d_name) >= LOCK_NAME_MAX ||
+                                has_owner(lock->dir_fd, entry->d_name))
+                        continue;
+                fd = openat(lock->dir_fd, entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+                if (fd < 0 && errno == ENOENT)
+                        continue;
+                if (fd < 0)
+                        return -errno;
+                r = child_guard_wait(fd, limit_usec, ret_pid);
+                if (r)
+                        return r;
+        }
+        return -errno;
+}
