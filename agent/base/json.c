@@ -111,8 +111,6 @@ int json_format(const Json *json, bool pretty, char **ret) {
 
 /* Two of them beyond U+FFFF: JSON knows surrogates only. */
 static int append_escaped(Text *text, uint32_t code) {
-        if (code < 0x80)
-                return text_append(text, "%c", (char) code);
         if (code < 0x10000)
                 return text_append(text, "\\u%04x", code);
         code -= 0x10000;
@@ -127,11 +125,12 @@ static int append_escaped(Text *text, uint32_t code) {
  * Return: 0, JSON_E_INVALID, or a negative error code. @ret is appended to
  */
 static int make_plain(const char *s, Text *ret) {
-        size_t n, n_digits = 0;
+        size_t n, n_plain = 0, n_digits = 0;
         bool quoted = false;
         uint32_t code;
         int r = 0;
 
+        /* Most of it is plain already, and appended in one go. */
         for (; *s && r == 0; s += n) {
                 n = text_character(s, &code);
                 if (n == 0 || (code < ' ' && (quoted || !strchr("\t\n\r", (int) code))))
@@ -144,14 +143,18 @@ static int make_plain(const char *s, Text *ret) {
                 if (quoted && code == '\\') {
                         if (s[1] < ' ' || s[1] > '~')
                                 return JSON_E_INVALID;
-                        r = text_append(ret, "%.2s", s);
                         n = 2;
-                } else {
-                        r = append_escaped(ret, code);
+                }
+                n_plain += code < 0x80 ? n : 0;
+                if (code >= 0x80) {
+                        r = text_append(ret, "%.*s", (int) n_plain, s - n_plain);
+                        if (r == 0)
+                                r = append_escaped(ret, code);
+                        n_plain = 0;
                 }
                 quoted ^= code == '"';
         }
-        return r;
+        return r < 0 ? r : text_append(ret, "%.*s", (int) n_plain, s - n_plain);
 }
 
 /*
