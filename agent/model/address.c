@@ -103,10 +103,31 @@ int address_parse(const char *s, Address *ret) {
         return 0;
 }
 
-/* Write the kernel's form into @buffer, and return that. */
+/* The last @n digits of a number. Return: where the next character goes. */
+static char *put_hex(char *to, uint32_t value, unsigned int n) {
+        while (n-- > 0)
+                *to++ = "0123456789abcdef"[value >> 4 * n & 0xfU];
+        return to;
+}
+
+/*
+ * Write the kernel's form into @buffer, and return that. By hand, as every path in sysfs has one: with
+ * printf(3) it was two fifths of what a look at many GPUs costs.
+ */
 const char *address_format(Address address, char buffer[static ADDRESS_STRING_MAX]) {
-        snprintf(buffer, ADDRESS_STRING_MAX, "%04x:%02x:%02x.%x", address.domain, address.bus,
-                        address.slot & 0x1fU, address.function & 7U);
+        unsigned int n_domain = 4;
+        char *to = buffer;
+
+        while (n_domain < 8 && address.domain >> 4 * n_domain)
+                ++n_domain;
+        to = put_hex(to, address.domain, n_domain);
+        *to++ = ':';
+        to = put_hex(to, address.bus, 2);
+        *to++ = ':';
+        to = put_hex(to, address.slot & 0x1fU, 2);
+        *to++ = '.';
+        to = put_hex(to, address.function & 7U, 1);
+        *to = '\0';
         return buffer;
 }
 
