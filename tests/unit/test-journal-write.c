@@ -63,8 +63,8 @@ static void every_kind_has_a_sentence_of_its_own(void **state _unused_) {
                 [EVENT_WARNING] = "0000:01:00.0: warning",
                 [EVENT_ASKED] = "0000:01:00.0: is in host, should be in passthrough",
                 [EVENT_GAVE_UP] = "0000:01:00.0: giving up moving it to passthrough",
-                [EVENT_CLAIMED] = "0000:01:00.0: belongs in passthrough, but is left to another "
-                                  "program",
+                [EVENT_CLAIMED] = ("0000:01:00.0: belongs in passthrough, but is left to another "
+                                   "program"),
         };
 
         for (EventKind kind = 0; kind < _EVENT_MAX; ++kind) {
