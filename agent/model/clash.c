@@ -7,11 +7,6 @@
 
 #define LIMIT_USEC (10 * USEC_PER_SEC)
 
-void clash_deinit(Clash *clash) {
-        free(clash->override);
-        *clash = (Clash){};
-}
-
 /* The driver that a module brings, if that is one of the two which clash; a distribution may rename nvidia. */
 static const char *driver_of(const char *module) {
         if (!strcmp(module, "vfio_pci"))
@@ -42,24 +37,58 @@ static const Device *find_idle(Sysfs *sysfs, const Gpu *gpu, bool loads_nvidia) 
                                                                                        : NULL;
 }
 
-/* Variants match by override alone; vfio-pci by ids= as well, which nobody can look up here in full. */
-static bool would_take(const char *driver, const char *override) {
+/* Whether "ids=10de:22eb:ffffffff,..." has one of these ids. What is no number counts as any. */
+static bool has_id(const char *options, Identity identity) {
+        const char *ids = NULL;
+        uint64_t vendor, device;
+
+        for (const char *word = options; word && *word && !ids;
+                        word += strcspn(word, " "), word += *word == ' ')
+                if (!text_starts_with(word, "ids=", &ids))
+                        ids = NULL;
+        for (; ids && *ids && *ids != ' '; ids += strcspn(ids, ", "), ids += *ids == ',') {
+                const size_t n = strcspn(ids, ":, ");
+                const char *second = ids[n] == ':' ? ids + n + 1 : "";
+
+                if (text_n_to_uint(ids, n, 16, UINT32_MAX, &vendor) < 0 ||
+                                text_n_to_uint(second, strcspn(second, ":, "), 16, UINT32_MAX,
+                                                &device) < 0)
+                        return true;
+                if ((vendor == identity.vendor || vendor == UINT32_MAX) &&
+                                (device == identity.device || device == UINT32_MAX))
+                        return true;
+        }
+        return false;
+}
+
+/* Variants match by override alone, vfio-pci by ids= as well. Return: 1, 0, or a negative error code. */
+static int would_take(
+                Modules *modules, const char *driver, const char *override, const Device *idle) {
+        _cleanup_(freep) char *options = NULL;
+        int r;
+
         if (override)
                 return !strcmp(driver, override);
-        return !strcmp(driver, "vfio-pci") || !strcmp(driver, "nvidia");
+        if (!strcmp(driver, "nvidia"))
+                return 1;
+        if (strcmp(driver, "vfio-pci"))
+                return 0;
+        r = modules_read_options(modules, "vfio_pci", &options);
+        return r < 0 ? r : has_id(options, idle->identity);
 }
 
 /**
  * clash_foresee() - would a module, once loaded, bind a function of a GPU into a clash?
  * @gpu:        as it is now
  * @module:     its name, with underscores
- * @ret:        with CLASH_E_FORESEEN, which function; clash_deinit() it
+ * @ret:        with CLASH_E_FORESEEN, which function
  *
- * That vfio-pci has ids= of an idle function is taken for granted (KERNEL.md 2.16).
+ * vfio-pci has ids= of modprobe.d and of the kernel's command line; by new_id it has none before it is
+ * loaded (KERNEL.md 2.16).
  *
  * Return: 0 if not, CLASH_E_FORESEEN, CLASH_E_LATE, negative error code on failure.
  */
-int clash_foresee(Sysfs *sysfs, const Gpu *gpu, const char *module, Clash *ret) {
+int clash_foresee(Sysfs *sysfs, Modules *modules, const Gpu *gpu, const char *module, Clash *ret) {
         const char *driver = driver_of(module);
         const Device *idle;
         char **overrides;
@@ -76,8 +105,9 @@ int clash_foresee(Sysfs *sysfs, const Gpu *gpu, const char *module, Clash *ret) 
                 return r == GPU_E_LATE ? CLASH_E_LATE : r;
 
         i = (size_t) (idle - gpu->functions);
-        if (would_take(driver, overrides[i])) {
-                *ret = (Clash){ .function = idle->address, .override = TAKE_PTR(overrides[i]) };
+        r = would_take(modules, driver, overrides[i], idle);
+        if (r > 0) {
+                *ret = (Clash){ .function = idle->address };
                 r = CLASH_E_FORESEEN;
         }
         overrides_free(overrides, gpu->n_functions);

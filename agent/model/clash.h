@@ -12,8 +12,7 @@
 #include "model/gpu.h"
 
 typedef struct Clash {
-        Address function; /* the idle one that the load would bind; with domain, bus and slot */
-        char *override;   /* its driver_override now; or NULL */
+        Address function; /* the idle one that the load would bind */
 } Clash;
 
 enum {
@@ -24,6 +23,5 @@ enum {
 };
 
 bool clash_is_possible(Sysfs *sysfs, const char *module);
-int clash_foresee(Sysfs *sysfs, const Gpu *gpu, const char *module, Clash *ret)
+int clash_foresee(Sysfs *sysfs, Modules *modules, const Gpu *gpu, const char *module, Clash *ret)
                 _warn_unused_result_;
-void clash_deinit(Clash *clash);

@@ -171,6 +171,24 @@ int modules_read_info(Modules *modules, const char *name, ModuleInfo *ret) {
 }
 
 /**
+ * modules_read_options() - which parameters a module gets when it is loaded
+ * @name:       of the module, not an alias
+ * @ret:        "ids=10de:2204 disable_vga=1", from modprobe.d and the kernel's command line; or NULL;
+ *              free() it
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int modules_read_options(Modules *modules, const char *name, char **ret) {
+        _cleanup_(module_unrefp) struct kmod_module *module = NULL;
+        int r;
+
+        r = modules_open(modules);
+        if (r >= 0)
+                r = kmod_module_new_from_name(modules->kmod, name, &module);
+        return r < 0 ? r : text_copy(kmod_module_get_options(module), ret);
+}
+
+/**
  * modules_has_softdep() - whether libkmod loads a module with others that are only wished for
  * @name:       of the module, not an alias
  *

@@ -39,6 +39,7 @@ int modules_resolve(Modules *modules,
                 size_t *ret_n) _warn_unused_result_;
 int modules_read_info(Modules *modules, const char *name, ModuleInfo *ret) _warn_unused_result_;
 void module_info_deinit(ModuleInfo *info);
+int modules_read_options(Modules *modules, const char *name, char **ret) _warn_unused_result_;
 int modules_has_softdep(Modules *modules, const char *name, bool *ret) _warn_unused_result_;
 int modules_load(Modules *modules, const char *name, bool plainly, int *ret_errno)
                 _warn_unused_result_;

@@ -61,6 +61,10 @@ static const Words words[_FINDING_MAX] = {
                         "reboot if they were just updated" },
         [FINDING_NO_HOST_DRIVER] = { "no host driver is known for it",
                         "install NVIDIA's driver, or nouveau, for the running kernel" },
+        /* For a GPU that is idle beside its siblings; otherwise see words_for_clash(). */
+        [FINDING_CLASH] = { "@detail@, once loaded, would take @other@, while vfio-pci has function 1 of that "
+                            "card, which may panic the kernel",
+                        "move that card first: vfioptctl switch host @other@" },
         [FINDING_STUCK] = { "an earlier @detail@ of @function@ is stuck in the kernel (pid @pid@)",
                         REBOOT },
         [FINDING_HOLDER] = { "in use by " WHO ": " NODE, "kill @pid@" },
@@ -137,6 +141,19 @@ static Words words_for_stuck(const Finding *finding) {
         return chosen;
 }
 
+static Words words_for_clash(const Finding *finding) {
+        Words chosen = words[FINDING_CLASH];
+
+        if (finding->other.function > 0)
+                chosen = (Words){
+                        "@detail@, once loaded, would take @other@, while nvidia has function 0 "
+                        "of that card, which may panic the kernel",
+                        "keep that function from it: echo none | tee"
+                        " /sys/bus/pci/devices/@other@/driver_override"
+                };
+        return chosen;
+}
+
 static Words words_for_other_card(const Finding *finding) {
         Words chosen = words[FINDING_OTHER_CARD];
 
@@ -169,6 +186,8 @@ static Words choose_words(const Findings *findings, const Finding *finding) {
                 break;
         case FINDING_OFF_BUS:
                 return words_for_off_bus(finding);
+        case FINDING_CLASH:
+                return words_for_clash(finding);
         case FINDING_VIRTUAL:
                 return words_for_virtual(finding);
         case FINDING_STUCK:

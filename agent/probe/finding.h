@@ -30,6 +30,7 @@ typedef enum FindingKind {
         FINDING_NO_VFIO_DRIVER, /* there is no vfio-pci in this kernel; with .node as below */
         FINDING_NO_HOST_DRIVER, /* nothing known to bind the display function to; .node: the module that
                                  * would be, with obstacle .number at .detail */
+        FINDING_CLASH, /* the module .detail, once loaded, would take the idle function .other of another GPU */
         FINDING_STUCK, /* an earlier .detail of .pid never came back; neither: an operation that is not ours */
 
         /* The GPU is in use: waiting or stopping that helps (exit code 3). */

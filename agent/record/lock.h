@@ -44,6 +44,4 @@ enum {
 int lock_take(Lock *lock, int run_fd, Address gpu, bool wait) _warn_unused_result_;
 int lock_take_state(Lock *lock, int run_fd) _warn_unused_result_;
 void lock_release(Lock *lock);
-int lock_wait_for_orphans(const Lock *lock, uint64_t limit_usec, pid_t *ret_pid)
-                _warn_unused_result_;
 int lock_test(int run_fd, int proc_fd, Address gpu, LockHolders *ret) _warn_unused_result_;

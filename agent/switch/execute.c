@@ -23,7 +23,7 @@
 #include "probe/upgrade.h"
 #include "record/pin.h"
 #include "switch/commit.h"
-#include "switch/park.h"
+#include "switch/move.h"
 #include "switch/step.h"
 
 /* What to do about a GPU that a write hangs on. */
@@ -527,8 +527,18 @@ static int give_up(Move *move, int why, Trouble *trouble, SwitchResult *ret) {
         return 0;
 }
 
-/* As move_execute(), with nothing parked. */
-static int execute(Move *move, SwitchResult *ret) {
+/**
+ * move_execute() - move a GPU
+ * @move:       prepared, with nothing in its way; its lock is held
+ * @ret:        how it ended
+ *
+ * Looks for holders once more where the plan says so, but for nothing else: that was done
+ * when it was prepared. Tells the observer of each function that moves and of how it ended.
+ *
+ * Return: 0 on success, whatever the result is; negative error code on failure, and then the
+ *         record of the move is still there.
+ */
+int move_execute(Move *move, SwitchResult *ret) {
         const PreflightInput preflight = move_preflight(move, move->gpu, move->to);
         bool nothing = move->plan.n_steps == 0;
         bool commit_it = move_is_whole(move) && !move->uncommitted &&
@@ -575,27 +585,4 @@ static int execute(Move *move, SwitchResult *ret) {
         else
                 notify(move, nothing ? EVENT_NOTHING : EVENT_DONE, "end", NULL);
         return 0;
-}
-
-/**
- * move_execute() - move a GPU
- * @move:       prepared, with nothing in its way; its lock is held
- * @ret:        how it ended
- *
- * Looks for holders once more where the plan says so, but for nothing else: that was done
- * when it was prepared. What its loads could bind of other GPUs is parked meanwhile. Tells the observer of each function that moves and of how it ended.
- *
- * Return: 0 on success, whatever the result is; negative error code on failure, and then the
- *         record of the move is still there.
- */
-int move_execute(Move *move, SwitchResult *ret) {
-        int r, k;
-
-        if (!move->plan.parks)
-                return execute(move, ret);
-        r = park_begin(move->parking, move->gpu->address);
-        if (r >= 0)
-                r = execute(move, ret);
-        k = park_end(move->parking, move->gpu->address);
-        return r < 0 ? r : k;
 }

@@ -10,7 +10,6 @@
  */
 
 #include "journal/event.h"
-#include "model/clash.h"
 #include "policy/policy.h"
 #include "probe/preflight.h"
 #include "record/lock.h"
@@ -34,15 +33,6 @@ typedef struct SwitchContext {
         bool asked_to_end; /* by a signal during a switch, which was seen through */
 } SwitchContext;
 
-/* What has to be parked for the first load of a request: of its GPUs, and of those that stand by. */
-typedef struct Parking {
-        struct Move *moves; /* of the request, and behind them those that stand by */
-        size_t n_moves;
-        PlanParked *items; /* room for one of each */
-        size_t n;
-        bool is_planned; /* by the move that loads first */
-} Parking;
-
 typedef struct Move {
         SwitchContext *context;
         const Policy *policy; /* of all moves of a request, until they are prepared */
@@ -56,12 +46,6 @@ typedef struct Move {
         bool uncommitted; /* to be there is nothing that anybody has asked for */
         bool skip;        /* it shall not move any more */
         bool had_pins;    /* before it was about to go home */
-        bool stands_by;   /* nor ever: a load for others would bind a function of it */
-        bool is_parked;   /* while others load */
-        bool has_note;    /* for that alone its record has a move, */
-        bool has_host;    /* and how it is on the host */
-        Clash clash;      /* its own function, where it has to be parked */
-        Parking *parking; /* of the request; or NULL */
         const Gpu *const *along; /* all GPUs that move with it, itself included */
         size_t n_along;
         Lock lock;

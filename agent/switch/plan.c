@@ -100,22 +100,6 @@ static int push_unbinds(Plan *plan, const PlanInput *input, bool from_vfio) {
         return 0;
 }
 
-/* Keep functions of other GPUs from all drivers, or have it as it was: only a load needs that. */
-static int push_parked(Plan *plan, const PlanInput *input, bool parks) {
-        int r = 0;
-
-        for (size_t i = 0; r >= 0 && i < input->n_parked; ++i) {
-                const PlanParked *parked = &input->parked[i];
-
-                if (address_same_slot(parked->function, input->gpu))
-                        continue;
-                r = push(plan, STEP_OVERRIDE, parked->function,
-                                parks ? OVERRIDE_PARKED : parked->override, NULL);
-                plan->parks = true;
-        }
-        return r;
-}
-
 /*
  * to passthrough
  *
@@ -131,6 +115,8 @@ static const char *vfio_driver_of(const PlanInput *input, const PlanFunction *fu
 /*
  * A sibling without a driver would be taken by vfio-pci as soon as that is loaded, by its
  * override or by ids=, with nvidia still on function 0: NVIDIA's display code may panic then.
+ * "none" is the name of no driver. It is about this GPU alone: another one's sibling in that
+ * state is the work of a person.
  */
 static bool has_to_be_parked(const PlanInput *input, const PlanFunction *function) {
         const PlanFunction *display = &input->functions[0];
@@ -165,19 +151,13 @@ static int push_vfio_load(Plan *plan, const PlanInput *input, const char *module
 
 static int plan_passthrough(Plan *plan, const PlanInput *input) {
         char *const *module = needs_modules(input) ? input->vfio_modules : NULL;
-        const bool loads = module && *module;
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < input->n_functions; ++i)
                 if (has_to_be_parked(input, &input->functions[i]))
-                        r = push(plan, STEP_OVERRIDE, input->functions[i].address, OVERRIDE_PARKED,
-                                        NULL);
-        if (r >= 0 && loads)
-                r = push_parked(plan, input, true);
+                        r = push(plan, STEP_OVERRIDE, input->functions[i].address, "none", NULL);
         for (; r >= 0 && module && *module; ++module)
                 r = push_vfio_load(plan, input, *module);
-        if (r >= 0 && loads)
-                r = push_parked(plan, input, false);
         for (size_t i = 0; r >= 0 && i < input->n_functions; ++i) {
                 const PlanFunction *function = &input->functions[i];
                 const char *driver = vfio_driver_of(input, function);
@@ -453,20 +433,7 @@ static int push_company(Plan *plan, const PlanInput *input) {
         return r;
 }
 
-/* Whether a module may be loaded for function 0. */
-static bool loads_for_display(const PlanInput *input) {
-        const PlanFunction *display = &input->functions[0];
-
-        if (display->address.function != 0 || !is_away(input, display) || is_bound_home(display))
-                return false;
-        for (size_t i = 0; i < display->n_homes; ++i)
-                if (display->homes[i].module)
-                        return true;
-        return false;
-}
-
 static int plan_host(Plan *plan, const PlanInput *input) {
-        const bool loads = loads_for_display(input);
         size_t n_held;
         int r;
 
@@ -476,14 +443,10 @@ static int plan_host(Plan *plan, const PlanInput *input) {
                 r = push_away(plan, input, push_aim);
         if (r >= 0)
                 r = push_unbinds(plan, input, true);
-        if (r >= 0 && loads)
-                r = push_parked(plan, input, true);
         if (r >= 0)
                 r = push_away(plan, input, push_load);
         if (r >= 0)
                 r = push_away(plan, input, push_bind);
-        if (r >= 0 && loads)
-                r = push_parked(plan, input, false);
         if (r >= 0)
                 r = push_away(plan, input, push_home_verify);
         for (size_t i = 0; r >= 0 && i < input->n_functions; ++i)

@@ -52,7 +52,6 @@ typedef struct Plan {
         size_t n_steps;
         FunctionSet functions; /* which it is about */
         bool leaves_host;      /* a host driver loses a function */
-        bool parks;            /* functions of other GPUs, while it loads modules */
 } Plan;
 
 #define PLAN_NULL \
@@ -75,12 +74,6 @@ typedef struct PlanFunction {
         bool interrupted;              /* a move that was about it was interrupted */
 } PlanFunction;
 
-/* A function of another GPU, which no driver may take while modules are loaded (model/clash.h). */
-typedef struct PlanParked {
-        Address function;
-        const char *override; /* now; or NULL */
-} PlanParked;
-
 typedef struct PlanInput {
         Address gpu;
         Mode to;
@@ -91,12 +84,7 @@ typedef struct PlanInput {
         const char *vfio_driver;   /* the one for function 0; "vfio-pci" for its siblings */
         char *const *vfio_modules; /* to be loaded for it first, NULL-terminated, or NULL */
         const char *vfio_script;   /* the install line for vfio_pci, if it has something else run */
-        const PlanParked *parked;  /* those of this GPU are left out */
-        size_t n_parked;
 } PlanInput;
-
-/* The name of no driver: with it for driver_override a function is bound to none. */
-#define OVERRIDE_PARKED "none"
 
 /* plans */
 

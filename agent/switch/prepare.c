@@ -11,10 +11,11 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "model/clash.h"
 #include "os/initramfs.h"
 #include "policy/claim.h"
 #include "probe/advice.h"
-#include "switch/park.h"
+#include "switch/move.h"
 #include "vfiopt/names.h"
 
 void move_deinit(Move *move) {
@@ -22,7 +23,6 @@ void move_deinit(Move *move) {
         facts_deinit(&move->facts);
         findings_deinit(&move->findings);
         gpu_record_deinit(&move->record);
-        clash_deinit(&move->clash);
         lock_release(&move->lock);
 }
 
@@ -146,7 +146,6 @@ static bool is_of_no_use(const Move *move) {
  */
 int move_plan(Move *move, bool looked) {
         const size_t n = move->findings.n;
-        Parking *parking = move->parking;
         int r;
 
         r = facts_init(&move->facts, move->context->roots, move->context->modules, move->gpu,
@@ -168,17 +167,7 @@ int move_plan(Move *move, bool looked) {
         if (!move_is_whole(move) && move_display_is_taken(move, move->facts.overrides[0]))
                 return 0;
         move->facts.input.looked = looked;
-        if (parking && !parking->is_planned) {
-                r = park_look(parking);
-                if (r < 0)
-                        return r;
-                move->facts.input.parked = parking->items;
-                move->facts.input.n_parked = parking->n;
-        }
-        r = plan_init(&move->plan, &move->facts.input);
-        if (parking)
-                parking->is_planned |= move->plan.parks;
-        return r;
+        return plan_init(&move->plan, &move->facts.input);
 }
 
 /* All but the holders. The first move of a request is executed as soon as they are looked for. */
@@ -269,9 +258,68 @@ static int add_hint(Move *move) {
         return move->findings.hint ? 0 : -ENOMEM;
 }
 
+/* The one of its modules that may make a clash: of the others that way, none takes a function by itself. */
+static const char *loaded_for(Mode to) {
+        return to == MODE_PASSTHROUGH ? "vfio_pci" : "nvidia";
+}
+
+/*
+ * What is loaded for one GPU may take an idle function of another. If that is one of this request it goes
+ * first, as its own plan keeps its functions from it.
+ * @ret: the function of a GPU that is in the way; unchanged if there is none
+ */
+static int order_for_load(Move *moves, size_t n, Finding *ret) {
+        _cleanup_(inventory_deinit) Inventory inventory = {};
+        const SwitchContext *context = moves[0].context;
+        Sysfs *sysfs = context->roots->sysfs;
+        const char *module = loaded_for(moves[0].to);
+        bool has_first = false;
+        int r;
+
+        if (!clash_is_possible(sysfs, module))
+                return 0;
+        r = inventory_init(&inventory, context->roots);
+        for (size_t i = 0; r >= 0 && i < inventory.n_gpus; ++i) {
+                Clash clash;
+                size_t k = 0;
+
+                r = clash_foresee(sysfs, context->modules, &inventory.gpus[i], module, &clash);
+                if (r != CLASH_E_FORESEEN)
+                        continue;
+                while (k < n &&
+                                (moves[k].skip ||
+                                                !address_same_slot(moves[k].gpu->address,
+                                                                clash.function)))
+                        ++k;
+                if (k < n && !has_first) {
+                        Move first = moves[k];
+
+                        moves[k] = moves[0];
+                        moves[0] = first;
+                        has_first = true;
+                } else {
+                        *ret = (Finding){ .kind = FINDING_CLASH,
+                                .other = clash.function,
+                                .detail = (char *) module };
+                }
+        }
+        return r < 0 ? r : 0;
+}
+
+/* Whether a module is to be loaded that clashes. */
+static bool loads(const Move *move) {
+        for (size_t i = 0; i < move->plan.n_steps; ++i)
+                if (move->plan.steps[i].kind == STEP_LOAD &&
+                                clash_is_possible(move->context->roots->sysfs,
+                                                move->plan.steps[i].value))
+                        return true;
+        return false;
+}
+
 /**
  * move_prepare() - look whether GPUs may move, and how
- * @moves:      which; each that is not skipped gets findings, facts and plan. Its record is loaded.
+ * @moves:      which; each that is not skipped gets findings, facts and plan. Its record is loaded. They
+ *              may change places
  * @n:          how many
  *
  * A GPU that is there already needs no permission, unless it is another card; neither does
@@ -284,12 +332,15 @@ int move_prepare(Move *moves, size_t n) {
         _cleanup_(freep) Findings **findings = calloc(n ?: 1, sizeof(*findings));
         _cleanup_(displays_deinit) Displays displays = {};
         bool is_first = true;
+        Finding clash = {};
         size_t n_inputs = 0;
         int r;
 
         if (!inputs || !findings)
                 return -ENOMEM;
         r = look_at_displays(moves, n, &displays);
+        if (r >= 0 && n > 0)
+                r = order_for_load(moves, n, &clash);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n; ++i) {
@@ -298,6 +349,8 @@ int move_prepare(Move *moves, size_t n) {
                 if (move->skip)
                         continue;
                 r = examine(move, &displays, is_first);
+                if (r >= 0 && clash.kind == FINDING_CLASH && loads(move))
+                        r = findings_push(&move->findings, &clash);
                 if (r < 0)
                         return r;
                 is_first = false;

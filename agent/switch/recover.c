@@ -58,8 +58,6 @@ static int wait_for_writer(Move *move) {
                                 "an interrupted switch still writes; waiting for that to end");
                 r = child_guard_wait(move->lock.guard_fd, STEP_LIMIT_USEC - STEP_SLOW_USEC, &pid);
         }
-        if (r == 0 && move->record.has_move)
-                r = lock_wait_for_orphans(&move->lock, STEP_LIMIT_USEC, &pid);
         if (r <= 0)
                 return r;
 

@@ -330,10 +330,10 @@ static int refuse_clash(StepContext *context, const char *module, StepResult *re
                 return 0;
         r = inventory_init(&inventory, context->roots);
         for (size_t i = 0; r == 0 && i < inventory.n_gpus; ++i) {
-                _cleanup_(clash_deinit) Clash clash = {};
+                Clash clash = {};
                 char address[ADDRESS_STRING_MAX];
 
-                r = clash_foresee(sysfs, &inventory.gpus[i], module, &clash);
+                r = clash_foresee(sysfs, context->modules, &inventory.gpus[i], module, &clash);
                 if (r <= 0)
                         continue;
                 address_format(inventory.gpus[i].address, address);

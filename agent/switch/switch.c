@@ -17,7 +17,6 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "policy/claim.h"
-#include "switch/park.h"
 #include "switch/switch.h"
 #include "vfiopt/names.h"
 
@@ -28,73 +27,29 @@ Move *moves_free(Move *moves, size_t n) {
         return NULL;
 }
 
-/* The GPUs of a request, and behind them those that stand by. */
-typedef struct Moves {
-        Move *items;
-        size_t n, n_others;
-        Inventory bystanders;
-        Parking parking;
-} Moves;
+static Move *moves_new(SwitchContext *context, const SwitchRequest *request) {
+        Move *moves;
 
-static void moves_deinit(Moves *moves) {
-        moves_free(moves->items, moves->n + moves->n_others);
-        inventory_deinit(&moves->bystanders);
-        free(moves->parking.items);
-}
+        moves = calloc(request->n_gpus ?: 1, sizeof(*moves));
+        if (!moves)
+                return NULL;
 
-/* Only a load can make a clash: where both drivers are there, the other GPUs are not even listed. */
-static int find_bystanders(Moves *moves, SwitchContext *context, const SwitchRequest *request) {
-        Sysfs *sysfs = context->roots->sysfs;
-        int r;
-
-        if (!clash_is_possible(sysfs, park_module(request->to)))
-                return 0;
-        r = inventory_init(&moves->bystanders, context->roots);
-        if (r >= 0)
-                r = park_find_bystanders(sysfs, &moves->bystanders, request->to, request->gpus,
-                                request->n_gpus);
-        return r;
-}
-
-static int moves_init(Moves *moves, SwitchContext *context, const SwitchRequest *request) {
-        const size_t n = request->n_gpus;
-        int r;
-
-        r = find_bystanders(moves, context, request);
-        if (r < 0)
-                return r;
-        moves->items = calloc(n + moves->bystanders.n_gpus ?: 1, sizeof(*moves->items));
-        moves->parking.items =
-                        calloc(n + moves->bystanders.n_gpus ?: 1, sizeof(*moves->parking.items));
-        if (!moves->items || !moves->parking.items)
-                return -ENOMEM;
-
-        moves->n = n;
-        moves->n_others = moves->bystanders.n_gpus;
-        moves->parking.moves = moves->items;
-        moves->parking.n_moves = n + moves->n_others;
-        for (size_t i = 0; i < n + moves->n_others; ++i) {
-                Gpu *gpu = i < n ? request->gpus[i] : &moves->bystanders.gpus[i - n];
-
-                moves->items[i] = (Move){
+        for (size_t i = 0; i < request->n_gpus; ++i)
+                moves[i] = (Move){
                         .context = context,
-                        .gpu = gpu,
-                        .from = gpu->mode,
+                        .gpu = request->gpus[i],
+                        .from = request->gpus[i]->mode,
                         .to = request->to,
                         .functions = request->functions,
                         .trigger = request->trigger,
                         .allow_display = request->allow_display,
                         .transient = request->transient,
-                        .skip = i >= n,
-                        .stands_by = i >= n,
                         .lock = LOCK_NULL,
                         .along = (const Gpu *const *) request->gpus,
-                        .n_along = n,
+                        .n_along = request->n_gpus,
                         .start_usec = monotonic_usec(),
-                        .parking = &moves->parking,
                 };
-        }
-        return 0;
+        return moves;
 }
 
 static void worsen(SwitchResult *result, SwitchResult other) {
@@ -137,31 +92,20 @@ static bool release_signals(const sigset_t *old) {
 
 /* before the first write */
 
-static int lock_move(Move *move) {
-        int run_fd = move->context->roots->run_fd, r;
-
-        r = lock_take(&move->lock, run_fd, move->gpu->address, false);
-        if (r != LOCK_E_BUSY)
-                return r;
-        notify(move, EVENT_WARNING, PHASE_WAIT, "waiting for another switch of this GPU to end");
-        return error_fold(lock_take(&move->lock, run_fd, move->gpu->address, true));
-}
-
-/* By address, ascending: those of the request are, and so are the @n_others behind them. */
-static int lock_moves(Move *moves, size_t n, size_t n_others) {
-        Move *move = moves, *other = moves + n;
-        const Move *end = other, *other_end = other + n_others;
+static int lock_moves(Move *moves, size_t n) {
         int r = 0;
 
-        while (r == 0 && (move < end || other < other_end)) {
-                bool is_next = move < end &&
-                                (other == other_end ||
-                                                address_compare(move->gpu->address,
-                                                                other->gpu->address) < 0);
+        for (size_t i = 0; r == 0 && i < n; ++i) {
+                int run_fd = moves[i].context->roots->run_fd;
 
-                r = lock_move(is_next ? move++ : other++);
+                r = lock_take(&moves[i].lock, run_fd, moves[i].gpu->address, false);
+                if (r != LOCK_E_BUSY)
+                        continue;
+                notify(&moves[i], EVENT_WARNING, PHASE_WAIT,
+                                "waiting for another switch of this GPU to end");
+                r = lock_take(&moves[i].lock, run_fd, moves[i].gpu->address, true);
         }
-        return r;
+        return error_fold(r);
 }
 
 /* Once for all of them: the files would be read as often as there are GPUs, and grow with them. */
@@ -260,40 +204,27 @@ static int load_record(Move *move) {
         return gpu_record_save(&move->record, move->context->roots->run_fd);
 }
 
-/* One that stays where it is may still have to be parked. */
-static int stand_by(Move *move) {
-        int r;
-
-        r = read_record(move);
-        move->stands_by = r == 0;
-        return r < 0 ? r : 0;
-}
-
-/* With the lock, look again and ask again. */
-static int enter(Move *move, const SwitchRequest *request) {
+/*
+ * With the lock, look again, ask again, and clean up behind a move that was interrupted.
+ * @recovers: set if there was one, which may be remembered by now
+ */
+static int enter(Move *move, const SwitchRequest *request, SwitchResult *result, bool *recovers) {
+        SwitchResult recovered = SWITCH_DONE;
         int r;
 
         r = gpu_refresh(move->gpu, move->context->roots->sysfs);
         if (r == 0) {
                 move->from = move->gpu->mode;
-                r = request->automatic && !move->stands_by ? decide(move) : 0;
+                r = request->automatic ? decide(move) : 0;
         }
-        if (r < 0)
+        if (r < 0 || move->skip)
                 return r;
-        if (move->skip)
-                return stand_by(move);
 
         note_consent(move);
-        return load_record(move);
-}
-
-/* Clean up behind a move that was interrupted. @recovers: set if there was one, which may be remembered by now */
-static int recover(Move *move, SwitchResult *result, bool *recovers) {
-        SwitchResult recovered = SWITCH_DONE;
-        int r;
-
+        r = load_record(move);
         *recovers = *recovers || move->record.has_move;
-        r = move_recover(move, &recovered);
+        if (r == 0)
+                r = move_recover(move, &recovered);
         worsen(result, recovered);
         if (r == 0 && !move_is_whole(move) && *result == SWITCH_DONE)
                 r = move_check_siblings(move);
@@ -355,20 +286,16 @@ static int check_unchanged(Move *move) {
 }
 
 static int
-run_moves(SwitchContext *context, Moves *all, const SwitchRequest *request, SwitchResult *result) {
+run_moves(SwitchContext *context, Move *moves, const SwitchRequest *request, SwitchResult *result) {
         _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
         _cleanup_(freep) const Gpu **along = NULL;
-        Move *moves = all->items;
-        const size_t n = all->n;
+        const size_t n = request->n_gpus;
         bool recovers = false;
         int r;
 
         r = load_policy(&policy, context->roots, moves, n);
-        for (size_t i = 0; r == 0 && i < n + all->n_others; ++i)
-                r = enter(&moves[i], request);
         for (size_t i = 0; r == 0 && i < n; ++i)
-                if (!moves[i].skip)
-                        r = recover(&moves[i], result, &recovers);
+                r = enter(&moves[i], request, result, &recovers);
         if (r == 0)
                 r = note_along(moves, n, &along);
         if (r == 0 && recovers)
@@ -410,21 +337,23 @@ run_moves(SwitchContext *context, Moves *all, const SwitchRequest *request, Swit
  */
 int switch_run(SwitchContext *context, const SwitchRequest *request, SwitchResult *ret) {
         SwitchResult result = SWITCH_DONE;
-        Moves moves = {};
+        Move *moves;
         sigset_t old;
         int r;
 
-        r = moves_init(&moves, context, request);
-        if (r == 0)
-                r = lock_moves(moves.items, moves.n, moves.n_others);
+        moves = moves_new(context, request);
+        if (!moves)
+                return -ENOMEM;
+
+        r = lock_moves(moves, request->n_gpus);
         if (r == 0) {
                 hold_signals(&old);
-                r = run_moves(context, &moves, request, &result);
+                r = run_moves(context, moves, request, &result);
                 if (release_signals(&old))
                         context->asked_to_end = true;
         }
 
-        moves_deinit(&moves);
+        moves_free(moves, request->n_gpus);
         if (r < 0)
                 return r;
         *ret = result;
@@ -448,35 +377,28 @@ int switch_preview(SwitchContext *context,
                 SwitchResult *ret) {
         _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
         SwitchResult result = SWITCH_DONE;
-        Moves moves = {};
+        Move *moves;
         int r;
 
-        r = moves_init(&moves, context, request);
-        if (r >= 0)
-                r = load_policy(&policy, context->roots, moves.items, moves.n);
-        for (size_t i = 0; r >= 0 && i < moves.n; ++i) {
-                note_consent(&moves.items[i]);
-                r = read_record(&moves.items[i]);
+        moves = moves_new(context, request);
+        if (!moves)
+                return -ENOMEM;
+
+        r = load_policy(&policy, context->roots, moves, request->n_gpus);
+        for (size_t i = 0; r >= 0 && i < request->n_gpus; ++i) {
+                note_consent(&moves[i]);
+                r = read_record(&moves[i]);
         }
-        for (size_t i = 0; r >= 0 && i < moves.n_others; ++i)
-                r = stand_by(&moves.items[moves.n + i]);
         if (r >= 0)
-                r = move_prepare(moves.items, moves.n);
-        for (size_t i = 0; i < moves.n; ++i)
-                worsen(&result, move_result(&moves.items[i]));
+                r = move_prepare(moves, request->n_gpus);
+        for (size_t i = 0; i < request->n_gpus; ++i)
+                worsen(&result, move_result(&moves[i]));
         if (r < 0) {
-                moves_deinit(&moves);
+                moves_free(moves, request->n_gpus);
                 return r;
         }
 
-        /* Those that stand by are in the plans, and are nobody's business otherwise. */
-        for (size_t i = 0; i < moves.n_others; ++i)
-                move_deinit(&moves.items[moves.n + i]);
-        for (size_t i = 0; i < moves.n; ++i)
-                moves.items[i].parking = NULL;
-        *ret_moves = TAKE_PTR(moves.items);
+        *ret_moves = moves;
         *ret = result;
-        moves.n_others = 0;
-        moves_deinit(&moves);
         return 0;
 }

@@ -78,6 +78,11 @@ void module_info_deinit(ModuleInfo *info) {
         free(info->version);
 }
 
+int modules_read_options(Modules *modules _unused_, const char *name _unused_, char **ret) {
+        *ret = NULL;
+        return 0;
+}
+
 int modules_has_softdep(Modules *modules _unused_, const char *name _unused_, bool *ret) {
         *ret = false;
         return 0;

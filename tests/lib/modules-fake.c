@@ -11,6 +11,7 @@
 #include <fnmatch.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "lib/fake-tree.h"
 #include "os/module.h"
 
@@ -95,6 +96,16 @@ int modules_read_info(Modules *modules, const char *name, ModuleInfo *ret) {
         if (module->version[0])
                 ret->version = strdup(module->version);
         return 0;
+}
+
+/* Of the ids, those that tests give vfio-pci. */
+int modules_read_options(Modules *modules, const char *name, char **ret) {
+        const MachineModule *module = machine_find_module(modules->tree->machine, name);
+
+        return text_copy(module && module->driver.is_vfio && module->driver.match[0][0]
+                                        ? "disable_idle_d3=1 ids=10de:2d04,10de:22eb"
+                                        : NULL,
+                        ret);
 }
 
 int modules_has_softdep(Modules *modules, const char *name, bool *ret) {
