@@ -38,7 +38,7 @@ static int print_initramfs(const Roots *roots, const char *address, const char *
         if (r < 0)
                 return r;
         if (initramfs.where)
-                printf("%s: %s comes first at each boot, as the initramfs has it:\n  %s\n"
+                printf("%s: %s seems to come first at each boot, from the initramfs:\n  %s\n"
                        "  To change that, %s\n",
                                 address, driver, initramfs.where, initramfs.remedy);
         return 0;

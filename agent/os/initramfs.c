@@ -75,9 +75,6 @@ static const Tool tools[] = {
         },
 };
 
-/* Ubuntu's, of nvidia-kernel-common; with a disk to be unlocked, or a boot splash, it is at work. */
-#define HOOK "usr/share/initramfs-tools/hooks/framebuffer-nvidia"
-
 void initramfs_deinit(Initramfs *initramfs) {
         free(initramfs->where);
         *initramfs = (Initramfs) INITRAMFS_NULL;
@@ -137,6 +134,8 @@ static char **slot_of(Search *search) {
 static bool is_meant(const Search *search, const char *word, size_t n) {
         if (search->subject == SUBJECT_HOOKS)
                 return is_same(word, n, "kms") && strcmp(search->driver, "nvidia") != 0;
+        if (search->subject == SUBJECT_OMIT)
+                return is_same(word, n, search->driver);
         return brings(word, n, search->driver);
 }
 
@@ -257,10 +256,14 @@ static int ask_tool(int root_fd, const Tool *tool, const char *driver, Initramfs
 
 /* the kernel's command line */
 
-/* dracut's, and those of systemd-modules-load.service(8), which runs in the initramfs as well. */
+/*
+ * dracut's, and those of systemd-modules-load.service(8) that are for the initramfs alone; without
+ * "rd." they are for the real root as well, where vfiopt-boot.service comes first.
+ */
 static int ask_kernel_line(const Roots *roots, const char *driver, Initramfs *ret) {
-        static const char *const keys[] = { "rd.driver.pre=", "rd.driver.post=", "rd.modules_load=",
-                "rd.modules-load=", "modules_load=", "modules-load=" };
+        static const char *const keys[] = {
+                "rd.driver.pre=", "rd.driver.post=", "rd.modules_load=", "rd.modules-load="
+        };
         _cleanup_(freep) char *line = NULL;
         int r;
 
@@ -287,14 +290,20 @@ static int ask_kernel_line(const Roots *roots, const char *driver, Initramfs *re
         return 0;
 }
 
-/* Whether a tool is there: its folder in /etc is, even where nothing was written into it. */
+static bool is_there(int root_fd, const char *path) {
+        return path && faccessat(root_fd, path, F_OK, 0) == 0;
+}
+
+/* The tool of this machine: one of its files or folders is there, even where nothing was written into it. */
 static const Tool *find_tool(int root_fd) {
-        for (size_t i = 0; i < ARRAY_SIZE(tools); ++i)
-                if (faccessat(root_fd, tools[i].files[0], F_OK, 0) == 0 ||
-                                (tools[i].folders[0] &&
-                                                faccessat(root_fd, tools[i].folders[0], F_OK, 0) ==
-                                                                0))
-                        return &tools[i];
+        for (size_t i = 0; i < ARRAY_SIZE(tools); ++i) {
+                for (size_t k = 0; k < ARRAY_SIZE(tools[i].files); ++k)
+                        if (is_there(root_fd, tools[i].files[k]))
+                                return &tools[i];
+                for (size_t k = 0; k < ARRAY_SIZE(tools[i].folders); ++k)
+                        if (is_there(root_fd, tools[i].folders[k]))
+                                return &tools[i];
+        }
         return NULL;
 }
 
@@ -313,17 +322,11 @@ int initramfs_find(const Roots *roots, const char *driver, Initramfs *ret) {
         int r;
 
         r = ask_kernel_line(roots, driver, &found);
-        for (size_t i = 0; r == 0 && !found.where && i < ARRAY_SIZE(tools); ++i)
-                r = ask_tool(roots->root_fd, &tools[i], driver, &found);
+        /* Files of another tool are left from before, or from a package that is not used. */
+        if (r == 0 && !found.where && tool)
+                r = ask_tool(roots->root_fd, tool, driver, &found);
         if (r < 0)
                 return r;
-        if (!found.where && !strcmp(driver, "nvidia") &&
-                        faccessat(roots->root_fd, HOOK, X_OK, 0) == 0) {
-                found.where = strdup("/" HOOK);
-                found.remedy = "chmod a-x /" HOOK ", then: update-initramfs -u -k all";
-                if (!found.where)
-                        return -ENOMEM;
-        }
         if (!found.remedy)
                 found.remedy = tool ? tool->otherwise : "keep it out of there, and build that anew";
         *ret = found;

@@ -248,7 +248,7 @@ static int add_hint(Move *move) {
 
         how = !initramfs.where && !at_boot
                         ? " seems to be in the initramfs, if this is so after each boot"
-                        : !at_boot ? " comes first at each boot, as the initramfs has it"
+                        : !at_boot ? " seems to come first at each boot, from the initramfs"
                         : initramfs.where
                         ? " had it before " VFIOPT_UNIT_BOOT ", as the initramfs has it"
                         : " had it before " VFIOPT_UNIT_BOOT ", so the initramfs seems to have it";

@@ -218,7 +218,7 @@ static void the_boot_knows_where_the_driver_comes_from(void **state _unused_) {
                 { TRIGGER_BOOT, "passthrough", "MODULES=(nvidia)",
                                 "nvidia had it before vfiopt-boot.service, as ", false },
                 { TRIGGER_AGENT, "passthrough", "MODULES=(nvidia)",
-                                "nvidia comes first at each boot", false },
+                                "nvidia seems to come first at each boot", false },
                 { TRIGGER_AGENT, "passthrough", "", NULL, false },
                 { TRIGGER_BOOT, "passthrough", "", NULL, true },
                 { TRIGGER_COMMAND, "host", "MODULES=(nvidia)", NULL, false },

@@ -83,6 +83,12 @@ static void dracut_adds_forces_and_omits(void **state) {
         conf(*state, "etc/dracut.conf.d/a.conf", "force_drivers+=\" nouveau \"\n");
         assert_found(*state, "nouveau", "/etc/dracut.conf.d/a.conf:1: force_drivers+=\" nouveau \"",
                         "dracut --force");
+        /* Without one that needs it, it is there all the same. */
+        conf(*state, "etc/dracut.conf.d/b.conf", "omit_drivers+=\" nvidia-drm \"\n");
+        assert_found(*state, "nvidia",
+                        "/usr/lib/dracut/dracut.conf.d/99-nvidia.conf:1: add_drivers+=\" nvidia "
+                        "nvidia_modeset \"",
+                        "omit_drivers+=");
         conf(*state, "etc/dracut.conf.d/b.conf", "omit_drivers+=\" nvidia \"\n");
         assert_found(*state, "nvidia", NULL, "dracut --force");
         /* Hidden by the administrator's. */
@@ -116,6 +122,14 @@ static void others_have_their_own(void **state) {
                         "regenerate_images");
 }
 
+/* Files of a tool that is not used say nothing, and neither does what the real root goes by. */
+static void only_the_tool_of_the_machine_is_asked(void **state) {
+        conf(*state, "etc/mkinitcpio.conf", "MODULES=()\n");
+        conf(*state, "etc/dracut.conf.d/a.conf", "force_drivers+=\" nvidia \"\n");
+        conf(*state, "proc/cmdline", "quiet modules-load=nvidia-uvm modules_load=nvidia\n");
+        assert_found(*state, "nvidia", NULL, "mkinitcpio -P");
+}
+
 static void the_kernel_line_goes_first(void **state) {
         conf(*state, "etc/mkinitcpio.conf", "MODULES=(nvidia)\n");
         conf(*state, "proc/cmdline", "quiet rd.driver.pre=vfio-pci,nvidia splash\n");
@@ -128,6 +142,7 @@ int main(void) {
                 initramfs_test(nothing_is_said_of_it),
                 initramfs_test(mkinitcpio_has_arrays),
                 initramfs_test(dracut_adds_forces_and_omits),
+                initramfs_test(only_the_tool_of_the_machine_is_asked),
                 initramfs_test(initramfs_tools_has_a_module_a_line),
                 initramfs_test(others_have_their_own),
                 initramfs_test(the_kernel_line_goes_first),
