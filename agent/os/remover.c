@@ -42,6 +42,13 @@ static bool is_of_vendor(const char *line) {
         return strcasestr(line, "0x10de") || strcasestr(line, "10de:");
 }
 
+/* Of a vendor that it names itself, and that is not NVIDIA. */
+static bool is_of_other_vendor(const char *line) {
+        const char *vendor = strcasestr(line, "{vendor}==\"");
+
+        return vendor && !strcasestr(vendor, "0x10de");
+}
+
 static int take_line(void *userdata, const char *path, unsigned int number, char *line) {
         Search *search = userdata;
 
@@ -52,7 +59,7 @@ static int take_line(void *userdata, const char *path, unsigned int number, char
         if (*line == '#')
                 return 0;
         search->of_vendor |= is_of_vendor(line);
-        if (search->found || !removes(line) || is_of_sibling(line) ||
+        if (search->found || !removes(line) || is_of_sibling(line) || is_of_other_vendor(line) ||
                         (!search->of_vendor && !(search->address && strstr(line, search->address))))
                 return 0;
         search->found = conf_where(path, number, line);

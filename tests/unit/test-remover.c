@@ -48,6 +48,9 @@ static void other_rules_remove_no_card(void **state) {
         rule(*state, "etc/udev/rules.d/b.rules",
                         "ATTR{vendor}==\"0x8086\", ATTR{remove}=\"1\"\n"
                         "KERNEL==\"0000:02:00.0\", ATTR{remove}=\"1\"\n");
+        rule(*state, "etc/udev/rules.d/d.rules",
+                        "ATTR{vendor}==\"0x10de\", ATTR{power/control}=\"auto\"\n"
+                        "ATTR{vendor}==\"0x8086\", ATTR{device}==\"0x15e8\", ATTR{remove}=\"1\"\n");
         rule(*state, "etc/udev/rules.d/c.bak", "ATTR{vendor}==\"0x10de\", ATTR{remove}=\"1\"\n");
         assert_rule(*state, NULL);
 }
