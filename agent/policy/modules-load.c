@@ -13,10 +13,16 @@
  * for that one unit (units/modules-load.conf).
  */
 
+#include <string.h>
+
+#include "base/clock.h"
 #include "base/file.h"
 #include "os/systemd.h"
 #include "policy/policy.h"
 #include "vfiopt/names.h"
+
+/* While a driver is at work on a GPU it is not free. */
+#define OVERRIDES_LIMIT_USEC (USEC_PER_SEC / 2)
 
 /* As they call themselves, and as modules-load.d(5) may call them; not by the names of files. */
 static const char blacklist[] =
@@ -27,9 +33,23 @@ static const char blacklist[] =
                 "blacklist nvidia_peermem\n"
                 "blacklist nvidia_uvm\n";
 
+/* Where vfio has function 1, nvidia must not get function 0 by the way (KERNEL.md 1.27). */
+static bool is_free_for_nvidia(Sysfs *sysfs, const Gpu *gpu) {
+        const Device *sound = gpu_find_function(gpu, address_of_function(gpu->address, 1));
+        char **overrides;
+        bool is_free;
+
+        if (gpu->functions[0].driver || (sound && driver_is_vfio(sysfs, sound->driver)) ||
+                        gpu_read_overrides(sysfs, gpu, OVERRIDES_LIMIT_USEC, &overrides) != 0)
+                return false;
+        is_free = !overrides[0] || !strcmp(overrides[0], "nvidia");
+        overrides_free(overrides, gpu->n_functions);
+        return is_free;
+}
+
 /*
- * Whether NVIDIA's driver would refuse to load: no GPU is left that it could have, since each has
- * another driver. Once it is loaded it has no need of one, and neither have the modules that go
+ * Whether NVIDIA's driver would refuse to load, or better did not: no GPU is left that it could have,
+ * since each has another driver, or is kept from it. Once it is loaded it has no need of one, and neither have the modules that go
  * with it.
  */
 static int would_refuse(const Roots *roots, bool *ret) {
@@ -45,7 +65,7 @@ static int would_refuse(const Roots *roots, bool *ret) {
                 return r;
         all = inventory.n_gpus > 0;
         for (size_t i = 0; i < inventory.n_gpus; ++i)
-                all = all && inventory.gpus[i].functions[0].driver;
+                all = all && !is_free_for_nvidia(roots->sysfs, &inventory.gpus[i]);
 
         *ret = all;
         return 0;

@@ -327,11 +327,23 @@ static void modules_are_left_out_or_not(void **state _unused_) {
         assert_false(fake_exists(tree->root, name));
         assert_int_equal(modules_load_update(roots), MODULES_LOAD_E_SAME);
 
-        /* With another driver it is none for nvidia either. */
+        /* It is none for nvidia where an override keeps it from that, or where vfio has its audio. */
+        fake_device_write(tree, "0000:02:00.0", "driver_override", "none");
+        assert_int_equal(modules_load_update(roots), 0);
+        assert_true(fake_exists(tree->root, name));
+        fake_device_write(tree, "0000:02:00.0", "driver_override", "nvidia");
+        assert_int_equal(modules_load_update(roots), 0);
+        assert_false(fake_exists(tree->root, name));
+        fake_device_write(tree, "0000:02:00.1", "driver_override", "vfio-pci");
+        assert_int_equal(sysfs_write(roots->sysfs, "bus/pci/drivers_probe", "0000:02:00.1"), 0);
+        assert_int_equal(modules_load_update(roots), 0);
+        assert_true(fake_exists(tree->root, name));
+
+        /* Nor with another driver. */
         fake_slot_remove(tree, "0000:02:00.0");
         fake_driver_add(tree, .name = "nouveau", .match = { "pci:*bc03*" });
         fake_gpu_add(tree, "0000:03:00.0", .group = 14, .driver = "nouveau");
-        assert_int_equal(modules_load_update(roots), 0);
+        assert_int_equal(modules_load_update(roots), MODULES_LOAD_E_SAME);
         assert_true(fake_exists(tree->root, name));
         fake_make_dir(tree->root, "sys/module/nvidia");
         assert_int_equal(modules_load_update(roots), 0);
