@@ -565,9 +565,6 @@ int move_execute(Move *move, SwitchResult *ret) {
                 r = run_plan(move, move->gpu, &move->plan, &preflight, &trouble);
                 if (r > 0)
                         return give_up(move, r, &trouble, ret);
-                r = tell_upgrade(move);
-                if (r < 0)
-                        notify(move, EVENT_WARNING, "end", strerror(-r));
         }
 
         /* What is noted of the host, which may be the reason, is forgotten next. */
@@ -578,6 +575,10 @@ int move_execute(Move *move, SwitchResult *ret) {
                 r = conclude(move, move->to, commit_it);
         if (r < 0)
                 return r;
+        /* To read a large module takes a while, and nothing has to wait for that but the last word. */
+        r = nothing ? 0 : tell_upgrade(move);
+        if (r < 0)
+                notify(move, EVENT_WARNING, "end", strerror(-r));
         if (*ret == SWITCH_NO_DRIVER)
                 notify(move, EVENT_NO_DRIVER, "end", why_idle);
         else if (move->trigger == TRIGGER_RECOVERY)
