@@ -163,14 +163,17 @@ static bool is_there(const StateEntry *entry, Address address, const Location *l
         return !address_compare(entry->address, address);
 }
 
-/* Of a card that is known by its address alone, and has others of its model beside it, one of which is gone. */
-static bool may_have_moved(const State *state, const StateEntry *entry) {
-        if (entry->location.n_hops > 0)
+/*
+ * Of a card that is known by its address alone, and has others of its model beside it, one of which is
+ * gone: that one may be here now. One that is gone itself is asked for as it will be when it is back.
+ */
+static bool may_be_another(const State *state, const StateEntry *entry) {
+        if (entry->location.n_hops > 0 || entry->place != PLACE_FOUND)
                 return false;
         for (size_t i = 0; i < state->n_entries; ++i) {
                 const StateEntry *other = &state->entries[i];
 
-                if (other->location.n_hops == 0 && other->place > PLACE_FOUND &&
+                if (other != entry && other->location.n_hops == 0 && other->place > PLACE_FOUND &&
                                 identity_equal(other->identity, entry->identity))
                         return true;
         }
@@ -181,7 +184,7 @@ static bool may_have_moved(const State *state, const StateEntry *entry) {
 static StateMatch match_there(const State *state, const StateEntry *entry, Identity identity) {
         if (!identity_equal(entry->identity, identity))
                 return MATCH_OTHER;
-        return may_have_moved(state, entry) ? MATCH_SIMILAR : MATCH_THIS;
+        return may_be_another(state, entry) ? MATCH_SIMILAR : MATCH_THIS;
 }
 
 /**

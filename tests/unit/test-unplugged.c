@@ -160,18 +160,52 @@ static void a_variant_driver_is_found_for_what_is_not_there(void **state _unused
         fake_tree_free(tree);
 }
 
-static void without_vfio_nothing_is_reserved(void **state _unused_) {
-        FakeTree *tree = fake_tree_new();
+#define STATE(version, entries) "{\"version\":" version ",\"gpus\":[" entries "]}\n"
+#define ENTRY(name, rest, mode)                                                               \
+        "{\"address\":\"" name "\"," rest "\"id\":\"10de:2d04\",\"subsystem\":\"1043:5678\"," \
+        "\"mode\":\"" mode "\",\"functions\":[{\"function\":0,\"id\":\"10de:2d04\","          \
+        "\"subsystem\":\"1043:5678\",\"class\":\"030000\"}]}"
+#define AT(location) "\"location\":\"0000:00/" location "/00.0\","
 
+/* Return: the number of pins for @file, a state file. */
+static unsigned int count_pins_of(const char *file, bool with_vfio) {
+        FakeTree *tree = fake_tree_new();
+        unsigned int n;
+
+        if (with_vfio)
+                fake_standard_drivers(tree);
         fake_write(tree->root, "proc/cmdline", "quiet\n");
-        fake_write(tree->root, "etc/vfiopt/state",
-                        "{\"version\":1,\"gpus\":[{\"address\":\"" GPU "\",\"id\":\"10de:2d04\","
-                        "\"subsystem\":\"1043:5678\",\"mode\":\"passthrough\",\"functions\":["
-                        "{\"function\":0,\"id\":\"10de:2d04\",\"subsystem\":\"1043:5678\","
-                        "\"class\":\"030000\"}]}]}\n");
+        fake_write(tree->root, "etc/vfiopt/state", "%s", file);
         assert_int_equal(run(tree), 0);
-        assert_int_equal(count_pins(tree), 0);
+        n = count_pins(tree);
         fake_tree_free(tree);
+        return n;
+}
+
+static void without_vfio_nothing_is_reserved(void **state _unused_) {
+        const char *file = STATE("2", ENTRY(GPU, AT("01.0"), "passthrough"));
+
+        assert_int_equal(count_pins_of(file, true), 1);
+        assert_int_equal(count_pins_of(file, false), 0);
+}
+
+/* Whatever else is not there: it comes back to where it was. */
+static void a_card_without_a_location_is_pinned(void **state _unused_) {
+        static const struct {
+                const char *file;
+                unsigned int pins;
+        } all[] = {
+                { STATE("1", ENTRY(GPU, "", "passthrough")), 1 },
+                { STATE("2", ENTRY(GPU, "", "passthrough")), 1 },
+                { STATE("1", ENTRY(GPU, "", "host")), 0 },
+                { STATE("1", ENTRY(GPU, "", "passthrough") "," ENTRY("0000:02:00.0", "", "host")),
+                                1 },
+                { STATE("1", ENTRY("0000:02:00.0", "", "passthrough") "," ENTRY(GPU, "", "host")),
+                                0 },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(all); ++i)
+                assert_int_equal(count_pins_of(all[i].file, true), all[i].pins);
 }
 
 static void who_is_not_known_well_enough_is_left_alone(void **state _unused_) {
@@ -357,6 +391,7 @@ int main(void) {
                 cmocka_unit_test(udev_gets_what_it_needs),
                 cmocka_unit_test(a_variant_driver_is_found_for_what_is_not_there),
                 cmocka_unit_test(without_vfio_nothing_is_reserved),
+                cmocka_unit_test(a_card_without_a_location_is_pinned),
                 cmocka_unit_test(who_is_not_known_well_enough_is_left_alone),
                 cmocka_unit_test(who_is_elsewhere_is_left_alone),
                 cmocka_unit_test(who_is_there_is_left_alone),
