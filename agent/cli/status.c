@@ -304,6 +304,12 @@ static void print_memory(const Status *status, const char *gpu) {
                 printf("%s is not the card that was here before; its wish does not count.\n"
                        "  To forget that one: vfioptctl forget %s\n",
                                 gpu, name);
+        else if (status->source == POLICY_UNSURE && status->match == MATCH_SIMILAR &&
+                        entry->place == PLACE_FOUND)
+                printf("%s is where a card like it was in %s mode, but another like it is not where it was: "
+                       "it may be either.\n"
+                       "  It does not move on its own. To say where it belongs: vfioptctl switch MODE %s\n",
+                                gpu, mode, gpu);
         else if (status->source == POLICY_UNSURE && status->match == MATCH_SIMILAR)
                 printf("%s may be the card that was in %s mode at %s and is not there; it does not move "
                        "on its own.\n"

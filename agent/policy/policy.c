@@ -315,6 +315,11 @@ int policy_describe_card(const Policy *policy, const Gpu *gpu, char **ret) {
         state_entry_name(&policy->state, entry, name);
         if (match == MATCH_OTHER)
                 *ret = describe_other(entry, name, gpu);
+        else if (match == MATCH_SIMILAR && entry->place == PLACE_FOUND)
+                *ret = text_format(
+                                "a card like it was in %s mode here, and another like it is not where "
+                                "it was; whichever it is: vfioptctl switch MODE %s",
+                                mode_to_string(entry->mode), now);
         else if (match == MATCH_SIMILAR)
                 *ret = text_format(
                                 "it may be the card that was in %s mode at %s and is not there; if it "

@@ -165,7 +165,9 @@ static bool is_there(const StateEntry *entry, Address address, const Location *l
 
 /*
  * Of a card that is known by its address alone, and has others of its model beside it, one of which is
- * gone: that one may be here now. One that is gone itself is asked for as it will be when it is back.
+ * gone: that one may be here now. It makes no difference where no card is left over that this one could
+ * be instead, and both belong to one mode. One that is gone itself is asked for as it will be when it is
+ * back.
  */
 static bool may_be_another(const State *state, const StateEntry *entry) {
         if (entry->location.n_hops > 0 || entry->place != PLACE_FOUND)
@@ -174,7 +176,8 @@ static bool may_be_another(const State *state, const StateEntry *entry) {
                 const StateEntry *other = &state->entries[i];
 
                 if (other != entry && other->location.n_hops == 0 && other->place > PLACE_FOUND &&
-                                identity_equal(other->identity, entry->identity))
+                                identity_equal(other->identity, entry->identity) &&
+                                (other->place == PLACE_SIMILAR || other->mode != entry->mode))
                         return true;
         }
         return false;
@@ -187,42 +190,58 @@ static StateMatch match_there(const State *state, const StateEntry *entry, Ident
         return may_be_another(state, entry) ? MATCH_SIMILAR : MATCH_THIS;
 }
 
+/* What may have to do with a GPU. */
+typedef struct Candidates {
+        const StateEntry *there;   /* about what is plugged in where it is */
+        const StateEntry *similar; /* of its model, and not where it was */
+        const StateEntry *same_address;
+} Candidates;
+
+static Candidates find_candidates(const State *state, const Gpu *gpu) {
+        Candidates found = {};
+
+        for (size_t i = 0; i < state->n_entries; ++i) {
+                const StateEntry *entry = &state->entries[i];
+
+                if (location_equal(&entry->location, &gpu->location))
+                        return (Candidates){ .there = entry };
+                if (is_there(entry, gpu->address, &gpu->location))
+                        found.there = entry;
+                else if (!address_compare(entry->address, gpu->address) &&
+                                (entry->place == PLACE_FOUND || !found.same_address))
+                        found.same_address = entry;
+                if (found.there != entry && entry->place > PLACE_FOUND &&
+                                identity_equal(entry->identity, gpu->functions[0].identity))
+                        found.similar = entry;
+        }
+        return found;
+}
+
 /**
  * state_find() - find what is remembered of a GPU
  * @state:      state; without state_place(), a card that has no entry is like nothing
  * @gpu:        the GPU
  * @ret:        what the entry has to do with it
  *
- * The location decides. Where nothing is remembered of it, a card of the same model that is not
- * where it was may be this one; and a card that had its address says that whatever names the address
- * is about that one.
+ * The location decides. Where nothing is remembered of it, a card that had its address and is
+ * elsewhere now says that whatever names the address is about that one; and a card of the same model
+ * that is not where it was may be this one.
  *
  * Return: an entry, or NULL for MATCH_NOTHING.
  */
 const StateEntry *state_find(const State *state, const Gpu *gpu, StateMatch *ret) {
-        const Identity identity = gpu->functions[0].identity;
-        const StateEntry *there = NULL, *similar = NULL, *same_address = NULL;
+        const Candidates found = find_candidates(state, gpu);
 
-        for (size_t i = 0; i < state->n_entries; ++i) {
-                const StateEntry *entry = &state->entries[i];
-                const bool same_model = identity_equal(entry->identity, identity);
-
-                if (location_equal(&entry->location, &gpu->location)) {
-                        *ret = same_model ? MATCH_THIS : MATCH_OTHER;
-                        return entry;
-                }
-                if (is_there(entry, gpu->address, &gpu->location))
-                        there = entry;
-                else if (same_model && entry->place > PLACE_FOUND)
-                        similar = entry;
-                else if (!address_compare(entry->address, gpu->address))
-                        same_address = entry;
+        if (found.there) {
+                *ret = match_there(state, found.there, gpu->functions[0].identity);
+                return found.there;
         }
-        if (there)
-                *ret = match_there(state, there, identity);
-        else
-                *ret = similar ? MATCH_SIMILAR : same_address ? MATCH_OTHER : MATCH_NOTHING;
-        return there ?: similar ?: same_address;
+        if (found.same_address && (found.same_address->place == PLACE_FOUND || !found.similar)) {
+                *ret = MATCH_OTHER;
+                return found.same_address;
+        }
+        *ret = found.similar ? MATCH_SIMILAR : MATCH_NOTHING;
+        return found.similar;
 }
 
 /*
@@ -344,15 +363,12 @@ static void place_among(const State *state, StateEntry *entry, const Gpus *gpus)
 static void find_similar(const State *state, StateEntry *entry, const Gpus *gpus) {
         for (size_t i = 0; i < gpus->n && entry->place == PLACE_MISSING; ++i) {
                 const Gpu *gpu = &gpus->items[i];
-                StateMatch match;
 
-                if (!identity_equal(entry->identity, gpu->functions[0].identity))
+                if (!identity_equal(entry->identity, gpu->functions[0].identity) ||
+                                find_candidates(state, gpu).there)
                         continue;
-                (void) state_find(state, gpu, &match);
-                if (match == MATCH_SIMILAR) {
-                        entry->place = PLACE_SIMILAR;
-                        entry->now = gpu->address;
-                }
+                entry->place = PLACE_SIMILAR;
+                entry->now = gpu->address;
         }
 }
 

@@ -620,6 +620,9 @@ static void the_boot_display_goes_where_it_is_said_to_belong(void **state _unuse
 #define ENTRY_2(bus, location, id, mode)                                                 \
         "{\"address\":\"0000:" bus ":00.0\",\"location\":\"0000:00/" location "/00.0\"," \
         "\"id\":\"10de:" id "\",\"subsystem\":\"1043:5678\",\"mode\":\"" mode "\"}"
+#define OLD_ENTRY(bus, mode)                                       \
+        "{\"address\":\"0000:" bus ":00.0\",\"id\":\"10de:2d04\"," \
+        "\"subsystem\":\"1043:5678\",\"mode\":\"" mode "\"}"
 #define MOVED  STATE_2(ENTRY_2("01", "01.0", "2d04", "passthrough"))
 #define ABSENT STATE_2(ENTRY_2("01", "07.0", "2d04", "passthrough"))
 
@@ -807,6 +810,11 @@ static void a_doubt_is_told_with_what_ends_it(void **state _unused_) {
                 { ABSENT, NULL,
                                 "if it is: vfioptctl switch passthrough 0000:02:00.0, if not: vfioptctl "
                                 "forget 0000:01:00.0",
+                                false },
+                /* Of an older version */
+                { "{\"version\":1,\"gpus\":[" OLD_ENTRY("02", "passthrough") "," OLD_ENTRY(
+                                  "05", "host") "]}",
+                                NULL, "whichever it is: vfioptctl switch MODE 0000:02:00.0",
                                 false },
                 /* That address means another card. */
                 { STATE_2(ENTRY_2("02", "07.0", "2d04", "host") "," ENTRY_2(

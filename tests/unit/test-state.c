@@ -10,6 +10,7 @@
 
 #include "lib/test.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -339,14 +340,14 @@ static void another_card_is_told_by_what_differs(void **state) {
 typedef struct Slot {
         unsigned int bus; /* 0: the end */
         char location;    /* in the state file: 0 is not known */
-        char model;
+        char model;       /* a small letter: remembered in host, and not in passthrough */
 } Slot;
 
 #define SLOTS_MAX 4
 
 static FakeDevice device_of(char model) {
         return (FakeDevice){ .vendor = PCI_VENDOR_NVIDIA,
-                .device = (uint16_t) (0x2200 + model),
+                .device = (uint16_t) (0x2200 + toupper(model)),
                 .subsystem_vendor = 0x1043,
                 .subsystem_device = 0x89e5,
                 .class = 0x030000 };
@@ -369,7 +370,10 @@ static State remember_slots(const Slot *slots) {
                         .functions = &function,
                         .n_functions = 1 };
 
-                assert_int_equal(state_set(&remembered, &gpu, MODE_PASSTHROUGH), 0);
+                assert_int_equal(state_set(&remembered, &gpu,
+                                                 islower(slots->model) ? MODE_HOST
+                                                                       : MODE_PASSTHROUGH),
+                                0);
         }
         for (size_t i = 0; i < remembered.n_entries; ++i)
                 remembered.entries[i].place = PLACE_UNKNOWN;
@@ -449,6 +453,9 @@ static void a_card_is_known_by_where_it_is_plugged_in(void **state _unused_) {
                 { "in another slot, same address", { { 1, 'P', 'A' } }, { { 1, 'Q', 'A' } }, "0?" },
                 { "in one of two other slots", { { 1, 'P', 'A' } },
                                 { { 2, 'Q', 'A' }, { 3, 'R', 'A' } }, "0? 0?" },
+                /* What had its address is known to be elsewhere. */
+                { "in another slot, before the second of two", { { 1, 'P', 'A' }, { 2, 'Q', 'A' } },
+                                { { 1, 'Q', 'A' }, { 2, 'R', 'A' } }, "1= 1!" },
                 { "swapped", { { 1, 'P', 'A' }, { 2, 'Q', 'B' } },
                                 { { 1, 'P', 'B' }, { 2, 'Q', 'A' } }, "0! 1!" },
                 { "gone, and another model elsewhere", { { 1, 'P', 'A' } }, { { 2, 'Q', 'B' } },
@@ -468,6 +475,15 @@ static void a_card_is_known_by_where_it_is_plugged_in(void **state _unused_) {
                                 { { 2, 'P', 'A' }, { 3, 'Q', 'A' } }, "1? 0?" },
                 { "old, one of two models gone", { { 1, 0, 'A' }, { 2, 0, 'B' } },
                                 { { 2, 'Q', 'B' } }, "1=" },
+                { "old, one of two gone", { { 1, 0, 'A' }, { 2, 0, 'A' } }, { { 2, 'Q', 'A' } },
+                                "1=" },
+                { "old, one of two in another mode gone", { { 1, 0, 'a' }, { 2, 0, 'A' } },
+                                { { 2, 'Q', 'A' } }, "1?" },
+                { "old, one of two gone, another known",
+                                { { 1, 0, 'A' }, { 2, 0, 'A' }, { 3, 'R', 'A' } },
+                                { { 2, 'Q', 'A' }, { 3, 'R', 'A' } }, "1= 2=" },
+                { "old, one of two gone, another not known", { { 1, 0, 'A' }, { 2, 0, 'A' } },
+                                { { 2, 'Q', 'A' }, { 3, 'R', 'A' } }, "1? 0?" },
                 { "old and new, and a disk", { { 1, 'P', 'A' }, { 2, 0, 'A' } },
                                 { { 2, 'P', 'A' }, { 3, 'Q', 'A' } }, "0= 1?" },
         };
