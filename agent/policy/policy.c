@@ -115,6 +115,8 @@ static void complain_of_section(const Policy *policy,
                         entry = &policy->state.entries[i];
         if (r == 0 ? !entry || entry->place != PLACE_FOUND : entry && entry->place == PLACE_MISSING)
                 return;
+        if (entry && !address_compare(entry->now, section))
+                return;
 
         address_format(section, address);
         address_format(entry ? entry->now : section, now);
@@ -203,6 +205,32 @@ static Decision decision(Mode mode, PolicySource source) {
         return (Decision){ .mode = mode, .source = source, .functions = FUNCTION_SET_ALL };
 }
 
+/* A remembered card that has another address now, as it was. It owns nothing. */
+static Gpu gpu_before(const Gpu *gpu, const StateEntry *entry) {
+        Gpu before = *gpu;
+
+        before.address = entry->address;
+        return before;
+}
+
+/*
+ * BootMode= where it is not known which card of its model a GPU is: a section for an address may be about
+ * another one. It can have the GPU left alone. What moves it is a section for the id, if none for its
+ * address or that of the entry says otherwise.
+ */
+static bool find_boot_of_any(
+                const Config *config, const Gpu *gpu, const StateEntry *entry, Mode *ret) {
+        const Gpu before = gpu_before(gpu, entry);
+        Mode here, there;
+
+        if (!config_boot(config, gpu, &here))
+                return false;
+        *ret = here;
+        return here == MODE_UNSET ||
+                        (config_boot_by_id(config, gpu, ret) && *ret == here &&
+                                        config_boot(config, &before, &there) && there == here);
+}
+
 /* @gpu: with the address that sections of the configuration are looked up for */
 static Decision wish_of(const Policy *policy,
                 const Gpu *gpu,
@@ -211,7 +239,9 @@ static Decision wish_of(const Policy *policy,
                 const Runtime *runtime,
                 bool at_boot) {
         Mode standard = config_default(&policy->config), boot;
-        bool configured = config_boot(&policy->config, gpu, &boot);
+        bool configured = match == MATCH_SIMILAR
+                        ? find_boot_of_any(&policy->config, gpu, entry, &boot)
+                        : config_boot(&policy->config, gpu, &boot);
 
         if (!at_boot && runtime->record.mode != MODE_UNSET)
                 return decision(runtime->record.mode, POLICY_PERSON);
@@ -234,14 +264,6 @@ static Decision wish_of(const Policy *policy,
         if (configured)
                 return decision(boot, POLICY_CONFIG);
         return decision(standard, standard == MODE_UNSET ? POLICY_NOBODY : POLICY_DEFAULT);
-}
-
-/* A remembered card that has another address now, as it was. It owns nothing. */
-static Gpu gpu_before(const Gpu *gpu, const StateEntry *entry) {
-        Gpu before = *gpu;
-
-        before.address = entry->address;
-        return before;
 }
 
 /*
@@ -269,16 +291,19 @@ Decision policy_wish(const Policy *policy, const Gpu *gpu, const Runtime *runtim
 
 /* Consent to give up the display on a GPU, by a section that is not about the card that had its address. */
 bool policy_allows_display(const Policy *policy, const Gpu *gpu) {
+        const Config *config = &policy->config;
         StateMatch match;
         const StateEntry *entry = state_find(&policy->state, gpu, &match);
         Gpu before;
 
-        if (!config_allows_display(&policy->config, gpu))
+        if (!config_allows_display(config, gpu))
                 return false;
-        if (match != MATCH_THIS || !state_entry_has_moved(entry, gpu))
+        if (match == MATCH_NOTHING || (match == MATCH_THIS && !state_entry_has_moved(entry, gpu)))
                 return true;
+        if (match != MATCH_THIS && !config_allows_display_by_id(config, gpu))
+                return false;
         before = gpu_before(gpu, entry);
-        return config_allows_display(&policy->config, &before);
+        return match == MATCH_OTHER || config_allows_display(config, &before);
 }
 
 /* @name: what stands for the entry */

@@ -397,18 +397,28 @@ static bool names_gpu(const ConfigGpu *section, const Gpu *gpu) {
         return address_same_slot(section->address, gpu->address);
 }
 
-/* Return: the value at @offset in ConfigGpu; a section for the address beats one for the id. */
-static int look_up(const Config *config, const Gpu *gpu, size_t offset, int otherwise) {
+/*
+ * @by_id:      leave out the sections for addresses
+ *
+ * Return: the value at @offset in ConfigGpu; a section for the address beats one for the id.
+ */
+static int look_up_in(
+                const Config *config, const Gpu *gpu, size_t offset, int otherwise, bool by_id) {
         const ConfigValue *found = NULL;
 
         for (size_t i = 0; i < config->n_gpus; ++i) {
                 const ConfigGpu *section = &config->gpus[i];
                 const ConfigValue *value = (void *) ((char *) section + offset);
 
-                if (value->is_set && names_gpu(section, gpu) && (!found || !section->by_id))
+                if (value->is_set && names_gpu(section, gpu) && (section->by_id || !by_id) &&
+                                (!found || !section->by_id))
                         found = value;
         }
         return found ? found->value : otherwise;
+}
+
+static int look_up(const Config *config, const Gpu *gpu, size_t offset, int otherwise) {
+        return look_up_in(config, gpu, offset, otherwise, false);
 }
 
 /* Return: the wish for a GPU of which nothing is remembered, MODE_UNSET by default. */
@@ -421,16 +431,27 @@ ConfigManaged config_managed(const Config *config, const Gpu *gpu) {
         return look_up(config, gpu, offsetof(ConfigGpu, managed), CONFIG_MANAGED_AUTO);
 }
 
+/* By the value of BootMode= */
+static const Mode boot_modes[] = { 0, MODE_HOST, MODE_PASSTHROUGH, MODE_UNSET };
+
 /*
  * @ret gets the configured mode at boot; MODE_UNSET leaves the GPU alone. Return: false if it
  * belongs where it was last.
  */
 bool config_boot(const Config *config, const Gpu *gpu, Mode *ret) {
-        static const Mode modes[] = { 0, MODE_HOST, MODE_PASSTHROUGH, MODE_UNSET };
         int value = look_up(config, gpu, offsetof(ConfigGpu, boot_mode), 0);
 
         if (value > 0)
-                *ret = modes[value];
+                *ret = boot_modes[value];
+        return value > 0;
+}
+
+/* The same, as the sections for the id alone have it. */
+bool config_boot_by_id(const Config *config, const Gpu *gpu, Mode *ret) {
+        int value = look_up_in(config, gpu, offsetof(ConfigGpu, boot_mode), 0, true);
+
+        if (value > 0)
+                *ret = boot_modes[value];
         return value > 0;
 }
 
@@ -438,6 +459,12 @@ bool config_boot(const Config *config, const Gpu *gpu, Mode *ret) {
 bool config_allows_display(const Config *config, const Gpu *gpu) {
         return !config->incomplete &&
                         look_up(config, gpu, offsetof(ConfigGpu, allow_display), false);
+}
+
+/* The same, as the sections for the id alone have it. */
+bool config_allows_display_by_id(const Config *config, const Gpu *gpu) {
+        return !config->incomplete &&
+                        look_up_in(config, gpu, offsetof(ConfigGpu, allow_display), false, true);
 }
 
 /*

@@ -63,7 +63,9 @@ void config_deinit(Config *config);
 Mode config_default(const Config *config);
 ConfigManaged config_managed(const Config *config, const Gpu *gpu);
 bool config_boot(const Config *config, const Gpu *gpu, Mode *ret);
+bool config_boot_by_id(const Config *config, const Gpu *gpu, Mode *ret);
 bool config_allows_display(const Config *config, const Gpu *gpu);
+bool config_allows_display_by_id(const Config *config, const Gpu *gpu);
 
 /*
  * The kernel's command line: `vfiopt.mode=` beats every file, and is for the day when the screen

@@ -623,6 +623,8 @@ static void the_boot_display_goes_where_it_is_said_to_belong(void **state _unuse
 #define OLD_ENTRY(bus, mode)                                       \
         "{\"address\":\"0000:" bus ":00.0\",\"id\":\"10de:2d04\"," \
         "\"subsystem\":\"1043:5678\",\"mode\":\"" mode "\"}"
+#define OLD(mode, gone) \
+        "{\"version\":1,\"gpus\":[" OLD_ENTRY("02", mode) "," OLD_ENTRY("05", gone) "]}"
 #define MOVED  STATE_2(ENTRY_2("01", "01.0", "2d04", "passthrough"))
 #define ABSENT STATE_2(ENTRY_2("01", "07.0", "2d04", "passthrough"))
 
@@ -633,6 +635,7 @@ static void the_boot_display_goes_where_it_is_said_to_belong(void **state _unuse
 static const struct {
         const char *state, *config;
         bool other; /* the decision is about the other one */
+        bool other_is_there;
         bool boot;
         Mode mode;
         PolicySource source;
@@ -651,6 +654,47 @@ static const struct {
                         .boot = true,
                         .mode = MODE_HOST,
                         .source = POLICY_CONFIG },
+
+        { .state = ABSENT,
+                        .config = "[GPU 10de:2d04]\nBootMode=host\n[GPU 01:00]\nBootMode=passthrough\n",
+                        .boot = true,
+                        .source = POLICY_UNSURE,
+                        .said = "one like the card" },
+        { .state = ABSENT,
+                        .config = "[GPU 10de:2d04]\nBootMode=host\n[GPU 02:00]\nBootMode=passthrough\n",
+                        .boot = true,
+                        .source = POLICY_UNSURE },
+        { .state = ABSENT,
+                        .config = "[GPU 10de:2d04]\nBootMode=host\n[GPU 02:00]\nBootMode=unset\n",
+                        .boot = true,
+                        .source = POLICY_CONFIG },
+        /* and that of one card, but not known of which. */
+        { .state = ABSENT,
+                        .config = "[GPU 02:00]\nBootMode=passthrough\nAllowDisplay=yes\n",
+                        .boot = true,
+                        .source = POLICY_UNSURE,
+                        .denies = true },
+        { .state = ABSENT,
+                        .config = "[GPU 02:00]\nManaged=no\n[GPU 10de:2d04]\nAllowDisplay=yes\n",
+                        .source = POLICY_NOBODY },
+        { .state = ABSENT,
+                        .config = "[GPU 01:00]\nAllowDisplay=no\n[GPU 10de:2d04]\nAllowDisplay=yes\n",
+                        .source = POLICY_UNSURE,
+                        .said = "one like the card",
+                        .denies = true },
+        { .state = OLD("passthrough", "host"),
+                        .config = "[GPU 02:00]\nBootMode=passthrough\n",
+                        .boot = true,
+                        .source = POLICY_UNSURE },
+        /* The one that had the address is elsewhere. */
+        { .state = STATE_2(ENTRY_2("05", "07.0", "2d04", "host") "," ENTRY_2(
+                          "02", "02.0", "2204", "passthrough")),
+                        .config = "[GPU 02:00]\nBootMode=passthrough\nAllowDisplay=yes\n",
+                        .other_is_there = true,
+                        .boot = true,
+                        .source = POLICY_OTHER_CARD,
+                        .said = "the card that was there is 0000:01:00.0 now",
+                        .denies = true },
 
         /* A section for where it was */
         { .state = MOVED,
@@ -764,7 +808,7 @@ static void the_card_that_has_moved_is_the_same(void **state _unused_) {
                 fake_write(tree->root, "proc/cmdline", "quiet\n");
                 fake_gpu_add(tree, "0000:02:00.0", .group = 12);
                 fake_device_plug_below(tree, "0000:02:00.0", "pci0000:00/0000:00:01.0");
-                if (moves[i].other) {
+                if (moves[i].other || moves[i].other_is_there) {
                         fake_gpu_add(tree, "0000:01:00.0", .group = 13, .device = 0x2204);
                         fake_device_plug_below(tree, "0000:01:00.0", "pci0000:00/0000:00:02.0");
                 }
@@ -812,10 +856,8 @@ static void a_doubt_is_told_with_what_ends_it(void **state _unused_) {
                                 "forget 0000:01:00.0",
                                 false },
                 /* Of an older version */
-                { "{\"version\":1,\"gpus\":[" OLD_ENTRY("02", "passthrough") "," OLD_ENTRY(
-                                  "05", "host") "]}",
-                                NULL, "whichever it is: vfioptctl switch MODE 0000:02:00.0",
-                                false },
+                { OLD("passthrough", "host"), NULL,
+                                "whichever it is: vfioptctl switch MODE 0000:02:00.0", false },
                 /* That address means another card. */
                 { STATE_2(ENTRY_2("02", "07.0", "2d04", "host") "," ENTRY_2(
                                   "01", "02.0", "2204", "host")),
