@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/message.h"
 #include "record/gpu-record.h"
@@ -17,24 +18,77 @@
 #include "record/pin.h"
 #include "record/state.h"
 
-/* A card as it is named: by an address, or where that is taken by its location. */
+/* A card as it is named: by an address, or where that may mean another one by its location. */
 typedef struct Name {
+        const char *word;
         Address address;
-        Location location; /* .n_hops is 0: by the address */
-        Address gone[2];   /* where it was when it was remembered, and where it is */
+        Location location; /* .n_hops is 0: by the address, or as an old entry */
+        bool is_old;
+        Address gone[2]; /* what /run has for these addresses goes, too */
+        size_t n_gone;
 } Name;
 
-static bool forget_one(State *state, Name *name) {
-        const StateEntry *entry = name->location.n_hops > 0
-                        ? state_find_location(state, &name->location)
-                        : state_find_address(state, name->address);
+static const char *mode_and_place(const StateEntry *entry, char *buffer, size_t n) {
+        char now[ADDRESS_STRING_MAX];
 
-        if (!entry)
-                return false;
-        name->gone[0] = entry->address;
-        name->gone[1] = entry->place == PLACE_FOUND ? entry->now : entry->address;
+        snprintf(buffer, n, "remembered in %s, %s%s", mode_to_string(entry->mode),
+                        entry->place == PLACE_FOUND ? "now " : "not there",
+                        entry->place == PLACE_FOUND ? address_format(entry->now, now) : "");
+        return buffer;
+}
+
+static int refuse_ambiguous(
+                const State *state, const Name *name, const StateEntry *a, const StateEntry *b) {
+        char first[LOCATION_STRING_MAX], second[LOCATION_STRING_MAX], address[ADDRESS_STRING_MAX];
+        char what[2][64];
+
+        message_error("%s may mean two cards: %s (%s) or %s (%s); forget one by that name",
+                        address_format(name->address, address), state_entry_name(state, a, first),
+                        mode_and_place(a, what[0], sizeof(what[0])),
+                        state_entry_name(state, b, second),
+                        mode_and_place(b, what[1], sizeof(what[1])));
+        return VFIOPT_EXIT_PRECONDITION;
+}
+
+/* Return: 0, an exit code after having told what is wrong, or a negative error code. */
+static int find_entry(const State *state, const Name *name, const StateEntry **ret) {
+        char address[ADDRESS_STRING_MAX];
+        const StateEntry *other = NULL;
+
+        *ret = name->location.n_hops > 0 ? state_find_location(state, &name->location)
+                        : name->is_old   ? state_find_old(state, name->address)
+                                         : state_find_address(state, name->address);
+        if (*ret && name->location.n_hops == 0 && !name->is_old)
+                other = state_find_other(state, name->address, *ret);
+        if (other)
+                return refuse_ambiguous(state, name, *ret, other);
+        if (*ret)
+                return 0;
+        message_error("nothing is remembered of %s",
+                        name->location.n_hops > 0 || name->is_old
+                                        ? name->word
+                                        : address_format(name->address, address));
+        return VFIOPT_EXIT_PRECONDITION;
+}
+
+/* Return: as above. */
+static int forget_one(State *state, Sysfs *sysfs, Name *name) {
+        _cleanup_(gpu_deinit) Gpu there = {};
+        const StateEntry *entry;
+        int r;
+
+        r = find_entry(state, name, &entry);
+        if (r)
+                return r;
+        r = gpu_init(&there, sysfs, entry->address);
+        if (r < 0)
+                return r;
+        if (state_entry_has_address(state, entry, r == 0 ? &there : NULL))
+                name->gone[name->n_gone++] = entry->address;
+        if (entry->place == PLACE_FOUND && address_compare(entry->now, entry->address) != 0)
+                name->gone[name->n_gone++] = entry->now;
         state_forget(state, entry);
-        return true;
+        return 0;
 }
 
 /*
@@ -56,10 +110,9 @@ static int forget_in_run(const Roots *roots, Address address, int *unpinned) {
 }
 
 /* Under the lock. Return: an exit code after having told what is wrong, or a negative error code. */
-static int forget(const Roots *roots, char *const *args, Name *names, size_t n) {
+static int forget(const Roots *roots, Name *names, size_t n) {
         _cleanup_(state_deinit) State state = STATE_NULL;
         int exit_code = VFIOPT_EXIT_DONE, unpinned = 0, r;
-        char address[ADDRESS_STRING_MAX];
 
         r = state_load(&state, roots->etc_fd);
         if (r < 0)
@@ -72,24 +125,20 @@ static int forget(const Roots *roots, char *const *args, Name *names, size_t n) 
         r = state_place(&state, roots->sysfs);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < n; ++i)
-                if (!forget_one(&state, &names[i])) {
-                        message_error("nothing is remembered of %s",
-                                        names[i].location.n_hops > 0
-                                                        ? args[i]
-                                                        : address_format(names[i].address,
-                                                                          address));
-                        exit_code = VFIOPT_EXIT_PRECONDITION;
-                }
+        for (size_t i = 0; i < n; ++i) {
+                r = forget_one(&state, roots->sysfs, &names[i]);
+                if (r < 0)
+                        return r;
+                if (r > 0)
+                        exit_code = r;
+        }
         if (exit_code != VFIOPT_EXIT_DONE)
                 return exit_code;
 
         r = state_save(&state, roots->etc_fd);
-        for (size_t i = 0; i < n && r >= 0; ++i) {
-                r = forget_in_run(roots, names[i].gone[0], &unpinned);
-                if (r >= 0 && address_compare(names[i].gone[0], names[i].gone[1]) != 0)
-                        r = forget_in_run(roots, names[i].gone[1], &unpinned);
-        }
+        for (size_t i = 0; i < n; ++i)
+                for (size_t k = 0; k < names[i].n_gone && r >= 0; ++k)
+                        r = forget_in_run(roots, names[i].gone[k], &unpinned);
         if (r < 0)
                 return r;
         if (unpinned < 0)
@@ -102,14 +151,17 @@ static int forget_run(Cli *cli) {
         _cleanup_(lock_release) Lock lock = LOCK_NULL;
         char quote[QUOTE_MAX];
         bool has_function;
+        const char *word;
         int r;
 
         if (!names)
                 return -ENOMEM;
         for (size_t i = 0; i < cli->n_args; ++i) {
-                if (location_parse(cli->args[i], &names[i].location) == 0)
+                names[i].word = word = cli->args[i];
+                if (location_parse(word, &names[i].location) == 0)
                         continue;
-                if (address_parse_loose(cli->args[i], &names[i].address, &has_function) < 0) {
+                names[i].is_old = text_starts_with(word, STATE_OLD, &word);
+                if (address_parse_loose(word, &names[i].address, &has_function) < 0) {
                         message_error("%s is not an address, like 0000:01:00.0",
                                         message_quote(cli->args[i], quote));
                         return VFIOPT_EXIT_USAGE;
@@ -127,7 +179,7 @@ static int forget_run(Cli *cli) {
         r = lock_take_state(&lock, cli->roots->run_fd);
         if (r)
                 return error_fold(r);
-        return forget(cli->roots, cli->args, names, cli->n_args);
+        return forget(cli->roots, names, cli->n_args);
 }
 
 const Verb verb_forget = {

@@ -244,6 +244,10 @@ const StateEntry *state_find(const State *state, const Gpu *gpu, StateMatch *ret
         return found.similar;
 }
 
+static bool is_now_at(const StateEntry *entry, Address address) {
+        return entry->place == PLACE_FOUND && !address_compare(entry->now, address);
+}
+
 /*
  * What is remembered of the card at an address: the one that is there now, else the one that was
  * there; or NULL.
@@ -254,12 +258,34 @@ const StateEntry *state_find_address(const State *state, Address address) {
         for (size_t i = 0; i < state->n_entries; ++i) {
                 const StateEntry *entry = &state->entries[i];
 
-                if (entry->place == PLACE_FOUND && !address_compare(entry->now, address))
+                if (is_now_at(entry, address))
                         return entry;
                 if (!address_compare(entry->address, address))
                         before = entry;
         }
         return before;
+}
+
+/* Another one than @entry that is or was at the address, or NULL. */
+const StateEntry *state_find_other(const State *state, Address address, const StateEntry *entry) {
+        for (size_t i = 0; i < state->n_entries; ++i) {
+                const StateEntry *other = &state->entries[i];
+
+                if (other != entry &&
+                                (is_now_at(other, address) ||
+                                                !address_compare(other->address, address)))
+                        return other;
+        }
+        return NULL;
+}
+
+/* The one without a location that was at the address, or NULL. */
+const StateEntry *state_find_old(const State *state, Address address) {
+        for (size_t i = 0; i < state->n_entries; ++i)
+                if (state->entries[i].location.n_hops == 0 &&
+                                !address_compare(state->entries[i].address, address))
+                        return &state->entries[i];
+        return NULL;
 }
 
 /* What is remembered of the card that was plugged in there, or NULL. */
@@ -270,13 +296,35 @@ const StateEntry *state_find_location(const State *state, const Location *locati
         return NULL;
 }
 
-/* Write what stands for an entry alone into @buffer, and return that: its address, if need be its location. */
+/*
+ * Write what stands for an entry alone into @buffer, and return that: its address, if that may mean
+ * another one its location, and without that its address as one of an old entry.
+ */
 const char *state_entry_name(const State *state,
                 const StateEntry *entry,
                 char buffer[static LOCATION_STRING_MAX]) {
-        if (entry->location.n_hops > 0 && state_find_address(state, entry->address) != entry)
+        char address[ADDRESS_STRING_MAX];
+
+        if (!state_find_other(state, entry->address, entry))
+                return address_format(entry->address, buffer);
+        if (entry->location.n_hops > 0)
                 return location_format(&entry->location, buffer);
-        return address_format(entry->address, buffer);
+        snprintf(buffer, LOCATION_STRING_MAX, STATE_OLD "%s",
+                        address_format(entry->address, address));
+        return buffer;
+}
+
+/*
+ * Whether what /run has for the address that an entry was remembered with may go with it: unless another
+ * card is there that may have been moved itself. @there: the GPU at the address, or NULL
+ */
+bool state_entry_has_address(const State *state, const StateEntry *entry, const Gpu *there) {
+        StateMatch match;
+
+        if (!there || is_now_at(entry, there->address))
+                return true;
+        (void) state_find(state, there, &match);
+        return match == MATCH_OTHER || match == MATCH_NOTHING;
 }
 
 /* places */

@@ -15,6 +15,9 @@
 
 #define STATE_FUNCTIONS_MAX 8U
 
+/* "old:0000:01:00.0" is an entry without a location, where the address may mean another one. */
+#define STATE_OLD "old:"
+
 /* Enough of a function to know, while it is not there, what the kernel will say of it. */
 typedef struct StateFunction {
         uint8_t number; /* 0 to 7 */
@@ -75,10 +78,13 @@ typedef enum StateMatch {
 int state_place(State *state, Sysfs *sysfs) _warn_unused_result_;
 const StateEntry *state_find(const State *state, const Gpu *gpu, StateMatch *ret);
 const StateEntry *state_find_address(const State *state, Address address);
+const StateEntry *state_find_other(const State *state, Address address, const StateEntry *entry);
+const StateEntry *state_find_old(const State *state, Address address);
 const StateEntry *state_find_location(const State *state, const Location *location);
 const char *state_entry_name(const State *state,
                 const StateEntry *entry,
                 char buffer[static LOCATION_STRING_MAX]);
+bool state_entry_has_address(const State *state, const StateEntry *entry, const Gpu *there);
 int state_set(State *state, const Gpu *gpu, Mode mode) _warn_unused_result_;
 void state_forget(State *state, const StateEntry *entry);
 bool state_entry_is(const StateEntry *entry, const Gpu *gpu, Mode mode, bool *ret_functions);

@@ -505,7 +505,7 @@ static void a_card_takes_the_place_of_what_was_there(void **state _unused_) {
         assert_int_equal(remembered.entries[0].address.bus, 2);
         assert_int_equal(remembered.entries[1].location.n_hops, 0);
         assert_string_equal(state_entry_name(&remembered, &remembered.entries[0], name),
-                        "0000:02:00.0");
+                        "0000:00/0a.0/00.0");
 
         /* An old entry gets its location. */
         gpu.address.bus = 2;
@@ -534,6 +534,60 @@ static void a_card_is_named_by_its_address_of_now_or_then(void **state) {
                         "0000:00/0a.1/00.0");
         assert_ptr_equal(state_find_location(&remembered, &location), &remembered.entries[1]);
         state_deinit(&remembered);
+}
+
+/* An old one was where the first of two is remembered to have been, which is elsewhere now. */
+static void a_name_means_one_card(void **state) {
+        State remembered = remember_slots((Slot[SLOTS_MAX]){ { 2, 'P', 'A' }, { 1, 0, 'A' } });
+        char name[LOCATION_STRING_MAX];
+        FakeTree *tree = *state;
+        const StateEntry *first = &remembered.entries[0], *old = &remembered.entries[1];
+
+        plug_slots(tree, (Slot[SLOTS_MAX]){ { 1, 'P', 'A' }, { 3, 'R', 'A' } });
+        assert_int_equal(state_place(&remembered, fake_sysfs(tree)), 0);
+        assert_ptr_equal(state_find_address(&remembered, address), first);
+        assert_ptr_equal(state_find_other(&remembered, address, first), old);
+        assert_null(state_find_other(&remembered, (Address){ .bus = 2 }, first));
+        assert_ptr_equal(state_find_old(&remembered, address), old);
+        assert_null(state_find_old(&remembered, (Address){ .bus = 2 }));
+        assert_string_equal(state_entry_name(&remembered, first, name), "0000:02:00.0");
+        assert_string_equal(state_entry_name(&remembered, old, name), "old:" GPU);
+        state_deinit(&remembered);
+}
+
+/* What /run has for the address of an entry is not about another card that may have been moved. */
+static void an_address_goes_with_its_card(void **state _unused_) {
+        static const struct {
+                Slot before[SLOTS_MAX], now[SLOTS_MAX];
+                bool expected; /* of the first one that is remembered */
+        } cases[] = {
+                { { { 1, 'P', 'A' } }, { { 0, 0, 0 } }, true },
+                { { { 1, 'P', 'A' } }, { { 1, 'P', 'A' } }, true },
+                { { { 1, 'P', 'A' } }, { { 1, 'P', 'B' } }, true },
+                { { { 1, 'P', 'A' } }, { { 2, 'P', 'A' }, { 1, 'Q', 'A' } }, true },
+                { { { 1, 'P', 'A' } }, { { 1, 'Q', 'A' } }, false },
+                { { { 1, 'P', 'A' }, { 2, 'Q', 'B' } }, { { 1, 'Q', 'B' } }, false },
+                { { { 1, 'P', 'A' }, { 1, 'Q', 'B' } }, { { 2, 'P', 'A' }, { 1, 'Q', 'B' } },
+                                false },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                State remembered = remember_slots(cases[i].before);
+                FakeTree *tree = fake_tree_new();
+                Gpu there = {};
+                int r;
+
+                plug_slots(tree, cases[i].now);
+                assert_int_equal(state_place(&remembered, fake_sysfs(tree)), 0);
+                r = gpu_init(&there, fake_sysfs(tree), address);
+                assert_true(r >= 0);
+                if (state_entry_has_address(&remembered, &remembered.entries[0],
+                                    r == 0 ? &there : NULL) != cases[i].expected)
+                        fail_msg("case %zu", i);
+                gpu_deinit(&there);
+                state_deinit(&remembered);
+                fake_tree_free(tree);
+        }
 }
 
 static void a_location_is_kept(void **state) {
@@ -658,6 +712,8 @@ int main(void) {
                 cmocka_unit_test(a_card_is_known_by_where_it_is_plugged_in),
                 cmocka_unit_test(a_card_takes_the_place_of_what_was_there),
                 tree_test(a_card_is_named_by_its_address_of_now_or_then),
+                tree_test(a_name_means_one_card),
+                cmocka_unit_test(an_address_goes_with_its_card),
                 tree_test(a_location_is_kept),
                 tree_test(a_file_of_an_older_version_is_good),
                 tree_test(a_wrong_list_makes_the_file_wrong),
