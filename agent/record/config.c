@@ -434,6 +434,11 @@ ConfigManaged config_managed(const Config *config, const Gpu *gpu) {
 /* By the value of BootMode= */
 static const Mode boot_modes[] = { 0, MODE_HOST, MODE_PASSTHROUGH, MODE_UNSET };
 
+/* Whether a GPU moves for the sake of a section, or moves where it would have stayed. */
+bool config_section_moves(const ConfigGpu *section) {
+        return boot_modes[section->boot_mode.value] != MODE_UNSET || section->allow_display.value;
+}
+
 /*
  * @ret gets the configured mode at boot; MODE_UNSET leaves the GPU alone. Return: false if it
  * belongs where it was last.

@@ -62,6 +62,7 @@ void config_deinit(Config *config);
 
 Mode config_default(const Config *config);
 ConfigManaged config_managed(const Config *config, const Gpu *gpu);
+bool config_section_moves(const ConfigGpu *section);
 bool config_boot(const Config *config, const Gpu *gpu, Mode *ret);
 bool config_boot_by_id(const Config *config, const Gpu *gpu, Mode *ret);
 bool config_allows_display(const Config *config, const Gpu *gpu);

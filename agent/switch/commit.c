@@ -19,29 +19,65 @@ static bool is_ours(int error) {
 /*
  * A card that has got another address keeps the old one in the state file for as long as a section of
  * the configuration names that: else nothing would tell any more that the section was written for this
- * card, and it would be obeyed for whatever is there now. Return: 1, 0, or a negative error code.
+ * card, and it would be obeyed for whatever is there now. A person who moves the card has named it by its
+ * new address; then only a section that would move something is reason to keep the old one, and not if
+ * there is one for the new address, too. Return: 1, 0, or a negative error code.
  */
-static int keeps_address(const StateEntry *entry, int etc_fd, const Gpu *gpu) {
+static int keeps_address(const StateEntry *entry, int etc_fd, const Gpu *gpu, bool by_person) {
         _cleanup_(config_deinit) Config config = CONFIG_NULL;
+        bool names_old = false, names_new = false;
         int r;
 
         if (!entry || !state_entry_has_moved(entry, gpu))
                 return 0;
         r = config_load(&config, etc_fd);
-        for (size_t i = 0; r == 0 && i < config.n_gpus; ++i)
-                r = !config.gpus[i].by_id &&
-                                address_same_slot(config.gpus[i].address, entry->address);
-        return r == 0 ? config.incomplete : r;
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < config.n_gpus; ++i) {
+                const ConfigGpu *section = &config.gpus[i];
+
+                if (section->by_id)
+                        continue;
+                if (address_same_slot(section->address, entry->address))
+                        names_old |= !by_person || config_section_moves(section);
+                names_new |= address_same_slot(section->address, gpu->address);
+        }
+        return config.incomplete || (names_old && !(by_person && names_new));
+}
+
+/*
+ * A person has said where a card belongs that may have been one whose location is not known. If
+ * there is just one of those in its model, it is that, or nothing is known of it any more.
+ */
+static void settle(State *state, const Gpu *gpu) {
+        const StateEntry *old = NULL;
+        size_t n = 0;
+
+        for (size_t i = 0; i < state->n_entries; ++i) {
+                const StateEntry *entry = &state->entries[i];
+
+                if (entry->location.n_hops > 0 ||
+                                !identity_equal(entry->identity, gpu->functions[0].identity))
+                        continue;
+                old = entry;
+                ++n;
+        }
+        if (n == 1 && old->place != PLACE_FOUND)
+                state_forget(state, old);
 }
 
 /* Where nothing is new but functions or address, the mode is remembered whether they are or not. */
-static int change_state(State *state, int etc_fd, const Gpu *gpu, Mode mode) {
+static int change_state(
+                State *state, const Roots *roots, const Gpu *gpu, Mode mode, bool by_person) {
         const StateEntry *entry;
         Gpu remembered = *gpu;
         bool whole, known;
         StateMatch match;
         int r, keeps;
 
+        r = by_person ? state_place(state, roots->sysfs) : 0;
+        if (r < 0)
+                return r;
         entry = state_find(state, gpu, &match);
         if (match != MATCH_THIS)
                 entry = NULL;
@@ -49,12 +85,14 @@ static int change_state(State *state, int etc_fd, const Gpu *gpu, Mode mode) {
         if (known && whole)
                 return 0;
 
-        keeps = keeps_address(entry, etc_fd, gpu);
+        keeps = keeps_address(entry, roots->etc_fd, gpu, by_person);
         if (keeps > 0)
                 remembered.address = entry->address;
+        if (match == MATCH_SIMILAR)
+                settle(state, gpu);
         r = keeps < 0 ? keeps : state_set(state, &remembered, mode);
         if (r >= 0)
-                r = state_save(state, etc_fd);
+                r = state_save(state, roots->etc_fd);
         return known ? 0 : r;
 }
 
@@ -62,16 +100,17 @@ static int change_state(State *state, int etc_fd, const Gpu *gpu, Mode mode) {
  * One that cannot be read or understood makes way for a new one, with just this GPU, if a person
  * moves it; nobody else touches it.
  */
-static int remember(int etc_fd, const Gpu *gpu, Mode mode, bool by_person, const char **ret_aside) {
+static int
+remember(const Roots *roots, const Gpu *gpu, Mode mode, bool by_person, const char **ret_aside) {
         _cleanup_(state_deinit) State state = STATE_NULL;
         int r;
 
-        r = state_load(&state, etc_fd);
+        r = state_load(&state, roots->etc_fd);
         if (by_person && (r == STATE_E_INVALID || (r < 0 && !is_ours(r))))
-                r = state_set_aside(etc_fd, ret_aside);
+                r = state_set_aside(roots->etc_fd, ret_aside);
         else if (r == STATE_E_INVALID)
                 r = -EBADMSG;
-        return r < 0 ? r : change_state(&state, etc_fd, gpu, mode);
+        return r < 0 ? r : change_state(&state, roots, gpu, mode, by_person);
 }
 
 /* Whether the policy wants it there for as long as this boot lasts, with no word in the record. */
@@ -124,7 +163,7 @@ int commit(const Roots *roots,
                 return r;
 
         if (!transient && roots->etc_fd >= 0) {
-                r = remember(roots->etc_fd, gpu, mode, by_person, &ret->aside);
+                r = remember(roots, gpu, mode, by_person, &ret->aside);
                 ret->error = r < 0 ? r : 0;
         }
         r = is_wanted(roots, gpu, mode, &wanted);

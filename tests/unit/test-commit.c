@@ -316,12 +316,13 @@ static void another_card_has_no_part_in_it(void **state) {
         fixture->gpu.functions[0].identity.device ^= 1;
 }
 
-/* @section: of the configuration, or NULL. Return: the number of the bus that is remembered afterwards. */
-static uint8_t commit_moved(Fixture *fixture, const char *section, bool twice) {
+/* The number of the bus that is remembered of a card that was at 05:00 and is moved. */
+static uint8_t commit_moved(Fixture *fixture, const char *section, bool twice, bool by_person) {
         const char *conf = "etc/vfiopt/vfiopt.conf";
         const Address before = { .bus = 5 };
         Gpu old = fixture->gpu;
         State remembered = STATE_NULL;
+        CommitNotes notes;
         uint8_t bus;
 
         old.address = before;
@@ -332,7 +333,10 @@ static uint8_t commit_moved(Fixture *fixture, const char *section, bool twice) {
         if (section)
                 fake_write(fixture->tree->root, conf, "%s", section);
 
-        commit_to(fixture, twice ? MODE_HOST : MODE_PASSTHROUGH, false);
+        assert_int_equal(commit(&fixture->tree->roots, &fixture->gpu,
+                                         twice ? MODE_HOST : MODE_PASSTHROUGH, false, by_person,
+                                         &fixture->record, &notes),
+                        0);
         assert_int_equal(state_load(&remembered, fixture->tree->roots.etc_fd), 0);
         assert_int_equal(remembered.n_entries, 1);
         assert_int_equal(remembered.entries[0].mode, twice ? MODE_HOST : MODE_PASSTHROUGH);
@@ -345,21 +349,63 @@ static uint8_t commit_moved(Fixture *fixture, const char *section, bool twice) {
 static void a_card_that_has_moved_gets_its_new_address(void **state) {
         static const struct {
                 const char *section;
-                uint8_t bus;
+                uint8_t bus, by_person;
         } cases[] = {
-                { NULL, 1 },
-                { "[GPU 01:00]\nBootMode=host\n", 1 },
-                { "[GPU 10de:2d04]\nBootMode=host\n", 1 },
-                { "[GPU 05:01]\nBootMode=host\n", 1 },
+                { NULL, 1, 1 },
+                { "[GPU 01:00]\nBootMode=host\n", 1, 1 },
+                { "[GPU 10de:2d04]\nBootMode=host\n", 1, 1 },
+                { "[GPU 05:01]\nBootMode=host\n", 1, 1 },
                 /* Else another card that comes to 05:00 would be taken for the one that is meant. */
-                { "[GPU 05:00]\nBootMode=host\n", 5 },
-                { "[GPU 0000:05:00.0]\n", 5 },
+                { "[GPU 05:00]\nBootMode=host\n", 5, 5 },
+                { "[GPU 05:00]\nAllowDisplay=yes\n", 5, 5 },
+                { "[GPU 0000:05:00.0]\n", 5, 1 },
+                /* What has it left alone is not worth that, when a person has named it; */
+                { "[GPU 05:00]\nManaged=no\n", 5, 1 },
+                { "[GPU 05:00]\nBootMode=unset\n", 5, 1 },
+                /* nor if it has a section of its own. */
+                { "[GPU 01:00]\nBootMode=host\n[GPU 05:00]\nBootMode=passthrough\n", 5, 1 },
         };
         Fixture *fixture = *state;
 
-        for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); ++i)
-                assert_int_equal(commit_moved(fixture, cases[i / 2].section, i % 2),
-                                cases[i / 2].bus);
+        for (size_t i = 0; i < 4 * ARRAY_SIZE(cases); ++i) {
+                const bool by_person = i / 2 % 2;
+
+                assert_int_equal(commit_moved(fixture, cases[i / 4].section, i % 2, by_person),
+                                by_person ? cases[i / 4].by_person : cases[i / 4].bus);
+        }
+}
+
+#define OLD_ENTRY(bus, id)                                           \
+        "{\"address\":\"0000:" bus ":00.0\",\"id\":\"10de:" id "\"," \
+        "\"subsystem\":\"1043:5678\",\"mode\":\"host\"}"
+
+/* It may have been the one that is not where it was; a person has said where this one belongs. */
+static void a_card_that_is_no_longer_in_doubt_takes_the_place_of_what_it_was_like(void **state) {
+        static const struct {
+                const char *entries;
+                size_t left; /* with the one that is moved */
+        } cases[] = {
+                { OLD_ENTRY("05", "2d04"), 1 },
+                { OLD_ENTRY("05", "2d05"), 2 },
+                { OLD_ENTRY("05", "2d04") "," OLD_ENTRY("06", "2d05"), 2 },
+                { OLD_ENTRY("05", "2d04") "," OLD_ENTRY("06", "2d04"), 3 },
+                /* Where the other one is that has an address of theirs, it remains in doubt. */
+                { OLD_ENTRY("05", "2d04") "," OLD_ENTRY("02", "2d04"), 3 },
+        };
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, "0000:02:00.0", .group = 13);
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                State remembered;
+
+                fake_write(fixture->tree->root, "etc/vfiopt/state",
+                                "{\"version\":1,\"gpus\":[%s]}\n", cases[i].entries);
+                commit_to(fixture, MODE_PASSTHROUGH, false);
+                assert_int_equal(state_load(&remembered, fixture->tree->roots.etc_fd), 0);
+                assert_int_equal(remembered.n_entries, cases[i].left);
+                assert_non_null(state_find_location(&remembered, &fixture->gpu.location));
+                state_deinit(&remembered);
+        }
 }
 
 int main(void) {
@@ -380,6 +426,7 @@ int main(void) {
                 test(a_state_that_is_no_use_is_set_aside),
                 test(another_card_has_no_part_in_it),
                 test(a_card_that_has_moved_gets_its_new_address),
+                test(a_card_that_is_no_longer_in_doubt_takes_the_place_of_what_it_was_like),
 #undef test
         };
 
