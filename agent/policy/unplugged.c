@@ -39,7 +39,9 @@ static bool belongs_to_vfio(const Policy *policy, const Gpu *gpu, const Runtime 
                         policy_wish(policy, gpu, runtime, false).mode == MODE_PASSTHROUGH;
 }
 
-static int pin_or_clear(Roots *roots, Modules *modules, const Policy *policy, const Gpu *gpu) {
+/* @pins: set pins where there are to be some, and do nothing else; or do that else */
+static int pin_or_clear(
+                Roots *roots, Modules *modules, const Policy *policy, const Gpu *gpu, bool pins) {
         _cleanup_(runtime_deinit) Runtime runtime = RUNTIME_NULL;
         _cleanup_(freep) char *driver = NULL;
         int r;
@@ -50,10 +52,29 @@ static int pin_or_clear(Roots *roots, Modules *modules, const Policy *policy, co
         if (belongs_to_vfio(policy, gpu, &runtime))
                 r = vfio_driver_find(
                                 roots->sysfs, modules, gpu->functions[0].modalias, &driver, NULL);
-        if (r < 0)
-                return r;
         /* Without a vfio driver there is nothing to pin it to. */
-        return driver ? pins_set(roots->run_fd, gpu, driver) : pins_clear(roots->run_fd, gpu);
+        if (r < 0 || pins != (driver != NULL))
+                return r < 0 ? r : 0;
+        return pins ? pins_set(roots->run_fd, gpu, driver) : pins_clear(roots->run_fd, gpu);
+}
+
+/* Several, if cards have got the address one after the other. */
+static int see_to_entries(
+                Roots *roots, Modules *modules, const Policy *policy, Address address, bool pins) {
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < policy->state.n_entries; ++i) {
+                const StateEntry *entry = &policy->state.entries[i];
+                _cleanup_(gpu_deinit) Gpu gpu = {};
+
+                if (address_compare(entry->address, address) != 0 || entry->n_functions == 0 ||
+                                entry->place == PLACE_FOUND || is_taken(roots->sysfs, entry))
+                        continue;
+                r = state_entry_to_gpu(entry, &gpu);
+                if (r == 0)
+                        r = pin_or_clear(roots, modules, policy, &gpu, pins);
+        }
+        return r;
 }
 
 /* Under the locks, everything is read anew: the card may have come, and been moved or forgotten. */
@@ -68,19 +89,9 @@ static int look_again(Roots *roots, Modules *modules, Address address) {
         /* A file that is not understood is no reason to do anything. */
         if (policy.config.incomplete || policy.outdated)
                 return 0;
-        /* Several, if cards have got the address one after the other. */
-        for (size_t i = 0; r == 0 && i < policy.state.n_entries; ++i) {
-                const StateEntry *entry = &policy.state.entries[i];
-                _cleanup_(gpu_deinit) Gpu gpu = {};
-
-                if (address_compare(entry->address, address) != 0 || entry->n_functions == 0 ||
-                                entry->place == PLACE_FOUND || is_taken(roots->sysfs, entry))
-                        continue;
-                r = state_entry_to_gpu(entry, &gpu);
-                if (r == 0)
-                        r = pin_or_clear(roots, modules, &policy, &gpu);
-        }
-        return r;
+        /* What one of them needs, none of the others removes. */
+        r = see_to_entries(roots, modules, &policy, address, false);
+        return r == 0 ? see_to_entries(roots, modules, &policy, address, true) : r;
 }
 
 static int see_to(Roots *roots, Modules *modules, Address address) {

@@ -189,6 +189,28 @@ static void without_vfio_nothing_is_reserved(void **state _unused_) {
         assert_int_equal(count_pins_of(file, false), 0);
 }
 
+/* They have the same pins, in whichever order they are remembered. */
+static void of_two_cards_with_an_address_the_one_for_vfio_is_pinned(void **state _unused_) {
+        static const struct {
+                const char *file;
+                unsigned int pins;
+        } all[] = {
+                { STATE("2",
+                                  ENTRY(GPU, AT("01.0"), "passthrough") "," ENTRY(
+                                                  GPU, AT("02.0"), "host")),
+                                1 },
+                { STATE("2",
+                                  ENTRY(GPU, AT("01.0"), "host") "," ENTRY(
+                                                  GPU, AT("02.0"), "passthrough")),
+                                1 },
+                { STATE("2", ENTRY(GPU, AT("01.0"), "host") "," ENTRY(GPU, AT("02.0"), "host")),
+                                0 },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(all); ++i)
+                assert_int_equal(count_pins_of(all[i].file, true), all[i].pins);
+}
+
 /* Whatever else is not there: it comes back to where it was. */
 static void a_card_without_a_location_is_pinned(void **state _unused_) {
         static const struct {
@@ -392,6 +414,7 @@ int main(void) {
                 cmocka_unit_test(a_variant_driver_is_found_for_what_is_not_there),
                 cmocka_unit_test(without_vfio_nothing_is_reserved),
                 cmocka_unit_test(a_card_without_a_location_is_pinned),
+                cmocka_unit_test(of_two_cards_with_an_address_the_one_for_vfio_is_pinned),
                 cmocka_unit_test(who_is_not_known_well_enough_is_left_alone),
                 cmocka_unit_test(who_is_elsewhere_is_left_alone),
                 cmocka_unit_test(who_is_there_is_left_alone),
