@@ -298,8 +298,8 @@ static void print_memory(const Status *status, const char *gpu) {
         if (status->source == POLICY_OTHER_CARD && entry->place == PLACE_FOUND)
                 printf("%s is not the card that was here before, which is %s now; its wish does not "
                        "count.\n"
-                       "  To remember that one there: vfioptctl switch auto %s\n",
-                                gpu, now, now);
+                       "  To remember that one there: vfioptctl switch %s %s\n",
+                                gpu, now, mode, now);
         else if (status->source == POLICY_OTHER_CARD)
                 printf("%s is not the card that was here before; its wish does not count.\n"
                        "  To forget that one: vfioptctl forget %s\n",

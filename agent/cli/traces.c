@@ -77,6 +77,20 @@ static int print_rule(const Roots *roots, const char *address) {
         return 1;
 }
 
+/* Whether a GPU is not the remembered card, or may be that, at its very address: that is told of the GPU. */
+static bool is_told_of_another(
+                const Inventory *inventory, const State *state, const StateEntry *entry) {
+        for (size_t i = 0; i < inventory->n_gpus; ++i) {
+                const Gpu *gpu = &inventory->gpus[i];
+                StateMatch match;
+
+                if (state_find(state, gpu, &match) == entry &&
+                                (match == MATCH_OTHER || !state_entry_has_moved(entry, gpu)))
+                        return true;
+        }
+        return false;
+}
+
 /**
  * traces_print_absent() - name the cards that are remembered and not there
  *
@@ -94,20 +108,21 @@ int traces_print_absent(const Roots *roots, const Inventory *inventory, const St
                 char address[ADDRESS_STRING_MAX], id[IDENTITY_STRING_MAX];
                 char name[LOCATION_STRING_MAX];
 
-                if (entry->place == PLACE_FOUND || inventory_has_slot(inventory, entry->address))
+                if (entry->place == PLACE_FOUND || is_told_of_another(inventory, state, entry))
                         continue;
                 any = true;
                 identity_format_id(entry->identity, id);
                 printf("%s (%s) is remembered in %s, and not there.\n",
-                                address_format(entry->address, address), id,
+                                state_entry_name(state, entry, name), id,
                                 mode_to_string(entry->mode));
-                r = print_rule(roots, address);
+                r = inventory_has_slot(inventory, entry->address)
+                                ? 0
+                                : print_rule(roots, address_format(entry->address, address));
                 if (r < 0)
                         return r;
                 /* The note on a card that may be it says so, too. */
                 if (r == 0 && entry->place != PLACE_SIMILAR)
-                        printf("  To forget it: vfioptctl forget %s\n",
-                                        state_entry_name(state, entry, name));
+                        printf("  To forget it: vfioptctl forget %s\n", name);
         }
         r = any ? 0 : print_rule(roots, NULL);
         return r < 0 ? r : 0;

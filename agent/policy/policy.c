@@ -313,8 +313,8 @@ static char *describe_other(const StateEntry *entry, const char *name, const Gpu
 
         if (entry->place == PLACE_FOUND)
                 return text_format(
-                                "the card that was here before is %s now; vfioptctl switch auto %s",
-                                address_format(entry->now, now), now);
+                                "the card that was here before is %s now; vfioptctl switch %s %s",
+                                address_format(entry->now, now), mode_to_string(entry->mode), now);
         return text_format(
                         "this is not the card that was here before%s%s%s; if it is meant to be here: vfioptctl forget %s",
                         differs ? " (" : "", differs ?: "", differs ? ")" : "", name);

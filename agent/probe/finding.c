@@ -154,12 +154,13 @@ static Words words_for_clash(const Finding *finding) {
         return chosen;
 }
 
+/* .detail: the id of the other one; or where that is known to be elsewhere, its mode */
 static Words words_for_other_card(const Finding *finding) {
         Words chosen = words[FINDING_OTHER_CARD];
 
         if (finding->number > 0)
                 return (Words){ "the card that was here before is @other@ now",
-                        "vfioptctl switch auto @other@" };
+                        "vfioptctl switch @detail@ @other@" };
         if (!finding->detail)
                 chosen.sentence = "this is not the card that was here before";
         return chosen;

@@ -75,12 +75,17 @@ static int check_identity(Move *move) {
         entry = state_find(&move->policy->state, move->gpu, &match);
         if (match != MATCH_OTHER)
                 return 0;
+        if (entry->place == PLACE_FOUND)
+                return findings_push(&move->findings,
+                                &(Finding){ .kind = FINDING_OTHER_CARD,
+                                                .function = move->gpu->address,
+                                                .other = entry->now,
+                                                .number = 1,
+                                                .detail = (char *) mode_to_string(entry->mode) });
         return findings_push(&move->findings,
                         &(Finding){ .kind = FINDING_OTHER_CARD,
                                         .function = move->gpu->address,
-                                        .other = entry->place == PLACE_FOUND ? entry->now
-                                                                             : entry->address,
-                                        .number = entry->place == PLACE_FOUND,
+                                        .other = entry->address,
                                         .detail = (char *) state_entry_differs(
                                                         entry, move->gpu, id) });
 }

@@ -182,6 +182,29 @@ def another_has_its_address(tree):
     tree.write("etc/vfiopt/vfiopt.conf", "[GPU 03:00]\nBootMode=passthrough\n")
 
 
+def another_in_place_of_a_missing_one(tree):
+    """The card that is there was behind the missing one, and has its address now."""
+    renumbered(tree)
+    tree.state(("0000:02:00.0", "10de:1e04", "1043:89e5", "passthrough", "0000:00/07.0/00.0"),
+               ("0000:03:00.0", "10de:2204", "1043:89e5", "host", "0000:00/01.1/00.0"))
+
+
+def two_in_an_old_state(tree):
+    """A disk was put in before two cards of one model, which an older version has remembered."""
+    renumbered(tree)
+    tree.device("0000:03:00.0", "10de:2204", "0300", "nvidia", 13, boot_vga="0", port="0000:00:06.0/")
+    tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "host"), ("0000:02:00.0", "10de:2204", "1043:89e5", "passthrough"))
+    tree.write("etc/vfiopt/vfiopt.conf", "[GPU 02:00]\nBootMode=passthrough\n")
+
+
+def old_name_taken(tree):
+    """What an older version has remembered had an address that another remembered card has now."""
+    renumbered(tree)
+    tree.device("0000:03:00.0", "10de:2204", "0300", "nvidia", 13, boot_vga="0", port="0000:00:06.0/")
+    tree.state(("0000:02:00.0", "10de:2204", "1043:89e5", "passthrough"),
+               ("0000:01:00.0", "10de:2204", "1043:89e5", "host", "0000:00/01.1/00.0"))
+
+
 def no_host_driver(tree):
     """With a guest, and nothing is known that could have it on the host."""
     tree.device("0000:01:00.0", "10de:2204", "0302", "vfio-pci", 12, override="vfio-pci")

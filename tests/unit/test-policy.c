@@ -865,7 +865,8 @@ static void a_doubt_is_told_with_what_ends_it(void **state _unused_) {
                 { STATE_2(ENTRY_2("01", "07.0", "2d04", "host") "," ENTRY_2(
                                   "01", "02.0", "2204", "host")),
                                 NULL, "forget 0000:00/07.0/00.0", false },
-                { MOVED, NULL, "is 0000:02:00.0 now; vfioptctl switch auto 0000:02:00.0", true },
+                { MOVED, NULL, "is 0000:02:00.0 now; vfioptctl switch passthrough 0000:02:00.0",
+                                true },
                 { STATE_2(ENTRY_2("01", "02.0", "2222", "host")), NULL,
                                 "(10de:2222); if it is meant to be here: vfioptctl forget 0000:01:00.0",
                                 true },
