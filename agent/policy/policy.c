@@ -126,10 +126,11 @@ static void complain_of_section(const Policy *policy,
         else
                 snprintf(text, sizeof(text),
                                 "[GPU %s] in " VFIOPT_ETC_CONFIG
-                                " names %s; %s that was there is %s now; %swrite [GPU %s]",
+                                " names %s; %s that was there is %s now; %swrite [GPU %s]%s",
                                 address, r == 0 ? "another card" : "no NVIDIA GPU",
                                 entry->place == PLACE_FOUND ? "the card" : "one like the card", now,
-                                entry->place == PLACE_FOUND ? "" : "if it is that card, ", now);
+                                entry->place == PLACE_FOUND ? "" : "if it is that card, ", now,
+                                r == 0 ? ", or have both" : "");
         fn(userdata, true, text);
 }
 

@@ -791,7 +791,7 @@ static void a_section_that_names_another_remembered_card_is_said(void **state) {
         policy_complain(&policy, fake_sysfs(tree), gather, &complaints);
         assert_string_equal(text(&complaints),
                         "W [GPU 0000:02:00.0] in vfiopt.conf names another card; the card that was "
-                        "there is 0000:01:00.0 now; write [GPU 0000:01:00.0]\n");
+                        "there is 0000:01:00.0 now; write [GPU 0000:01:00.0], or have both\n");
         text_deinit(&complaints);
         policy_deinit(&policy);
 }
