@@ -375,6 +375,26 @@ static void a_card_that_has_moved_gets_its_new_address(void **state) {
         }
 }
 
+/* The sections are as the warning has said: each card has its own, and one is for a former address. */
+static void a_switch_ends_the_doubt_about_corrected_sections(void **state) {
+        static const char *const sections[] = {
+                "[GPU 01:00]\nBootMode=passthrough\n[GPU 05:00]\nManaged=no\n",
+                "[GPU 01:00]\nBootMode=passthrough\n[GPU 05:00]\nBootMode=host\n",
+                "[GPU 05:00]\nBootMode=unset\n",
+        };
+        Fixture *fixture = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(sections); ++i) {
+                const bool names_new = strstr(sections[i], "[GPU 01:00]") != NULL;
+
+                assert_int_equal(commit_moved(fixture, sections[i], false, false), 5);
+                expect(fixture, true, MODE_UNSET, POLICY_UNSURE, false);
+                assert_int_equal(commit_moved(fixture, sections[i], false, true), 1);
+                expect(fixture, true, MODE_PASSTHROUGH, names_new ? POLICY_CONFIG : POLICY_STATE,
+                                false);
+        }
+}
+
 #define OLD_ENTRY(bus, id)                                           \
         "{\"address\":\"0000:" bus ":00.0\",\"id\":\"10de:" id "\"," \
         "\"subsystem\":\"1043:5678\",\"mode\":\"host\"}"
@@ -426,6 +446,7 @@ int main(void) {
                 test(a_state_that_is_no_use_is_set_aside),
                 test(another_card_has_no_part_in_it),
                 test(a_card_that_has_moved_gets_its_new_address),
+                test(a_switch_ends_the_doubt_about_corrected_sections),
                 test(a_card_that_is_no_longer_in_doubt_takes_the_place_of_what_it_was_like),
 #undef test
         };
