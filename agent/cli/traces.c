@@ -77,18 +77,15 @@ static int print_rule(const Roots *roots, const char *address) {
         return 1;
 }
 
-/* Whether a GPU is not the remembered card, or may be that, at its very address: that is told of the GPU. */
-static bool is_told_of_another(
-                const Inventory *inventory, const State *state, const StateEntry *entry) {
-        for (size_t i = 0; i < inventory->n_gpus; ++i) {
-                const Gpu *gpu = &inventory->gpus[i];
-                StateMatch match;
-
-                if (state_find(state, gpu, &match) == entry &&
-                                (match == MATCH_OTHER || !state_entry_has_moved(entry, gpu)))
-                        return true;
-        }
-        return false;
+/* The GPU that is told not to be a remembered card, or maybe to be that; or NULL. */
+static const Gpu *find_told(const Inventory *inventory,
+                const State *state,
+                const StateEntry *entry,
+                StateMatch *ret) {
+        for (size_t i = 0; i < inventory->n_gpus; ++i)
+                if (state_find(state, &inventory->gpus[i], ret) == entry)
+                        return &inventory->gpus[i];
+        return NULL;
 }
 
 /**
@@ -107,8 +104,13 @@ int traces_print_absent(const Roots *roots, const Inventory *inventory, const St
                 const StateEntry *entry = &state->entries[i];
                 char address[ADDRESS_STRING_MAX], id[IDENTITY_STRING_MAX];
                 char name[LOCATION_STRING_MAX];
+                const Gpu *told;
+                StateMatch match;
 
-                if (entry->place == PLACE_FOUND || is_told_of_another(inventory, state, entry))
+                if (entry->place == PLACE_FOUND)
+                        continue;
+                told = find_told(inventory, state, entry, &match);
+                if (told && (match == MATCH_OTHER || !state_entry_has_moved(entry, told)))
                         continue;
                 any = true;
                 identity_format_id(entry->identity, id);
@@ -121,7 +123,7 @@ int traces_print_absent(const Roots *roots, const Inventory *inventory, const St
                 if (r < 0)
                         return r;
                 /* The note on a card that may be it says so, too. */
-                if (r == 0 && entry->place != PLACE_SIMILAR)
+                if (r == 0 && !told)
                         printf("  To forget it: vfioptctl forget %s\n", name);
         }
         r = any ? 0 : print_rule(roots, NULL);

@@ -89,6 +89,13 @@ static void complain_of_state(const Policy *policy, PolicyComplaintFn fn, void *
                                 "; automatic moves are off until the next reboot");
 }
 
+static bool has_section(const Config *config, Address address) {
+        for (size_t i = 0; i < config->n_gpus; ++i)
+                if (!config->gpus[i].by_id && address_same_slot(config->gpus[i].address, address))
+                        return true;
+        return false;
+}
+
 /*
  * A section for an address goes on meaning the address, and then fits no card or another one. Not so
  * of a remembered card that is unplugged: it fits when that is back.
@@ -123,6 +130,12 @@ static void complain_of_section(const Policy *policy,
         if (!entry)
                 snprintf(text, sizeof(text),
                                 "[GPU %s] in " VFIOPT_ETC_CONFIG " names no NVIDIA GPU", address);
+        else if (r == 0 && has_section(&policy->config, entry->now))
+                snprintf(text, sizeof(text),
+                                "[GPU %s] in " VFIOPT_ETC_CONFIG
+                                " names another card; the card that was there is %s now, which a switch has "
+                                "remembered: vfioptctl switch %s %s",
+                                address, now, mode_to_string(entry->mode), now);
         else
                 snprintf(text, sizeof(text),
                                 "[GPU %s] in " VFIOPT_ETC_CONFIG

@@ -205,6 +205,15 @@ def old_name_taken(tree):
                ("0000:01:00.0", "10de:2204", "1043:89e5", "host", "0000:00/01.1/00.0"))
 
 
+def in_a_slot_behind_another(tree):
+    """The second of two cards is the first one now, as that is in a slot behind it."""
+    renumbered(tree)
+    tree.device("0000:03:00.0", "10de:2204", "0300", "nvidia", 13, boot_vga="0", port="0000:00:06.0/")
+    tree.state(("0000:02:00.0", "10de:2204", "1043:89e5", "host", "0000:00/01.0/00.0"),
+               ("0000:03:00.0", "10de:2204", "1043:89e5", "passthrough", "0000:00/01.1/00.0"))
+    tree.write("etc/vfiopt/vfiopt.conf", "[GPU 03:00]\nBootMode=passthrough\n")
+
+
 def no_host_driver(tree):
     """With a guest, and nothing is known that could have it on the host."""
     tree.device("0000:01:00.0", "10de:2204", "0302", "vfio-pci", 12, override="vfio-pci")

@@ -794,6 +794,18 @@ static void a_section_that_names_another_remembered_card_is_said(void **state) {
                         "there is 0000:01:00.0 now; write [GPU 0000:01:00.0], or have both\n");
         text_deinit(&complaints);
         policy_deinit(&policy);
+
+        /* With both, a switch is all that is missing. */
+        fake_write(tree->root, "etc/vfiopt/vfiopt.conf",
+                        "[GPU 02:00]\nBootMode=host\n[GPU 01:00]\nBootMode=passthrough\n");
+        assert_int_equal(policy_load(&policy, &tree->roots), 0);
+        policy_complain(&policy, fake_sysfs(tree), gather, &complaints);
+        assert_string_equal(text(&complaints),
+                        "W [GPU 0000:02:00.0] in vfiopt.conf names another card; the card that was "
+                        "there is 0000:01:00.0 now, which a switch has remembered: vfioptctl switch "
+                        "passthrough 0000:01:00.0\n");
+        text_deinit(&complaints);
+        policy_deinit(&policy);
 }
 
 static void the_card_that_has_moved_is_the_same(void **state _unused_) {
