@@ -343,22 +343,3 @@ def amd_is_the_boot_display(vm):
     facts = vm.facts(["0000:01:00.0", SECOND.address])
     vm.equal([f["boot_vga"] for f in facts.values()], ["1", "0"], "boot_vga")
     vm.match("vm.word=1", vm.read("/proc/cmdline"), "command line")
-
-
-# --- peers ----------------------------------------------------------------------
-
-
-@scenario(gpus=[Gpu("rp1", functions=("gpu", "audio"))], driver="standin", product=False)
-def driverctl_works(vm):
-    """driverctl can move a function, for comparison."""
-    vm.sh(f"driverctl --nosave set-override {GPU.address} vfio-pci")
-    vm.equal(vm.driver(GPU.address), "vfio-pci", "driver")
-    vm.sh(f"driverctl --nosave unset-override {GPU.address}")
-
-
-@scenario(gpus=[Gpu("rp1", functions=("gpu", "audio"))], driver="standin", product=False)
-def libvirt_works(vm):
-    """libvirt can detach a function, for comparison."""
-    vm.sh("systemctl start libvirtd && virsh nodedev-detach pci_0000_01_00_0")
-    vm.equal(vm.driver(GPU.address), "vfio-pci", "driver")
-    vm.sh("virsh nodedev-reattach pci_0000_01_00_0")
