@@ -323,9 +323,13 @@ def rules_that_load_with_the_driver(vm):
     vm.sh("systemctl reset-failed eager; rm -f /run/started", ok=None)
     vm.sh("systemctl start vfiopt@host; udevadm settle")
     vm.equal(vm.driver(GPU.address), "nvidia", "driver")
-    vm.sh("modprobe -r nvidia_drm nvidia_uvm nvidia_modeset nvidia 2>/dev/null; modprobe nvidia; udevadm settle")
+    # What systemd has started for it loads a module, too, and must be through with that.
+    until(vm, "[ -e /run/started ]", "what systemd starts for it is started")
+    vm.sh("systemctl start eager; rm -f /run/started; "
+          "modprobe -r nvidia_drm nvidia_uvm nvidia_modeset nvidia 2>/dev/null; ! test -e /sys/module/nvidia")
+    vm.sh("modprobe nvidia; udevadm settle")
     vm.check(vm.exists("/sys/module/nvidia_drm"), "the rules are heeded while the driver has a card")
-    vm.check(vm.exists("/run/started"), "and so is what systemd starts for it")
+    until(vm, "[ -e /run/started ]", "and so is what systemd starts for it")
 
 
 @scenario(gpus=[GPU], timeout=240)
