@@ -185,10 +185,12 @@ static unsigned int count_writes(const Case *this) {
 }
 
 static void a_switch_that_is_killed_leaves_no_clash(void **state _unused_) {
+        const unsigned int stride = for_each_point_stride();
+
         for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
                 unsigned int n = cases[i].refused ? 0 : count_writes(&cases[i]);
 
-                for (unsigned int k = 1; k <= n; ++k) {
+                for (unsigned int k = 1 + (unsigned int) i % stride; k <= n; k += stride) {
                         kill_at(&cases[i], k, FAULT_KILL_BEFORE);
                         kill_at(&cases[i], k, FAULT_KILL_DURING);
                 }
@@ -196,10 +198,12 @@ static void a_switch_that_is_killed_leaves_no_clash(void **state _unused_) {
 }
 
 static void a_write_that_fails_leaves_no_clash(void **state _unused_) {
+        const unsigned int stride = for_each_point_stride();
+
         for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
                 unsigned int n = cases[i].refused ? 0 : count_writes(&cases[i]);
 
-                for (unsigned int k = 1; k <= n; ++k) {
+                for (unsigned int k = 1 + (unsigned int) i % stride; k <= n; k += stride) {
                         FakeTree *tree = machine_of(&cases[i]);
                         Outcome outcome;
 
