@@ -100,6 +100,11 @@ int text_to_uint(const char *s, unsigned int base, uint64_t max, uint64_t *ret) 
         return text_n_to_uint(s, strlen(s), base, max, ret);
 }
 
+/* Whether two strings, each of which may be NULL for none, are the same. */
+bool text_equal(const char *a, const char *b) {
+        return a == b || (a && b && !strcmp(a, b));
+}
+
 /* Whether @s starts with @prefix; @ret_rest, if given, then points behind it. */
 bool text_starts_with(const char *s, const char *prefix, const char **ret_rest) {
         size_t n = strlen(prefix);

@@ -38,6 +38,7 @@ int text_n_to_uint(const char *s, size_t n, unsigned int base, uint64_t max, uin
 
 /* pieces */
 
+bool text_equal(const char *a, const char *b);
 bool text_starts_with(const char *s, const char *prefix, const char **ret_rest);
 bool text_ends_with(const char *s, const char *suffix);
 bool text_has_word(const char *list, const char *word);

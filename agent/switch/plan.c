@@ -5,11 +5,6 @@
 #include "base/text.h"
 #include "switch/plan.h"
 
-/* Whether two names, each of which may be NULL for none, are the same. */
-static bool same(const char *a, const char *b) {
-        return a == b || (a && b && !strcmp(a, b));
-}
-
 /* Append a step. @ret, if given, is the step, until the next is appended. */
 static int push(Plan *plan, StepKind kind, Address function, const char *value, Step **ret) {
         _cleanup_(freep) char *copy = NULL;
@@ -132,7 +127,7 @@ static bool needs_modules(const PlanInput *input) {
                 const PlanFunction *function = &input->functions[i];
 
                 if (!function->on_vfio ||
-                                !same(function->override, vfio_driver_of(input, function)))
+                                !text_equal(function->override, vfio_driver_of(input, function)))
                         return true;
         }
         return false;
@@ -162,7 +157,7 @@ static int plan_passthrough(Plan *plan, const PlanInput *input) {
                 const PlanFunction *function = &input->functions[i];
                 const char *driver = vfio_driver_of(input, function);
 
-                if (!same(function->override, driver) || has_to_be_parked(input, function))
+                if (!text_equal(function->override, driver) || has_to_be_parked(input, function))
                         r = push(plan, STEP_OVERRIDE, function->address, driver, NULL);
         }
         if (r >= 0)
@@ -218,24 +213,25 @@ static bool is_away(const PlanInput *input, const PlanFunction *function) {
         if (function->on_vfio || function->override_is_vfio || is_lost(input, function))
                 return true;
         if (input->is_of_no_use && !function->driver && function->n_homes > 0 &&
-                        (!function->override || same(function->override, home_of(function))))
+                        (!function->override || text_equal(function->override, home_of(function))))
                 return true;
         /* That it had no driver is so still. */
         if (function->host && !function->host->driver && !function->driver &&
                         !function->interrupted)
-                return !same(function->override, function->host->override);
+                return !text_equal(function->override, function->host->override);
         /* An interrupted move: its driver or its override is not as it was. */
         if (function->host)
-                return !same(function->driver, home_of(function)) ||
-                                !same(function->override, function->host->override);
+                return !text_equal(function->driver, home_of(function)) ||
+                                !text_equal(function->override, function->host->override);
         /* Likewise, and nothing is remembered but that it was on its way. */
         return function->interrupted && (!function->driver || function->override);
 }
 
 /* Whether it is on the driver that it has at home, or has to be bound. */
 static bool is_bound_home(const PlanFunction *function) {
-        return function->stays_idle ? !function->driver
-                                    : function->driver && same(function->driver, home_of(function));
+        return function->stays_idle
+                        ? !function->driver
+                        : function->driver && text_equal(function->driver, home_of(function));
 }
 
 static int push_group_holds(Plan *plan, const PlanInput *input) {
@@ -350,8 +346,8 @@ static int push_settings(Plan *plan, const PlanInput *input, const PlanFunction 
 
         if (!host)
                 return 0;
-        if (is_away(input, function) && same(home_of(function), "snd_hda_intel") &&
-                        same(host->power_control, "on"))
+        if (is_away(input, function) && text_equal(home_of(function), "snd_hda_intel") &&
+                        text_equal(host->power_control, "on"))
                 r = push_optional(plan, STEP_SETTLE, function->address, home_of(function));
         if (r >= 0 && host->power_control)
                 r = push_optional(plan, STEP_POWER, function->address, host->power_control);
@@ -375,7 +371,7 @@ static int push_away(Plan *plan, const PlanInput *input, PushFn fn) {
 static int push_aim(Plan *plan, const PlanInput *input _unused_, const PlanFunction *function) {
         const char *home = function->stays_idle ? function->host->override : home_of(function);
 
-        if (same(function->override, home))
+        if (text_equal(function->override, home))
                 return 0;
         return push(plan, STEP_OVERRIDE, function->address, home, NULL);
 }
@@ -400,7 +396,8 @@ static int push_override_back(
         bool is_as_aimed =
                         function->n_homes <= 1 && !(function->n_homes && function->homes->is_guess);
 
-        if (is_as_aimed && same(function->stays_idle ? override : home_of(function), override))
+        if (is_as_aimed &&
+                        text_equal(function->stays_idle ? override : home_of(function), override))
                 return 0;
         return push(plan, STEP_OVERRIDE, function->address, override, NULL);
 }

@@ -249,10 +249,6 @@ static int note_along(Move *moves, size_t n, const Gpu ***ret) {
         return 0;
 }
 
-static bool same(const char *a, const char *b) {
-        return a && b ? !strcmp(a, b) : a == b;
-}
-
 /*
  * Last of all before the first write: to look for holders takes a while, and another program may have
  * begun to move the GPU meanwhile, by its override or by the next function. That is left to it. What
@@ -275,8 +271,8 @@ static int check_unchanged(Move *move) {
 
         unchanged = r == 0 && now.n_functions == move->gpu->n_functions;
         for (size_t i = 0; unchanged && i < now.n_functions; ++i)
-                unchanged = same(now.functions[i].driver, move->gpu->functions[i].driver) &&
-                                same(overrides[i], move->facts.overrides[i]);
+                unchanged = text_equal(now.functions[i].driver, move->gpu->functions[i].driver) &&
+                                text_equal(overrides[i], move->facts.overrides[i]);
         overrides_free(overrides, now.n_functions);
         move->skip = !unchanged;
         if (!unchanged)
