@@ -90,18 +90,28 @@ static int search_conf(Search *search, int root_fd) {
 
 /* obstacles */
 
-/* libkmod runs no install command of a module that has a softdep (libkmod-module.c, __kmod_module_fill_softdep()). */
-static int find_install(
-                const Roots *roots, Modules *modules, const char *module, Obstacle *obstacle) {
+/*
+ * The install line of a module that loads nothing (@inert), or has something else run in its place; NULL
+ * if there is none. libkmod runs no such command of a module that has a softdep (libkmod-module.c,
+ * __kmod_module_fill_softdep()).
+ */
+static int find_install(const Roots *roots,
+                Modules *modules,
+                const char *module,
+                bool inert,
+                char **ret_where) {
         Search search = { .module = module };
-        bool has_softdep = false;
+        bool wanted = false, has_softdep = false;
         int r;
 
+        *ret_where = NULL;
         r = search_conf(&search, roots->root_fd);
-        if (r == 0 && search.install && search.is_inert)
+        if (r == 0)
+                wanted = search.install && search.is_inert == inert;
+        if (wanted)
                 r = modules_has_softdep(modules, module, &has_softdep);
-        if (r == 0 && search.install && search.is_inert && !has_softdep)
-                *obstacle = (Obstacle){ OBSTACLE_INSTALL, TAKE_PTR(search.install) };
+        if (r == 0 && wanted && !has_softdep)
+                *ret_where = TAKE_PTR(search.install);
         free(search.install);
         return r;
 }
@@ -184,7 +194,9 @@ int obstacle_find(const Roots *roots, Modules *modules, const char *module, Obst
         if (r == 0 && obstacle.kind == OBSTACLE_NONE)
                 r = find_on_kernel_line(roots, module, &obstacle);
         if (r == 0 && obstacle.kind == OBSTACLE_NONE)
-                r = find_install(roots, modules, module, &obstacle);
+                r = find_install(roots, modules, module, true, &obstacle.where);
+        if (obstacle.where)
+                obstacle.kind = OBSTACLE_INSTALL;
         if (r == 0 && obstacle.kind == OBSTACLE_NONE)
                 r = find_in_file(roots, modules, module, &obstacle);
         if (r < 0)
@@ -205,17 +217,5 @@ int obstacle_find(const Roots *roots, Modules *modules, const char *module, Obst
  */
 int obstacle_find_script(
                 const Roots *roots, Modules *modules, const char *module, char **ret_where) {
-        Search search = { .module = module };
-        bool has_softdep = false;
-        int r;
-
-        r = search_conf(&search, roots->root_fd);
-        if (r == 0 && search.install && !search.is_inert)
-                r = modules_has_softdep(modules, module, &has_softdep);
-        if (r == 0 && !search.is_inert && !has_softdep)
-                *ret_where = TAKE_PTR(search.install);
-        else if (r == 0)
-                *ret_where = NULL;
-        free(search.install);
-        return r;
+        return find_install(roots, modules, module, false, ret_where);
 }
