@@ -81,14 +81,15 @@ static int would_take(
  * clash_foresee() - would a module, once loaded, bind a function of a GPU into a clash?
  * @gpu:        as it is now
  * @module:     its name, with underscores
- * @ret:        with CLASH_E_FORESEEN, which function
+ * @ret:        with CLASH_E_FORESEEN, the idle function that the load would bind
  *
  * vfio-pci has ids= of modprobe.d and of the kernel's command line; by new_id it has none before it is
  * loaded (KERNEL.md 2.16).
  *
  * Return: 0 if not, CLASH_E_FORESEEN, CLASH_E_LATE, negative error code on failure.
  */
-int clash_foresee(Sysfs *sysfs, Modules *modules, const Gpu *gpu, const char *module, Clash *ret) {
+int clash_foresee(
+                Sysfs *sysfs, Modules *modules, const Gpu *gpu, const char *module, Address *ret) {
         const char *driver = driver_of(module);
         const Device *idle;
         char **overrides;
@@ -107,7 +108,7 @@ int clash_foresee(Sysfs *sysfs, Modules *modules, const Gpu *gpu, const char *mo
         i = (size_t) (idle - gpu->functions);
         r = would_take(modules, driver, overrides[i], idle);
         if (r > 0) {
-                *ret = (Clash){ .function = idle->address };
+                *ret = idle->address;
                 r = CLASH_E_FORESEEN;
         }
         overrides_free(overrides, gpu->n_functions);

@@ -11,10 +11,6 @@
 
 #include "model/gpu.h"
 
-typedef struct Clash {
-        Address function; /* the idle one that the load would bind */
-} Clash;
-
 enum {
         _CLASH_E_SUCCESS,
 
@@ -23,5 +19,5 @@ enum {
 };
 
 bool clash_is_possible(Sysfs *sysfs, const char *module);
-int clash_foresee(Sysfs *sysfs, Modules *modules, const Gpu *gpu, const char *module, Clash *ret)
+int clash_foresee(Sysfs *sysfs, Modules *modules, const Gpu *gpu, const char *module, Address *ret)
                 _warn_unused_result_;

@@ -285,16 +285,13 @@ static int order_for_load(Move *moves, size_t n, Finding *ret) {
                 return 0;
         r = inventory_init(&inventory, context->roots);
         for (size_t i = 0; r >= 0 && i < inventory.n_gpus; ++i) {
-                Clash clash;
+                Address idle;
                 size_t k = 0;
 
-                r = clash_foresee(sysfs, context->modules, &inventory.gpus[i], module, &clash);
+                r = clash_foresee(sysfs, context->modules, &inventory.gpus[i], module, &idle);
                 if (r != CLASH_E_FORESEEN)
                         continue;
-                while (k < n &&
-                                (moves[k].skip ||
-                                                !address_same_slot(moves[k].gpu->address,
-                                                                clash.function)))
+                while (k < n && (moves[k].skip || !address_same_slot(moves[k].gpu->address, idle)))
                         ++k;
                 if (k < n && !has_first) {
                         Move first = moves[k];
@@ -303,9 +300,9 @@ static int order_for_load(Move *moves, size_t n, Finding *ret) {
                         moves[0] = first;
                         has_first = true;
                 } else {
-                        *ret = (Finding){ .kind = FINDING_CLASH,
-                                .other = clash.function,
-                                .detail = (char *) module };
+                        *ret = (Finding){
+                                .kind = FINDING_CLASH, .other = idle, .detail = (char *) module
+                        };
                 }
         }
         return r < 0 ? r : 0;

@@ -330,10 +330,10 @@ static int refuse_clash(StepContext *context, const char *module, StepResult *re
                 return 0;
         r = inventory_init(&inventory, context->roots);
         for (size_t i = 0; r == 0 && i < inventory.n_gpus; ++i) {
-                Clash clash = {};
+                Address idle;
                 char address[ADDRESS_STRING_MAX];
 
-                r = clash_foresee(sysfs, context->modules, &inventory.gpus[i], module, &clash);
+                r = clash_foresee(sysfs, context->modules, &inventory.gpus[i], module, &idle);
                 if (r <= 0)
                         continue;
                 address_format(inventory.gpus[i].address, address);
