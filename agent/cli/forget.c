@@ -122,7 +122,7 @@ static int forget(const Roots *roots, Name *names, size_t n) {
                               "switch sets it aside");
                 return VFIOPT_EXIT_PRECONDITION;
         }
-        r = state_place(&state, roots->sysfs);
+        r = state_place(&state, roots);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n; ++i) {

@@ -41,7 +41,7 @@ int policy_load(Policy *policy, const Roots *roots) {
         if (r >= 0) {
                 r = state_load(&policy->state, roots->etc_fd);
                 policy->state_problem = r == STATE_E_MISSING ? 0 : r;
-                r = r == -ENOMEM ? r : state_place(&policy->state, roots->sysfs);
+                r = r == -ENOMEM ? r : state_place(&policy->state, roots);
         }
         if (r < 0) {
                 policy_deinit(policy);

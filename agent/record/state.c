@@ -329,54 +329,6 @@ bool state_entry_has_address(const State *state, const StateEntry *entry, const 
 
 /* places */
 
-typedef struct Gpus {
-        Gpu *items;
-        size_t n;
-} Gpus;
-
-static void gpus_deinit(Gpus *gpus) {
-        for (size_t i = 0; i < gpus->n; ++i)
-                gpu_deinit(&gpus->items[i]);
-        free(gpus->items);
-}
-
-static int gpus_add(Gpus *gpus, Sysfs *sysfs, Address address) {
-        char path[DEVICE_PATH_MAX];
-        uint64_t vendor;
-        Gpu gpu, *more;
-        int r;
-
-        r = sysfs_read_uint(sysfs, device_path(address, "vendor", path), 16, UINT16_MAX, &vendor);
-        if (r || vendor != PCI_VENDOR_NVIDIA)
-                return r < 0 ? r : 0;
-        r = gpu_init(&gpu, sysfs, address);
-        if (r)
-                return r < 0 ? r : 0;
-        more = reallocarray(gpus->items, gpus->n + 1, sizeof(*more));
-        if (!more) {
-                gpu_deinit(&gpu);
-                return -ENOMEM;
-        }
-        gpus->items = more;
-        gpus->items[gpus->n++] = gpu;
-        return 0;
-}
-
-static int gpus_init(Gpus *gpus, Sysfs *sysfs) {
-        _cleanup_(strv_freep) char **names = NULL;
-        size_t n = 0;
-        int r;
-
-        r = sysfs_list(sysfs, "bus/pci/devices", &names, &n);
-        for (size_t i = 0; i < n && r >= 0; ++i) {
-                Address address;
-
-                if (address_parse(names[i], &address) == 0 && address.function == 0)
-                        r = gpus_add(gpus, sysfs, address);
-        }
-        return r < 0 ? r : 0;
-}
-
 /* A card that is known by its location is nothing that is known by its address alone. */
 static bool is_this(const State *state, const StateEntry *entry, const Gpu *gpu) {
         for (size_t i = 0; entry->location.n_hops == 0 && i < state->n_entries; ++i)
@@ -399,18 +351,18 @@ static int place_here(const State *state, StateEntry *entry, Sysfs *sysfs) {
         return 0;
 }
 
-static void place_among(const State *state, StateEntry *entry, const Gpus *gpus) {
-        for (size_t i = 0; i < gpus->n && entry->place == PLACE_MISSING; ++i)
-                if (is_this(state, entry, &gpus->items[i])) {
+static void place_among(const State *state, StateEntry *entry, const Inventory *present) {
+        for (size_t i = 0; i < present->n_gpus && entry->place == PLACE_MISSING; ++i)
+                if (is_this(state, entry, &present->gpus[i])) {
                         entry->place = PLACE_FOUND;
-                        entry->now = gpus->items[i].address;
+                        entry->now = present->gpus[i].address;
                 }
 }
 
 /* One of the model that has no entry of its own. */
-static void find_similar(const State *state, StateEntry *entry, const Gpus *gpus) {
-        for (size_t i = 0; i < gpus->n && entry->place == PLACE_MISSING; ++i) {
-                const Gpu *gpu = &gpus->items[i];
+static void find_similar(const State *state, StateEntry *entry, const Inventory *present) {
+        for (size_t i = 0; i < present->n_gpus && entry->place == PLACE_MISSING; ++i) {
+                const Gpu *gpu = &present->gpus[i];
 
                 if (!identity_equal(entry->identity, gpu->functions[0].identity) ||
                                 find_candidates(state, gpu).there)
@@ -426,24 +378,24 @@ static void find_similar(const State *state, StateEntry *entry, const Gpus *gpus
  *
  * Return: 0 on success, negative error code on failure.
  */
-int state_place(State *state, Sysfs *sysfs) {
-        _cleanup_(gpus_deinit) Gpus gpus = {};
+int state_place(State *state, const Roots *roots) {
+        _cleanup_(inventory_deinit) Inventory present = {};
         bool all_here = true;
         int r = 0;
 
         for (size_t i = 0; i < state->n_entries && r >= 0; ++i) {
-                r = place_here(state, &state->entries[i], sysfs);
+                r = place_here(state, &state->entries[i], roots->sysfs);
                 all_here = all_here && state->entries[i].place == PLACE_FOUND;
         }
         if (r >= 0 && !all_here)
-                r = gpus_init(&gpus, sysfs);
+                r = inventory_init(&present, roots);
         if (r < 0 || all_here)
                 return r;
 
         for (size_t i = 0; i < state->n_entries; ++i)
-                place_among(state, &state->entries[i], &gpus);
+                place_among(state, &state->entries[i], &present);
         for (size_t i = 0; i < state->n_entries; ++i)
-                find_similar(state, &state->entries[i], &gpus);
+                find_similar(state, &state->entries[i], &present);
         return 0;
 }
 

@@ -11,7 +11,7 @@
  * or one that an administrator broke while editing, is worth more than ours.
  */
 
-#include "model/gpu.h"
+#include "model/inventory.h"
 
 #define STATE_FUNCTIONS_MAX 8U
 
@@ -75,7 +75,7 @@ typedef enum StateMatch {
         MATCH_SIMILAR, /* it is about this card or another of the model, which cannot be known */
 } StateMatch;
 
-int state_place(State *state, Sysfs *sysfs) _warn_unused_result_;
+int state_place(State *state, const Roots *roots) _warn_unused_result_;
 const StateEntry *state_find(const State *state, const Gpu *gpu, StateMatch *ret);
 const StateEntry *state_find_address(const State *state, Address address);
 const StateEntry *state_find_other(const State *state, Address address, const StateEntry *entry);

@@ -404,7 +404,7 @@ static void assert_matches(
         char said[64] = "";
 
         plug_slots(tree, now);
-        assert_int_equal(state_place(&remembered, fake_sysfs(tree)), 0);
+        assert_int_equal(state_place(&remembered, &tree->roots), 0);
         for (; now->bus > 0; ++now) {
                 const StateEntry *entry;
                 StateMatch match;
@@ -523,7 +523,7 @@ static void a_card_is_named_by_its_address_of_now_or_then(void **state) {
         FakeTree *tree = *state;
 
         plug_slots(tree, (Slot[SLOTS_MAX]){ { 2, 'P', 'A' } });
-        assert_int_equal(state_place(&remembered, fake_sysfs(tree)), 0);
+        assert_int_equal(state_place(&remembered, &tree->roots), 0);
         assert_ptr_equal(state_find_address(&remembered, (Address){ .bus = 1 }),
                         &remembered.entries[0]);
         assert_ptr_equal(state_find_address(&remembered, (Address){ .bus = 2 }),
@@ -544,7 +544,7 @@ static void a_name_means_one_card(void **state) {
         const StateEntry *first = &remembered.entries[0], *old = &remembered.entries[1];
 
         plug_slots(tree, (Slot[SLOTS_MAX]){ { 1, 'P', 'A' }, { 3, 'R', 'A' } });
-        assert_int_equal(state_place(&remembered, fake_sysfs(tree)), 0);
+        assert_int_equal(state_place(&remembered, &tree->roots), 0);
         assert_ptr_equal(state_find_address(&remembered, address), first);
         assert_ptr_equal(state_find_other(&remembered, address, first), old);
         assert_null(state_find_other(&remembered, (Address){ .bus = 2 }, first));
@@ -578,7 +578,7 @@ static void an_address_goes_with_its_card(void **state _unused_) {
                 int r;
 
                 plug_slots(tree, cases[i].now);
-                assert_int_equal(state_place(&remembered, fake_sysfs(tree)), 0);
+                assert_int_equal(state_place(&remembered, &tree->roots), 0);
                 r = gpu_init(&there, fake_sysfs(tree), address);
                 assert_true(r >= 0);
                 if (state_entry_has_address(&remembered, &remembered.entries[0],

@@ -77,7 +77,7 @@ static int run(FakeTree *tree) {
         assert_int_equal(modules_new(&modules), 0);
         assert_int_equal(inventory_init(&inventory, &tree->roots), 0);
         assert_int_equal(state_load(&state, tree->roots.etc_fd), 0);
-        assert_int_equal(state_place(&state, fake_sysfs(tree)), 0);
+        assert_int_equal(state_place(&state, &tree->roots), 0);
         r = unplugged_pin(&tree->roots, modules, &inventory, &state);
         assert_int_equal(writes_count(tree->machine, ACT_ANY), 0);
         state_deinit(&state);
