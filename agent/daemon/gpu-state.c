@@ -41,7 +41,6 @@ DEFINE_CLEANUP(PidWatch, pid_watch_free);
 static int on_process_exit(
                 sd_event_source *source, int fd, uint32_t events _unused_, void *userdata) {
         PidWatch *watch = userdata;
-
         siginfo_t info;
 
         if (watch->is_child)
