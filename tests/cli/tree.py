@@ -107,11 +107,11 @@ class Tree:
         }))
 
 
-def host(tree):
+def host(tree, drivers=("nvidia", "snd_hda_intel"), overrides=(None, None)):
     """One card of two functions, on the host, beside another display."""
     tree.device("0000:00:02.0", "8086:4680", "0300", boot_vga="1")
-    tree.device("0000:01:00.0", "10de:2204", "0300", "nvidia", 12, boot_vga="0")
-    tree.device("0000:01:00.1", "10de:1aef", "0403", "snd_hda_intel", 12)
+    tree.device("0000:01:00.0", "10de:2204", "0300", drivers[0], 12, boot_vga="0", override=overrides[0])
+    tree.device("0000:01:00.1", "10de:1aef", "0403", drivers[1], 12, override=overrides[1])
     tree.driver("vfio-pci")
 
 
@@ -495,9 +495,7 @@ def another_card(tree):
 
 def claimed(tree, override="vfio-pci"):
     """It belongs at the host, and another program has given it to a guest."""
-    tree.device("0000:00:02.0", "8086:4680", "0300", boot_vga="1")
-    tree.device("0000:01:00.0", "10de:2204", "0300", "vfio-pci", 12, boot_vga="0", override=override)
-    tree.device("0000:01:00.1", "10de:1aef", "0403", "vfio-pci", 12, override=override)
+    host(tree, ("vfio-pci", "vfio-pci"), (override, override))
     tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "host"))
 
 
@@ -508,19 +506,13 @@ def claimed_without_an_override(tree):
 
 def claimed_for_the_host(tree):
     """It belongs in passthrough, and an override names the host's driver."""
-    tree.device("0000:00:02.0", "8086:4680", "0300", boot_vga="1")
-    tree.device("0000:01:00.0", "10de:2204", "0300", "nvidia", 12, boot_vga="0", override="nvidia")
-    tree.device("0000:01:00.1", "10de:1aef", "0403", "snd_hda_intel", 12)
-    tree.driver("vfio-pci")
+    host(tree, overrides=("nvidia", None))
     tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "passthrough"))
 
 
 def reserved_by_a_script(tree):
     """Nothing is wished, and an override waits for the driver to leave."""
-    tree.device("0000:00:02.0", "8086:4680", "0300", boot_vga="1")
-    tree.device("0000:01:00.0", "10de:2204", "0300", "nvidia", 12, boot_vga="0", override="vfio-pci")
-    tree.device("0000:01:00.1", "10de:1aef", "0403", "snd_hda_intel", 12, override="vfio-pci")
-    tree.driver("vfio-pci")
+    host(tree, overrides=("vfio-pci", "vfio-pci"))
 
 
 def damaged_state(tree):
