@@ -8,7 +8,7 @@ GPU = Gpu("rp1")
 SECOND = Gpu("rp2")
 
 
-@scenario(gpus=[GPU], timeout=300, rounds=(20, 50))
+@scenario(gpus=[GPU], timeout=300, rounds=(8, 50))
 def opposite_directions_at_once(vm):
     """Two switches of one GPU at the same instant, in opposite directions, again and again."""
     before = state(vm, GPU)
@@ -39,11 +39,11 @@ def opposite_directions_at_once(vm):
     clean(vm, GPU, before=before)
 
 
-@scenario(gpus=[GPU, SECOND], timeout=300)
+@scenario(gpus=[GPU, SECOND], timeout=120, rounds=(2, 20))
 def two_gpus_at_once(vm):
     """Two jobs for two GPUs run side by side, and both are remembered."""
     before = state(vm, GPU, SECOND)
-    for _ in range(5):
+    for _ in range(vm.rounds):
         vm.sh("systemctl start vfiopt@passthrough:0000:01:00.0 vfiopt@passthrough:0000:02:00.0")
         on_vfio(vm, GPU)
         on_vfio(vm, SECOND)

@@ -231,9 +231,9 @@ WantedBy=multi-user.target
     files={"/etc/changed": "old\n", "/etc/deleted": "", "/etc/systemd/system/of-a-scenario.service": UNIT},
 )
 def reboot_keeps_the_root(vm):
-    """After a reboot what was written is there, what was enabled runs, and the card is bound."""
+    """After a reboot what was written is there, what was enabled runs, and the card is bound; also without room to write."""
     vm.sh("echo new >/etc/changed; rm /etc/deleted; systemctl enable of-a-scenario; mkdir -m 700 /var/lib/of-a-scenario")
-    vm.sh("vfioptctl --version")
+    vm.sh("vfioptctl --version; touch /etc/vm-full /etc/vm-read-only")
     boot = vm.read("/proc/sys/kernel/random/boot_id")
     vm.reboot()
     vm.equal(vm.boots, 2, "boots")
@@ -245,6 +245,12 @@ def reboot_keeps_the_root(vm):
     vm.equal(vm.sh("systemctl is-system-running").out.strip(), "running", "systemd")
     vm.sh("vfioptctl --version")
     vm.equal(vm.drivers(GPU), HOST_DRIVERS, "drivers")
+
+    write = "echo text >/etc/file && sync /etc/file"
+    vm.match("Read-only", vm.sh(write, ok=1).err, "message of a read-only root")
+    vm.sh("mount -o remount,rw overlay /")
+    vm.match("No space left", vm.sh(write, ok=1).err, "message of a full one")
+    vm.sh(f"rm /fill; {write}")
 
 
 @scenario(gpus=[GPU], product=False, boot="cold", disk=True, timeout=300)
@@ -275,23 +281,6 @@ def reset_is_a_power_cut(vm):
     for card, resets in zip((GPU, SECOND), before):
         vm.check(vm.gpu(card).stats()["resets"] > resets, f"the card in {card.port} was reset")
         vm.equal(vm.drivers(card), HOST_DRIVERS, f"drivers of {card.port}")
-
-
-@scenario(driver=None, product=False, boot="cold", disk=True, timeout=240)
-def root_is_full_or_read_only(vm):
-    """A root without room and one that cannot be written to are to be had, and boot."""
-    write = "echo text >/etc/file && sync /etc/file"
-    vm.sh("touch /etc/vm-full /etc/vm-read-only")
-    vm.sh("fallocate -l 2G /fill", ok=1)
-    vm.match("No space left", vm.sh(write, ok=1).err, "message")
-    vm.sh("mount -o remount,ro overlay /")
-    vm.match("Read-only", vm.sh(write, ok=1).err, "message")
-    vm.reboot()
-    vm.equal(vm.sh("systemctl is-system-running").out.strip(), "running", "systemd")
-    vm.match("Read-only", vm.sh(write, ok=1).err, "message after the reboot")
-    vm.sh("mount -o remount,rw overlay /")
-    vm.match("No space left", vm.sh(write, ok=1).err, "message after the reboot")
-    vm.sh(f"rm /fill; {write}")
 
 
 # --- groups and displays --------------------------------------------------------

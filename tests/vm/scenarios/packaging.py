@@ -11,7 +11,6 @@ from testvm.product import RULES, VFIO, on_vfio, records
 GPU = Gpu("rp1")
 SECOND = Gpu("rp2")
 HOME = ["nvidia", "snd_hda_intel", "xhci_hcd", None]
-BOTH = ("standin", "nvidia")
 STATE = "/etc/vfiopt/state"
 
 # Starts as early as anything can, and writes down which drivers the card has then.
@@ -45,7 +44,7 @@ def seen_by_display(vm):
     return [path.rpartition("/")[2] for path in vm.read("/run/seen").split()]
 
 
-@scenario(gpus=[GPU], boot="cold", driver=BOTH, files={**DEBIAN, **wish("passthrough")}, timeout=240)
+@scenario(gpus=[GPU], boot="cold", driver="nvidia", files={**DEBIAN, **wish("passthrough")}, timeout=240)
 def debian_boots_without_its_gpu(vm):
     """Debian's packaging loads nvidia-drm at boot, with its only GPU in passthrough: no unit fails."""
     vm.match("nvidia-current.ko", vm.sh("modprobe --show-depends -i nvidia-current").out, "Debian's names")
@@ -70,7 +69,7 @@ def debian_boots_without_its_gpu(vm):
     on_vfio(vm, GPU)
 
 
-@scenario(gpus=[GPU], boot="cold", driver=BOTH, cmdline=EARLY, files={**DISPLAY, **wish("passthrough")})
+@scenario(gpus=[GPU], boot="cold", driver="nvidia", cmdline=EARLY, files={**DISPLAY, **wish("passthrough")})
 def taken_by_the_initramfs(vm):
     """Wish passthrough, and nvidia has it since the initramfs: switched before the display manager starts."""
     runs(vm)

@@ -58,7 +58,7 @@ def agent_is_killed(vm):
     vm.sh("systemctl is-active vfioptd")
 
 
-@scenario(gpus=[GPU], timeout=400, rounds=(20, 200))
+@scenario(gpus=[GPU], timeout=400, rounds=(10, 200))
 def agent_and_jobs_are_killed(vm):
     """Plugs, unplugs and switches, and agent or job is killed at any moment: the wish holds."""
     dice = vm.dice()
@@ -112,38 +112,46 @@ UPHEAVALS = (
 )
 
 
-@scenario(gpus=[GPU, SECOND], timeout=400, rounds=(1, 10))
+@scenario(gpus=[GPU, SECOND], timeout=400, rounds=(4, 120))
 def udev_and_manager_start_again(vm):
     """udev and the manager start anew during plugs and switches: no wish is lost."""
     dice = vm.dice()
-    vm.sh("systemctl start vfiopt@passthrough")
-    for _ in range(vm.rounds):
-        for upheaval in UPHEAVALS:
-            vm.log(f"--- {upheaval}")
-            vm.unplug(GPU)
-            trouble = vm.spawn(f"sleep {dice.random():.3f}; {upheaval}")
-            vm.plug(GPU, wait=False)
-            until(vm, " && ".join(f"[ -e /sys/bus/pci/devices/{a} ]" for a in GPU.addresses), "plugged")
-            trouble.wait(60, ok=0)
-            on(vm, GPU, VFIO)
-            settled(vm, GPU)
-            for mode in ("host", "passthrough"):
-                switch = vm.spawn(f"systemctl start vfiopt@{mode}:{GPU.address}")
-                vm.sh(f"sleep {dice.random():.3f}; {upheaval}")
-                # Who waits for the manager may lose it, and the job goes on; or he lost it
-                # before he was heard. Then he has to say it again.
-                told = switch.wait(60).code == 0
+
+    def while_plugged(upheaval):
+        vm.unplug(GPU)
+        trouble = vm.spawn(f"sleep {dice.random():.3f}; {upheaval}")
+        vm.plug(GPU, wait=False)
+        until(vm, " && ".join(f"[ -e /sys/bus/pci/devices/{a} ]" for a in GPU.addresses), "plugged")
+        trouble.wait(60, ok=0)
+
+    def while_switched(upheaval):
+        for mode in ("host", "passthrough"):
+            switch = vm.spawn(f"systemctl start vfiopt@{mode}:{GPU.address}")
+            vm.sh(f"sleep {dice.random():.3f}; {upheaval}")
+            # Who waits for the manager may lose it, and the job goes on; or he lost it
+            # before he was heard. Then he has to say it again.
+            told = switch.wait(60).code == 0
+            where = settled(vm, GPU)
+            if where != mode and not told:
+                vm.report(f"{mode} was not heard: {upheaval}")
+                vm.sh(f"systemctl start vfiopt@{mode}:{GPU.address}")
                 where = settled(vm, GPU)
-                if where != mode and not told:
-                    vm.report(f"{mode} was not heard: {upheaval}")
-                    vm.sh(f"systemctl start vfiopt@{mode}:{GPU.address}")
-                    where = settled(vm, GPU)
-                vm.equal(where, mode, "the wish")
-            # udev hears of nothing here, so nobody tells that its queue is empty.
-            vm.sh(upheaval)
-            remember(vm, GPU, SECOND)
-            vm.sh(f"echo {GPU.addresses[2]} >{DRIVERS}/vfio-pci/unbind")
-            on(vm, GPU, VFIO)
+            vm.equal(where, mode, "the wish")
+
+    def before_a_theft(upheaval):
+        # udev hears of nothing here, so nobody tells that its queue is empty.
+        vm.sh(upheaval)
+        remember(vm, GPU, SECOND)
+        vm.sh(f"echo {GPU.addresses[2]} >{DRIVERS}/vfio-pci/unbind")
+
+    vm.sh("systemctl start vfiopt@passthrough")
+    # Four upheavals and three moments: each pair comes once in twelve rounds.
+    for n in range(vm.rounds):
+        upheaval, moment = UPHEAVALS[n % 4], (while_plugged, while_switched, before_a_theft)[n % 3]
+        vm.log(f"--- {moment.__name__}: {upheaval}")
+        moment(upheaval)
+        on(vm, GPU, VFIO)
+        settled(vm, GPU)
 
 
 @scenario(gpus=[GPU])
@@ -159,20 +167,20 @@ def udev_never_ends(vm):
     on(vm, GPU, VFIO)
 
 
-@scenario(gpus=[GPU], timeout=300, rounds=(1, 20))
+@scenario(gpus=[GPU], timeout=200, rounds=(3, 120))
 def direct_switch_is_killed(vm):
     """A switch without a job is killed: the agent finishes or undoes it unasked."""
     vm.sh("systemctl start vfiopt@host")
     cursor, killed = vm.journal_cursor(), 0
-    for n in range(1, vm.rounds + 1):
-        for call in ("renameat", "unlinkat", "sendto"):
-            for mode in ("passthrough", "host"):
-                vm.sh(f"systemctl start vfiopt@{'host' if mode == 'passthrough' else 'passthrough'}")
-                rest(vm)
-                r = vm.sh(f"exec strace -qq -o /dev/null -e trace={call} -e inject={call}:signal=KILL:"
-                          f"when={n * 2} vfioptctl switch --direct {mode}", ok=None)
-                killed += r.code != 0
-                settled(vm, GPU)
+    # Each kind of call on each way comes once in six rounds, each time later in the switch.
+    for n in range(vm.rounds):
+        call, mode = ("renameat", "unlinkat", "sendto")[n % 3], ("passthrough", "host")[n % 2]
+        vm.sh(f"systemctl start vfiopt@{'host' if mode == 'passthrough' else 'passthrough'}")
+        rest(vm)
+        r = vm.sh(f"exec strace -qq -o /dev/null -e trace={call} -e inject={call}:signal=KILL:"
+                  f"when={2 + n // 6 * 2} vfioptctl switch --direct {mode}", ok=None)
+        killed += r.code != 0
+        settled(vm, GPU)
     vm.sh("systemctl start vfiopt@passthrough; systemctl start vfiopt@host")
     vm.equal(unfinished(vm), [], "files in /run/vfiopt")
     vm.check(killed, "none was killed")
@@ -186,7 +194,7 @@ def footprint(vm):
             if k in ("Rss", "Pss", "Private_Dirty")}
 
 
-@scenario(gpus=[GPU, SECOND], timeout=240, rounds=(8, 150))
+@scenario(gpus=[GPU, SECOND], timeout=240, rounds=(4, 150))
 def agent_does_not_storm(vm):
     """Added and removed again and again: the wish holds, jobs are bounded, and memory is steady."""
     # With the last GPU the agent would go; the second one keeps it.
