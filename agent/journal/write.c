@@ -33,7 +33,10 @@ static int read_loginuid(int proc_fd, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-/* "0::/system.slice/system-vfiopt.slice/vfiopt@host.service": one line per hierarchy. */
+/*
+ * "0::/system.slice/system-vfiopt.slice/vfiopt@host.service": one line per hierarchy. The journal finds this
+ * by itself where the process is still there when it looks; that of the boot ends before the journal begins.
+ */
 static int read_unit(int proc_fd, char **ret) {
         _cleanup_(freep) char *data = NULL;
         char *rest, *line;
@@ -46,7 +49,9 @@ static int read_unit(int proc_fd, char **ret) {
         for (rest = data; (line = strsep(&rest, "\n"));) {
                 const char *name = strrchr(line, '/');
 
-                if (!name || !text_starts_with(name + 1, VFIOPT_UNIT_TEMPLATE, NULL))
+                if (!name ||
+                                !(text_starts_with(name + 1, VFIOPT_UNIT_TEMPLATE, NULL) ||
+                                                !strcmp(name + 1, VFIOPT_UNIT_BOOT)))
                         continue;
                 *ret = strdup(name + 1);
                 return *ret ? 0 : -ENOMEM;

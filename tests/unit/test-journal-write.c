@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "journal/write.h"
 #include "vfiopt/journal.h"
+#include "vfiopt/names.h"
 
 static Device functions[] = {
         { .address = { .bus = 1 } },
@@ -339,6 +340,24 @@ static void a_job_knows_its_unit_and_run(void **state) {
         journal_source_deinit(&source);
 }
 
+static void the_boot_is_a_job_too(void **state) {
+        Fixture *fixture = *state;
+        Event e = event(EVENT_DONE);
+        JournalSource source;
+
+        write_self(fixture, "cgroup", "0::/system.slice/vfiopt-boot.service\n");
+        assert_int_equal(journal_source_init(&source, fixture->proc_fd, "0123"), 0);
+        assert_int_equal(journal_send(&e, &source), 0);
+        assert_string_equal(find("OBJECT_SYSTEMD_UNIT"), VFIOPT_UNIT_BOOT);
+        assert_string_equal(find("OBJECT_SYSTEMD_INVOCATION_ID"), "0123");
+        journal_source_deinit(&source);
+
+        write_self(fixture, "cgroup", "0::/user.slice/vfiopt-boot.service.scope\n");
+        assert_int_equal(journal_source_init(&source, fixture->proc_fd, "0123"), 0);
+        assert_null(source.unit);
+        journal_source_deinit(&source);
+}
+
 static void a_shell_does_not_claim_the_run_of_its_terminal(void **state) {
         Fixture *fixture = *state;
         JournalSource source;
@@ -377,6 +396,7 @@ int main(void) {
                 cmocka_unit_test(a_record_about_one_function_names_that),
                 cmocka_unit_test_setup_teardown(
                                 a_job_knows_its_unit_and_run, fixture_new, fixture_free),
+                cmocka_unit_test_setup_teardown(the_boot_is_a_job_too, fixture_new, fixture_free),
                 cmocka_unit_test_setup_teardown(a_shell_does_not_claim_the_run_of_its_terminal,
                                 fixture_new, fixture_free),
                 cmocka_unit_test_setup_teardown(a_kernel_without_audit_and_cgroups_is_no_error,

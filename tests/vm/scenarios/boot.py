@@ -164,12 +164,13 @@ def no_vfio_at_boot(vm):
     rest(vm)
     vm.equal(vm.sh("systemctl list-units --failed --plain --no-legend | cut -d' ' -f1").out.split(),
              ["vfiopt-boot.service", AUTO], "failed units")
-    # What is started later wants sysinit.target, which wants this one: that is not run again by it. Its
-    # unit is not in the record where it has ended before the journal's service is there to look.
+    # What is started later wants sysinit.target, which wants this one: that is not run again by it.
     said = [r for r in records(vm) if r["VFIOPT_TRIGGER"] == "boot"]
     vm.equal(len({r["_PID"] for r in said}), 1, "runs of vfiopt-boot.service")
     vm.equal(vm.drivers(GPU), HOME, "drivers")
     vm.match("module vfio_pci.*/etc/modprobe.d/no.conf:1", said[0]["MESSAGE"], "the journal")
+    # The process has ended before the journal's service is there to look whose it is.
+    vm.match("module vfio_pci", vm.sh("journalctl -b -u vfiopt-boot -o cat").out, "the journal of the unit")
     vm.equal([g["mode"] for g in json.loads(vm.read(FILE))["gpus"]], ["passthrough"], "the wish")
 
 
