@@ -17,11 +17,11 @@ def at_home(vm):
 
 
 @scenario(gpus=[GPU], boot="cold", cmdline=f"vm.early=vfio-pci vfio-pci.ids={IDS}",
-          options={"vfio-pci": f"ids={IDS}"}, files=BLACKLIST, timeout=300)
+          options={"vfio-pci": f"ids={IDS}"}, files=BLACKLIST, timeout=300, rounds=(3, 10))
 def ids_and_a_blacklist(vm):
-    """`vfio-pci.ids=` and `blacklist nvidia`, the most copied recipe: home by one command, there and back ten times."""
+    """`vfio-pci.ids=` and `blacklist nvidia`, the most copied recipe: home by one command, there and back again and again."""
     vm.equal(vm.drivers(GPU), ["vfio-pci"] * 4, "drivers after the boot")
-    for _ in range(10):
+    for _ in range(vm.rounds):
         vm.sh("systemctl start vfiopt@host")
         at_home(vm)
         vm.sh("systemctl start vfiopt@passthrough")

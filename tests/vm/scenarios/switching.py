@@ -13,7 +13,7 @@ SMALL = Gpu("rp1", functions=("gpu", "audio"))
 
 
 # What twenty rounds do to NVIDIA's own driver is seen in driver_bound_and_unbound.
-@scenario(gpus=[GPU], driver=("standin", "nvidia"), timeout=300, rounds={"standin": (6, 20), "nvidia": (5, 20)})
+@scenario(gpus=[GPU], driver=("standin", "nvidia"), timeout=300, rounds={"standin": (6, 20), "nvidia": (3, 20)})
 def twenty_rounds(vm):
     """Host to passthrough and back, again and again: usable by a guest, then as before."""
     before = state(vm, GPU)
