@@ -78,11 +78,11 @@ def on(vm, card, driver):
 
 
 def remember(vm, *cards, mode="passthrough"):
-    """A state file, as somebody writes it by hand. A card may come with a mode: (card, "host")."""
+    """A state file, as a switch leaves it. A card may come with a mode: (card, "host")."""
     pairs = [card if isinstance(card, tuple) else (card, mode) for card in cards]
-    entries = [{"address": c.address, "id": c.id, "subsystem": c.subsystem, "mode": m}
+    entries = [{"address": c.address, "id": c.id, "subsystem": c.subsystem, "location": c.location, "mode": m}
                for c, m in pairs]
-    vm.write("/etc/vfiopt/state", json.dumps({"version": 1, "gpus": entries}) + "\n")
+    vm.write("/etc/vfiopt/state", json.dumps({"version": 2, "gpus": entries}) + "\n")
 
 
 def state_mode(vm, card):

@@ -5,6 +5,8 @@ import socket
 import subprocess
 from dataclasses import dataclass, field
 
+from .machine import PORTS
+
 # Where a port's devices appear in the guest.
 BUS_OF_PORT = {"rp1": 1, "rp2": 2, "rp3": 3, "sp1": 4, "sp2": 5}
 
@@ -43,6 +45,11 @@ class Gpu:
     def addresses(self):
         """Of all functions, ascending."""
         return [f"{self.slot}.{n}" for n, model in enumerate(self.functions) if model]
+
+    @property
+    def location(self):
+        """The way to function 0 from the root bus, as the state file has it."""
+        return f"0000:00/{PORTS[self.port]}/00.0"
 
     def server_argument(self, number):
         words = [f"{self.name}.{number}={self.functions[number]}", f"subsystem={self.subsystem}"]
