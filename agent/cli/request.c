@@ -226,14 +226,14 @@ static int add_target(Request *request, const Cli *cli, Gpu *gpu) {
                                 flags, request->all ? NULL : &request->inventory);
         }
         if (!request->toggle)
-                return targets_add(&request->targets, gpu, request->to, FUNCTION_SET_ALL);
+                return targets_add(&request->targets, gpu, request->to);
         if (gpu->mode == MODE_MIXED) {
                 message_error("%s is in mixed mode; use 'switch host' or 'switch passthrough'",
                                 address_format(gpu->address, address));
                 return VFIOPT_EXIT_PRECONDITION;
         }
         return targets_add(&request->targets, gpu,
-                        gpu->mode == MODE_HOST ? MODE_PASSTHROUGH : MODE_HOST, FUNCTION_SET_ALL);
+                        gpu->mode == MODE_HOST ? MODE_PASSTHROUGH : MODE_HOST);
 }
 
 static int add_named(Request *request, const Cli *cli, const char *word) {
@@ -333,7 +333,6 @@ static int split(Request *request, bool allow_display) {
                                 if (target->set != set || target->to != to)
                                         continue;
                                 part->gpus[part->n_gpus++] = target->gpu;
-                                part->functions = target->functions;
                         }
                         n_gpus += part->n_gpus;
                         request->n_parts += part->n_gpus > 0;

@@ -121,10 +121,9 @@ static int read_gpu(Status *status,
                 status->is_stuck = status->is_foreign = leaving;
         }
 
-        decision = policy_decide(policy, roots->sysfs, status->gpu, runtime, 0);
+        decision = policy_decide(policy, status->gpu, runtime, 0);
         status->wish = decision.mode;
-        status->pending = decision.source == POLICY_FOREIGN ||
-                        !mode_fulfils(decision.mode, status->gpu->mode);
+        status->pending = !mode_fulfils(decision.mode, status->gpu->mode);
         status->interrupted = decision.interrupted && !status->is_stuck && !runtime->lock.writing;
         status->managed = policy_follows(policy, status->gpu);
         status->unmanaged_by_config =

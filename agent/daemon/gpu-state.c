@@ -256,7 +256,7 @@ int observation_init(Observation *observation,
                 return r;
 
         stuck = runtime_is_stuck(&runtime);
-        decision = policy_decide(policy, roots->sysfs, gpu, &runtime, 0);
+        decision = policy_decide(policy, gpu, &runtime, 0);
         if (state && !reader && !stuck && !lock->locked) {
                 r = decision_look_for_claim(&decision, roots, gpu, &runtime, &reader);
                 if (r < 0)
@@ -265,10 +265,7 @@ int observation_init(Observation *observation,
         *observation = (Observation){
                 .fingerprint = fingerprint_of(gpu, decision.mode, decision.interrupted),
                 .source = decision.source,
-                /* A decision about some functions is about overrides, too. */
-                .fulfilled = decision.claimed ||
-                                (mode_fulfils(decision.mode, gpu->mode) &&
-                                                decision.functions == FUNCTION_SET_ALL) ||
+                .fulfilled = decision.claimed || mode_fulfils(decision.mode, gpu->mode) ||
                                 policy_keeps_display(policy, roots->sysfs, gpu, &decision),
                 .locked = stuck || lock->locked || reader > 0,
                 .damaged = runtime.damaged,

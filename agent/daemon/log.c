@@ -16,8 +16,6 @@ static const char *const sources[_POLICY_MAX] = {
         [POLICY_PERSON] = "it was moved there since the machine came up",
         [POLICY_DEFAULT] = ("it is the default of " VFIOPT_ETC_CONFIG),
         [POLICY_INTERRUPTED] = "a switch of it was interrupted",
-        [POLICY_FOREIGN] =
-                        "its audio/USB functions were pinned for the card previously in this slot",
         [POLICY_OTHER_CARD] = "",
         [POLICY_UNSURE] = "",
         [POLICY_UNKNOWN] = "",
@@ -60,8 +58,7 @@ void log_asked(const JournalSource *source,
                 const char *unit) {
         Mode wish = observation->fingerprint.wish;
         bool elsewhere = !mode_fulfils(wish, gpu->mode);
-        PolicySource why = elsewhere || observation->source == POLICY_FOREIGN ? observation->source
-                                                                              : POLICY_INTERRUPTED;
+        PolicySource why = elsewhere ? observation->source : POLICY_INTERRUPTED;
         _cleanup_(freep) char *reason = NULL;
 
         reason = text_format("%s; starting %s", sources[why], unit);

@@ -68,7 +68,7 @@ static int gpu_is_due(const Policy *policy, Sysfs *sysfs, const Gpu *gpu) {
         /* On vfio: NVIDIA's modules may have to be left out, whatever is wanted. */
         if (gpu->mode != MODE_HOST)
                 return 1;
-        made = policy_decide(policy, sysfs, gpu, &nothing, DECISION_AT_BOOT);
+        made = policy_decide(policy, gpu, &nothing, DECISION_AT_BOOT);
         if (made.mode == MODE_UNSET)
                 return made.source == POLICY_OTHER_CARD || made.source == POLICY_UNSURE;
         entry = state_find(&policy->state, gpu, &match);

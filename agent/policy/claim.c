@@ -86,7 +86,6 @@ int decision_note_claim(Decision *made,
         made->claimed = false;
         made->claims = 0;
         if (!overrides || made->mode == MODE_UNSET || runtime->record.has_move ||
-                        made->functions != FUNCTION_SET_ALL ||
                         (made->mode == MODE_HOST && is_ours(runtime)))
                 return 0;
 
@@ -146,7 +145,7 @@ int policy_look_and_decide(const Policy *policy,
         r = runtime_init(&runtime, roots, gpu);
         if (r < 0)
                 return r;
-        *ret = policy_decide(policy, roots->sysfs, gpu, &runtime, flags);
+        *ret = policy_decide(policy, gpu, &runtime, flags);
         if (flags & DECISION_AT_BOOT || (runtime.lock.locked && !(flags & DECISION_LOCKED)))
                 return 0;
         return decision_look_for_claim(ret, roots, gpu, &runtime, &reader);

@@ -216,7 +216,7 @@ static bool is_off(const Policy *policy) {
 }
 
 static Decision decision(Mode mode, PolicySource source) {
-        return (Decision){ .mode = mode, .source = source, .functions = FUNCTION_SET_ALL };
+        return (Decision){ .mode = mode, .source = source };
 }
 
 /* A remembered card that has another address now, as it was. It owns nothing. */
@@ -374,28 +374,6 @@ int policy_describe_card(const Policy *policy, const Gpu *gpu, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-/*
- * A card has a pin for each of its functions, which udev's rule finds by address and ids
- * (record/pin.h). Cards of one family have the same audio, USB and UCSI functions; and as
- * the rule sees one function at a time, those of another card in the slot get them, too. If
- * function 0 has no pin and the others have, the pins were meant for another card. With
- * function 0 on vfio a person has put it there, who may want the rest there as well.
- *
- * To give them back undoes what our own rule has done, and so is no matter of who manages it.
- */
-static bool has_foreign_pins(
-                const Policy *policy, Sysfs *sysfs, const Gpu *gpu, const Runtime *runtime) {
-        const FunctionSet display = 1U << gpu->functions[0].address.function;
-
-        if (is_off(policy) || policy->config.incomplete ||
-                        driver_is_vfio(sysfs, gpu->functions[0].driver))
-                return false;
-        /* The pins may be gone by now. Any other interrupted move comes first. */
-        if (runtime->record.has_move)
-                return !(runtime->record.move.asked & display);
-        return runtime->pinned && !(runtime->pinned & display);
-}
-
 /* Whether a wish is one for whatever GPU, and not for this very one. */
 static bool is_for_all(const Decision *decision) {
         return decision->mode != MODE_UNSET &&
@@ -412,15 +390,11 @@ static bool allows_recovery(const Decision *decision) {
 /**
  * policy_decide() - where does a GPU belong?
  * @policy:     what is said
- * @sysfs:      to tell vfio drivers
  * @runtime:    what /run says of it
  * @flags:      of DecisionFlags
  */
-Decision policy_decide(const Policy *policy,
-                Sysfs *sysfs,
-                const Gpu *gpu,
-                const Runtime *runtime,
-                unsigned int flags) {
+Decision policy_decide(
+                const Policy *policy, const Gpu *gpu, const Runtime *runtime, unsigned int flags) {
         const MoveRecord *move = &runtime->record.move;
         bool managed = policy_follows(policy, gpu);
         Decision made = decision(MODE_UNSET, POLICY_NOBODY);
@@ -434,11 +408,7 @@ Decision policy_decide(const Policy *policy,
         made.interrupted = runtime->record.has_move &&
                         (flags & DECISION_LOCKED || !runtime->lock.locked);
 
-        if (made.mode != MODE_PASSTHROUGH && has_foreign_pins(policy, sysfs, gpu, runtime)) {
-                made.mode = MODE_HOST;
-                made.source = POLICY_FOREIGN;
-                made.functions = FUNCTION_SET_ALL & ~1U;
-        } else if (made.interrupted && managed && allows_recovery(&made)) {
+        if (made.interrupted && managed && allows_recovery(&made)) {
                 made.mode = move->from == MODE_PASSTHROUGH ? MODE_PASSTHROUGH : MODE_HOST;
                 made.source = POLICY_INTERRUPTED;
         }

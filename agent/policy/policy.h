@@ -35,7 +35,6 @@ typedef enum PolicySource {
         POLICY_PERSON, /* who has moved it in this boot */
         POLICY_DEFAULT,
         POLICY_INTERRUPTED, /* nobody; it goes back to where an interrupted move began */
-        POLICY_FOREIGN,     /* functions of it were pinned for the card that was here before */
         POLICY_OTHER_CARD,  /* another card was where it is: nothing applies to it */
         POLICY_UNSURE,      /* it is not known whether what is said is about it */
         POLICY_UNKNOWN,     /* a file that may say something about it is not understood */
@@ -48,7 +47,6 @@ typedef struct Decision {
         bool interrupted; /* a move of it has to be finished or undone, wherever it belongs */
         bool claimed;     /* another program has got it, or is about to: it stays until that ends */
         FunctionSet claims; /* the functions whose driver_override says so; 0: their drivers do */
-        FunctionSet functions; /* which of its functions are meant; without function 0 for POLICY_FOREIGN */
 } Decision;
 
 typedef enum DecisionFlags {
@@ -69,11 +67,8 @@ int policy_boot_is_due(const Roots *roots) _warn_unused_result_;
 bool policy_manages(const Policy *policy, const Gpu *gpu);
 bool policy_follows(const Policy *policy, const Gpu *gpu);
 Decision policy_wish(const Policy *policy, const Gpu *gpu, const Runtime *runtime, bool at_boot);
-Decision policy_decide(const Policy *policy,
-                Sysfs *sysfs,
-                const Gpu *gpu,
-                const Runtime *runtime,
-                unsigned int flags);
+Decision policy_decide(
+                const Policy *policy, const Gpu *gpu, const Runtime *runtime, unsigned int flags);
 bool policy_allows_display(const Policy *policy, const Gpu *gpu);
 int policy_describe_card(const Policy *policy, const Gpu *gpu, char **ret) _warn_unused_result_;
 bool policy_keeps_display(const Policy *policy, Sysfs *sysfs, const Gpu *gpu, const Decision *made);

@@ -22,7 +22,7 @@ static bool has_target(const Targets *targets, const Gpu *gpu) {
 }
 
 /* Add a GPU, unless it is there already. Return: 0 on success, negative error code on failure. */
-int targets_add(Targets *targets, Gpu *gpu, Mode to, FunctionSet functions) {
+int targets_add(Targets *targets, Gpu *gpu, Mode to) {
         Target *more;
 
         if (has_target(targets, gpu))
@@ -31,7 +31,7 @@ int targets_add(Targets *targets, Gpu *gpu, Mode to, FunctionSet functions) {
         if (!more)
                 return -ENOMEM;
         targets->items = more;
-        more[targets->n++] = (Target){ .gpu = gpu, .to = to, .functions = functions };
+        more[targets->n++] = (Target){ .gpu = gpu, .to = to };
         return 0;
 }
 
@@ -55,9 +55,8 @@ static int add_group(Targets *targets,
                         /* Whether it is claimed is asked again under its lock. */
                         r = policy_look_and_decide(policy, roots, gpu, flags, &made);
                         r = r < 0 ? r : 0;
-                        if (r == 0 && made.mode == to && made.functions == FUNCTION_SET_ALL &&
-                                        gpu->mode != to && !made.claimed)
-                                r = targets_add(targets, gpu, to, FUNCTION_SET_ALL);
+                        if (r == 0 && made.mode == to && gpu->mode != to && !made.claimed)
+                                r = targets_add(targets, gpu, to);
                 }
         return r;
 }
@@ -89,8 +88,8 @@ int targets_add_decided(Targets *targets,
                         (made.mode == MODE_UNSET && made.source != POLICY_OTHER_CARD &&
                                         made.source != POLICY_UNSURE))
                 return r;
-        r = targets_add(targets, gpu, made.mode, made.functions);
-        if (r < 0 || !inventory || made.mode == MODE_UNSET || made.functions != FUNCTION_SET_ALL)
+        r = targets_add(targets, gpu, made.mode);
+        if (r < 0 || !inventory || made.mode == MODE_UNSET)
                 return r;
         return add_group(targets, policy, roots, flags, inventory);
 }
@@ -101,8 +100,7 @@ static int compare_targets(const void *a, const void *b) {
 }
 
 static bool go_together(const Target *a, const Target *b) {
-        return a->to != MODE_UNSET && b->to != MODE_UNSET && a->functions == FUNCTION_SET_ALL &&
-                        b->functions == FUNCTION_SET_ALL && gpu_shares_group(a->gpu, b->gpu);
+        return a->to != MODE_UNSET && b->to != MODE_UNSET && gpu_shares_group(a->gpu, b->gpu);
 }
 
 static void unite(Targets *targets, size_t from, size_t into) {

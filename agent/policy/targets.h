@@ -12,8 +12,7 @@
 /* A GPU that is to move. */
 typedef struct Target {
         Gpu *gpu;
-        Mode to;               /* MODE_UNSET: it stays, for what policy_describe_card() says */
-        FunctionSet functions; /* all, or all but function 0; then it has a set of its own */
+        Mode to;    /* MODE_UNSET: it stays, for what policy_describe_card() says */
         size_t set; /* below Targets.n; those of one set are checked before any of them moves */
 } Target;
 
@@ -26,7 +25,7 @@ typedef struct Targets {
         {}
 
 void targets_deinit(Targets *targets);
-int targets_add(Targets *targets, Gpu *gpu, Mode to, FunctionSet functions) _warn_unused_result_;
+int targets_add(Targets *targets, Gpu *gpu, Mode to) _warn_unused_result_;
 int targets_add_decided(Targets *targets,
                 const Policy *policy,
                 const Roots *roots,

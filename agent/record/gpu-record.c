@@ -78,7 +78,6 @@ static const CodecRow move_rows[] = {
         { "from", CODEC_WORD, MOVE(from), .word = &mode_seen_word },
         { "to", CODEC_WORD, MOVE(to), .word = &mode_word },
         { "trigger", CODEC_WORD, MOVE(trigger), .word = &trigger_word },
-        { "asked", CODEC_UINT, MOVE(asked), .max = FUNCTION_SET_ALL },
         { "moved", CODEC_UINT, MOVE(moved), .max = FUNCTION_SET_ALL },
         { "late", CODEC_OBJECT, MOVE(late), .members = &late_codec,
                         .extra = offsetof(MoveRecord, is_late), .optional = true },

@@ -47,7 +47,6 @@ typedef struct MoveRecord {
         Mode from;
         Mode to;
         Trigger trigger;
-        FunctionSet asked; /* all, or all but function 0 */
         FunctionSet moved; /* those that its plan is about */
         bool is_late;
         LateWrite late;

@@ -11,48 +11,59 @@
 
 #define FOLDER VFIOPT_RUN_PINS
 
-/* "0000:01:00.0-0x10de-0x2204-0x1043-0x89e5" */
-#define PIN_NAME_MAX (ADDRESS_STRING_MAX + 4 * 7)
+/* "0000:01:00.0-10DE:2204-1043:89E5": ids as the kernel's uevent has them */
+#define PIN_NAME_MAX (ADDRESS_STRING_MAX + 4 * 5)
 
 static const char *pin_name(const Device *function, char buffer[static PIN_NAME_MAX]) {
         Identity identity = function->identity;
         char address[ADDRESS_STRING_MAX];
 
-        snprintf(buffer, PIN_NAME_MAX, "%s-0x%04x-0x%04x-0x%04x-0x%04x",
+        snprintf(buffer, PIN_NAME_MAX, "%s-%04X:%04X-%04X:%04X",
                         address_format(function->address, address), identity.vendor,
                         identity.device, identity.subsystem_vendor, identity.subsystem_device);
         return buffer;
 }
 
 /*
- * Pin a function to a vfio driver. With the card comes the module of that driver, in place of the
- * function's own (KERNEL.md 2.14); with a sibling none: it has the same identity on another card of
- * the family, which may have nvidia on function 0 (1.27). Return: 0, or negative.
+ * With function 0 come the modules of its driver, in place of its own (KERNEL.md 2.14); with the others
+ * comes none. They have the same ids on each card of the family, which may have nvidia on function 0
+ * (1.27): so their pins name function 0, and count beside that very one only.
  */
-int pin_set(int run_fd, const Device *function, const char *driver) {
+static int pin_set(int dir_fd, const Gpu *gpu, const Device *function, const char *driver) {
         _cleanup_(freep) char *data = NULL;
-        _cleanup_(closep) int dir_fd = -1;
-        char name[PIN_NAME_MAX];
+        char name[PIN_NAME_MAX], card[ADDRESS_STRING_MAX];
         const char *rest;
-        int r;
 
         if (!text_starts_with(function->modalias, "pci:", &rest))
                 return -EBADMSG;
-        data = function->address.function == 0
-                        ? text_format("VFIOPT_DRIVER=%s\nVFIOPT_MODALIAS=vfio_pci:%s\n", driver,
-                                          rest)
-                        : text_format("VFIOPT_DRIVER=%s\n", driver);
+        if (function == gpu->functions)
+                data = text_format("VFIOPT_DRIVER=%s\nVFIOPT_MODALIAS=vfio_pci:%s\n", driver, rest);
+        else
+                data = text_format("VFIOPT_DRIVER=%s\nVFIOPT_CARD=%s\n", driver,
+                                address_format(gpu->functions[0].address, card));
         if (!data)
                 return -ENOMEM;
-
-        r = file_make_dir(run_fd, FOLDER, 0755, &dir_fd);
-        if (r < 0)
-                return r;
         return file_replace(dir_fd, pin_name(function, name), 0644, data, false);
 }
 
-/* Leave it to the kernel again. Return: 0 on success, also if it was; or a negative error code. */
-int pin_clear(int run_fd, const Device *function) {
+/*
+ * Pin all functions of a card: function 0 for @vfio_driver (NULL: vfio-pci), the others for that. One
+ * that fails does not keep the others from it. Return: 0, or the first negative error code.
+ */
+int pins_set(int run_fd, const Gpu *gpu, const char *vfio_driver) {
+        _cleanup_(closep) int dir_fd = -1;
+        int r;
+
+        r = file_make_dir(run_fd, FOLDER, 0755, &dir_fd);
+        for (size_t i = 0; dir_fd >= 0 && i < gpu->n_functions; ++i)
+                error_gather(&r,
+                                pin_set(dir_fd, gpu, &gpu->functions[i],
+                                                i == 0 && vfio_driver ? vfio_driver : "vfio-pci"));
+        return r;
+}
+
+/* Leave all of them to the kernel again. Return: 0, also if they were; or as pins_set(). */
+int pins_clear(int run_fd, const Gpu *gpu) {
         _cleanup_(closep) int dir_fd = -1;
         char name[PIN_NAME_MAX];
         int r;
@@ -60,52 +71,31 @@ int pin_clear(int run_fd, const Device *function) {
         r = file_open_dir(run_fd, FOLDER, &dir_fd);
         if (r)
                 return r == FILE_E_MISSING ? 0 : r;
+        for (size_t i = 0; i < gpu->n_functions; ++i) {
+                const int e = file_remove(dir_fd, pin_name(&gpu->functions[i], name));
 
-        r = file_remove(dir_fd, pin_name(function, name));
-        return r == FILE_E_MISSING ? 0 : r;
-}
-
-/* Pin all functions: function 0 for @vfio_driver (NULL: vfio-pci), the others for that. */
-int pins_set(int run_fd, const Gpu *gpu, const char *vfio_driver) {
-        int r = 0;
-
-        for (size_t i = 0; i < gpu->n_functions; ++i)
-                error_gather(&r,
-                                pin_set(run_fd, &gpu->functions[i],
-                                                i == 0 && vfio_driver ? vfio_driver : "vfio-pci"));
+                error_gather(&r, e == FILE_E_MISSING ? 0 : e);
+        }
         return r;
 }
 
-/* Leave all of them to the kernel. */
-int pins_clear(int run_fd, const Gpu *gpu) {
-        int r = 0;
-
-        for (size_t i = 0; i < gpu->n_functions; ++i)
-                error_gather(&r, pin_clear(run_fd, &gpu->functions[i]));
-        return r;
-}
-
-/* Find the functions of a card that are pinned. Return: 0 on success, negative error code. */
-int pins_test(int run_fd, const Gpu *gpu, FunctionSet *ret) {
+/*
+ * Is a card pinned, so that it comes to vfio when it is plugged again? Without its function 0 none of
+ * its functions is. Return: 0 on success, negative error code on failure.
+ */
+int pins_test(int run_fd, const Gpu *gpu, bool *ret) {
         _cleanup_(closep) int dir_fd = -1;
-        FunctionSet functions = 0;
         char name[PIN_NAME_MAX];
         struct stat st;
         int r;
 
+        *ret = false;
         r = file_open_dir(run_fd, FOLDER, &dir_fd);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; r == 0 && i < gpu->n_functions; ++i) {
-                const Device *function = &gpu->functions[i];
-
-                if (fstatat(dir_fd, pin_name(function, name), &st, AT_SYMLINK_NOFOLLOW) == 0)
-                        functions |= (FunctionSet) (1U << function->address.function);
-                else if (errno != ENOENT)
-                        return -errno;
-        }
-
-        *ret = functions;
+        if (r)
+                return r == FILE_E_MISSING ? 0 : r;
+        if (fstatat(dir_fd, pin_name(gpu->functions, name), &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        *ret = true;
         return 0;
 }
 

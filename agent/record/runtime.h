@@ -16,7 +16,7 @@ typedef struct Runtime {
         GpuRecord record;
         bool damaged; /* the record is there and not understood */
         LockHolders lock;
-        FunctionSet pinned; /* functions with a pin of this very card */
+        bool pinned; /* this very card is */
 } Runtime;
 
 #define RUNTIME_NULL \

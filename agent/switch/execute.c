@@ -79,7 +79,7 @@ static void set_pins(const Move *move, bool pinned) {
 
 /* Unknown is yes: a pin too many brings it where it was, and the agent to where it belongs. */
 static bool has_pins(const Move *move) {
-        FunctionSet pinned;
+        bool pinned;
 
         return pins_test(move->context->roots->run_fd, move->gpu, &pinned) < 0 || pinned;
 }
@@ -118,10 +118,7 @@ static Trigger begun_by(const Move *move) {
         return recovers(move) ? move->record.move.trigger : move->trigger;
 }
 
-/*
- * Everything is over, well or as before. How another card was on the host is not forgotten
- * with the siblings of this one.
- */
+/* Everything is over, well or as before. */
 static int conclude(Move *move, Mode where, bool commit_it) {
         GpuRecord *record = &move->record;
 
@@ -132,7 +129,7 @@ static int conclude(Move *move, Mode where, bool commit_it) {
         if (where == MODE_PASSTHROUGH &&
                         (move->to == MODE_PASSTHROUGH || record->n_host > 0 || move->had_pins))
                 set_pins(move, true);
-        if (where == MODE_HOST && move_is_whole(move))
+        if (where == MODE_HOST)
                 gpu_record_forget_host(record);
         gpu_record_forget_move(record);
         return save(move);
@@ -148,7 +145,6 @@ static int write_down(Move *move) {
                 .from = move->from,
                 .to = move->to,
                 .trigger = trigger,
-                .asked = move->functions,
                 .moved = move->plan.functions,
         };
         return save(move);
@@ -350,7 +346,7 @@ static int tell_upgrade(const Move *move) {
         const Roots *roots = move->context->roots;
         int r;
 
-        if (move->to != MODE_HOST || !move_is_whole(move))
+        if (move->to != MODE_HOST)
                 return 0;
         r = device_read_driver(roots->sysfs, move->gpu->address, &driver);
         if (r < 0 || !driver || strcmp(driver, NVIDIA_DRIVER) != 0)
@@ -427,8 +423,7 @@ static int roll_back(Move *move, Mode back, Trouble *trouble) {
         /* Holders are looked for where it is now, not where it was. */
         preflight = move_preflight(move, &gpu, back);
 
-        r = facts_init(&facts, context->roots, context->modules, &gpu, back, move->functions,
-                        &move->record);
+        r = facts_init(&facts, context->roots, context->modules, &gpu, back, &move->record);
         if (r == FACTS_E_LATE) {
                 trouble->result.reason = strdup(FACTS_LATE_REASON);
                 return STEP_E_LATE;
@@ -541,8 +536,7 @@ static int give_up(Move *move, int why, Trouble *trouble, SwitchResult *ret) {
 int move_execute(Move *move, SwitchResult *ret) {
         const PreflightInput preflight = move_preflight(move, move->gpu, move->to);
         bool nothing = move->plan.n_steps == 0;
-        bool commit_it = move_is_whole(move) && !move->uncommitted &&
-                        (!nothing || move->gpu->mode == move->to);
+        bool commit_it = !move->uncommitted && (!nothing || move->gpu->mode == move->to);
         _cleanup_(trouble_deinit) Trouble trouble = {};
         _cleanup_(freep) char *why_idle = NULL;
         int r = 0;

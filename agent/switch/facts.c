@@ -127,7 +127,6 @@ static int add_function(Facts *facts,
  * @modules:    index of modules
  * @gpu:        which GPU; outlives @facts
  * @to:         where it shall go
- * @functions:  which of its functions
  * @record:     of the GPU; outlives @facts. How it is on the host is noted there on its way to
  *              passthrough.
  *
@@ -139,7 +138,6 @@ int facts_init(Facts *facts,
                 Modules *modules,
                 const Gpu *gpu,
                 Mode to,
-                FunctionSet functions,
                 GpuRecord *record) {
         int r;
 
@@ -164,8 +162,7 @@ int facts_init(Facts *facts,
         facts->input.vfio_script = facts->vfio_script;
         for (size_t i = 0; r >= 0 && i < gpu->n_functions && i < ARRAY_SIZE(facts->input.functions);
                         ++i)
-                if (functions & 1U << gpu->functions[i].address.function)
-                        r = add_function(facts, roots, modules, gpu, i, record);
+                r = add_function(facts, roots, modules, gpu, i, record);
         if (r < 0)
                 facts_deinit(facts);
         return r;

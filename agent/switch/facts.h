@@ -46,6 +46,5 @@ int facts_init(Facts *facts,
                 Modules *modules,
                 const Gpu *gpu,
                 Mode to,
-                FunctionSet functions,
                 GpuRecord *record) _warn_unused_result_;
 void facts_deinit(Facts *facts);

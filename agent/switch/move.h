@@ -39,7 +39,6 @@ typedef struct Move {
         Gpu *gpu;             /* as it was read last */
         Mode from;
         Mode to;
-        FunctionSet functions; /* all, or all but function 0: the card itself is not asked about then */
         Trigger trigger;
         bool allow_display;
         bool transient;   /* it is there for this boot only: the state file is left as it is */
@@ -59,25 +58,11 @@ typedef struct Move {
 #define MOVE_NULL \
         { .lock = LOCK_NULL }
 
-/* Whether the card itself moves, and not only its siblings. */
-static inline bool move_is_whole(const Move *move) {
-        return move->functions & 1U;
-}
-
-/* Whether function 0 is on vfio, or has an override for it. */
-static inline bool move_display_is_taken(const Move *move, const char *override) {
-        Sysfs *sysfs = move->context->roots->sysfs;
-
-        return driver_is_vfio(sysfs, move->gpu->functions[0].driver) ||
-                        driver_is_vfio(sysfs, override);
-}
-
 int move_prepare(Move *moves, size_t n) _warn_unused_result_;
 SwitchResult move_result(const Move *move);
 bool move_ends_idle(const Move *move);
 int move_explain_idle(const Move *move, char **ret) _warn_unused_result_;
 int move_recover(Move *next, SwitchResult *ret) _warn_unused_result_;
-int move_check_siblings(Move *move) _warn_unused_result_;
 int move_execute(Move *move, SwitchResult *ret) _warn_unused_result_;
 void move_deinit(Move *move);
 

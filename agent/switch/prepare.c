@@ -123,7 +123,7 @@ static int check_driver(Move *move) {
 
         if (move->to == MODE_PASSTHROUGH)
                 return check_vfio_driver(move);
-        if (!move_is_whole(move) || display->n_homes > 0 || display->stays_idle)
+        if (display->n_homes > 0 || display->stays_idle)
                 return 0;
         if (homes->n > 0)
                 return move_push_obstacle(&move->findings, move->gpu->address, &homes->items[0]);
@@ -135,7 +135,7 @@ static int check_driver(Move *move) {
  * comes home.
  */
 static bool is_of_no_use(const Move *move) {
-        if (move->to != MODE_HOST || move->gpu->functions[0].driver || !move_is_whole(move))
+        if (move->to != MODE_HOST || move->gpu->functions[0].driver)
                 return false;
         if (move->gpu->mode != MODE_HOST)
                 return move->trigger != TRIGGER_RECOVERY;
@@ -154,7 +154,7 @@ int move_plan(Move *move, bool looked) {
         int r;
 
         r = facts_init(&move->facts, move->context->roots, move->context->modules, move->gpu,
-                        move->to, move->functions, &move->record);
+                        move->to, &move->record);
         if (r == FACTS_E_LATE)
                 return push(move, FINDING_STUCK);
         if (r < 0)
@@ -166,10 +166,8 @@ int move_plan(Move *move, bool looked) {
                 if (r < 0 || move->findings.n > n)
                         return r;
         }
-        /* Without a driver to bind it to there is no plan; nor for siblings that stay. */
+        /* Without a driver to bind it to there is no plan. */
         if (move->to == MODE_PASSTHROUGH && !move->facts.vfio_driver)
-                return 0;
-        if (!move_is_whole(move) && move_display_is_taken(move, move->facts.overrides[0]))
                 return 0;
         move->facts.input.looked = looked;
         return plan_init(&move->plan, &move->facts.input);
@@ -186,9 +184,8 @@ static int examine(Move *move, const Displays *displays, bool is_first) {
         if (r < 0 || move->findings.n > 0)
                 return r;
 
-        if (move_is_whole(move))
-                r = check_identity(move);
-        if (r >= 0 && moves && move_is_whole(move))
+        r = check_identity(move);
+        if (r >= 0 && moves)
                 r = preflight_preconditions(&preflight, &move->findings);
         if (r >= 0)
                 r = move_plan(move, is_first && moves);
@@ -239,8 +236,7 @@ static int add_hint(Move *move) {
         Decision decision;
         int r;
 
-        if (move->to != MODE_PASSTHROUGH || !move_is_whole(move) || !driver ||
-                        driver_is_vfio(roots->sysfs, driver) ||
+        if (move->to != MODE_PASSTHROUGH || !driver || driver_is_vfio(roots->sysfs, driver) ||
                         !come_of_driver(&move->findings, &has_splash))
                 return 0;
         r = policy_look_and_decide(move->policy, roots, move->gpu, DECISION_AT_BOOT, &decision);
@@ -324,8 +320,7 @@ static bool loads(const Move *move) {
  *              may change places
  * @n:          how many
  *
- * A GPU that is there already needs no permission, unless it is another card; neither does
- * one of which only the siblings move.
+ * A GPU that is there already needs no permission, unless it is another card.
  *
  * Return: 0 on success, whatever was found; negative error code on failure.
  */
@@ -378,7 +373,7 @@ int move_prepare(Move *moves, size_t n) {
 bool move_ends_idle(const Move *move) {
         const PlanFunction *display = &move->facts.input.functions[0];
 
-        if (move->to != MODE_HOST || !move_is_whole(move) || move->trigger == TRIGGER_RECOVERY ||
+        if (move->to != MODE_HOST || move->trigger == TRIGGER_RECOVERY ||
                         move->facts.input.n_functions == 0 ||
                         (display->driver && !display->on_vfio))
                 return false;

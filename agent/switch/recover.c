@@ -5,8 +5,7 @@
  *
  * As long as function 0 is on its host driver, nothing irrevocable has happened, and an
  * interrupted move is undone: that needs no unbind of anything that may be in use. Afterwards
- * both ways are open, and the one is taken that is wanted now. Siblings that are moved without
- * their card have one way only, to the host.
+ * both ways are open, and the one is taken that is wanted now.
  */
 
 #include <string.h>
@@ -74,70 +73,15 @@ static int wait_for_writer(Move *move) {
         return r < 0 ? r : 1;
 }
 
-/*
- * Where function 0 is on vfio, or has an override for it, a person has done that by hand, and
- * may want its siblings there as well. Overrides that the kernel does not tell now are no
- * answer: whatever goes on will see that, and say so.
- */
-static int siblings_may_move(const Move *move, bool *ret) {
-        const Gpu *gpu = move->gpu;
-        char **overrides;
-        int r;
+/* Make the interrupted move one that finishes or undoes it. */
+static void turn_to_recovery(const Move *next, Move *recovery) {
+        const char *driver = recovery->gpu->functions[0].driver;
 
-        r = gpu_read_overrides(move->context->roots->sysfs, gpu, FACTS_LIMIT_USEC, &overrides);
-        if (r < 0)
-                return r;
-        *ret = r == GPU_E_LATE || !move_display_is_taken(move, overrides[0]);
-        if (r == 0)
-                overrides_free(overrides, gpu->n_functions);
-        return 0;
-}
-
-/**
- * move_check_siblings() - is a move of siblings without their card still due?
- * @move:       which; if not, its pins are removed, and it is skipped
- *
- * Return: 0 on success, negative error code on failure.
- */
-int move_check_siblings(Move *move) {
-        int run_fd = move->context->roots->run_fd, r;
-        bool due;
-
-        r = siblings_may_move(move, &due);
-        if (r < 0 || due)
-                return r;
-
-        notify(move, EVENT_WARNING, "policy",
-                        "function 0 was bound to or overridden for vfio-pci manually; leaving the "
-                        "other functions alone");
-        move->skip = true;
-        r = pins_clear(run_fd, move->gpu);
-        if (r < 0)
-                return r;
-        if (move->record.has_move && !(move->record.move.asked & 1U))
-                gpu_record_forget_move(&move->record);
-        return gpu_record_save(&move->record, run_fd);
-}
-
-/* Make the interrupted move one that finishes or undoes it. Return: whether there is anything to do. */
-static int plan_recovery(const Move *next, Move *recovery, bool *ret_due) {
-        const MoveRecord *record = &recovery->record.move;
-        const Gpu *gpu = recovery->gpu;
-        const char *driver = gpu->functions[0].driver;
-
-        *ret_due = true;
-        recovery->functions = record->asked;
-        recovery->from = record->from;
-        if (!move_is_whole(recovery)) {
-                recovery->to = MODE_HOST;
-                /* A request for just that says so itself, and one for all of it goes on from there. */
-                return siblings_may_move(recovery, ret_due);
-        }
+        recovery->from = recovery->record.move.from;
         if (driver && !driver_is_vfio(recovery->context->roots->sysfs, driver))
                 recovery->to = MODE_HOST;
         /* To be where it is wanted is remembered with it, or the agent would undo it. */
-        recovery->uncommitted |= recovery->to != next->to || !move_is_whole(next);
-        return 0;
+        recovery->uncommitted |= recovery->to != next->to;
 }
 
 /* Does an unbind hang that another tool asked for? Its lock on the device would hold us as well. */
@@ -156,7 +100,6 @@ static int run_recovery(Move *next, SwitchResult *ret) {
         /* Nobody looks for holders before it begins: its plan does. */
         Move recovery = *next;
         const Gpu *along[] = { next->gpu };
-        bool due;
         int r;
 
         recovery.trigger = TRIGGER_RECOVERY;
@@ -166,15 +109,14 @@ static int run_recovery(Move *next, SwitchResult *ret) {
         recovery.start_usec = monotonic_usec();
         recovery.findings = (Findings) FINDINGS_NULL;
 
-        r = plan_recovery(next, &recovery, &due);
-        if (r == 0 && due)
-                r = check_leaving(&recovery);
-        if (r == 0 && due && recovery.findings.n == 0)
+        turn_to_recovery(next, &recovery);
+        r = check_leaving(&recovery);
+        if (r == 0 && recovery.findings.n == 0)
                 r = move_plan(&recovery, false);
-        if (r == 0 && due && recovery.findings.n > 0) {
+        if (r == 0 && recovery.findings.n > 0) {
                 *ret = move_result(&recovery);
                 notify_findings(&recovery, &recovery.findings, "recover");
-        } else if (r == 0 && due) {
+        } else if (r == 0) {
                 r = move_execute(&recovery, ret);
                 if (*ret == SWITCH_PRECONDITION)
                         *ret = SWITCH_BUSY;

@@ -40,7 +40,6 @@ static Move *moves_new(SwitchContext *context, const SwitchRequest *request) {
                         .gpu = request->gpus[i],
                         .from = request->gpus[i]->mode,
                         .to = request->to,
-                        .functions = request->functions,
                         .trigger = request->trigger,
                         .allow_display = request->allow_display,
                         .transient = request->transient,
@@ -151,8 +150,7 @@ static int decide(Move *move) {
                                 "another program is at work on it; left to that");
                 return 0;
         }
-        move->skip = decision.mode != move->to || decision.functions != move->functions ||
-                        decision.claimed;
+        move->skip = decision.mode != move->to || decision.claimed;
         /* A person who asks is refused in the end, with what is in the way besides. */
         if (!move->skip && !move->allow_display && move->trigger != TRIGGER_COMMAND &&
                         policy_keeps_display(move->policy, sysfs, move->gpu, &decision)) {
@@ -182,8 +180,7 @@ static int read_record(Move *move) {
                 .from = move->from,
                 .to = move->to,
                 .trigger = move->trigger,
-                .asked = move->functions,
-                .moved = move->functions,
+                .moved = FUNCTION_SET_ALL,
         };
         return r;
 }
@@ -226,8 +223,6 @@ static int enter(Move *move, const SwitchRequest *request, SwitchResult *result,
         if (r == 0)
                 r = move_recover(move, &recovered);
         worsen(result, recovered);
-        if (r == 0 && !move_is_whole(move) && *result == SWITCH_DONE)
-                r = move_check_siblings(move);
         return r;
 }
 

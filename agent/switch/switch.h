@@ -15,7 +15,6 @@ typedef struct SwitchRequest {
         Mode to;
         Gpu **gpus; /* by address, ascending */
         size_t n_gpus;
-        FunctionSet functions; /* FUNCTION_SET_ALL; or all but function 0, to MODE_HOST only */
         Trigger trigger;
         bool allow_display;
         bool transient; /* nothing is remembered: this is for as long as the machine is up */

@@ -443,31 +443,6 @@ static void another_card_is_left_alone(void **state) {
         assert_int_equal(rest(fixture), 0);
 }
 
-/* But for what udev has taken for that card's. */
-static void what_is_reserved_of_another_card_is_a_job(void **state) {
-        Fixture *fixture = *state;
-        Gpu gpu;
-
-        fake_standard_drivers(fixture->tree);
-        fake_gpu_add(fixture->tree, "0000:01:00.0", .device = 0x1e04, .group = 12,
-                        .driver = "nvidia");
-        assert_int_equal(gpu_init(&gpu, fake_sysfs(fixture->tree), (Address){ .bus = 1 }), 0);
-        assert_int_equal(pin_set(fixture->tree->roots.run_fd, &gpu.functions[1], "vfio-pci"), 0);
-        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
-        start(fixture);
-        assert_int_equal(rest(fixture), 1);
-        assert_string_equal(journal.reason,
-                        "its audio/USB functions were pinned for the card previously in this slot; "
-                        "starting vfiopt@auto:0000:01:00.0.service");
-        /* That job has moved nothing. */
-        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
-        assert_int_equal(rest(fixture), 1);
-        assert_int_equal(pins_clear(fixture->tree->roots.run_fd, &gpu), 0);
-        agent_reload(fixture->agent);
-        assert_int_equal(rest(fixture), 1);
-        gpu_deinit(&gpu);
-}
-
 static void what_is_denied_is_not_asked_again(void **state) {
         Fixture *fixture = *state;
 
@@ -645,7 +620,7 @@ static void the_end_of_a_stuck_writer_is_a_job(void **state) {
         record.has_move = record.move.is_late = true;
         record.move.from = MODE_HOST;
         record.move.to = MODE_PASSTHROUGH;
-        record.move.asked = record.move.moved = FUNCTION_SET_ALL;
+        record.move.moved = FUNCTION_SET_ALL;
         late->function = record.address;
         late->action = (char *) "unbind";
 
@@ -725,7 +700,6 @@ int main(void) {
                 test(what_another_program_claims_is_left_to_it),
                 test(what_we_have_moved_ourselves_is_no_claim),
                 test(another_card_is_left_alone),
-                test(what_is_reserved_of_another_card_is_a_job),
                 test(what_is_denied_is_not_asked_again),
                 test(what_is_refused_is_not_asked_again),
                 test(what_is_held_is_asked_again_when_all_holders_have_ended),

@@ -171,14 +171,13 @@ static void who_is_not_managed_or_wishes_for_something_else_does_not_come_along(
 }
 
 /* A switch that found out where it goes before it had the lock. */
-static void arrive_late(FakeTree *tree, Gpu *gpu, Mode to, FunctionSet functions) {
+static void arrive_late(FakeTree *tree, Gpu *gpu, Mode to) {
         _cleanup_(modules_freep) Modules *modules = NULL;
         SwitchContext context = { .roots = &tree->roots };
         const SwitchRequest request = {
                 .to = to,
                 .gpus = &gpu,
                 .n_gpus = 1,
-                .functions = functions,
                 .trigger = TRIGGER_AGENT,
                 .automatic = true,
         };
@@ -195,7 +194,7 @@ static bool moves(FakeTree *tree, Gpu *gpu, Mode to) {
         bool moved;
 
         assert_int_not_equal(gpu->mode, to);
-        arrive_late(tree, gpu, to, FUNCTION_SET_ALL);
+        arrive_late(tree, gpu, to);
         assert_int_equal(gpu_refresh(gpu, fake_sysfs(tree)), 0);
         moved = gpu->mode == to;
         if (moved && to == MODE_PASSTHROUGH)
@@ -244,68 +243,10 @@ static void who_belongs_elsewhere_by_now_is_left_alone(void **state) {
 
         record.mode = MODE_PASSTHROUGH;
         assert_int_equal(gpu_record_save(&record, tree->roots.run_fd), 0);
-        arrive_late(tree, &gpu, MODE_PASSTHROUGH, FUNCTION_SET_ALL);
+        arrive_late(tree, &gpu, MODE_PASSTHROUGH);
         assert_driver(tree, GPU_A, "vfio-pci");
-        arrive_late(tree, &gpu, MODE_HOST, FUNCTION_SET_ALL);
+        arrive_late(tree, &gpu, MODE_HOST);
         assert_driver(tree, GPU_A, "vfio-pci");
-        gpu_deinit(&gpu);
-}
-
-/* Functions that were pinned for another card are given back all the same, and nothing else moves. */
-static void what_was_pinned_for_another_card_is_given_back(void **state) {
-        const FunctionSet siblings = FUNCTION_SET_ALL & ~1U;
-        const char *audio = "0000:01:00.1";
-        FakeTree *tree = *state;
-        Gpu gpu;
-
-        fake_standard_drivers(tree);
-        fake_module_load(tree, "vfio_pci");
-        fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "nvidia");
-        fake_device_write(tree, audio, "driver_override", "vfio-pci");
-        assert_int_equal(sysfs_write(fake_sysfs(tree), "bus/pci/drivers/snd_hda_intel/unbind",
-                                         audio),
-                        0);
-        assert_int_equal(sysfs_write(fake_sysfs(tree), "bus/pci/drivers/vfio-pci/bind", audio), 0);
-        fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nManaged=no\n");
-        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
-
-        /* The card has pins of its own: they are not another one's. */
-        assert_int_equal(pins_set(tree->roots.run_fd, &gpu, NULL), 0);
-        arrive_late(tree, &gpu, MODE_HOST, siblings);
-        assert_driver(tree, audio, "vfio-pci");
-        assert_int_equal(pin_clear(tree->roots.run_fd, &gpu.functions[0]), 0);
-        arrive_late(tree, &gpu, MODE_HOST, FUNCTION_SET_ALL);
-        assert_driver(tree, audio, "vfio-pci");
-        arrive_late(tree, &gpu, MODE_HOST, siblings);
-        assert_driver(tree, GPU_A, "nvidia");
-        assert_driver(tree, audio, "snd_hda_intel");
-        assert_attribute(tree, audio, "driver_override", "(null)");
-        /* That is nothing to be remembered. */
-        assert_false(fake_exists(tree->root, "etc/vfiopt/state"));
-        gpu_deinit(&gpu);
-}
-
-/* As udev has left them, and by the whole verb. */
-static void a_job_gives_back_what_was_pinned_for_another_card(void **state) {
-        const char *audio = "0000:01:00.1";
-        FakeTree *tree = *state;
-        Gpu gpu;
-
-        fake_standard_drivers(tree);
-        fake_module_load(tree, "vfio_pci");
-        fake_gpu_add(tree, GPU_A, .device = 0x1e04, .functions = 2, .group = 12,
-                        .driver = "nvidia");
-        remember(tree, GPU_A, "passthrough");
-        fake_device_write(tree, audio, "driver_override", "vfio-pci");
-        assert_int_equal(sysfs_write(fake_sysfs(tree), "bus/pci/drivers/snd_hda_intel/unbind",
-                                         audio),
-                        0);
-        assert_int_equal(sysfs_write(fake_sysfs(tree), "bus/pci/drivers/vfio-pci/bind", audio), 0);
-        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
-        assert_int_equal(pin_set(tree->roots.run_fd, &gpu.functions[1], "vfio-pci"), 0);
-        assert_int_equal(switch_to(tree, "auto"), VFIOPT_EXIT_DONE);
-        assert_driver(tree, GPU_A, "nvidia");
-        assert_driver(tree, audio, "snd_hda_intel");
         gpu_deinit(&gpu);
 }
 
@@ -524,8 +465,6 @@ int main(void) {
                 tree_test(who_is_not_managed_or_wishes_for_something_else_does_not_come_along),
                 tree_test(who_is_not_managed_any_more_is_left_alone),
                 tree_test(who_belongs_elsewhere_by_now_is_left_alone),
-                tree_test(what_was_pinned_for_another_card_is_given_back),
-                tree_test(a_job_gives_back_what_was_pinned_for_another_card),
                 tree_test(a_configuration_that_does_not_count_moves_nothing),
                 tree_test(another_card_is_told_of_once_however_often_it_is_named),
                 tree_test(options_of_an_instance_count),

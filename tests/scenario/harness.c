@@ -137,7 +137,6 @@ static void observe(void *userdata, const Event *event) {
 
 bool scenario_automatic;
 Trigger scenario_trigger = TRIGGER_COMMAND;
-FunctionSet scenario_functions = FUNCTION_SET_ALL;
 
 /* What a request is made of, for as long as it takes. */
 typedef struct Order {
@@ -157,7 +156,6 @@ static void order_init(Order *order, FakeTree *tree, Mode to, const char *name, 
                                 .observer_userdata = outcome },
                 .request = { .to = to,
                                 .trigger = scenario_trigger,
-                                .functions = scenario_functions,
                                 .automatic = scenario_automatic },
         };
         order->request.gpus = order->gpus;
@@ -365,8 +363,7 @@ static void pin_all(FakeTree *tree) {
         Gpu gpu;
 
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
-        for (size_t i = 0; i < gpu.n_functions; ++i)
-                assert_int_equal(pin_set(tree->roots.run_fd, &gpu.functions[i], "vfio-pci"), 0);
+        assert_int_equal(pins_set(tree->roots.run_fd, &gpu, NULL), 0);
         gpu_deinit(&gpu);
 }
 

@@ -46,9 +46,6 @@ Outcome scenario_switch_here(FakeTree *tree, Mode to, const char *gpu);
 extern bool scenario_automatic;
 extern Trigger scenario_trigger;
 
-/* Which functions it is about. */
-extern FunctionSet scenario_functions;
-
 /* What /run says of the card that is in a slot now, of a move and of the host. */
 bool scenario_has_move(FakeTree *tree, const char *gpu);
 bool scenario_has_host(FakeTree *tree, const char *gpu);

@@ -26,7 +26,7 @@ static bool would_be_undone(FakeTree *tree, const char *name) {
                 return false;
         assert_int_equal(policy_load(&policy, &tree->roots), 0);
         assert_int_equal(runtime_init(&runtime, &tree->roots, &gpu), 0);
-        decision = policy_decide(&policy, fake_sysfs(tree), &gpu, &runtime, DECISION_LOCKED);
+        decision = policy_decide(&policy, &gpu, &runtime, DECISION_LOCKED);
         return !decision.interrupted && !mode_fulfils(decision.mode, gpu.mode);
 }
 

@@ -16,7 +16,7 @@ typedef struct Case {
         const char *drivers[2];   /* of function 0 and of function 1; NULL: none */
         const char *overrides[2]; /* likewise */
         Mode wish;
-        bool interrupted, siblings, has_host, pinned, is_new;
+        bool interrupted, has_host, pinned, is_new;
         FunctionSet claims;
         bool claimed;
 } Case;
@@ -73,9 +73,8 @@ static const Case cases[] = {
         { .drivers = VFIO, .overrides = VFIO, .wish = MODE_HOST, .has_host = true },
         { .drivers = VFIO, .overrides = VFIO, .wish = MODE_HOST, .pinned = true },
         { .drivers = VFIO, .wish = MODE_HOST, .has_host = true },
-        /* Nor is what is to be finished or undone, or is about siblings only. */
+        /* Nor is what is to be finished or undone. */
         { .drivers = VFIO, .overrides = VFIO, .wish = MODE_HOST, .interrupted = true },
-        { .drivers = BETWEEN, .overrides = VFIO, .wish = MODE_HOST, .siblings = true },
         { .drivers = BETWEEN,
                         .overrides = { "nvidia" },
                         .wish = MODE_PASSTHROUGH,
@@ -148,7 +147,6 @@ static Decision decision_of(const Case *c) {
         return (Decision){
                 .mode = c->wish,
                 .interrupted = c->interrupted,
-                .functions = c->siblings ? FUNCTION_SET_ALL & ~1U : FUNCTION_SET_ALL,
         };
 }
 
@@ -163,7 +161,7 @@ static void each_claim_is_seen(void **state _unused_) {
                 Gpu gpu;
 
                 runtime.record.n_host = c->has_host ? 2 : 0;
-                runtime.pinned = c->pinned ? 3 : 0;
+                runtime.pinned = c->pinned;
                 tree->roots.is_real = true;
                 was_at_host = !c->is_new;
                 runtime.record.has_move = c->interrupted;

@@ -105,7 +105,6 @@ static void every_part_comes_back(void **state) {
         record.move.from = MODE_MIXED;
         record.move.to = MODE_PASSTHROUGH;
         record.move.trigger = TRIGGER_RECOVERY;
-        record.move.asked = FUNCTION_SET_ALL & ~1U;
         record.move.moved = 6;
         record.move.late = (LateWrite){
                 .function = address_of_function(address, 2),
@@ -132,7 +131,6 @@ static void every_part_comes_back(void **state) {
         assert_int_equal(back.move.from, MODE_MIXED);
         assert_int_equal(back.move.to, MODE_PASSTHROUGH);
         assert_int_equal(back.move.trigger, TRIGGER_RECOVERY);
-        assert_int_equal(back.move.asked, FUNCTION_SET_ALL & ~1U);
         assert_int_equal(back.move.moved, 6);
         assert_true(back.move.is_late);
         assert_int_equal(back.move.late.function.function, 2);
@@ -172,7 +170,6 @@ static void moves_are_told_apart(void **state) {
                         .from = trigger % 2 ? MODE_PASSTHROUGH : MODE_HOST,
                         .to = trigger % 2 ? MODE_HOST : MODE_PASSTHROUGH,
                         .trigger = trigger,
-                        .asked = FUNCTION_SET_ALL,
                 };
                 save(fixture, &record);
                 load(fixture, &back);
@@ -186,7 +183,7 @@ static void moves_are_told_apart(void **state) {
         "\"version\":1,\"address\":\"0000:01:00.0\",\"id\":\"10de:2d04\",\"subsystem\":\"1043:5678\""
 #define MOVE(from, to, rest) \
         "{" CARD ",\"move\":{\"from\":" from ",\"to\":" to ",\"trigger\":\"command\"," rest "}}"
-#define ALL "\"asked\":255,\"moved\":0"
+#define ALL "\"moved\":0"
 #define LATE(rest) \
         MOVE("\"host\"", "\"host\"", ALL ",\"late\":{\"function\":\"0000:01:00.0\"" rest "}")
 
@@ -224,8 +221,8 @@ static const char *const damaged[] = {
         MOVE("\"host\"", "7", ALL),
         MOVE("\"moon\"", "\"host\"", ALL),
         MOVE("null", "\"host\"", ALL),
-        MOVE("\"host\"", "\"host\"", "\"asked\":255"),
-        MOVE("\"host\"", "\"host\"", "\"asked\":256,\"moved\":0"),
+        MOVE("\"host\"", "\"host\"", ""),
+        MOVE("\"host\"", "\"host\"", "\"moved\":256"),
         MOVE("\"host\"", "\"host\"", "\"trigger\":\"moon\"," ALL),
         MOVE("\"host\"", "\"host\"", ALL ",\"late\":[]"),
         LATE(",\"pid\":1"),

@@ -14,7 +14,7 @@
 #include "switch/switch.h"
 
 #define GPU "0000:01:00.0"
-#define PIN "run/vfiopt/pins/" GPU "-0x10de-0x2d04-0x1043-0x5678"
+#define PIN "run/vfiopt/pins/" GPU "-10DE:2D04-1043:5678"
 
 static const Address address = { .bus = 1 };
 
@@ -86,7 +86,6 @@ static SwitchResult switch_to(Fixture *fixture, Mode to, Trigger trigger) {
                 .to = to,
                 .gpus = &gpu,
                 .n_gpus = 1,
-                .functions = FUNCTION_SET_ALL,
                 .trigger = trigger,
         };
         SwitchResult result;

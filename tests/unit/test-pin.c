@@ -17,23 +17,23 @@
 static const Address address = { .bus = 1 };
 
 static void a_pin_is_for_one_card_at_one_address(void **state) {
-        const char *name = "run/vfiopt/pins/" GPU "-0x10de-0x2d04-0x1043-0x5678";
+        const char *name = "run/vfiopt/pins/" GPU "-10DE:2D04-1043:5678";
         FakeTree *tree = *state;
         char line[128];
         Gpu gpu;
 
         fake_gpu_add(tree, GPU, .group = 12);
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
-        assert_int_equal(pin_clear(tree->roots.run_fd, &gpu.functions[0]), 0);
-        assert_int_equal(pin_set(tree->roots.run_fd, &gpu.functions[0], "vfio-pci"), 0);
+        assert_int_equal(pins_clear(tree->roots.run_fd, &gpu), 0);
+        assert_int_equal(pins_set(tree->roots.run_fd, &gpu, NULL), 0);
         assert_true(fake_read(tree->root, name, line, sizeof(line)));
         assert_string_equal(line, "VFIOPT_DRIVER=vfio-pci");
 
         gpu.functions[0].identity.device ^= 1;
-        assert_int_equal(pin_clear(tree->roots.run_fd, &gpu.functions[0]), 0);
+        assert_int_equal(pins_clear(tree->roots.run_fd, &gpu), 0);
         assert_true(fake_exists(tree->root, name));
         gpu.functions[0].identity.device ^= 1;
-        assert_int_equal(pin_clear(tree->roots.run_fd, &gpu.functions[0]), 0);
+        assert_int_equal(pins_clear(tree->roots.run_fd, &gpu), 0);
         assert_false(fake_exists(tree->root, name));
         gpu_deinit(&gpu);
 }
@@ -54,8 +54,8 @@ static unsigned int count_pins(FakeTree *tree) {
 }
 
 static void all_functions_of_a_card_have_pins(void **state) {
-        const char *name = "run/vfiopt/pins/" GPU "-0x10de-0x2d04-0x1043-0x5678";
-        const char *audio = "run/vfiopt/pins/0000:01:00.1-0x10de-0x22eb-0x1043-0x5678";
+        const char *name = "run/vfiopt/pins/" GPU "-10DE:2D04-1043:5678";
+        const char *audio = "run/vfiopt/pins/0000:01:00.1-10DE:22EB-1043:5678";
         FakeTree *tree = *state;
         int run_fd = tree->roots.run_fd;
         char line[128];
@@ -96,19 +96,19 @@ static void all_functions_of_a_card_have_pins(void **state) {
 static void pins_of_another_card_are_told_apart(void **state) {
         FakeTree *tree = *state;
         int run_fd = tree->roots.run_fd;
-        FunctionSet pinned;
+        bool pinned;
         Gpu gpu;
 
         fake_gpu_add(tree, GPU, .group = 12);
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
         assert_int_equal(pins_test(run_fd, &gpu, &pinned), 0);
-        assert_int_equal(pinned, 0);
+        assert_false(pinned);
         assert_int_equal(pins_set(run_fd, &gpu, NULL), 0);
         assert_int_equal(pins_test(run_fd, &gpu, &pinned), 0);
-        assert_int_equal(pinned, 15);
+        assert_true(pinned);
         gpu.functions[0].identity.device ^= 1;
         assert_int_equal(pins_test(run_fd, &gpu, &pinned), 0);
-        assert_int_equal(pinned, 14);
+        assert_false(pinned);
         gpu_deinit(&gpu);
 }
 

@@ -53,7 +53,7 @@ typedef struct Shape {
         bool fresh_host;
 } Shape;
 
-static char *plan_of(FakeTree *tree, Mode to, FunctionSet functions, Shape *ret) {
+static char *plan_of(FakeTree *tree, Mode to, Shape *ret) {
         _cleanup_(modules_freep) Modules *modules = NULL;
         GpuRecord record;
         Facts facts;
@@ -64,8 +64,7 @@ static char *plan_of(FakeTree *tree, Mode to, FunctionSet functions, Shape *ret)
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
         assert_int_equal(gpu_record_load(&record, tree->roots.run_fd, &gpu), 0);
         assert_int_equal(modules_new(&modules), 0);
-        assert_int_equal(
-                        facts_init(&facts, &tree->roots, modules, &gpu, to, functions, &record), 0);
+        assert_int_equal(facts_init(&facts, &tree->roots, modules, &gpu, to, &record), 0);
         facts.input.looked = looked;
         assert_int_equal(plan_init(&plan, &facts.input), 0);
         lines = plan_text(&plan);
@@ -80,7 +79,7 @@ static char *plan_of(FakeTree *tree, Mode to, FunctionSet functions, Shape *ret)
 }
 
 static void assert_plan(FakeTree *tree, Mode to, const char *expected) {
-        _cleanup_(freep) char *lines = plan_of(tree, to, FUNCTION_SET_ALL, NULL);
+        _cleanup_(freep) char *lines = plan_of(tree, to, NULL);
 
         assert_string_equal(lines, expected);
 }
@@ -159,13 +158,13 @@ static void siblings_leave_right_behind_a_look_and_function_0_never(void **state
         _cleanup_(freep) char *four = NULL, *one = NULL, *loading = NULL;
 
         looked = true;
-        loading = plan_of(tree, MODE_PASSTHROUGH, FUNCTION_SET_ALL, NULL);
+        loading = plan_of(tree, MODE_PASSTHROUGH, NULL);
         fake_module_load(tree, "vfio_pci");
-        four = plan_of(tree, MODE_PASSTHROUGH, FUNCTION_SET_ALL, NULL);
+        four = plan_of(tree, MODE_PASSTHROUGH, NULL);
         move(tree, "0000:01:00.3", "nvidia-gpu", NULL);
         move(tree, "0000:01:00.2", "xhci_hcd", NULL);
         move(tree, "0000:01:00.1", "snd_hda_intel", NULL);
-        one = plan_of(tree, MODE_PASSTHROUGH, FUNCTION_SET_ALL, NULL);
+        one = plan_of(tree, MODE_PASSTHROUGH, NULL);
         looked = false;
 
         assert_non_null(strstr(loading, "check .0 -\nunbind .3"));
@@ -237,7 +236,6 @@ static void record(FakeTree *tree, bool host, FunctionSet moved) {
         record.move = (MoveRecord){
                 .from = MODE_HOST,
                 .to = MODE_PASSTHROUGH,
-                .asked = FUNCTION_SET_ALL,
                 .moved = moved,
         };
         assert_int_equal(gpu_record_save(&record, tree->roots.run_fd), 0);
@@ -292,7 +290,7 @@ static void without_memory_the_drivers_of_siblings_are_looked_up(void **state) {
         _cleanup_(freep) char *lines = NULL;
 
         take(tree);
-        lines = plan_of(tree, MODE_HOST, FUNCTION_SET_ALL, NULL);
+        lines = plan_of(tree, MODE_HOST, NULL);
         assert_non_null(strstr(lines, "bind .0 nvidia\n"));
         assert_non_null(strstr(lines, "override .1 snd_hda_intel\n"));
         assert_non_null(strstr(lines, "bind? .1 snd_hda_intel\n"));
@@ -353,9 +351,8 @@ static void a_switch_cut_off_after_the_fence_is_undone_without_an_unbind(void **
                         "override .3 -\n");
 }
 
-/* The siblings were pinned for the card that was here before; function 0 is not asked about. */
-static void siblings_go_home_without_their_card(void **state) {
-        const FunctionSet siblings = FUNCTION_SET_ALL & ~1U;
+/* An override of function 0 is its owner's, unless a move of it was interrupted. */
+static void an_override_of_function_0_is_respected(void **state) {
         _cleanup_(freep) char *lines = NULL, *unfinished = NULL;
         FakeTree *tree = *state;
         Shape shape;
@@ -365,9 +362,8 @@ static void siblings_go_home_without_their_card(void **state) {
         override(tree, "0000:01:00.1", "vfio-pci");
         move(tree, "0000:01:00.1", NULL, "vfio-pci");
         override(tree, "0000:01:00.2", "vfio-pci");
-        /* An override of function 0 is none of its business. */
         override(tree, GPU, "nouveau");
-        lines = plan_of(tree, MODE_HOST, siblings, &shape);
+        lines = plan_of(tree, MODE_HOST, &shape);
         assert_string_equal(lines,
                         "hold-group .1 -\n"
                         "override .1 snd_hda_intel\n"
@@ -384,9 +380,8 @@ static void siblings_go_home_without_their_card(void **state) {
         assert_false(shape.leaves_host);
         assert_false(shape.fresh_host);
 
-        /* With all of them, also that of function 0 if a move of it was interrupted. */
         record(tree, false, FUNCTION_SET_ALL);
-        unfinished = plan_of(tree, MODE_HOST, FUNCTION_SET_ALL, &shape);
+        unfinished = plan_of(tree, MODE_HOST, &shape);
         assert_non_null(strstr(unfinished, "override .0 nvidia\n"));
         assert_non_null(strstr(unfinished, "override .0 -\n"));
         assert_int_equal(shape.functions, 7);
@@ -413,21 +408,21 @@ static void a_plan_tells_what_it_is_about(void **state) {
         FakeTree *tree = *state;
         Shape shape;
 
-        free(plan_of(tree, MODE_PASSTHROUGH, FUNCTION_SET_ALL, &shape));
+        free(plan_of(tree, MODE_PASSTHROUGH, &shape));
         assert_int_equal(shape.functions, 15);
         assert_true(shape.leaves_host);
         assert_true(shape.fresh_host);
-        free(plan_of(tree, MODE_HOST, FUNCTION_SET_ALL, &shape));
+        free(plan_of(tree, MODE_HOST, &shape));
         assert_int_equal(shape.functions, 0);
         assert_false(shape.leaves_host);
 
         /* What was known of the host is not what it is half-way. */
         record(tree, true, FUNCTION_SET_ALL);
-        free(plan_of(tree, MODE_PASSTHROUGH, FUNCTION_SET_ALL, &shape));
+        free(plan_of(tree, MODE_PASSTHROUGH, &shape));
         assert_false(shape.fresh_host);
         record(tree, true, 0);
         take(tree);
-        free(plan_of(tree, MODE_HOST, FUNCTION_SET_ALL, &shape));
+        free(plan_of(tree, MODE_HOST, &shape));
         assert_int_equal(shape.functions, 15);
         assert_false(shape.leaves_host);
         assert_false(shape.fresh_host);
@@ -443,7 +438,7 @@ static void a_variant_driver_wins_where_one_matches(void **state) {
                         .driver = { .name = "nvgrace-gpu-vfio-pci",
                                         .module = "nvgrace_gpu_vfio_pci",
                                         .is_vfio = true });
-        lines = plan_of(tree, MODE_PASSTHROUGH, FUNCTION_SET_ALL, NULL);
+        lines = plan_of(tree, MODE_PASSTHROUGH, NULL);
         assert_non_null(strstr(lines, "load .0 vfio_pci\n"));
         assert_non_null(strstr(lines, "load .0 nvgrace_gpu_vfio_pci\n"));
         assert_non_null(strstr(lines, "override .1 vfio-pci\n"));
@@ -475,7 +470,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(a_driver_that_was_not_there_comes_with_its_company,
                                 stranded_setup, tree_teardown),
                 card_test(a_switch_cut_off_after_the_fence_is_undone_without_an_unbind),
-                card_test(siblings_go_home_without_their_card),
+                card_test(an_override_of_function_0_is_respected),
                 card_test(functions_of_an_interrupted_move_come_home_without_memory),
                 card_test(a_plan_tells_what_it_is_about),
                 card_test(a_variant_driver_wins_where_one_matches),

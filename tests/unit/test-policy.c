@@ -37,18 +37,15 @@ typedef struct Case {
         Mode mode;
         PolicySource source;
         bool interrupted;
-        bool siblings; /* all functions but the first are meant */
 } Case;
 
-#define SIBLINGS (FUNCTION_SET_ALL & ~1U)
-
 /* Parts of a runtime. */
-#define PERSON(word)    .record = { .mode = (word) }
-#define PINNED(set)     .pinned = (set)
-#define DAMAGED         .damaged = true
-#define LOCKED          .lock = { .locked = true }
-#define MOVE(mode, set) .record = { .has_move = true, .move = { .from = (mode), .asked = (set) } }
-#define MOVE_FROM(mode) MOVE(mode, FUNCTION_SET_ALL)
+#define PERSON(word) .record = { .mode = (word) }
+#define PINNED       .pinned = true
+#define DAMAGED      .damaged = true
+#define LOCKED       .lock = { .locked = true }
+#define MOVE_FROM(word) \
+        .record = { .has_move = true, .move = { .from = (word), .moved = FUNCTION_SET_ALL } }
 
 static const Case wishes[] = {
         { .source = POLICY_NOBODY },
@@ -276,94 +273,18 @@ static const Case interruptions[] = {
 };
 
 static const Case strangers[] = {
-        /* functions that are pinned without function 0 were meant for another card */
-        { .runtime = { PINNED(14) },
-                        .mode = MODE_HOST,
-                        .source = POLICY_FOREIGN,
-                        .siblings = true },
-        { .runtime = { PINNED(2) },
+        /* Pins are for one card: they say nothing of where another one belongs, nor of this one. */
+        { .runtime = { PINNED }, .source = POLICY_NOBODY },
+        { .runtime = { PINNED },
                         .state = STATE("host"),
                         .mode = MODE_HOST,
-                        .source = POLICY_FOREIGN,
-                        .siblings = true },
-        { .runtime = { PINNED(2) },
-                        .state = STRANGER,
-                        .mode = MODE_HOST,
-                        .source = POLICY_FOREIGN,
-                        .siblings = true },
-        { .runtime = { PINNED(2), PERSON(MODE_HOST) },
-                        .mode = MODE_HOST,
-                        .source = POLICY_FOREIGN,
-                        .siblings = true },
-        { .runtime = { PINNED(2) },
-                        .managed = "no",
-                        .mode = MODE_HOST,
-                        .source = POLICY_FOREIGN,
-                        .siblings = true },
-        { .runtime = { PINNED(2) },
-                        .line = "vfiopt.mode=host",
-                        .flags = DECISION_AT_BOOT,
-                        .mode = MODE_HOST,
-                        .source = POLICY_FOREIGN,
-                        .siblings = true },
-        { .runtime = { PINNED(2), DAMAGED },
-                        .outdated = true,
-                        .mode = MODE_HOST,
-                        .source = POLICY_FOREIGN,
-                        .siblings = true },
-        { .runtime = { PINNED(2) },
-                        .state = "",
-                        .mode = MODE_HOST,
-                        .source = POLICY_FOREIGN,
-                        .siblings = true },
-
-        /* but not where it belongs to vfio anyway, */
-        { .runtime = { PINNED(2) },
-                        .state = STATE("passthrough"),
-                        .mode = MODE_PASSTHROUGH,
                         .source = POLICY_STATE },
-        { .runtime = { PINNED(2), PERSON(MODE_PASSTHROUGH) },
-                        .mode = MODE_PASSTHROUGH,
-                        .source = POLICY_PERSON },
-        /* where it is pinned as a whole, or alone, */
-        { .runtime = { PINNED(15) }, .source = POLICY_NOBODY },
-        { .runtime = { PINNED(1) }, .source = POLICY_NOBODY },
-        /* where function 0 was put on vfio by hand, */
-        { .runtime = { PINNED(2) }, .on_vfio = true, .source = POLICY_NOBODY },
-        /* or where nothing is to be touched. */
-        { .runtime = { PINNED(2) }, .line = "vfiopt.mode=off", .source = POLICY_KERNEL_LINE },
-        { .runtime = { PINNED(2) }, .line = "vfiopt.mode=hots", .source = POLICY_KERNEL_LINE },
-        { .runtime = { PINNED(2) }, .boot = INCOMPLETE, .source = POLICY_UNKNOWN },
-
-        /* Whoever has begun to give them back may have removed the pins. */
-        { .runtime = { MOVE(MODE_MIXED, SIBLINGS) },
-                        .mode = MODE_HOST,
-                        .source = POLICY_FOREIGN,
-                        .siblings = true,
-                        .interrupted = true },
-        { .runtime = { MOVE(MODE_MIXED, SIBLINGS), LOCKED },
-                        .managed = "no",
-                        .flags = DECISION_LOCKED,
-                        .mode = MODE_HOST,
-                        .source = POLICY_FOREIGN,
-                        .siblings = true,
-                        .interrupted = true },
-        { .runtime = { MOVE(MODE_MIXED, SIBLINGS) },
-                        .on_vfio = true,
+        { .runtime = { PINNED }, .state = STRANGER, .source = POLICY_OTHER_CARD },
+        { .runtime = { MOVE_FROM(MODE_HOST), PINNED },
                         .mode = MODE_HOST,
                         .source = POLICY_INTERRUPTED,
                         .interrupted = true },
-        { .runtime = { MOVE(MODE_MIXED, SIBLINGS) },
-                        .state = STATE("passthrough"),
-                        .mode = MODE_PASSTHROUGH,
-                        .source = POLICY_STATE,
-                        .interrupted = true },
-        /* Any other move comes first, and sees to its own pins. */
-        { .runtime = { MOVE_FROM(MODE_HOST), PINNED(2) },
-                        .mode = MODE_HOST,
-                        .source = POLICY_INTERRUPTED,
-                        .interrupted = true },
-        { .runtime = { MOVE_FROM(MODE_HOST), PINNED(2) },
+        { .runtime = { MOVE_FROM(MODE_HOST), PINNED },
                         .state = STRANGER,
                         .source = POLICY_OTHER_CARD,
                         .interrupted = true },
@@ -390,7 +311,6 @@ static void write_case(FakeTree *tree, const Case *c) {
 }
 
 static void assert_case(const Case *c, const char *name, size_t i) {
-        const FunctionSet functions = c->siblings ? SIBLINGS : FUNCTION_SET_ALL;
         FakeTree *tree = fake_tree_new();
         Policy policy = POLICY_NULL;
         Decision decision;
@@ -399,20 +319,18 @@ static void assert_case(const Case *c, const char *name, size_t i) {
         write_case(tree, c);
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
         assert_int_equal(policy_load(&policy, &tree->roots), 0);
-        decision = policy_decide(&policy, fake_sysfs(tree), &gpu, &c->runtime, c->flags);
+        decision = policy_decide(&policy, &gpu, &c->runtime, c->flags);
         if (decision.mode != c->mode || decision.source != c->source ||
-                        decision.interrupted != c->interrupted || decision.functions != functions)
-                fail_msg("%s %zu: mode %d of %d, interrupted %d, functions %02x, not %d of %d, %d, "
-                         "%02x",
-                                name, i, decision.mode, decision.source, decision.interrupted,
-                                decision.functions, c->mode, c->source, c->interrupted, functions);
+                        decision.interrupted != c->interrupted)
+                fail_msg("%s %zu: mode %d of %d, interrupted %d, not %d of %d, %d", name, i,
+                                decision.mode, decision.source, decision.interrupted, c->mode,
+                                c->source, c->interrupted);
 
         /* What nobody has begun or pinned is a matter of what is said alone. */
         if (!c->runtime.record.has_move && !c->runtime.pinned && policy_manages(&policy, &gpu)) {
                 decision = policy_wish(&policy, &gpu, &c->runtime, c->flags & DECISION_AT_BOOT);
                 assert_int_equal(decision.mode, c->mode);
                 assert_int_equal(decision.source, c->source);
-                assert_int_equal(decision.functions, FUNCTION_SET_ALL);
         }
         policy_deinit(&policy);
         gpu_deinit(&gpu);
@@ -592,7 +510,7 @@ static void the_boot_display_goes_where_it_is_said_to_belong(void **state _unuse
                         .state = all[i].state,
                         .runtime = { .record = { .has_move = all[i].interrupted,
                                                      .move = { .from = MODE_PASSTHROUGH,
-                                                                     .asked = FUNCTION_SET_ALL } } }
+                                                                     .moved = FUNCTION_SET_ALL } } }
                 };
                 FakeTree *tree = fake_tree_new();
                 Policy policy = POLICY_NULL;
@@ -607,8 +525,7 @@ static void the_boot_display_goes_where_it_is_said_to_belong(void **state _unuse
                 /* It is not meant for that where none is named. */
                 assert_int_equal(policy_manages(&policy, &gpu),
                                 all[i].managed && !strcmp(all[i].managed, "yes"));
-                decision = policy_decide(
-                                &policy, fake_sysfs(tree), &gpu, &c.runtime, DECISION_AT_BOOT);
+                decision = policy_decide(&policy, &gpu, &c.runtime, DECISION_AT_BOOT);
                 assert_int_equal(decision.mode, all[i].mode);
                 policy_deinit(&policy);
                 gpu_deinit(&gpu);
@@ -832,8 +749,7 @@ static void the_card_that_has_moved_is_the_same(void **state _unused_) {
                                                  (Address){ .bus = moves[i].other ? 1 : 2 }),
                                 0);
                 assert_int_equal(policy_load(&policy, &tree->roots), 0);
-                made = policy_decide(&policy, fake_sysfs(tree), &gpu, &nothing,
-                                moves[i].boot ? DECISION_AT_BOOT : 0);
+                made = policy_decide(&policy, &gpu, &nothing, moves[i].boot ? DECISION_AT_BOOT : 0);
                 if (made.mode != moves[i].mode || made.source != moves[i].source)
                         fail_msg("move %zu: mode %d of %d, not %d of %d", i, made.mode, made.source,
                                         moves[i].mode, moves[i].source);
@@ -888,7 +804,7 @@ static void a_doubt_is_told_with_what_ends_it(void **state _unused_) {
                 FakeTree *tree = fake_tree_new();
                 const Runtime interrupted = {
                         .record = { .has_move = true,
-                                        .move = { .from = MODE_HOST, .asked = FUNCTION_SET_ALL } }
+                                        .move = { .from = MODE_HOST, .moved = FUNCTION_SET_ALL } }
                 };
                 _cleanup_(freep) char *said = NULL;
                 Policy policy = POLICY_NULL;
@@ -907,9 +823,8 @@ static void a_doubt_is_told_with_what_ends_it(void **state _unused_) {
                                 0);
                 assert_int_equal(policy_load(&policy, &tree->roots), 0);
                 /* What a person has begun is finished or undone, unless that is another card. */
-                assert_int_equal(policy_decide(&policy, fake_sysfs(tree), &gpu, &interrupted,
-                                                 DECISION_AT_BOOT)
-                                                 .source,
+                assert_int_equal(
+                                policy_decide(&policy, &gpu, &interrupted, DECISION_AT_BOOT).source,
                                 all[i].other ? POLICY_OTHER_CARD : POLICY_INTERRUPTED);
                 assert_int_equal(policy_describe_card(&policy, &gpu, &said), 0);
                 if (!all[i].said != !said || (said && !strstr(said, all[i].said)))

@@ -16,7 +16,7 @@
 #include "record/pin.h"
 
 #define GPU "0000:01:00.0"
-#define PIN "run/vfiopt/pins/" GPU "-0x10de-0x2d04-0x1043-0x5678"
+#define PIN "run/vfiopt/pins/" GPU "-10DE:2D04-1043:5678"
 #define ALL 4
 
 static const Address address = { .bus = 1 };
@@ -28,9 +28,9 @@ static unsigned int count_pins(FakeTree *tree) {
         unsigned int n = 0;
 
         for (unsigned int i = 0; i < ALL; ++i) {
-                _cleanup_(freep) char *name = text_format(
-                                "run/vfiopt/pins/0000:01:00.%u-0x10de-0x%04x-0x1043-0x5678", i,
-                                identities[i]);
+                _cleanup_(freep) char *name =
+                                text_format("run/vfiopt/pins/0000:01:00.%u-10DE:%04X-1043:5678", i,
+                                                identities[i]);
 
                 assert_non_null(name);
                 n += fake_exists(tree->root, name);
@@ -153,8 +153,7 @@ static void a_variant_driver_is_found_for_what_is_not_there(void **state _unused
         assert_int_equal(count_pins(tree), ALL);
         assert_true(fake_read(tree->root, PIN, line, sizeof(line)));
         assert_string_equal(line, "VFIOPT_DRIVER=a_variant_vfio_pci");
-        assert_true(fake_read(tree->root,
-                        "run/vfiopt/pins/0000:01:00.1-0x10de-0x22eb-0x1043-0x5678", line,
+        assert_true(fake_read(tree->root, "run/vfiopt/pins/0000:01:00.1-10DE:22EB-1043:5678", line,
                         sizeof(line)));
         assert_string_equal(line, "VFIOPT_DRIVER=vfio-pci");
         fake_tree_free(tree);

@@ -14,6 +14,7 @@ SECOND = Gpu("rp2")
 THIRD = Gpu("rp3", id="10de:1e04")
 OTHER = Gpu("rp2", id="10de:2684")
 AUTO = f"vfiopt@auto:{GPU.address}.service"
+FUNCTION_1 = f"/sys/bus/pci/devices/{OTHER.slot}.1"
 DEFAULT = {"/etc/vfiopt/vfiopt.conf.d/a.conf": "[vfiopt]\nDefaultMode=passthrough\n"}
 
 
@@ -203,12 +204,16 @@ def each_to_its_place(vm):
     vm.plug(OTHER)
     until(vm, f"journalctl -q _COMM=vfioptd VFIOPT_RESULT=warning VFIOPT_GPU={OTHER.address} | grep -q .",
           "the agent tells of another card")
+    # Its sound, USB and UCSI functions have the ids of those that were here, and their pins are still there.
+    vm.equal([a for a in pinned(vm) if a in SECOND.addresses], SECOND.addresses, "functions with pins")
     left_to_the_host(vm, OTHER)
     moved = [r["VFIOPT_FUNCTION"] for r in records(vm, cursor) if r["VFIOPT_PHASE"] in ("unbind", "bind", "probe")]
-    vm.check(OTHER.address not in moved, "the GPU itself is not touched")
-    # To udev its siblings are those of the one that was here, but nobody reserves them any more.
+    vm.check(not set(OTHER.addresses) & set(moved), "no function of it is touched")
     vm.sh("udevadm trigger --action=add --settle -s pci")
     left_to_the_host(vm, OTHER)
+    before = vm.sh(f"udevadm info -q property {FUNCTION_1}").out
+    vm.match("PCI_ID=10DE:1AEF\n", before, "what udev knows of function 1")
+    vm.match(f"PCI_SLOT_NAME={OTHER.slot}.1\n", before, "what udev knows of function 1")
     told = [r["MESSAGE"] for r in records(vm, cursor)
             if r["VFIOPT_GPU"] == OTHER.address and r["_COMM"] == "vfioptd" and r["VFIOPT_RESULT"] == "warning"]
     vm.equal(len(told), 1, "warnings of the other card")
@@ -220,7 +225,7 @@ def each_to_its_place(vm):
     on(vm, SECOND, VFIO)
     on_vfio(vm, SECOND)
 
-    # Nor does it matter who uses its GPU, which stays where it is.
+    # Without the agent it is the same, with a vfio-pci that would take whatever it may.
     vm.unplug(SECOND)
     # It may have asked for a job when the card was half gone.
     rest(vm)
@@ -228,13 +233,24 @@ def each_to_its_place(vm):
     vm.sh(f"kill -STOP {agent}")
     vm.plug(OTHER)
     vm.sh("udevadm settle")
-    vm.check("vfio-pci" in vm.overrides(OTHER)[1:], "its siblings are reserved while the agent does not look")
-    vm.sh("nvidia-nodes")
-    holder = vm.spawn("exec hold /dev/nvidia1")
-    holder.wait_for("held")
+    vm.check(vm.exists("/sys/bus/pci/drivers/vfio-pci"), "vfio-pci is loaded")
+    vm.equal(vm.drivers(OTHER)[:3], ["nvidia", "snd_hda_intel", "xhci_hcd"], "drivers of the other card")
+    vm.equal(vm.overrides(OTHER), [None] * 4, "its overrides")
+    vm.unplug(OTHER)
+
+    # The card itself has its functions pinned: but beside nvidia, which was faster, function 1 waits.
+    vm.sh("modprobe nvidia")
+    vm.plug(SECOND)
+    vm.sh("udevadm settle")
+    if vm.driver(SECOND.address) == "nvidia":
+        vm.check(vm.driver(SECOND.addresses[1]) != "vfio-pci", "function 1 is not on vfio beside nvidia")
+        vm.equal(vm.overrides(SECOND)[1], None, "override of function 1 beside nvidia")
     vm.sh(f"kill -CONT {agent}")
+    on(vm, SECOND, VFIO)
+    on_vfio(vm, SECOND)
+    vm.unplug(SECOND)
+    vm.plug(OTHER)
     left_to_the_host(vm, OTHER)
-    holder.stop()
 
     # It is there to stay, and moved like any other.
     vm.sh(f"vfioptctl forget {OTHER.address} && vfioptctl switch passthrough {OTHER.address}")
