@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "policy/claim.h"
+#include "probe/advice.h"
 #include "switch/switch.h"
 #include "vfiopt/names.h"
 
@@ -245,6 +246,36 @@ static int note_along(Move *moves, size_t n, const Gpu ***ret) {
 }
 
 /*
+ * Whether there is nothing in the way but a boot splash, which the initramfs has started. It ends when the
+ * machine has come up, and a boot that waited for it would keep the machine from that.
+ */
+static bool are_splashed(const Move *moves, size_t n) {
+        bool any = false;
+
+        for (size_t i = 0; i < n; ++i)
+                for (size_t k = 0; !moves[i].skip && k < moves[i].findings.n; ++k) {
+                        if (!advice_is_splash(&moves[i].findings.items[k]))
+                                return false;
+                        any = true;
+                }
+        return any;
+}
+
+/* They are left to the agent, which hears when the splash ends. That is no failure of the boot. */
+static void leave_to_agent(Move *moves, size_t n) {
+        for (size_t i = 0; i < n; ++i) {
+                _cleanup_(freep) char *reason = NULL, *holders = NULL;
+                Move *move = &moves[i];
+
+                if (!move->skip && move->findings.n > 0 &&
+                                findings_explain(&move->findings, move->gpu, move->to, &reason,
+                                                &holders) >= 0)
+                        notify(move, EVENT_WARNING, "check", reason);
+                move->skip = true;
+        }
+}
+
+/*
  * Last of all before the first write: to look for holders takes a while, and another program may have
  * begun to move the GPU meanwhile, by its override or by the next function. That is left to it. What
  * a person has asked for goes on, and so does a boot, which nothing else but the kernel is at.
@@ -294,6 +325,8 @@ run_moves(SwitchContext *context, Move *moves, const SwitchRequest *request, Swi
         /* One finding is enough to stop, but all of them are to be told. */
         if (r == 0 && *result == SWITCH_DONE) {
                 r = move_prepare(moves, n);
+                if (r == 0 && request->trigger == TRIGGER_BOOT && are_splashed(moves, n))
+                        leave_to_agent(moves, n);
                 for (size_t i = 0; r == 0 && i < n; ++i)
                         if (!moves[i].skip)
                                 worsen(result, move_result(&moves[i]));
