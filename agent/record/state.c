@@ -160,7 +160,7 @@ int state_set_aside(int etc_fd, const char **ret_name) {
 static bool is_there(const StateEntry *entry, Address address, const Location *location) {
         if (entry->location.n_hops > 0 && location->n_hops > 0)
                 return location_equal(&entry->location, location);
-        return !address_compare(entry->address, address);
+        return !address_compare(entry->place == PLACE_FOUND ? entry->now : entry->address, address);
 }
 
 /*
@@ -372,9 +372,32 @@ static void find_similar(const State *state, StateEntry *entry, const Inventory 
         }
 }
 
+/*
+ * Whether there is one of a model only, among the remembered and among those that are there. The display
+ * that a person may sit at is not taken for a card that was given away.
+ */
+static bool is_only_one(const State *state, const StateEntry *entry, const Inventory *present) {
+        size_t n_present = 0;
+
+        for (size_t i = 0; i < state->n_entries; ++i)
+                if (&state->entries[i] != entry &&
+                                identity_equal(state->entries[i].identity, entry->identity))
+                        return false;
+        for (size_t i = 0; i < present->n_gpus; ++i) {
+                const Gpu *gpu = &present->gpus[i];
+
+                if (!identity_equal(gpu->functions[0].identity, entry->identity))
+                        continue;
+                n_present += gpu->boots_machine ? 2 : 1;
+        }
+        return n_present == 1;
+}
+
 /**
  * state_place() - find out where the remembered cards are now
  * @state:      each entry gets .place, and .now
+ *
+ * A card that an older version has remembered, without its location, is the only one of its model.
  *
  * Return: 0 on success, negative error code on failure.
  */
@@ -396,6 +419,13 @@ int state_place(State *state, const Roots *roots) {
                 place_among(state, &state->entries[i], &present);
         for (size_t i = 0; i < state->n_entries; ++i)
                 find_similar(state, &state->entries[i], &present);
+        for (size_t i = 0; i < state->n_entries; ++i) {
+                StateEntry *entry = &state->entries[i];
+
+                if (entry->place == PLACE_SIMILAR && entry->location.n_hops == 0 &&
+                                is_only_one(state, entry, &present))
+                        entry->place = PLACE_FOUND;
+        }
         return 0;
 }
 

@@ -560,7 +560,8 @@ static const struct {
         bool denies;      /* AllowDisplay= does not count */
 } moves[] = {
         { .state = MOVED, .mode = MODE_PASSTHROUGH, .source = POLICY_STATE },
-        { .state = STATE("passthrough"), .source = POLICY_UNSURE }, /* of an older version */
+        /* of an older version */
+        { .state = STATE("passthrough"), .mode = MODE_PASSTHROUGH, .source = POLICY_STATE },
         { .state = ABSENT, .source = POLICY_UNSURE },
         { .state = ABSENT,
                         .config = "[vfiopt]\nDefaultMode=passthrough\n",

@@ -470,7 +470,12 @@ static void a_card_is_known_by_where_it_is_plugged_in(void **state _unused_) {
                 /* An older version has written these. */
                 { "old, in place", { { 1, 0, 'A' } }, { { 1, 'P', 'A' } }, "0=" },
                 { "old, another there", { { 1, 0, 'A' } }, { { 1, 'P', 'B' } }, "0!" },
-                { "old, elsewhere", { { 1, 0, 'A' } }, { { 2, 'P', 'A' } }, "0?" },
+                { "old, elsewhere, and the machine boots on it", { { 1, 0, 'A' } },
+                                { { 2, 'P', 'A' } }, "0?" },
+                { "old, elsewhere, beside one of its model", { { 1, 0, 'A' } },
+                                { { 2, 'P', 'A' }, { 3, 'Q', 'A' } }, "0? 0?" },
+                { "old, elsewhere, and another model has its address", { { 1, 0, 'A' } },
+                                { { 1, 'Q', 'B' }, { 2, 'P', 'A' } }, "0! 0=" },
                 { "old, two of a model, and a disk", { { 1, 0, 'A' }, { 2, 0, 'A' } },
                                 { { 2, 'P', 'A' }, { 3, 'Q', 'A' } }, "1? 0?" },
                 { "old, one of two models gone", { { 1, 0, 'A' }, { 2, 0, 'B' } },
