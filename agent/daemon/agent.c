@@ -37,21 +37,39 @@ static void wake(Agent *agent) {
 
 /* jobs */
 
-static void on_answer(
-                void *userdata, const char *unit, int outcome, uint32_t job_id, const char *why) {
-        Agent *agent = userdata;
-        GpuState *state = gpu_state_find_unit(agent->gpus, unit);
-
-        if (!state || state->attempts.state != ATTEMPT_RUNNING)
+/* The job may be over: numbers of jobs only grow, and a unit has one job at a time. */
+static void on_job(Agent *agent, GpuState *state, uint32_t job_id) {
+        state->job_id = job_id;
+        if (state->over_id == 0 || state->over_id < job_id)
                 return;
-        if (outcome == 0) {
-                state->job_id = job_id;
-                return;
-        }
+        attempts_end(&state->attempts, state->over);
+        wake(agent);
+}
 
-        log_error("%s was not started: %s", unit, why ?: strerror(-outcome));
+static void on_failure(GpuState *state, const AskAnswer *answer) {
+        log_error("%s was not started: %s", state->unit,
+                        answer->why[0] ? answer->why : strerror(-answer->outcome));
         /* A denial lasts. Other failures may not: systemd may only have been busy. */
-        attempts_end(&state->attempts, outcome == SYSTEMD_E_DENIED ? ATTEMPT_FAILED : ATTEMPT_IDLE);
+        attempts_end(&state->attempts,
+                        answer->outcome == SYSTEMD_E_DENIED ? ATTEMPT_FAILED : ATTEMPT_IDLE);
+}
+
+static void on_answer(void *userdata, const char *gpu, const AskAnswer *answer) {
+        Agent *agent = userdata;
+        GpuState *state = NULL;
+        Address address;
+
+        if (address_parse(gpu, &address) == 0)
+                state = gpu_state_find_slot(agent->gpus, address);
+        if (!state)
+                return;
+        state->ask = ask_free(state->ask);
+        if (state->attempts.state != ATTEMPT_RUNNING)
+                return;
+        if (answer->outcome == 0)
+                on_job(agent, state, answer->job_id);
+        else
+                on_failure(state, answer);
 }
 
 static void on_over(void *userdata, uint32_t job_id, const char *unit, const char *result) {
@@ -61,11 +79,12 @@ static void on_over(void *userdata, uint32_t job_id, const char *unit, const cha
         int status;
 
         /* udev does not report the events that it was at when it was restarted. */
-        if (!text_starts_with(unit, VFIOPT_UNIT_ANY, NULL) && strcmp(unit, UDEV_UNIT))
+        if (!text_starts_with(unit, VFIOPT_UNIT_TEMPLATE, NULL) && strcmp(unit, VFIOPT_UNIT_BOOT) &&
+                        strcmp(unit, UDEV_UNIT))
                 return;
 
         state = gpu_state_find_unit(agent->gpus, unit);
-        if (state && state->job_id == job_id) {
+        if (state && (state->ask || state->job_id == job_id)) {
                 if (!strcmp(result, "done"))
                         outcome = ATTEMPT_DONE;
                 /* A job that was killed has not tried everything. */
@@ -73,17 +92,35 @@ static void on_over(void *userdata, uint32_t job_id, const char *unit, const cha
                                 systemd_exit_status(agent->systemd, unit, &status) ==
                                                 SYSTEMD_E_KILLED)
                         outcome = ATTEMPT_IDLE;
-                attempts_end(&state->attempts, outcome);
+                if (state->ask) {
+                        state->over_id = job_id;
+                        state->over = outcome;
+                } else
+                        attempts_end(&state->attempts, outcome);
         }
         wake(agent);
+}
+
+static void ask(Agent *agent, GpuState *state) {
+        char gpu[ADDRESS_STRING_MAX];
+        int r;
+
+        state->ask = ask_free(state->ask);
+        state->job_id = state->over_id = 0;
+        r = ask_new(agent->event, agent->roots, address_format(state->address, gpu), on_answer,
+                        agent, &state->ask);
+        if (r < 0)
+                on_failure(state, &(AskAnswer){ .outcome = r });
 }
 
 /* systemd does not report the jobs that ended while it was executed anew. */
 static void on_back(void *userdata) {
         Agent *agent = userdata;
 
-        for (GpuState *state = agent->gpus; state; state = state->next)
+        for (GpuState *state = agent->gpus; state; state = state->next) {
+                state->ask = ask_free(state->ask);
                 attempts_end(&state->attempts, ATTEMPT_IDLE);
+        }
         wake(agent);
 }
 
@@ -161,13 +198,8 @@ static int look_at(Agent *agent, const Policy *policy, const Gpu *gpu, bool *ret
         if (action == RECONCILE_GIVE_UP)
                 log_gave_up(&agent->source, gpu, wish, false);
         if (action == RECONCILE_START) {
-                int k;
-
                 log_asked(&agent->source, gpu, &observation, state->unit);
-                state->job_id = 0;
-                k = systemd_ask(agent->systemd, state->unit, on_answer, agent);
-                if (k < 0)
-                        on_answer(agent, state->unit, k, 0, NULL);
+                ask(agent, state);
         }
         *ret_fulfilled = observation.fulfilled && !decision.claimed;
         return r;

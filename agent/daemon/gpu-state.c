@@ -214,6 +214,7 @@ void gpu_state_sweep(GpuState **list, bool all) {
                         continue;
                 }
                 *list = state->next;
+                ask_free(state->ask);
                 pid_watch_free(state->stuck);
                 pid_watch_free(state->owner);
                 pid_watch_free(state->holders);

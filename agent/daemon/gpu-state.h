@@ -10,6 +10,7 @@
  */
 
 #include "daemon/reconcile.h"
+#include "os/ask.h"
 
 typedef struct PidWatch PidWatch;
 struct sd_event_source;
@@ -21,7 +22,10 @@ typedef struct GpuState {
         struct GpuState *next;
         Address address;
         char unit[GPU_STATE_UNIT_MAX]; /* its job, which moves it where it belongs */
-        uint32_t job_id;               /* of the last one; 0: systemd has not answered yet */
+        Ask *ask;                      /* for the next one, until that is answered; or NULL */
+        uint32_t job_id;               /* of the last one; 0: there is no answer yet */
+        uint32_t over_id;              /* the last one that ended while there was none; or 0 */
+        AttemptState over;             /* how that ended */
         Attempts attempts;
         PidWatch *stuck;        /* waits for a writer that hangs in the kernel; or NULL */
         PidWatch *owner;        /* waits for the owner of the lock; or NULL */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "base/file.h"
 #include "os/roots.h"
@@ -19,6 +21,28 @@ int roots_open(const Roots *roots, const char *path, int *ret_fd) {
                 return errno == ENOENT ? ROOTS_E_MISSING : -errno;
 
         *ret_fd = fd;
+        return 0;
+}
+
+/*
+ * Connect to a socket of packets in /run; it does not block. Return: 0, or a negative error code.
+ * @ret_fd: close() it
+ */
+int roots_connect(const Roots *roots, const char *name, int *ret_fd) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        _cleanup_(closep) int dir_fd = -1, fd = -1;
+        int r;
+
+        r = roots_open(roots, "run", &dir_fd);
+        if (r)
+                return r < 0 ? r : -ENOENT;
+        /* The name of a test's directory may be too long for an address. */
+        snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", dir_fd, name);
+        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0 || connect(fd, (const struct sockaddr *) &address, sizeof(address)) < 0)
+                return -errno;
+
+        *ret_fd = TAKE_FD(fd);
         return 0;
 }
 

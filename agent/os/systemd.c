@@ -30,6 +30,9 @@
 /* Long enough for a password to be asked for and typed. */
 #define LIMIT_START_USEC (120 * USEC_PER_SEC)
 
+/* It answers at once, unless the machine is very busy. */
+#define LIMIT_ONCE_USEC (25 * USEC_PER_SEC)
+
 /* logind answers at once, unless it has to be started first. */
 #define LIMIT_INHIBIT_USEC (5 * USEC_PER_SEC)
 
@@ -39,13 +42,6 @@ struct Systemd {
         SystemdBackFn back;
         void *userdata;
 };
-
-/* A request whose answer is yet to come. */
-typedef struct Ask {
-        SystemdAnswerFn fn;
-        void *userdata;
-        char unit[]; /* zero-terminated */
-} Ask;
 
 /* sd-bus returns positive numbers, too, on success. */
 static int bus_result(int r) {
@@ -141,7 +137,7 @@ int systemd_watch(Systemd *systemd, SystemdBackFn fn) {
 /* jobs */
 
 /* @mode: what becomes of the job that a unit has already */
-static int unit_method_new(Systemd *systemd,
+static int unit_method_new(sd_bus *bus,
                 const char *method,
                 const char *unit,
                 const char *mode,
@@ -150,7 +146,7 @@ static int unit_method_new(Systemd *systemd,
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *request = NULL;
         int r;
 
-        r = sd_bus_message_new_method_call(systemd->bus, &request, NAME, PATH, INTERFACE, method);
+        r = sd_bus_message_new_method_call(bus, &request, NAME, PATH, INTERFACE, method);
         if (r >= 0)
                 r = sd_bus_message_set_allow_interactive_authorization(request, interactive);
         if (r >= 0)
@@ -160,12 +156,6 @@ static int unit_method_new(Systemd *systemd,
 
         *ret_request = TAKE_PTR(request);
         return 0;
-}
-
-static int
-start_new(Systemd *systemd, const char *unit, bool interactive, sd_bus_message **ret_request) {
-        /* "fail": a job that stops the unit, for whatever reason, is not thrown out for ours. */
-        return unit_method_new(systemd, "StartUnit", unit, "fail", interactive, ret_request);
 }
 
 static int outcome_of(const sd_bus_error *error) {
@@ -194,6 +184,28 @@ static int read_job(sd_bus_message *reply, uint32_t *ret_id) {
         return 0;
 }
 
+static int start(sd_bus *bus,
+                const char *unit,
+                bool interactive,
+                uint64_t limit_usec,
+                uint32_t *ret_job_id,
+                char **ret_why) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *request = NULL, *reply = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r;
+
+        /* "fail": a job that stops the unit, for whatever reason, is not thrown out for ours. */
+        r = unit_method_new(bus, "StartUnit", unit, "fail", interactive, &request);
+        if (r < 0)
+                return r;
+        r = sd_bus_call(bus, request, limit_usec, &error, &reply);
+        if (sd_bus_error_is_set(&error)) {
+                r = text_copy(error.message ?: error.name, ret_why);
+                return r < 0 ? r : outcome_of(&error);
+        }
+        return r < 0 ? r : read_job(reply, ret_job_id);
+}
+
 /**
  * systemd_start() - ask for a unit to be started
  * @ret_job_id: the job, new or not, that will do it
@@ -202,64 +214,7 @@ static int read_job(sd_bus_message *reply, uint32_t *ret_id) {
  * Return: 0 on success, SYSTEMD_E_DENIED, SYSTEMD_E_REFUSED, negative error code on failure.
  */
 int systemd_start(Systemd *systemd, const char *unit, uint32_t *ret_job_id, char **ret_why) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *request = NULL, *reply = NULL;
-        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        int r;
-
-        r = start_new(systemd, unit, true, &request);
-        if (r < 0)
-                return r;
-        r = sd_bus_call(systemd->bus, request, LIMIT_START_USEC, &error, &reply);
-        if (sd_bus_error_is_set(&error)) {
-                r = text_copy(error.message ?: error.name, ret_why);
-                return r < 0 ? r : outcome_of(&error);
-        }
-        return r < 0 ? r : read_job(reply, ret_job_id);
-}
-
-static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error _unused_) {
-        const sd_bus_error *error = sd_bus_message_get_error(reply);
-        const Ask *ask = userdata;
-        uint32_t id = 0;
-        int r;
-
-        r = error ? outcome_of(error) : read_job(reply, &id);
-        ask->fn(ask->userdata, ask->unit, r, id, error ? error->message ?: error->name : NULL);
-        return 0;
-}
-
-/**
- * systemd_ask() - ask for a unit to be started, and go on
- * @fn:         called with the answer, always before the end of the job is announced
- *
- * No password is asked for, as the agent has no user to type one.
- *
- * Return: 0 on success, negative error code on failure.
- */
-int systemd_ask(Systemd *systemd, const char *unit, SystemdAnswerFn fn, void *userdata) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *request = NULL;
-        _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *slot = NULL;
-        size_t n = strlen(unit) + 1;
-        Ask *ask;
-        int r;
-
-        r = start_new(systemd, unit, false, &request);
-        if (r < 0)
-                return r;
-        ask = malloc(sizeof(*ask) + n);
-        if (!ask)
-                return -ENOMEM;
-        *ask = (Ask){ .fn = fn, .userdata = userdata };
-        memcpy(ask->unit, unit, n);
-
-        r = sd_bus_call_async(systemd->bus, &slot, request, on_answer, ask, 0);
-        if (r < 0) {
-                free(ask);
-                return r;
-        }
-        (void) sd_bus_slot_set_destroy_callback(slot, free);
-        (void) sd_bus_slot_set_floating(slot, true);
-        return 0;
+        return start(systemd->bus, unit, true, LIMIT_START_USEC, ret_job_id, ret_why);
 }
 
 /*
@@ -270,7 +225,7 @@ int systemd_stop(Systemd *systemd, const char *unit, uint32_t *ret_job_id) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *request = NULL, *reply = NULL;
         int r;
 
-        r = unit_method_new(systemd, "StopUnit", unit, "replace", true, &request);
+        r = unit_method_new(systemd->bus, "StopUnit", unit, "replace", true, &request);
         if (r >= 0)
                 r = sd_bus_call(systemd->bus, request, LIMIT_START_USEC, NULL, &reply);
         if (r == -EACCES || r == -EPERM)
@@ -376,6 +331,15 @@ int systemd_is_starting(void) {
                 r = sd_bus_get_property_trivial(bus, NAME, PATH, INTERFACE,
                                 "FinishTimestampMonotonic", NULL, 't', &finished_usec);
         return r < 0 ? r : finished_usec == 0;
+}
+
+/* As systemd_start(), but no password is asked for. */
+int systemd_start_once(const char *unit, uint32_t *ret_job_id, char **ret_why) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        int r;
+
+        r = sd_bus_open_system(&bus);
+        return r < 0 ? r : start(bus, unit, false, LIMIT_ONCE_USEC, ret_job_id, ret_why);
 }
 
 /**

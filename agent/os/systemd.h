@@ -16,13 +16,6 @@ struct sd_event;
 /* Called from the loop when a job is over. @result is "done", "failed", "canceled", … */
 typedef void (*SystemdFn)(void *userdata, uint32_t job_id, const char *unit, const char *result);
 
-/*
- * Called from the loop with the answer to systemd_ask(). @outcome is 0, or what
- * systemd_start() returns; @why is what systemd said then, or NULL.
- */
-typedef void (*SystemdAnswerFn)(
-                void *userdata, const char *unit, int outcome, uint32_t job_id, const char *why);
-
 /* Called from the loop when PID 1 was executed anew; signals may have been lost meanwhile. */
 typedef void (*SystemdBackFn)(void *userdata);
 
@@ -48,8 +41,6 @@ int systemd_watch(Systemd *systemd, SystemdBackFn fn) _warn_unused_result_;
 
 int systemd_start(Systemd *systemd, const char *unit, uint32_t *ret_job_id, char **ret_why)
                 _warn_unused_result_;
-int systemd_ask(Systemd *systemd, const char *unit, SystemdAnswerFn fn, void *userdata)
-                _warn_unused_result_;
 int systemd_stop(Systemd *systemd, const char *unit, uint32_t *ret_job_id) _warn_unused_result_;
 int systemd_cancel_waiting(Systemd *systemd, uint32_t job_id) _warn_unused_result_;
 
@@ -63,5 +54,6 @@ int systemd_reset_failed(Systemd *systemd, const char *unit) _warn_unused_result
 /* without a connection of its own */
 
 int systemd_is_starting(void) _warn_unused_result_;
+int systemd_start_once(const char *unit, uint32_t *ret_job_id, char **ret_why) _warn_unused_result_;
 int systemd_load_modules(void) _warn_unused_result_;
 int systemd_inhibit_sleep(const char *who, const char *why, int *ret_fd) _warn_unused_result_;

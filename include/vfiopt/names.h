@@ -14,12 +14,12 @@
 #define VFIOPT_NAME "vfiopt"
 
 /* units: vfiopt@MODE.service for all managed GPUs, vfiopt@MODE:ADDRESS[_ADDRESS...].service for some */
-#define VFIOPT_UNIT_ANY      "vfiopt"  /* each of the names starts with this */
 #define VFIOPT_UNIT_TEMPLATE "vfiopt@"
 #define VFIOPT_UNIT_AUTO     VFIOPT_UNIT_TEMPLATE "auto"
 #define VFIOPT_UNIT_SUFFIX   ".service"
 #define VFIOPT_UNIT_BOOT     "vfiopt-boot.service"
 #define VFIOPT_UNIT_AGENT    "vfioptd.service"
+#define VFIOPT_UNIT_ASK      "vfiopt-ask.socket"
 
 /* user that vfioptd runs as; its records and those of root are genuine */
 #define VFIOPT_USER "vfiopt"
@@ -41,6 +41,7 @@
 
 /* until the next boot; private, but for what units and rules refer to */
 #define VFIOPT_RUN_DIR      "/run/vfiopt"
+#define VFIOPT_RUN_ASK      "vfiopt-ask" /* beside it: the socket of vfiopt-ask.socket */
 #define VFIOPT_RUN_GPU      "gpu"
 #define VFIOPT_RUN_LOCK     "lock"
 #define VFIOPT_RUN_MODPROBE "modprobe.conf"

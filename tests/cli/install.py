@@ -14,6 +14,7 @@ import tempfile
 # What other programs look for, below the prefix.
 INTEGRATION = [
     "lib/systemd/catalog/vfiopt.catalog", "lib/systemd/system/systemd-modules-load.service.d/vfiopt.conf",
+    "lib/systemd/system/vfiopt-ask.service", "lib/systemd/system/vfiopt-ask.socket",
     "lib/systemd/system/vfiopt-boot.service", "lib/systemd/system/vfiopt-boot.target",
     "lib/systemd/system/vfiopt@.service", "lib/systemd/system/vfioptd.service", "lib/sysusers.d/vfiopt.conf",
     "lib/tmpfiles.d/vfiopt.conf", "lib/udev/rules.d/70-vfiopt.rules",

@@ -3,8 +3,8 @@
 /*
  * Test the Agent
  *
- * Its loop, on a machine made of files, with a manager that is played, on a bus of the
- * test's own: $DBUS_SYSTEM_BUS_ADDRESS must name it. A job of that manager moves nothing,
+ * Its loop, on a machine made of files, with vfiopt-ask and a manager that is played, on a bus of
+ * the test's own: $DBUS_SYSTEM_BUS_ADDRESS must name it. A job of that manager moves nothing,
  * which is the worst that can happen to an agent that listens to its own events.
  */
 
@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <systemd/sd-bus.h>
@@ -22,12 +23,16 @@
 
 #include "daemon/agent.h"
 #include "daemon/reconcile.h"
+#include "fake-ask.h"
 #include "fake-manager.h"
 #include "journal/write.h"
+#include "os/ask.h"
+#include "os/systemd.h"
 #include "policy/policy.h"
 #include "record/gpu-record.h"
 #include "record/lock.h"
 #include "record/pin.h"
+#include "vfiopt/names.h"
 
 /* Of what comes for certain; nobody waits for what may not come. */
 #define LIMIT_USEC (60 * USEC_PER_SEC)
@@ -83,7 +88,7 @@ int __wrap_journal_send(const Event *event, const JournalSource *source _unused_
 
 typedef struct Fixture {
         FakeTree *tree;
-        pid_t manager;
+        pid_t manager, server;
         sd_event *event;
         Agent *agent;
 } Fixture;
@@ -98,14 +103,25 @@ static int fixture_new(void **state) {
         closep(&fixture.tree->roots.proc_fd);
         fixture.tree->roots.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         assert_true(fixture.tree->roots.proc_fd >= 0);
+        fixture.server = fake_ask_start(fixture.tree, LIMIT_USEC);
         assert_true(sd_event_new(&fixture.event) >= 0);
         *state = &fixture;
         return 0;
 }
 
+static void stop_server(Fixture *fixture) {
+        if (fixture->server <= 0)
+                return;
+        kill(fixture->server, SIGKILL);
+        assert_int_equal(waitpid(fixture->server, NULL, 0), fixture->server);
+        fixture->server = 0;
+        fake_remove(fixture->tree->root, "run/" VFIOPT_RUN_ASK);
+}
+
 static int fixture_free(void **state) {
         Fixture *fixture = *state;
 
+        stop_server(fixture);
         agent_free(fixture->agent);
         sd_event_unref(fixture->event);
         fake_manager_stop(fixture->manager);
@@ -162,12 +178,17 @@ static int on_pong(sd_bus_message *reply, void *userdata, sd_bus_error *error _u
 }
 
 /*
- * Have the manager answer. One connection keeps the order, both ways: what the agent has asked
- * for before has come to the manager, and all that he said to it has come back.
+ * Have vfiopt-ask answer, which serves one after the other, and then the manager: one connection
+ * keeps the order. So what the agent has asked for before has come to the manager, and all that he
+ * said to it has come back.
  */
 static void hear_of_all(Fixture *fixture) {
+        AskAnswer answer;
         bool pong = false;
 
+        if (fixture->server > 0)
+                assert_int_equal(fake_ask(fixture->tree, "x", 1, &answer, sizeof(answer)),
+                                sizeof(answer));
         assert_true(sd_bus_call_method_async(agent_bus, NULL, "org.freedesktop.systemd1", "/",
                                     "org.freedesktop.DBus.Peer", "Ping", on_pong, &pong,
                                     NULL) >= 0);
@@ -443,6 +464,49 @@ static void another_card_is_left_alone(void **state) {
         assert_int_equal(rest(fixture), 0);
 }
 
+/* The answer to a request comes on another connection than the end of its job, and may be late. */
+static void a_job_that_is_over_before_the_answer_is_over(void **state) {
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+        AskAnswer answer = {};
+        char request[64], *why = NULL;
+        int listen_fd, fd;
+
+        stop_server(fixture);
+        listen_fd = fake_ask_listen(tree);
+        fake_standard_drivers(tree);
+        fake_gpu_add(tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
+        fake_write(tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        start(fixture);
+        for (unsigned int i = 1; i < 4; ++i) {
+                assert_int_equal(rest(fixture), i - 1);
+                fd = accept(listen_fd, NULL, NULL);
+                assert_int_equal(recv(fd, request, sizeof(request), 0), 12);
+                assert_int_equal(systemd_start_once(UNIT_AUTO, &answer.job_id, &why), 0);
+                assert_int_equal(rest(fixture), i);
+                assert_int_equal(send(fd, &answer, sizeof(answer), 0), sizeof(answer));
+                close(fd);
+                assert_int_equal(rest(fixture), i);
+                agent_reload(fixture->agent);
+        }
+        close(listen_fd);
+}
+
+/* Nobody listens: that is told, and no reason to end. */
+static void what_cannot_be_asked_for_is_asked_for_later(void **state) {
+        Fixture *fixture = *state;
+
+        stop_server(fixture);
+        fake_standard_drivers(fixture->tree);
+        fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        start(fixture);
+        assert_int_equal(rest(fixture), 0);
+        fixture->server = fake_ask_start(fixture->tree, LIMIT_USEC);
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        assert_int_equal(rest(fixture), 1);
+}
+
 static void what_is_denied_is_not_asked_again(void **state) {
         Fixture *fixture = *state;
 
@@ -700,6 +764,8 @@ int main(void) {
                 test(what_another_program_claims_is_left_to_it),
                 test(what_we_have_moved_ourselves_is_no_claim),
                 test(another_card_is_left_alone),
+                test(a_job_that_is_over_before_the_answer_is_over),
+                test(what_cannot_be_asked_for_is_asked_for_later),
                 test(what_is_denied_is_not_asked_again),
                 test(what_is_refused_is_not_asked_again),
                 test(what_is_held_is_asked_again_when_all_holders_have_ended),

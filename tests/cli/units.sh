@@ -6,8 +6,8 @@ set -eu
 
 switch=$1 boot=$2 program=$3 bindir=$4 agent=$5 agent_program=$6 libexecdir=$7 polkit=$8
 target=$9
-shift
-due=$9
+shift 9
+due=$1 socket=$2 ask=$3 ask_program=$4
 
 if ! command -v systemd-analyze >/dev/null; then
         echo "systemd-analyze is not installed"
@@ -65,26 +65,22 @@ if ! [ "$((burst * (pause + 1)))" -le "$((interval * 60))" ]; then
         exit 1
 fi
 
-# The agent may ask for one GPU, by its address, and for no mode and no option.
-# JavaScript and grep -E agree on what is in this expression.
-pattern=$(sed -n 's|.*/\([\^]vfiopt@.*[$]\)/.test(action.lookup("unit")).*|\1|p' "$polkit")
-[ -n "$pattern" ]
-for name in auto:0000:01:00.0 auto:10000:e1:1f.0; do
-        echo "vfiopt@$name.service" | grep -Eq -- "$pattern"
-done
-for name in auto auto: autox auto:0000:01:00.1 auto:01:00.0 auto:10de:2204 auto:0000:01:20.0 \
-        auto:0000:01:00.0_0000:02:00.0 auto_allow-display:0000:01:00.0 auto_allow-display auto_:0000:01:00.0 \
-        auto:0000:01:00.0_allow-display auto@x:0000:01:00.0 auto.x:0000:01:00.0 host:0000:01:00.0 \
-        passthrough_allow-display:0000:01:00.0 auto:0000:01:00x0; do
-        if echo "vfiopt@$name.service" | grep -Eq -- "$pattern"; then
-                echo "the agent may start vfiopt@$name.service"
-                exit 1
-        fi
-done
+# The agent has its own user's socket, and no right to start a unit.
+ask_program=$(realpath "$ask_program")
+sed "s|$libexecdir/vfiopt-ask|$ask_program|" "$ask" >"$folder/vfiopt-ask.service"
+cp "$socket" "$folder"
+grep -q "^ExecStart=$ask_program$" "$folder/vfiopt-ask.service"
+grep -q '^CapabilityBoundingSet=$' "$ask"
+grep -q '^SocketMode=0600$' "$socket"
+grep -q "^SocketUser=$(sed -n 's/^User=//p' "$agent")$" "$socket"
+# Each connection as a process of its own would be a unit of its own.
+if grep '^Accept=' "$socket" || grep 'systemd1' "$polkit"; then
+        exit 1
+fi
 
 failed=0
 # Not one with a GPU: here a colon means an alias.
-for name in vfiopt@.service vfiopt@passthrough.service vfiopt@passthrough_allow-display.service vfiopt-boot.service vfiopt-boot.target vfioptd.service; do
+for name in vfiopt@.service vfiopt@passthrough.service vfiopt@passthrough_allow-display.service vfiopt-boot.service vfiopt-boot.target vfiopt-ask.socket vfiopt-ask.service vfioptd.service; do
         out=$(systemd-analyze verify --man=no "$folder/$name" 2>&1) || failed=1
         # Unknown settings are only told of. What is told of other units is not ours.
         if echo "$out" | grep -F "vfiopt"; then

@@ -27,6 +27,7 @@ LAYERS = {
     # What writes to sysfs is in none of these: so the agent cannot.
     "daemon": {"base", "os", "model", "record", "journal", "policy"},
     "boot": {"base", "os", "policy"},
+    "ask": {"base", "os", "model"},
 }
 
 LIBRARIES = {
@@ -36,9 +37,9 @@ LIBRARIES = {
     "pci/pci.h": {"os/ids.c"},
     "systemd/sd-journal.h": {"journal/read.c", "journal/write.c"},
     "systemd/sd-bus.h": {"os/systemd.c"},
-    "systemd/sd-daemon.h": {"daemon/agent.c", "daemon/log.c", "daemon/main.c"},
+    "systemd/sd-daemon.h": {"ask/main.c", "daemon/agent.c", "daemon/log.c", "daemon/main.c"},
     "systemd/sd-event.h": {"cli/job.c", "cli/monitor.c", "daemon/agent.c", "daemon/gpu-state.c", "daemon/main.c",
-                           "daemon/watch.c", "journal/read.c", "os/systemd.c"},
+                           "daemon/watch.c", "journal/read.c", "os/ask.c", "os/systemd.c"},
     "libsmartcols/": {"cli/table.c"},
 }
 

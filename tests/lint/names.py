@@ -29,14 +29,16 @@ AGREE = (
     ("units/vfiopt.sysusers", r"^u (\S+)", "VFIOPT_USER"),
     ("units/vfioptd.service.in", r"^User=(\S+)", "VFIOPT_USER"),
     ("units/vfiopt.polkit.rules", r'subject\.user != "(\w+)"', "VFIOPT_USER"),
-    ("units/vfiopt.polkit.rules", r"/\^(vfiopt@auto)", "VFIOPT_UNIT_AUTO"),
+    ("units/vfiopt-ask.socket", r"^SocketUser=(\S+)", "VFIOPT_USER"),
+    ("units/vfiopt-ask.socket", r"^ListenSequentialPacket=/run/(\S+)", "VFIOPT_RUN_ASK"),
+    ("units/vfioptd.service.in", r"^Requires=dbus.socket (\S+)", "VFIOPT_UNIT_ASK"),
     ("units/modules-load.conf", r"BindReadOnlyPaths=-([^:]+):", "VFIOPT_RUN_DIR/VFIOPT_RUN_MODPROBE"),
     ("units/vfiopt-boot.service.in", r"^ConditionKernelCommandLine=\|(\S+)", "VFIOPT_KERNEL_KEY"),
     ("units/vfiopt-boot.service.in", r"^ConditionDirectoryNotEmpty=\|(/etc\S*)", "VFIOPT_ETC_DIR"),
     ("units/vfiopt-boot.target", r"^Wants=(\S+)", "VFIOPT_UNIT_BOOT"),
     ("units/vfiopt.tmpfiles", r"^d (\S+) ", "VFIOPT_RUN_DIR"),
 )
-UNITS = {"VFIOPT_UNIT_TEMPLATE": ".service.in", "VFIOPT_UNIT_BOOT": ".in", "VFIOPT_UNIT_AGENT": ".in"}
+UNITS = {"VFIOPT_UNIT_TEMPLATE": ".service.in", "VFIOPT_UNIT_BOOT": ".in", "VFIOPT_UNIT_AGENT": ".in", "VFIOPT_UNIT_ASK": ""}
 
 
 def read_names(text):

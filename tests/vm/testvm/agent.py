@@ -6,8 +6,8 @@ import json
 DRIVERS = "/sys/bus/pci/drivers"
 
 
-# Whoever is denied something by polkit is answered after all who have asked before: so the answer
-# to what the agent has asked for has waked it by then.
+# Whoever is denied something by polkit is answered after all who have asked before; and vfiopt-ask answers
+# one after the other, too. So the answer to what the agent has asked for has waked it by then.
 CALM = r"""
     manager="org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager"
 
@@ -22,8 +22,9 @@ CALM = r"""
     slept() {
             why="the agent is at work"
             now=none
-            [[ $units =~ MainPID=([1-9][0-9]*) ]] || return 0
-            now=$(grep -E '^(Pid|State|voluntary)' /proc/${BASH_REMATCH[1]}/task/*/status)
+            pid=$(systemctl show -P MainPID vfioptd)
+            [ "$pid" -gt 0 ] || return 0
+            now=$(grep -E '^(Pid|State|voluntary)' /proc/$pid/task/*/status)
             [[ $now != *State:?[RD]* ]]
     }
 
@@ -33,7 +34,9 @@ CALM = r"""
             denied=$(setpriv --reuid nobody --regid nogroup --clear-groups \
                     busctl --allow-interactive-authorization=no \
                     call $manager StartUnit ss sysinit.target fail 2>&1)
-            [[ $denied =~ denied|authentication ]]
+            [[ $denied =~ denied|authentication ]] || return
+            why="nobody answers the agent"
+            ! systemctl -q is-active vfiopt-ask.service || ask x >/dev/null
     }
 
     before=
@@ -55,7 +58,7 @@ def rest(vm):
 
     That is so when the agent has slept from one look to the next, and nothing that was under way
     at the first one has waked it. Events of devices have reached it when udev is through with
-    them. A request of its own is no job while polkit thinks about it; hence the question.
+    them. A request of its own is no job before it is answered; hence the questions.
     """
     r = vm.sh(CALM, ok=None, timeout=180, quiet=True)
     vm.check(r.code == 0, f"there is no rest: {r.err}")
