@@ -49,6 +49,10 @@ static void on_event(void *userdata, const Event *event) {
                 message_error("cannot write to the journal: %s, ignoring", strerror(-r));
                 audience->complained = true;
         }
+        if (audience->source.socket.n_lost > 0 && !audience->complained) {
+                message_error("the journal does not read what is written to it; records are lost");
+                audience->complained = true;
+        }
 
         r = audience->speak ? event_format(event, &message) : 0;
         if (message)

@@ -36,11 +36,8 @@ void log_error(const char *format, ...) {
         log_complaint(NULL, false, line);
 }
 
-static void log_event(const JournalSource *source,
-                const Gpu *gpu,
-                EventKind kind,
-                Mode wish,
-                const char *reason) {
+static void
+log_event(JournalSource *source, const Gpu *gpu, EventKind kind, Mode wish, const char *reason) {
         Event event = event_of_gpu(gpu, kind, wish == MODE_UNSET ? gpu->mode : wish, TRIGGER_AGENT);
         int r;
 
@@ -52,7 +49,7 @@ static void log_event(const JournalSource *source,
 }
 
 /* A GPU is not where it belongs, and systemd is asked to start @unit. */
-void log_asked(const JournalSource *source,
+void log_asked(JournalSource *source,
                 const Gpu *gpu,
                 const Observation *observation,
                 const char *unit) {
@@ -66,7 +63,7 @@ void log_asked(const JournalSource *source,
 }
 
 /* RECONCILE_JOBS_MAX jobs were enough: the GPU was moved away each time, or was @in_use. */
-void log_gave_up(const JournalSource *source, const Gpu *gpu, Mode wish, bool in_use) {
+void log_gave_up(JournalSource *source, const Gpu *gpu, Mode wish, bool in_use) {
         const unsigned int seconds = RECONCILE_WINDOW_USEC / USEC_PER_SEC;
         _cleanup_(freep) char *reason = NULL;
 
@@ -82,7 +79,7 @@ void log_gave_up(const JournalSource *source, const Gpu *gpu, Mode wish, bool in
 }
 
 /* Another program has got a GPU, and it is left to that. */
-static void log_claim(const JournalSource *source, const Gpu *gpu, const Decision *decision) {
+static void log_claim(JournalSource *source, const Gpu *gpu, const Decision *decision) {
         _cleanup_(freep) char *claim = NULL, *reason = NULL;
         char address[ADDRESS_STRING_MAX];
         int r;
@@ -101,7 +98,7 @@ static void log_claim(const JournalSource *source, const Gpu *gpu, const Decisio
 }
 
 /* Logs each condition once, when it begins. */
-void log_warnings(const JournalSource *source,
+void log_warnings(JournalSource *source,
                 GpuState *state,
                 const Gpu *gpu,
                 const Observation *observation,

@@ -11,12 +11,12 @@
 #include "daemon/gpu-state.h"
 #include "journal/write.h"
 
-void log_asked(const JournalSource *source,
+void log_asked(JournalSource *source,
                 const Gpu *gpu,
                 const Observation *observation,
                 const char *unit);
-void log_gave_up(const JournalSource *source, const Gpu *gpu, Mode wish, bool in_use);
-void log_warnings(const JournalSource *source,
+void log_gave_up(JournalSource *source, const Gpu *gpu, Mode wish, bool in_use);
+void log_warnings(JournalSource *source,
                 GpuState *state,
                 const Gpu *gpu,
                 const Observation *observation,

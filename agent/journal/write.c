@@ -3,10 +3,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* The sender's place in our source is of no use in a record. */
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
-
 #include "base/file.h"
 #include "base/text.h"
 #include "journal/write.h"
@@ -18,6 +14,7 @@ void journal_source_deinit(JournalSource *source) {
         free(source->loginuid);
         free(source->unit);
         free(source->invocation);
+        journal_socket_deinit(&source->socket);
         *source = (JournalSource) JOURNAL_SOURCE_NULL;
 }
 
@@ -116,14 +113,16 @@ static int format_functions(const Event *event, char **ret) {
  * @source:     of this process
  *
  * Every record has every field, so that a reader can tell an empty field from a forgotten
- * one. Does not wait for the journal, and is no error where there is none.
+ * one. Waits for the journal as little as journal_socket_send() does, and is no error where there is
+ * none.
  *
- * Return: 0 on success, negative error code on failure.
+ * Return: 0 on success, also if the record is lost, which a later one tells; negative error code
+ *         on failure.
  */
-int journal_send(const Event *event, const JournalSource *source) {
+int journal_send(const Event *event, JournalSource *source) {
         _cleanup_(freep) char *message = NULL, *functions = NULL;
         const EventType *type = &event_types[event->kind];
-        char gpu[ADDRESS_STRING_MAX];
+        char gpu[ADDRESS_STRING_MAX], priority[16], usec[24], lost[24] = "";
         int r;
 
         r = event_format(event, &message);
@@ -132,20 +131,32 @@ int journal_send(const Event *event, const JournalSource *source) {
         r = format_functions(event, &functions);
         if (r < 0)
                 return r;
+        snprintf(priority, sizeof(priority), "%d", type->priority);
+        snprintf(usec, sizeof(usec), "%" PRIu64, event->usec);
+        if (source->socket.n_lost > 0)
+                snprintf(lost, sizeof(lost), "%" PRIu64, source->socket.n_lost);
 
-        /* A NULL for a field ends the list: a job without a unit has no invocation either. */
-        return sd_journal_send("MESSAGE=%s", message, "MESSAGE_ID=%s", type->id, "PRIORITY=%d",
-                        type->priority, VFIOPT_FIELD_GPU "=%s", address_format(event->gpu, gpu),
-                        VFIOPT_FIELD_FUNCTION "=%s", functions ?: "", VFIOPT_FIELD_FROM "=%s",
-                        mode_to_string(event->from), VFIOPT_FIELD_TO "=%s",
-                        mode_to_string(event->to), VFIOPT_FIELD_TRIGGER "=%s",
-                        trigger_to_string(event->trigger), VFIOPT_FIELD_PHASE "=%s",
-                        event->phase ?: "", VFIOPT_FIELD_RESULT "=%s", type->result,
-                        VFIOPT_FIELD_REASON "=%s", event->reason ?: "",
-                        VFIOPT_FIELD_DURATION_USEC "=%" PRIu64, event->usec,
-                        VFIOPT_FIELD_HOLDERS "=%s", event->holders ?: "",
-                        VFIOPT_FIELD_LOGINUID "=%s", source->loginuid ?: "",
-                        source->unit ? "OBJECT_SYSTEMD_UNIT=%s" : NULL, source->unit,
-                        source->invocation ? "OBJECT_SYSTEMD_INVOCATION_ID=%s" : NULL,
-                        source->invocation, NULL);
+        const JournalField fields[] = {
+                { "MESSAGE", message },
+                { "MESSAGE_ID", type->id },
+                { "PRIORITY", priority },
+                { "SYSLOG_IDENTIFIER", program_invocation_short_name },
+                { VFIOPT_FIELD_GPU, address_format(event->gpu, gpu) },
+                { VFIOPT_FIELD_FUNCTION, functions ?: "" },
+                { VFIOPT_FIELD_FROM, mode_to_string(event->from) },
+                { VFIOPT_FIELD_TO, mode_to_string(event->to) },
+                { VFIOPT_FIELD_TRIGGER, trigger_to_string(event->trigger) },
+                { VFIOPT_FIELD_PHASE, event->phase ?: "" },
+                { VFIOPT_FIELD_RESULT, type->result },
+                { VFIOPT_FIELD_REASON, event->reason ?: "" },
+                { VFIOPT_FIELD_DURATION_USEC, usec },
+                { VFIOPT_FIELD_HOLDERS, event->holders ?: "" },
+                { VFIOPT_FIELD_LOGINUID, source->loginuid ?: "" },
+                { VFIOPT_FIELD_LOST, lost },
+                { "OBJECT_SYSTEMD_UNIT", source->unit },
+                { "OBJECT_SYSTEMD_INVOCATION_ID", source->invocation },
+        };
+
+        r = journal_socket_send(&source->socket, fields, ARRAY_SIZE(fields));
+        return r < 0 ? r : 0;
 }

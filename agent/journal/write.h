@@ -14,18 +14,20 @@
  */
 
 #include "journal/event.h"
+#include "journal/socket.h"
 
 /* The common part of all records of one process; owned. NULL: not known. */
 typedef struct JournalSource {
         char *loginuid;   /* of the user who asked */
         char *unit;       /* the vfiopt unit that this process is the job of */
         char *invocation; /* which run of it; only with .unit */
+        JournalSocket socket;
 } JournalSource;
 
 #define JOURNAL_SOURCE_NULL \
-        {}
+        { .socket = JOURNAL_SOCKET_NULL }
 
 int journal_source_init(JournalSource *source, int proc_fd, const char *invocation)
                 _warn_unused_result_;
 void journal_source_deinit(JournalSource *source);
-int journal_send(const Event *event, const JournalSource *source) _warn_unused_result_;
+int journal_send(const Event *event, JournalSource *source) _warn_unused_result_;

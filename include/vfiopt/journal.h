@@ -22,6 +22,7 @@
 #define VFIOPT_FIELD_DURATION_USEC "VFIOPT_DURATION_USEC"
 #define VFIOPT_FIELD_HOLDERS       "VFIOPT_HOLDERS"
 #define VFIOPT_FIELD_LOGINUID      "VFIOPT_LOGINUID"      /* who asked, where known */
+#define VFIOPT_FIELD_LOST          "VFIOPT_LOST"          /* how many records of the sender before this one did not reach the journal */
 
 /* message ids */
 #define VFIOPT_MESSAGE_STARTED          "44a76058abbd46f5a86facbc4259b393"

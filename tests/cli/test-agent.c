@@ -45,7 +45,7 @@ int __real_policy_load(Policy *policy, const Roots *roots);
 int __wrap_policy_load(Policy *policy, const Roots *roots);
 int __real_runtime_init(Runtime *runtime, const Roots *roots, const Gpu *gpu);
 int __wrap_runtime_init(Runtime *runtime, const Roots *roots, const Gpu *gpu);
-int __wrap_journal_send(const Event *event, const JournalSource *source);
+int __wrap_journal_send(const Event *event, JournalSource *source);
 
 /* Called once, after the agent has read the policy, or what /run says of a GPU. */
 static void (*after_policy)(const Roots *roots);
@@ -79,7 +79,7 @@ int __wrap_runtime_init(Runtime *runtime, const Roots *roots, const Gpu *gpu) {
         return r;
 }
 
-int __wrap_journal_send(const Event *event, const JournalSource *source _unused_) {
+int __wrap_journal_send(const Event *event, JournalSource *source _unused_) {
         assert_int_equal(event->trigger, TRIGGER_AGENT);
         ++journal.n[event->kind];
         snprintf(journal.reason, sizeof(journal.reason), "%s", event->reason);

@@ -25,7 +25,7 @@
 /* Tests are not root's, and what they do is for nobody's journal. */
 
 uid_t __wrap_geteuid(void);
-int __wrap_journal_send(const Event *event, const JournalSource *source);
+int __wrap_journal_send(const Event *event, JournalSource *source);
 
 uid_t __wrap_geteuid(void) {
         return 0;
@@ -33,7 +33,7 @@ uid_t __wrap_geteuid(void) {
 
 static unsigned int n_warnings;
 
-int __wrap_journal_send(const Event *event, const JournalSource *source _unused_) {
+int __wrap_journal_send(const Event *event, JournalSource *source _unused_) {
         n_warnings += event->kind == EVENT_WARNING;
         return 0;
 }

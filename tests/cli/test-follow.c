@@ -103,14 +103,16 @@ static void assert_heard(Fixture *fixture, const char *expected) {
 }
 
 static void send(EventKind kind, const char *reason, const char *invocation) {
-        const JournalSource source = {
+        JournalSource source = {
                 .unit = invocation ? (char *) UNIT : NULL,
                 .invocation = (char *) invocation,
+                .socket = JOURNAL_SOCKET_NULL,
         };
         Event event = event_of_gpu(&gpu, kind, MODE_PASSTHROUGH, TRIGGER_COMMAND);
 
         event.reason = reason;
         assert_int_equal(journal_send(&event, &source), 0);
+        journal_socket_deinit(&source.socket);
 }
 
 static void manager_starts(unsigned int job_id, const char *invocation) {

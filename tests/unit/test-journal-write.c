@@ -4,6 +4,7 @@
  * Test Events, and writing them to the Journal
  */
 
+#include <endian.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <setjmp.h>
@@ -11,10 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "journal/write.h"
 #include "vfiopt/journal.h"
@@ -148,37 +152,66 @@ static const char *const field_names[] = {
         VFIOPT_FIELD_DURATION_USEC,
         VFIOPT_FIELD_HOLDERS,
         VFIOPT_FIELD_LOGINUID,
+        VFIOPT_FIELD_LOST,
 };
 
 /* The last record: "NAME=value" each. */
 static char record[24][256];
 static size_t n_fields;
 
-int __wrap_sd_journal_send(const char *format, ...);
+/* A journal of the test's own to send to; NULL: the record is taken apart at once. */
+static const struct sockaddr_un *own_journal;
 
-int __wrap_sd_journal_send(const char *format, ...) {
-        va_list args;
+ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
 
-        va_start(args, format);
-        for (n_fields = 0; format; format = va_arg(args, const char *)) {
-                const char *equals = strchr(format, '=');
-                char *field = record[n_fields++];
-                size_t n;
+/* Take a record of the native protocol apart. */
+static void read_record(const char *data, size_t n) {
+        const char *end = data + n;
 
-                assert_true(n_fields <= ARRAY_SIZE(record));
-                assert_non_null(equals);
-                n = (size_t) (equals + 1 - format);
-                memcpy(field, format, n);
-                if (!strcmp(equals, "=%s"))
-                        snprintf(field + n, sizeof(*record) - n, "%s", va_arg(args, const char *));
-                else if (!strcmp(equals, "=%d"))
-                        snprintf(field + n, sizeof(*record) - n, "%d", va_arg(args, int));
-                else
-                        snprintf(field + n, sizeof(*record) - n, "%" PRIu64,
-                                        va_arg(args, uint64_t));
+        for (n_fields = 0; data < end; ++n_fields) {
+                const char *newline = memchr(data, '\n', end - data);
+                size_t n_name = strcspn(data, "=\n"), n_value;
+                uint64_t size;
+
+                assert_true(n_fields < ARRAY_SIZE(record));
+                assert_non_null(newline);
+                if (data[n_name] == '\n') {
+                        memcpy(&size, newline + 1, sizeof(size));
+                        n_value = le64toh(size);
+                        newline += 1 + sizeof(size) + n_value;
+                } else {
+                        n_value = newline - data - n_name - 1;
+                }
+                assert_true(newline < end && *newline == '\n');
+                snprintf(record[n_fields], sizeof(*record), "%.*s=%.*s", (int) n_name, data,
+                                (int) n_value, newline - n_value);
+                data = newline + 1;
         }
-        va_end(args);
-        return 0;
+}
+
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags) {
+        const struct sockaddr_un *address = message->msg_name;
+        struct msghdr elsewhere = *message;
+        char data[4096];
+        size_t n = 0;
+
+        assert_string_equal(address->sun_path, "/run/systemd/journal/socket");
+        assert_true(flags & MSG_NOSIGNAL);
+        if (own_journal) {
+                elsewhere.msg_name = (void *) own_journal;
+                elsewhere.msg_namelen = sizeof(*own_journal);
+                return __real_sendmsg(fd, &elsewhere, flags);
+        }
+        for (size_t i = 0; i < message->msg_iovlen; ++i) {
+                const struct iovec *part = &message->msg_iov[i];
+
+                assert_true(n + part->iov_len <= sizeof(data));
+                memcpy(data + n, part->iov_base, part->iov_len);
+                n += part->iov_len;
+        }
+        read_record(data, n);
+        return (ssize_t) n;
 }
 
 /* The value of a field, which must be there exactly once; NULL if it is not there. */
@@ -195,18 +228,19 @@ static const char *find(const char *name) {
 }
 
 static void every_record_has_every_field(void **state _unused_) {
-        const JournalSource nobody = JOURNAL_SOURCE_NULL;
+        _cleanup_(journal_source_deinit) JournalSource nobody = JOURNAL_SOURCE_NULL;
 
         for (EventKind kind = 0; kind < _EVENT_MAX; ++kind) {
                 Event e = event(kind);
 
                 assert_int_equal(journal_send(&e, &nobody), 0);
-                assert_int_equal(n_fields, ARRAY_SIZE(field_names) + 3);
+                assert_int_equal(n_fields, ARRAY_SIZE(field_names) + 4);
                 for (size_t i = 0; i < ARRAY_SIZE(field_names); ++i)
                         assert_non_null(find(field_names[i]));
                 assert_int_equal(strlen(find("MESSAGE_ID")), 32);
                 assert_int_equal(strlen(find("PRIORITY")), 1);
                 assert_non_null(find("MESSAGE"));
+                assert_string_equal(find("SYSLOG_IDENTIFIER"), program_invocation_short_name);
         }
 }
 
@@ -237,7 +271,7 @@ static void results_are_those_that_scripts_look_for(void **state _unused_) {
                 [EVENT_GAVE_UP] = "gave-up",
                 [EVENT_CLAIMED] = "claimed",
         };
-        const JournalSource nobody = JOURNAL_SOURCE_NULL;
+        _cleanup_(journal_source_deinit) JournalSource nobody = JOURNAL_SOURCE_NULL;
 
         for (EventKind kind = 0; kind < _EVENT_MAX; ++kind) {
                 Event e = event(kind);
@@ -248,7 +282,7 @@ static void results_are_those_that_scripts_look_for(void **state _unused_) {
 }
 
 static void a_record_says_what_the_event_says(void **state _unused_) {
-        const JournalSource source = { .loginuid = (char[]){ "1000" } };
+        JournalSource source = { .loginuid = (char[]){ "1000" }, .socket = JOURNAL_SOCKET_NULL };
         Event e = event(EVENT_BUSY);
 
         e.phase = "check";
@@ -271,16 +305,138 @@ static void a_record_says_what_the_event_says(void **state _unused_) {
         assert_string_equal(find(VFIOPT_FIELD_HOLDERS), "8 (a) /dev/nvidia0");
         assert_string_equal(find(VFIOPT_FIELD_LOGINUID), "1000");
         assert_null(find("OBJECT_SYSTEMD_UNIT"));
+        journal_socket_deinit(&source.socket);
 }
 
 static void a_record_about_one_function_names_that(void **state _unused_) {
-        const JournalSource nobody = JOURNAL_SOURCE_NULL;
+        _cleanup_(journal_source_deinit) JournalSource nobody = JOURNAL_SOURCE_NULL;
         Event e = event(EVENT_STEP);
 
         e.functions = AUDIO;
         assert_int_equal(journal_send(&e, &nobody), 0);
         assert_string_equal(find(VFIOPT_FIELD_GPU), "0000:01:00.0");
         assert_string_equal(find(VFIOPT_FIELD_FUNCTION), "0000:01:00.1");
+}
+
+static void a_value_of_several_lines_stays_one_field(void **state _unused_) {
+        _cleanup_(journal_source_deinit) JournalSource nobody = JOURNAL_SOURCE_NULL;
+        Event e = event(EVENT_BUSY);
+
+        e.reason = "one\nVFIOPT_RESULT=done";
+        assert_int_equal(journal_send(&e, &nobody), 0);
+        assert_string_equal(find(VFIOPT_FIELD_REASON), e.reason);
+        assert_string_equal(find(VFIOPT_FIELD_RESULT), "refused");
+}
+
+/* a journal that is there */
+
+typedef struct Journal {
+        char path[32];
+        struct sockaddr_un address;
+        int fd;
+        JournalSource source;
+} Journal;
+
+static int journal_new(void **state) {
+        static Journal journal;
+
+        strcpy(journal.path, "/tmp/vfiopt-test-XXXXXX");
+        assert_non_null(mkdtemp(journal.path));
+        journal.address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+        snprintf(journal.address.sun_path, sizeof(journal.address.sun_path), "%s/socket",
+                        journal.path);
+        journal.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        assert_int_equal(bind(journal.fd, (void *) &journal.address, sizeof(journal.address)), 0);
+        journal.source = (JournalSource) JOURNAL_SOURCE_NULL;
+        own_journal = &journal.address;
+        *state = &journal;
+        return 0;
+}
+
+static int journal_free(void **state) {
+        Journal *journal = *state;
+
+        own_journal = NULL;
+        journal_source_deinit(&journal->source);
+        close(journal->fd);
+        (void) unlink(journal->address.sun_path);
+        return rmdir(journal->path);
+}
+
+/* Read one record. Return: whether there was one. */
+static bool receive(Journal *journal) {
+        char data[4096];
+        ssize_t k = recv(journal->fd, data, sizeof(data), 0);
+
+        if (k < 0)
+                return false;
+        read_record(data, (size_t) k);
+        return true;
+}
+
+static void nothing_waits_for_a_journal_that_does_not_read(void **state) {
+        Journal *journal = *state;
+        Event e = event(EVENT_DONE);
+        size_t n_sent = 0, n_read = 0;
+        uint64_t start, n_lost;
+        char text_[24];
+
+        while (journal->source.socket.n_lost == 0) {
+                assert_int_equal(journal_send(&e, &journal->source), 0);
+                assert_true(++n_sent < 100000);
+        }
+        /* One has waited for a moment; the others do not. */
+        start = monotonic_usec();
+        for (size_t i = 0; i < 1000; ++i)
+                assert_int_equal(journal_send(&e, &journal->source), 0);
+        assert_true(monotonic_usec() - start < 10 * JOURNAL_LIMIT_USEC);
+        n_lost = journal->source.socket.n_lost;
+        assert_int_equal(n_lost, 1001);
+
+        /* It reads again, and learns how many are missing; once. */
+        for (; receive(journal); ++n_read)
+                assert_string_equal(find(VFIOPT_FIELD_LOST), "");
+        assert_int_equal(n_read, n_sent - 1);
+        assert_int_equal(journal_send(&e, &journal->source), 0);
+        assert_true(receive(journal));
+        snprintf(text_, sizeof(text_), "%" PRIu64, n_lost);
+        assert_string_equal(find(VFIOPT_FIELD_LOST), text_);
+        assert_int_equal(journal_send(&e, &journal->source), 0);
+        assert_true(receive(journal));
+        assert_string_equal(find(VFIOPT_FIELD_LOST), "");
+}
+
+static void no_journal_is_no_error(void **state) {
+        Journal *journal = *state;
+        Event e = event(EVENT_DONE);
+
+        assert_int_equal(unlink(journal->address.sun_path), 0);
+        assert_int_equal(journal_send(&e, &journal->source), 0);
+        assert_int_equal(journal->source.socket.n_lost, 0);
+}
+
+static void what_is_too_large_for_a_datagram_is_a_sealed_file(void **state) {
+        Journal *journal = *state;
+        Event e = event(EVENT_BUSY);
+        const size_t n_holders = 1000000;
+        _cleanup_(freep) char *holders = malloc(n_holders + 1);
+        char control[CMSG_SPACE(sizeof(int))];
+        struct msghdr message = { .msg_control = control, .msg_controllen = sizeof(control) };
+        struct stat st;
+        int fd;
+
+        memset(holders, 'x', n_holders);
+        holders[n_holders] = 0;
+        e.holders = holders;
+        assert_int_equal(journal_send(&e, &journal->source), 0);
+        assert_int_equal(recvmsg(journal->fd, &message, MSG_CMSG_CLOEXEC), 0);
+        assert_non_null(CMSG_FIRSTHDR(&message));
+        memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_true(st.st_size > (off_t) n_holders);
+        assert_int_equal(fcntl(fd, F_GET_SEALS),
+                        F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+        close(fd);
 }
 
 /* sources */
@@ -394,6 +550,12 @@ int main(void) {
                 cmocka_unit_test(results_are_those_that_scripts_look_for),
                 cmocka_unit_test(a_record_says_what_the_event_says),
                 cmocka_unit_test(a_record_about_one_function_names_that),
+                cmocka_unit_test(a_value_of_several_lines_stays_one_field),
+                cmocka_unit_test_setup_teardown(nothing_waits_for_a_journal_that_does_not_read,
+                                journal_new, journal_free),
+                cmocka_unit_test_setup_teardown(no_journal_is_no_error, journal_new, journal_free),
+                cmocka_unit_test_setup_teardown(what_is_too_large_for_a_datagram_is_a_sealed_file,
+                                journal_new, journal_free),
                 cmocka_unit_test_setup_teardown(
                                 a_job_knows_its_unit_and_run, fixture_new, fixture_free),
                 cmocka_unit_test_setup_teardown(the_boot_is_a_job_too, fixture_new, fixture_free),
