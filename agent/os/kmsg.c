@@ -3,7 +3,11 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "os/kmsg.h"
+
+/* Above them is the facility, which is zero for the kernel's own, and never for what users write. */
+#define PRIORITY_BITS 3
 
 /**
  * kmsg_open() - open the kernel's log
@@ -27,34 +31,55 @@ int kmsg_open(int dev_fd, bool from_start, int *ret_fd) {
         return 0;
 }
 
+/* What is behind the text, " SUBSYSTEM=pci\n DEVICE=+pci:0000:01:00.0\n", is the kernel's alone. */
+static const char *find_device(char *rest) {
+        const char *value;
+        char *line;
+
+        while ((line = strsep(&rest, "\n")))
+                if (text_starts_with(line, " DEVICE=", &value))
+                        return value;
+        return NULL;
+}
+
+/*
+ * Take a record apart. Return: 0, KMSG_E_NONE if it is not the kernel's own, or the rest of a
+ * message that began in another record; or a negative error code.
+ */
+static int read_record(char *record, KernelMessage *ret) {
+        char *text = strchr(record, ';'), *rest, flag;
+        unsigned int priority;
+
+        if (!text || sscanf(record, "%u,%*u,%*d,%c", &priority, &flag) != 2)
+                return -EBADMSG;
+        if (priority >> PRIORITY_BITS != 0 || flag == 'c')
+                return KMSG_E_NONE;
+
+        rest = ++text;
+        (void) strsep(&rest, "\n");
+        *ret = (KernelMessage){ .text = text, .device = rest ? find_device(rest) : NULL };
+        return 0;
+}
+
 /**
- * kmsg_next() - the next message
+ * kmsg_next() - the next message of the kernel's own
  * @buffer:     where to put it; 8192 bytes hold any record
- * @ret_text:   the message without prefix, in @buffer
+ * @ret:        the message, in @buffer
  *
  * Return: 0 on success, KMSG_E_NONE if there is none now, or a negative error code.
  */
-int kmsg_next(int fd, char *buffer, size_t n, const char **ret_text) {
-        char *text;
+int kmsg_next(int fd, char *buffer, size_t n, KernelMessage *ret) {
         ssize_t k;
+        int r;
 
-        for (;;) {
+        do {
                 k = read(fd, buffer, n - 1);
-                if (k > 0)
-                        break;
-                if (k == 0 || errno == EAGAIN)
+                if (k == 0 || (k < 0 && errno == EAGAIN))
                         return KMSG_E_NONE;
-                if (errno != EPIPE && errno != EINTR)
+                if (k < 0 && errno != EPIPE && errno != EINTR)
                         return -errno;
-        }
-        buffer[k] = 0;
-
-        text = strchr(buffer, ';');
-        if (!text)
-                return -EBADMSG;
-        /* Lines behind the first are a dictionary, not message. */
-        text[strcspn(text, "\n")] = 0;
-
-        *ret_text = text + 1;
-        return 0;
+                buffer[k > 0 ? k : 0] = 0;
+                r = k > 0 ? read_record(buffer, ret) : KMSG_E_NONE;
+        } while (r == KMSG_E_NONE);
+        return r;
 }

@@ -8,9 +8,17 @@
  * /dev/kmsg gives one record, "priority,sequence,time,flags;text"
  * (Documentation/ABI/testing/dev-kmsg). A record that was overwritten before it was read is
  * EPIPE, and reading goes on behind it.
+ *
+ * Only the kernel's own records count, and of their text only what no user can choose: a fixed
+ * beginning longer than the name of a process, or the device that the record belongs to (KERNEL.md 12.1).
  */
 
 #include "base/macro.h"
+
+typedef struct KernelMessage {
+        const char *text;   /* without prefix */
+        const char *device; /* "+pci:0000:01:00.0" for a PCI device, or NULL */
+} KernelMessage;
 
 enum {
         _KMSG_E_SUCCESS,
@@ -20,4 +28,4 @@ enum {
 };
 
 int kmsg_open(int dev_fd, bool from_start, int *ret_fd) _warn_unused_result_;
-int kmsg_next(int fd, char *buffer, size_t n, const char **ret_text) _warn_unused_result_;
+int kmsg_next(int fd, char *buffer, size_t n, KernelMessage *ret) _warn_unused_result_;

@@ -130,14 +130,47 @@ static int check_bus(const PreflightInput *input, Findings *findings) {
         return r == 0 ? 0 : push_off_bus(input, last, r == -ENXIO ? 0 : -r, findings);
 }
 
+/* NVIDIA's driver says so; what its messages begin with is longer than what a process can have there. */
+static bool says_lost(const char *text, const char *name) {
+        const char *rest;
+
+        if (text_starts_with(text, "NVRM: Xid (PCI:", &rest)) {
+                size_t n = strlen(name) - 2;
+
+                /* Function or partition may follow: "0000:01:00.0", "0000:01:00 GPU-I:05". */
+                if (strncmp(rest, name, n) != 0 || !rest[n] || !strchr("). ", rest[n]))
+                        return false;
+                rest = strstr(rest + n, "): ");
+                return rest && text_starts_with(rest, "): 79,", NULL);
+        }
+        return (text_starts_with(text, "NVRM: GPU ", &rest) ||
+                               text_starts_with(text, "NVRM: The NVIDIA GPU ", &rest)) &&
+                        text_starts_with(rest, name, &rest) && strstr(rest, "fallen off the bus");
+}
+
+/* The kernel says so of this very device: it is bound anew, or found anew. */
+static bool says_new(const KernelMessage *message, const char *name) {
+        const char *rest = strchr(message->text, ' '), *device;
+
+        if (!message->device || !text_starts_with(message->device, "+pci:", &device) ||
+                        strcmp(device, name) != 0)
+                return false;
+        /* "nvidia 0000:01:00.0: vgaarb: VGA decodes changed: …", "pci 0000:01:00.0: [10de:2204] type 00 …" */
+        if (!rest || !text_starts_with(rest + 1, name, &rest) ||
+                        !text_starts_with(rest, ": ", &rest))
+                return false;
+        return text_starts_with(rest, "vgaarb: VGA decodes changed", NULL) ||
+                        (*rest == '[' && strstr(rest, "] type 00 "));
+}
+
 /*
  * Has the GPU fallen off the bus since it was bound? Then it is lost to the driver even
  * if it answers again. Where the log cannot be read (further) there is no answer.
  */
 static int check_log(const PreflightInput *input, Findings *findings) {
-        char buffer[KMSG_MAX], name[ADDRESS_STRING_MAX], xid[64];
+        char buffer[KMSG_MAX], name[ADDRESS_STRING_MAX];
         _cleanup_(closep) int fd = -1;
-        const char *message;
+        KernelMessage message;
         bool lost = false;
         int r;
 
@@ -146,17 +179,11 @@ static int check_log(const PreflightInput *input, Findings *findings) {
                 return r == KMSG_E_MISSING ? 0 : r;
 
         address_format(input->gpu->address, name);
-        snprintf(xid, sizeof(xid), "NVRM: Xid (PCI:%.*s): 79,", (int) strlen(name) - 2, name);
-        while (kmsg_next(fd, buffer, sizeof(buffer), &message) == 0) {
-                bool named = strstr(message, name);
-
-                if (strstr(message, xid) || (named && strstr(message, "fallen off the bus")))
+        while (kmsg_next(fd, buffer, sizeof(buffer), &message) == 0)
+                if (says_lost(message.text, name))
                         lost = true;
-                else if (named &&
-                                (strstr(message, "VGA decodes changed") ||
-                                                strstr(message, "] type 00 ")))
-                        lost = false; /* bound anew, or found anew */
-        }
+                else if (says_new(&message, name))
+                        lost = false;
         if (!lost)
                 return 0;
 

@@ -71,12 +71,12 @@ static int refuse(StepResult *result, int error, char *reason) {
 static int watch_users(void *userdata, uint64_t *deadline_usec) {
         uint64_t limit = monotonic_usec() + LIMIT_USERS_USEC;
         Watch *watch = userdata;
+        KernelMessage message;
         char buffer[8192];
-        const char *line;
         int r;
 
-        while ((r = kmsg_next(watch->fd, buffer, sizeof(buffer), &line)) == 0)
-                if (strstr(line, watch->line) && limit < *deadline_usec)
+        while ((r = kmsg_next(watch->fd, buffer, sizeof(buffer), &message)) == 0)
+                if (text_starts_with(message.text, watch->line, NULL) && limit < *deadline_usec)
                         *deadline_usec = limit;
         return r < 0 ? r : 0;
 }
@@ -281,7 +281,7 @@ static int write_unbind(StepContext *context, const Step *step, StepResult *resu
                         return r;
                 watch.fd = kmsg;
                 snprintf(watch.line, sizeof(watch.line),
-                                "Attempting to remove device %s with non-zero usage count",
+                                "NVRM: Attempting to remove device %s with non-zero usage count",
                                 address);
         }
         return ask(context, watch.fd >= 0 ? &watch : NULL, TASK_WRITE, step,

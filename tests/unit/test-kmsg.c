@@ -59,37 +59,67 @@ static void say(Fixture *fixture, const char *record) {
 static void each_record_is_one_message_without_its_prefix(void **state) {
         Fixture *fixture = *state;
         char buffer[8192];
-        const char *line = NULL;
+        KernelMessage message = {};
 
         say(fixture, "4,742,1234567,-;NVRM: one\n");
         say(fixture, "6,743,1234568,-;two; with a semicolon\n");
         say(fixture, "6,744,1234569,-;three\n SUBSYSTEM=pci\n DEVICE=+pci:0000:01:00.0\n");
         say(fixture, "6,745,1234570,-;\n");
 
-        assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &line), 0);
-        assert_string_equal(line, "NVRM: one");
-        assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &line), 0);
-        assert_string_equal(line, "two; with a semicolon");
-        assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &line), 0);
-        assert_string_equal(line, "three");
-        assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &line), 0);
-        assert_string_equal(line, "");
-        assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &line), KMSG_E_NONE);
+        assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &message), 0);
+        assert_string_equal(message.text, "NVRM: one");
+        assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &message), 0);
+        assert_string_equal(message.text, "two; with a semicolon");
+        assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &message), 0);
+        assert_string_equal(message.text, "three");
+        assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &message), 0);
+        assert_string_equal(message.text, "");
+        assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &message), KMSG_E_NONE);
+}
+
+static void what_a_record_is_about_is_told(void **state) {
+        Fixture *fixture = *state;
+        KernelMessage message;
+        char buffer[8192];
+
+        say(fixture, "6,1,1,-;nvidia: x\n SUBSYSTEM=pci\n DEVICE=+pci:0000:01:00.0\n");
+        assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &message), 0);
+        assert_string_equal(message.text, "nvidia: x");
+        assert_string_equal(message.device, "+pci:0000:01:00.0");
+        /* What looks like it in the text is text. */
+        say(fixture, "6,2,1,-;x\\x0a DEVICE=+pci:0000:01:00.0 DEVICE=y\n SUBSYSTEM=net\n");
+        assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &message), 0);
+        assert_null(message.device);
+}
+
+static void what_is_not_the_kernels_own_is_left_out(void **state) {
+        Fixture *fixture = *state;
+        KernelMessage message;
+        char buffer[8192];
+
+        say(fixture, "12,1,1,-;of a user\n");
+        say(fixture, "30,2,1,-;of a service\n");
+        say(fixture, "4,3,1,c;the rest of another\n");
+        say(fixture, "4,4,1,-,caller=T812;the kernel's own\n");
+        assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &message), 0);
+        assert_string_equal(message.text, "the kernel's own");
+        say(fixture, "12,5,1,-;of a user\n");
+        assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &message), KMSG_E_NONE);
 }
 
 static void no_message_leaves_the_result_alone(void **state) {
         Fixture *fixture = *state;
         char buffer[8192];
-        const char *line = NULL;
+        KernelMessage message = {};
 
-        assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &line), KMSG_E_NONE);
+        assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &message), KMSG_E_NONE);
         say(fixture, "no prefix\n");
-        assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &line), -EBADMSG);
+        assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &message), -EBADMSG);
         close(fixture->fds[1]);
         fixture->fds[1] = -1;
-        assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &line), KMSG_E_NONE);
-        assert_int_equal(kmsg_next(-1, buffer, sizeof(buffer), &line), -EBADF);
-        assert_null(line);
+        assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &message), KMSG_E_NONE);
+        assert_int_equal(kmsg_next(-1, buffer, sizeof(buffer), &message), -EBADF);
+        assert_null(message.text);
 }
 
 static void a_record_that_was_overwritten_is_skipped(void **state) {
@@ -98,28 +128,28 @@ static void a_record_that_was_overwritten_is_skipped(void **state) {
         char buffer[8192];
 
         for (size_t i = 0; i < ARRAY_SIZE(errors); ++i) {
-                const char *line = NULL;
+                KernelMessage message = {};
 
                 say(fixture, "4,742,1234567,-;the next\n");
                 read_error = errors[i];
-                assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &line), 0);
-                assert_string_equal(line, "the next");
+                assert_int_equal(kmsg_next(fixture->fds[0], buffer, sizeof(buffer), &message), 0);
+                assert_string_equal(message.text, "the next");
         }
 }
 
 static void a_log_is_opened_at_its_start_or_at_its_end(void **state) {
         FakeTree *tree = *state;
         char buffer[8192];
-        const char *line;
+        KernelMessage message;
         int fd = -1;
 
         fake_write(tree->root, "dev/kmsg", "4,1,1,-;old\n");
         assert_int_equal(kmsg_open(tree->roots.dev_fd, true, &fd), 0);
-        assert_int_equal(kmsg_next(fd, buffer, sizeof(buffer), &line), 0);
-        assert_string_equal(line, "old");
+        assert_int_equal(kmsg_next(fd, buffer, sizeof(buffer), &message), 0);
+        assert_string_equal(message.text, "old");
         close(fd);
         assert_int_equal(kmsg_open(tree->roots.dev_fd, false, &fd), 0);
-        assert_int_equal(kmsg_next(fd, buffer, sizeof(buffer), &line), KMSG_E_NONE);
+        assert_int_equal(kmsg_next(fd, buffer, sizeof(buffer), &message), KMSG_E_NONE);
         assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
         assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
         close(fd);
@@ -128,17 +158,17 @@ static void a_log_is_opened_at_its_start_or_at_its_end(void **state) {
 static void a_pipe_instead_of_a_log_says_nothing(void **state) {
         FakeTree *tree = *state;
         char buffer[8192];
-        const char *line = NULL;
+        KernelMessage message = {};
         int fd = -1;
 
         /* That is what systemd-nspawn gives its containers. */
         assert_int_equal(mkfifoat(tree->roots.dev_fd, "kmsg", 0600), 0);
         for (int from_start = 0; from_start < 2; ++from_start) {
                 assert_int_equal(kmsg_open(tree->roots.dev_fd, from_start, &fd), 0);
-                assert_int_equal(kmsg_next(fd, buffer, sizeof(buffer), &line), KMSG_E_NONE);
+                assert_int_equal(kmsg_next(fd, buffer, sizeof(buffer), &message), KMSG_E_NONE);
                 close(fd);
         }
-        assert_null(line);
+        assert_null(message.text);
 }
 
 static void a_log_that_is_not_there_is_missing(void **state) {
@@ -152,6 +182,8 @@ static void a_log_that_is_not_there_is_missing(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 log_test(each_record_is_one_message_without_its_prefix),
+                log_test(what_a_record_is_about_is_told),
+                log_test(what_is_not_the_kernels_own_is_left_out),
                 log_test(no_message_leaves_the_result_alone),
                 log_test(a_record_that_was_overwritten_is_skipped),
                 tree_test(a_log_is_opened_at_its_start_or_at_its_end),

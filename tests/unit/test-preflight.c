@@ -451,12 +451,16 @@ static void a_gpu_that_cannot_be_asked_is_off(void **state) {
 
 /* the log: a pipe that keeps its packets apart gives one record for each read, as the real one does */
 
-#define BOUND(address)            \
-        "6,1,1,-;nvidia " address \
-        ": vgaarb: VGA decodes changed: olddecodes=io+mem,decodes=none:owns=io+mem\n"
+#define DEVICE(address) " SUBSYSTEM=pci\n DEVICE=+pci:" address "\n"
+#define BOUND(address)                                                                        \
+        "6,1,1,-;nvidia " address                                                             \
+        ": vgaarb: VGA decodes changed: olddecodes=io+mem,decodes=none:owns=io+mem\n" DEVICE( \
+                        address)
 #define XID(address, number) "4,2,2,-;NVRM: Xid (PCI:" address "): " number ", pid=812, name=x\n"
-#define FELL(address)        "4,3,3,-;NVRM: GPU " address ": GPU has fallen off the bus.\n SUBSYSTEM=pci\n"
-#define FOUND(address)       "6,4,4,-;pci " address ": [10de:2204] type 00 class 0x030000 PCIe Endpoint\n"
+#define FELL(address)        "4,3,3,-;NVRM: GPU " address ": GPU has fallen off the bus.\n"
+#define FOUND(address)         \
+        "6,4,4,-;pci " address \
+        ": [10de:2204] type 00 class 0x030000 PCIe Endpoint\n" DEVICE(address)
 
 static void assert_log(
                 Fixture *fixture, const char *const *records, size_t n, const char *expected) {
@@ -497,6 +501,9 @@ static void the_log_says_whether_it_fell_off_since_it_was_bound(void **state) {
                 { { "6,5,5,-;nvidia " GPU ": enabling device (0000 -> 0003)\n" }, false },
                 /* what is behind the first line is not the message */
                 { { "6,5,5,-;harmless\n NVRM: Xid (PCI:0000:01:00): 79, x\n" }, false },
+                { { XID("0000:01:00 GPU-I:05", "79") }, true },
+                { { XID("0000:01:00.0", "79") }, true },
+                { { XID("0000:01:000", "79") }, false },
         };
         Fixture *fixture = *state;
 
@@ -504,6 +511,50 @@ static void the_log_says_whether_it_fell_off_since_it_was_bound(void **state) {
         for (size_t i = 0; i < ARRAY_SIZE(cases); ++i)
                 assert_log(fixture, cases[i].records, ARRAY_SIZE(cases[i].records),
                                 cases[i].expected ? "fell-off .0 -;" : "");
+}
+
+/* Names of processes, files and devices are users' to choose; and so is what they write themselves. */
+static void nobody_but_the_kernel_says_that_it_fell_off(void **state) {
+        static const char *const forged[] = {
+                "6,1,1,-;" GPU ": G[19230]: segfault at 0 ip 0 sp 0 error 6 in " GPU
+                ": GPU has fallen off the bus.[1132,55d0c0de0000+1000]\n",
+                "6,1,1,-;NVRM: Xid (PCI:[7]: segfault at 0 ip 0 sp 0 error 6 in "
+                "0000:01:00): 79, x[0,1000+1000]\n",
+                "6,1,1,-;NVRM: GPU 0000:[7]: segfault at 0 ip 0 sp 0 error 6 in "
+                "01:00.0: GPU has fallen off the bus.[0,1000+1000]\n",
+                "6,1,1,-;usb 1-1: Product: NVRM: Xid (PCI:0000:01:00): 79, GPU has fallen off the bus.\n"
+                " SUBSYSTEM=usb\n DEVICE=c189:1\n",
+                "4,1,1,c;NVRM: Xid (PCI:0000:01:00): 79, x\n",
+                "12,1,1,-;NVRM: Xid (PCI:0000:01:00): 79, x\n",
+                "4,1,1,-;NVRM: Xid (PCI:0000:01:00): 13, pid=7, name=): 79, x\n",
+        };
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12, .driver = "nvidia");
+        for (size_t i = 0; i < ARRAY_SIZE(forged); ++i)
+                assert_log(fixture, &forged[i], 1, "");
+}
+
+static void nobody_but_the_kernel_takes_back_that_it_fell_off(void **state) {
+        static const char *const forged[] = {
+                "6,1,1,-;" GPU " VGA[7]: segfault at 0 ip 0 sp 0 error 6 in " GPU
+                " VGA decodes changed[0,1000+1000]\n",
+                "6,1,1,-;x " GPU
+                ": [[7]: segfault at 0 ip 0 sp 0 error 6 in ] type 00 [0,1000+1000]\n",
+                "6,1,1,-;usb 1-1: Product: nvidia " GPU ": vgaarb: VGA decodes changed\n"
+                " SUBSYSTEM=usb\n DEVICE=c189:1\n",
+                "6,1,1,-;nvidia " GPU ": vgaarb: VGA decodes changed\\x0a DEVICE=+pci:" GPU "\n",
+                "6,1,1,-;nvidia " GPU ": vgaarb: VGA decodes changed\n DEVICE=+pci:" SECOND "\n",
+                "14" BOUND(GPU),
+        };
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12, .driver = "nvidia");
+        for (size_t i = 0; i < ARRAY_SIZE(forged); ++i) {
+                const char *const records[] = { FELL(GPU), forged[i] };
+
+                assert_log(fixture, records, ARRAY_SIZE(records), "fell-off .0 -;");
+        }
 }
 
 static void a_log_that_breaks_off_says_what_it_said(void **state) {
@@ -1031,6 +1082,8 @@ int main(void) {
                 card_test(a_gpu_that_does_not_wake_up_in_time_is_off),
                 card_test(a_gpu_that_cannot_be_asked_is_off),
                 card_test(the_log_says_whether_it_fell_off_since_it_was_bound),
+                card_test(nobody_but_the_kernel_says_that_it_fell_off),
+                card_test(nobody_but_the_kernel_takes_back_that_it_fell_off),
                 card_test(a_log_that_breaks_off_says_what_it_said),
                 card_test(a_log_that_is_not_there_says_nothing),
                 card_test(the_boot_display_stays_unless_it_is_given_up),
