@@ -5,7 +5,8 @@
  *
  * Any user can write records with our message ids and fields. The fields that begin with
  * an underscore cannot be forged: the journal itself notes the sender there. So the readers
- * below match on _UID, and record_read() takes an entry as it is.
+ * below match on _UID, and record_read() takes an entry of root's as it is. Of the agent's user,
+ * which has no part in a switch, it takes what the agent says, and in the words for that.
  */
 
 #include <pwd.h>
@@ -54,6 +55,20 @@ static const struct {
         [RECORD_UNIT] = { "_SYSTEMD_UNIT", "unit", false },
         [RECORD_MESSAGE] = { "MESSAGE", "message", false },
         [RECORD_TIME] = { "_SOURCE_REALTIME_TIMESTAMP", NULL, false },
+};
+
+/* Events of the agent's own (daemon/log.c); of all others its user knows nothing. */
+static const bool of_agent[_EVENT_MAX] = {
+        [EVENT_WARNING] = true,
+        [EVENT_ASKED] = true,
+        [EVENT_GAVE_UP] = true,
+        [EVENT_CLAIMED] = true,
+};
+
+enum {
+        _RECORD_E_SUCCESS,
+
+        RECORD_E_FOREIGN, /* its writer has no part in such events */
 };
 
 /* reading one entry */
@@ -126,6 +141,42 @@ static bool parse_event(char *const *values, Event *event) {
         return true;
 }
 
+static void drop(Record *record, RecordField field) {
+        free(record->fields[field]);
+        record->fields[field] = NULL;
+}
+
+/*
+ * Limit a record to what the agent can know. Return: 0, RECORD_E_FOREIGN if it is none of the
+ * agent's, or a negative error code.
+ */
+static int limit_to_agent(Record *record) {
+        Event *event = &record->event;
+        char *message, *result;
+        int r;
+
+        if (event->trigger != TRIGGER_AGENT || !of_agent[event->kind])
+                return RECORD_E_FOREIGN;
+
+        event->holders = NULL;
+        event->usec = 0;
+        r = event_format(event, &message);
+        if (r < 0)
+                return r;
+        drop(record, RECORD_MESSAGE);
+        record->fields[RECORD_MESSAGE] = message;
+        r = text_copy(event_types[event->kind].result, &result);
+        if (r < 0)
+                return r;
+        drop(record, RECORD_RESULT);
+        record->fields[RECORD_RESULT] = result;
+        drop(record, RECORD_HOLDERS);
+        drop(record, RECORD_DURATION);
+        drop(record, RECORD_LOGINUID);
+        drop(record, RECORD_JOB);
+        return 0;
+}
+
 /**
  * record_read() - read the current entry of a journal
  * @record:     to initialise; record_deinit() it
@@ -139,6 +190,9 @@ bool record_read(Record *record, sd_journal *journal) {
         for (RecordField field = 0; field < _RECORD_FIELD_MAX; ++field)
                 made.fields[field] = get(journal, fields[field].name);
         if (!parse_event(made.fields, &made.event))
+                return false;
+        if (made.fields[RECORD_UID] && strcmp(made.fields[RECORD_UID], "0") &&
+                        limit_to_agent(&made))
                 return false;
         /* journalctl too shows when an entry was sent, where that is known. */
         if (!parse_uint(made.fields[RECORD_TIME], UINT64_MAX, &made.time_usec) &&

@@ -283,6 +283,59 @@ static void a_job_says_itself_which_unit_it_is(void **state _unused_) {
         a_string("unit", "vfiopt@host.service");
 }
 
+/* the agent's user */
+
+/* What the agent writes, by whom it is written, and that it goes on for a user. */
+static void agent_entry(const char *id, const char *uid) {
+        change("MESSAGE_ID", id);
+        change("_UID", uid);
+        change("_SYSTEMD_UNIT", "_SYSTEMD_UNIT=vfioptd.service");
+        change("VFIOPT_TRIGGER", "VFIOPT_TRIGGER=agent");
+        change("VFIOPT_REASON", "VFIOPT_REASON=it was there last; starting a job");
+}
+
+static void the_agents_user_tells_only_of_the_agents_events(void **state) {
+        for (EventKind kind = 0; kind < _EVENT_MAX; ++kind) {
+                _cleanup_(freep) char *id = text_format("MESSAGE_ID=%s", event_types[kind].id);
+                bool known = kind == EVENT_ASKED || kind == EVENT_GAVE_UP ||
+                                kind == EVENT_CLAIMED || kind == EVENT_WARNING;
+                Record record;
+
+                entry_new(state);
+                agent_entry(id, "_UID=995");
+                assert_int_equal(record_read(&record, NULL), known);
+                if (known)
+                        record_deinit(&record);
+                change("VFIOPT_TRIGGER", "VFIOPT_TRIGGER=command");
+                assert_false(record_read(&record, NULL));
+                change("VFIOPT_TRIGGER", NULL);
+                assert_false(record_read(&record, NULL));
+                change("_UID", "_UID=0");
+                assert_true(record_read(&record, NULL));
+                record_deinit(&record);
+        }
+}
+
+/* Nobody's login, no job of root's, no holder, no result, and no words but those of the event. */
+static void the_agents_user_has_no_more_to_say_than_the_agent(void **state _unused_) {
+        agent_entry("MESSAGE_ID=" VFIOPT_MESSAGE_ASKED, "_UID=995");
+        change("OBJECT_SYSTEMD_UNIT", "OBJECT_SYSTEMD_UNIT=vfiopt@passthrough.service");
+        change("VFIOPT_RESULT", "VFIOPT_RESULT=done");
+        change("VFIOPT_DURATION_USEC", "VFIOPT_DURATION_USEC=7");
+        change("MESSAGE", "MESSAGE=0000:01:00.0: moved from host to passthrough in 7 ms");
+        assert_line("2025-11-25 19:28:14.123 0000:01:00.0: is in host, should be in passthrough: "
+                    "it was there last; starting a job");
+        assert_json("{\"version\":1,\"time_usec\":1764098894123456,\"event\":\"asked\","
+                    "\"gpu\":\"0000:01:00.0\","
+                    "\"functions\":[\"0000:01:00.0\",\"0000:01:00.1\"],\"from\":\"host\","
+                    "\"to\":\"passthrough\",\"trigger\":\"agent\",\"phase\":\"check\","
+                    "\"result\":\"asked\",\"reason\":\"it was there last; starting a job\","
+                    "\"holders\":null,\"duration_usec\":null,\"loginuid\":null,"
+                    "\"uid\":995,\"pid\":812,\"unit\":\"vfioptd.service\","
+                    "\"message\":\"0000:01:00.0: is in host, should be in passthrough: "
+                    "it was there last; starting a job\"}");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
 #define test(name) cmocka_unit_test_setup(name, entry_new)
@@ -298,6 +351,8 @@ int main(void) {
                 test(what_is_no_text_is_json_all_the_same),
                 test(a_duration_is_a_number),
                 test(a_job_says_itself_which_unit_it_is),
+                test(the_agents_user_tells_only_of_the_agents_events),
+                test(the_agents_user_has_no_more_to_say_than_the_agent),
 #undef test
         };
 
