@@ -21,6 +21,9 @@
  *    flock(2) is never seen free while a child of it is about to write. A child
  *    whose parent died before the guard was taken ends without doing anything.
  *
+ * A child that only reads is the exception: no write hangs on it, so it is killed when its time
+ * is up, and ends with its parent. It is abandoned only where SIGKILL does not end it.
+ *
  * A worker's requests and replies are datagrams of a socket pair. Closing the socket
  * ends the worker. If the parent dies, the worker finishes the request in progress and
  * starts no further one.
@@ -33,6 +36,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -46,6 +50,9 @@
 
 /* How long a worker that has nothing to do may take to end. */
 #define LIMIT_END_USEC (1 * USEC_PER_SEC)
+
+/* How long a child that was killed may take to end: not even this, unless it waits in a driver. */
+#define LIMIT_KILL_USEC (100 * USEC_PER_MSEC)
 
 #define CHILD_NULL \
         { .pidfd = -1 }
@@ -99,6 +106,8 @@ child_main(const ChildOptions *options, pid_t parent, int reply_fd, ChildFn fn, 
         r = take_guard(options, parent);
         if (r < 0)
                 _exit(-r);
+        if (options->reads_only && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent))
+                _exit(ECANCELED);
 
         for (size_t i = 0; i < options->n_keep; ++i)
                 keep[n_keep++] = options->keep[i];
@@ -242,6 +251,22 @@ static int child_reap(const Child *child, ChildResult *result) {
         return 0;
 }
 
+/* End a child that only reads. Its number is free again then, unless it hangs in the kernel. */
+static void child_kill(const Child *child) {
+        uint64_t deadline = monotonic_usec() + LIMIT_KILL_USEC;
+        struct pollfd fds = { .fd = child->pidfd, .events = POLLIN };
+        siginfo_t info;
+        int r;
+
+        if (pidfd_send_signal(child->pidfd, SIGKILL, NULL, 0) < 0)
+                return;
+        do
+                r = poll_until(&fds, 1, deadline);
+        while (r == -EINTR);
+        if (r > 0)
+                (void) waitid(P_PIDFD, child->pidfd, &info, WEXITED);
+}
+
 /**
  * child_run() - do something that may block, in a child
  * @options:    limits, file descriptors and guard
@@ -274,6 +299,8 @@ int child_run(const ChildOptions *options, ChildFn fn, void *userdata, ChildResu
         r = child_wait(options, &child, reply, false, start, &result);
         if (r == 0)
                 r = child_reap(&child, &result);
+        else if (options->reads_only)
+                child_kill(&child);
         if (r < 0) {
                 free(result.reply);
                 return r;

@@ -37,7 +37,8 @@ typedef struct ChildOptions {
         size_t n_keep;       /* up to CHILD_KEEP_MAX */
         int guard_fd;        /* file that it has a record lock on to its end; -1 for none */
         uint8_t guard_byte;  /* which byte of it: one for each child at a time */
-        int watch_fd;        /* -1 for none */
+        bool reads_only; /* killed when its time is up, and when its parent ends: it writes nothing */
+        int watch_fd;    /* -1 for none */
         ChildWatchFn watch;
         void *watch_userdata;
         uint64_t warn_usec; /* from now */
@@ -59,7 +60,7 @@ typedef struct ChildResult {
 enum {
         _CHILD_E_SUCCESS,
 
-        CHILD_E_LATE, /* still at work when the time was up; abandoned */
+        CHILD_E_LATE, /* still at work when the time was up; abandoned, or killed if it only reads */
         CHILD_E_DIED, /* ended without an answer: killed, or crashed */
 };
 

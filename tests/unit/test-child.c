@@ -141,6 +141,63 @@ static pid_t abandon(FakeTree *tree, int guard_fd) {
         return result.pid;
 }
 
+static void a_child_that_only_reads_is_killed_when_its_time_is_up(void **state) {
+        ChildOptions options = options_with_limit(0);
+        ChildResult result = {};
+
+        options.reads_only = true;
+        assert_int_equal(child_run(&options, hang, (void *) machine_of(state), &result),
+                        CHILD_E_LATE);
+        assert_true(result.pid > 0);
+        assert_int_equal(kill(result.pid, 0), -1); /* and no zombie is left */
+        assert_int_equal(errno, ESRCH);
+        free(result.reply);
+}
+
+static int tell_and_hang(void *userdata, int reply_fd _unused_) {
+        const int *fds = userdata;
+        pid_t pid = getpid();
+        char byte;
+
+        if (write(fds[0], &pid, sizeof(pid)) != sizeof(pid))
+                return -EIO;
+        (void) !read(fds[1], &byte, 1);
+        return 0;
+}
+
+static void a_child_that_only_reads_ends_with_its_parent(void **state _unused_) {
+        ChildOptions options = options_with_limit(LONG);
+        struct pollfd fds = { .events = POLLIN };
+        int told[2], never[2], keep[2], r;
+        ChildResult result = {};
+        pid_t parent, pid;
+
+        assert_int_equal(pipe2(told, O_CLOEXEC), 0);
+        assert_int_equal(pipe2(never, O_CLOEXEC), 0);
+        keep[0] = told[1];
+        keep[1] = never[0];
+        options.reads_only = true;
+        options.keep = keep;
+        options.n_keep = 2;
+        parent = fork();
+        if (parent == 0) {
+                (void) !child_run(&options, tell_and_hang, keep, &result);
+                _exit(1);
+        }
+        assert_int_equal(read(told[0], &pid, sizeof(pid)), sizeof(pid));
+        fds.fd = pidfd_open(pid, 0);
+        assert_true(fds.fd >= 0);
+        assert_int_equal(kill(parent, SIGTERM), 0);
+        assert_int_equal(waitpid(parent, &r, 0), parent);
+        assert_true(WIFSIGNALED(r));
+        assert_int_equal(poll_until(&fds, 1, monotonic_usec() + LONG), 1);
+        close(fds.fd);
+        for (size_t i = 0; i < 2; ++i) {
+                close(told[i]);
+                close(never[i]);
+        }
+}
+
 /* A line of /proc/PID/status, as a number in hexadecimal. */
 static uint64_t status_bits(pid_t pid, const char *key) {
         char path[64], line[256];
@@ -684,6 +741,8 @@ int main(void) {
                 tree_test(a_reply_may_be_longer_than_a_pipe),
                 tree_test(a_reply_without_end_is_an_error),
                 tree_test(a_child_that_dies_gives_no_answer),
+                tree_test(a_child_that_only_reads_ends_with_its_parent),
+                tree_test(a_child_that_only_reads_is_killed_when_its_time_is_up),
                 tree_test(a_late_child_is_left_alone),
                 tree_test(signals_do_not_reach_a_child),
                 tree_test(our_own_signals_are_as_before),
