@@ -166,6 +166,20 @@ static Words words_for_other_card(const Finding *finding) {
         return chosen;
 }
 
+/* It could not be looked into in time: another process keeps the kernel's answer back, or it was never come to. */
+static Words words_for_late(const Finding *finding) {
+        if (finding->pid > 0)
+                return (Words){ "cannot examine " WHO
+                                ", which may use it: the kernel does not answer",
+                        "try again; if it is the same, kill @pid@" };
+        if (finding->number == 0)
+                return (Words){ "cannot examine in time which processes use it", "try again" };
+        return (Words){ finding->number == 1
+                                ? "cannot examine a process in time, which may use it"
+                                : "cannot examine @number@ processes in time, which may use it",
+                "try again when the machine is less busy" };
+}
+
 /* The words of its kind, or others where less is known, or where more can be done. */
 static Words choose_words(const Findings *findings, const Finding *finding) {
         Words chosen = words[finding->kind];
@@ -209,6 +223,8 @@ static Words choose_words(const Findings *findings, const Finding *finding) {
                 if (finding->pid == 0 && finding->node)
                         return (Words){ "cannot examine " NODE ": @error@",
                                 is_denied(finding) ? "run as root" : "try again" };
+                if (finding->error == ETIME)
+                        return words_for_late(finding);
                 if (finding->pid == 0)
                         return (Words){ "@function@ is in use: @error@",
                                 "end the programs that may use it" };
@@ -329,10 +345,32 @@ void findings_deinit(Findings *findings) {
         *findings = (Findings) FINDINGS_NULL;
 }
 
+/* Whether one more finding of a process is kept. */
+bool findings_have_room(const Findings *findings) {
+        return findings->n_of_processes < FINDINGS_PROCESSES_MAX;
+}
+
+/* Any user can have any number of processes in the way. Those of one come one after the other. */
+static bool is_only_counted(Findings *findings, const Finding *finding) {
+        if (finding->pid <= 0 || finding->kind < FINDING_HOLDER)
+                return false;
+        if (findings_have_room(findings)) {
+                ++findings->n_of_processes;
+                return false;
+        }
+        if (findings->last_more != finding->pid &&
+                        findings->items[findings->n - 1].pid != finding->pid)
+                ++findings->n_more;
+        findings->last_more = finding->pid;
+        return true;
+}
+
 /**
  * findings_push() - add a copy of a finding
  * @findings:   list
  * @finding:    what is copied, its strings included
+ *
+ * Of a process it is only counted once there are FINDINGS_PROCESSES_MAX.
  *
  * Return: 0 on success, negative error code on failure.
  */
@@ -343,6 +381,8 @@ int findings_push(Findings *findings, const Finding *finding) {
                 &copy.node };
         int r = 0;
 
+        if (is_only_counted(findings, finding))
+                return 0;
         more = realloc(findings->items, (findings->n + 1) * sizeof(*more));
         if (!more)
                 return -ENOMEM;
@@ -500,10 +540,11 @@ static int append_others(
                         seen = same_culprit(finding, &findings->items[k]);
                 n_others += !seen;
         }
+        n_others += findings->n_more;
         return n_others > 0 ? text_append(out, ", and %zu more", n_others) : 0;
 }
 
-/* All processes: "812 (ollama) /dev/nvidia0, 977 (Xorg) /dev/dri/card1" */
+/* All processes that are kept: "812 (ollama) /dev/nvidia0, 977 (Xorg) /dev/dri/card1" */
 static int append_processes(Text *out, const Findings *findings, const Gpu *gpu) {
         int r;
 
@@ -522,7 +563,8 @@ static int append_processes(Text *out, const Findings *findings, const Gpu *gpu)
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return findings->n_more > 0 ? text_append(out, ", and %zu more processes", findings->n_more)
+                                    : 0;
 }
 
 /**

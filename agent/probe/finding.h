@@ -38,7 +38,8 @@ typedef enum FindingKind {
         FINDING_CUDA,   /* UVM retains the GPU */
         FINDING_USB, /* the USB device .detail hangs on the card's own port; .needed: with a disk in use */
         FINDING_STARTED, /* the adapter is started, and no user was found */
-        FINDING_UNKNOWN, /* .pid, or .node where that is 0, could not be looked into (.error) */
+        FINDING_UNKNOWN, /* .pid, or .node where that is 0, could not be looked into (.error); neither, and
+                          * .error is ETIME: .number processes, or 0 for all */
         _FINDING_MAX,
 } FindingKind;
 
@@ -67,9 +68,15 @@ typedef struct Finding {
         bool mapped;   /* a mapping of it is left, no open file */
 } Finding;
 
+/* So many findings of processes are kept of a GPU, and the processes of the others counted. */
+#define FINDINGS_PROCESSES_MAX 64U
+
 typedef struct Findings {
         Finding *items;
         size_t n;
+        size_t n_of_processes; /* of .items */
+        size_t n_more;         /* processes that are not in .items */
+        pid_t last_more;       /* the last one of them */
         char *hint; /* how all this came about, and what keeps it from coming about again; or NULL */
 } Findings;
 
@@ -78,6 +85,7 @@ typedef struct Findings {
 
 void findings_deinit(Findings *findings);
 int findings_push(Findings *findings, const Finding *finding) _warn_unused_result_;
+bool findings_have_room(const Findings *findings);
 bool findings_are_busy(const Findings *findings);
 bool findings_are_stuck(const Findings *findings);
 int findings_explain(const Findings *findings,

@@ -231,6 +231,16 @@ static const struct {
                         "close it, or as its user: systemctl --user stop 'app-steam.scope'" },
         { { .kind = FINDING_UNKNOWN, .node = S("/dev/nvidia0"), .error = EIO }, MODE_PASSTHROUGH,
                         "cannot examine /dev/nvidia0: Input/output error", "try again" },
+        { { .kind = FINDING_UNKNOWN, .pid = 9, .command = S("wedge"), .error = ETIME },
+                        MODE_PASSTHROUGH,
+                        "cannot examine wedge (pid 9), which may use it: the kernel does not answer",
+                        "kill 9" },
+        { { .kind = FINDING_UNKNOWN, .error = ETIME, .number = 7 }, MODE_PASSTHROUGH,
+                        "cannot examine 7 processes in time, which may use it", "try again" },
+        { { .kind = FINDING_UNKNOWN, .error = ETIME, .number = 1 }, MODE_PASSTHROUGH,
+                        "cannot examine a process in time, which may use it", "try again" },
+        { { .kind = FINDING_UNKNOWN, .error = ETIME }, MODE_PASSTHROUGH,
+                        "cannot examine in time which processes use it", "try again" },
         { { .kind = FINDING_OFF_BUS, .function = GPU, .error = ETIMEDOUT }, MODE_HOST,
                         "it does not answer on the PCI bus in time", "power the machine off" },
         { { .kind = FINDING_GROUP_MEMBER, .function = GPU, .number = 7 }, MODE_PASSTHROUGH,
@@ -766,6 +776,33 @@ static void findings_without_a_process_are_no_holders(void **state _unused_) {
                         NULL);
 }
 
+static void more_processes_than_can_be_told_are_counted(void **state _unused_) {
+        Findings findings = FINDINGS_NULL;
+        char *reason = NULL, *holders = NULL;
+
+        assert_int_equal(findings_push(&findings,
+                                         &(Finding){ .kind = FINDING_USB, .detail = S("x") }),
+                        0);
+        for (pid_t pid = 1000; pid < 101000; ++pid)
+                for (int k = 0; k < 2; ++k)
+                        assert_int_equal(
+                                        findings_push(&findings,
+                                                        &(Finding){ .kind = FINDING_HOLDER,
+                                                                        .pid = pid,
+                                                                        .command = S("many"),
+                                                                        .node = S("/dev/nvidia0") }),
+                                        0);
+        assert_int_equal(findings.n, 1 + FINDINGS_PROCESSES_MAX);
+        assert_int_equal(findings.n_more, 100000 - FINDINGS_PROCESSES_MAX / 2);
+        assert_int_equal(findings_explain(&findings, &gpu, MODE_PASSTHROUGH, &reason, &holders), 0);
+        assert_non_null(strstr(reason, ", and 100000 more; "));
+        assert_non_null(strstr(holders, ", and 99968 more processes"));
+        assert_true(strlen(holders) < 4096);
+        free(reason);
+        free(holders);
+        findings_deinit(&findings);
+}
+
 static void a_process_that_cannot_be_looked_into_is_listed(void **state _unused_) {
         const Findings findings = LIST(
                         { .kind = FINDING_UNKNOWN, .pid = 4, .command = S("x"), .error = EACCES });
@@ -798,6 +835,7 @@ int main(void) {
                 cmocka_unit_test(what_computes_is_named_before_the_desktop),
                 cmocka_unit_test(findings_without_a_process_are_no_holders),
                 cmocka_unit_test(a_process_that_cannot_be_looked_into_is_listed),
+                cmocka_unit_test(more_processes_than_can_be_told_are_counted),
         };
 
         return cmocka_run_group_tests_name("probe/finding", tests, NULL, NULL);
