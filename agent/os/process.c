@@ -240,13 +240,14 @@ int process_count_threads(int proc_fd, pid_t pid, size_t *ret_n) {
         return 0;
 }
 
-/* State and flags. Return: 0, PROCESS_E_GONE, or a negative error code. */
-static int read_stat(int proc_fd, pid_t pid, char *ret_state, unsigned int *ret_flags) {
+/* State and flags of a process, or of a thread by its own file. Return: 0, PROCESS_E_GONE, or a negative error code. */
+static int
+read_stat(int proc_fd, pid_t pid, const char *name, char *ret_state, unsigned int *ret_flags) {
         _cleanup_(freep) char *stat = NULL;
         const char *rest;
         int r;
 
-        r = read_file(proc_fd, pid, "stat", &stat);
+        r = read_file(proc_fd, pid, name, &stat);
         if (r)
                 return r;
 
@@ -257,39 +258,73 @@ static int read_stat(int proc_fd, pid_t pid, char *ret_state, unsigned int *ret_
         return 0;
 }
 
+static bool is_ending(char state, unsigned int flags) {
+        return flags & FLAG_IS_ENDING && state != 'Z' && state != 'X';
+}
+
 /* Is this one of the kernel's own, which has no files? Any user may ask this of any process. */
 bool process_is_kernel_thread(int proc_fd, pid_t pid) {
         unsigned int flags;
         char state;
 
-        return read_stat(proc_fd, pid, &state, &flags) == 0 && flags & FLAG_IS_KERNEL_THREAD;
+        return read_stat(proc_fd, pid, "stat", &state, &flags) == 0 &&
+                        flags & FLAG_IS_KERNEL_THREAD;
+}
+
+/*
+ * Does any thread of a process release what it had? A dead one has done so (kernel/exit.c:
+ * exit_notify() comes behind exit_files() and exit_task_work()), even if it stays because it is
+ * traced. Return: 0, PROCESS_E_LATE if one does, or a negative error code.
+ */
+static int look_for_ending(int proc_fd, pid_t pid) {
+        _cleanup_(freep) pid_t *tids = NULL;
+        unsigned int flags;
+        size_t n = 0;
+        char state;
+        int r;
+
+        r = read_stat(proc_fd, pid, "stat", &state, &flags);
+        if (r)
+                return r == PROCESS_E_GONE ? 0 : r;
+        if (flags & FLAG_IS_KERNEL_THREAD)
+                return 0;
+        if (is_ending(state, flags))
+                return PROCESS_E_LATE;
+
+        r = process_list_threads(proc_fd, pid, &tids, &n);
+        for (size_t i = 0; r >= 0 && i < n; ++i) {
+                char name[PROCESS_PATH_MAX];
+
+                if (tids[i] == pid)
+                        continue;
+                snprintf(name, sizeof(name), "task/%d/stat", tids[i]);
+                r = read_stat(proc_fd, pid, name, &state, &flags);
+                if (r == 0 && is_ending(state, flags))
+                        return PROCESS_E_LATE;
+        }
+        return r < 0 ? r : 0;
 }
 
 /**
  * process_wait_for_end() - wait for the end of a process that is ending
+ * @deadline_usec: how long, by CLOCK_MONOTONIC; 0 to ask only
  *
- * A pidfd becomes readable when the last thread has become a zombie, which is behind
- * the release of all files (kernel/exit.c: exit_notify()).
+ * A pidfd becomes readable when the last thread has become a zombie, which is behind the release
+ * of all files (kernel/exit.c: exit_notify()). It does not for one whose first thread alone ends,
+ * and never while a dead thread is traced: so the threads are asked once more when the time is up.
  *
- * Return: 0 if it has ended, or is not ending at all; PROCESS_E_LATE if it still is
- *         after @limit_usec; negative error code on failure.
+ * Return: 0 if it has ended, or is not ending at all; PROCESS_E_LATE if it still is then;
+ *         negative error code on failure.
  */
-int process_wait_for_end(int proc_fd, pid_t pid, uint64_t limit_usec) {
-        uint64_t deadline = monotonic_usec() + limit_usec;
+int process_wait_for_end(int proc_fd, pid_t pid, uint64_t deadline_usec) {
         struct pollfd fds = { .events = POLLIN };
         _cleanup_(closep) int pidfd = -1;
-        unsigned int flags;
-        char state;
         int r;
 
-        r = read_stat(proc_fd, pid, &state, &flags);
-        if (r)
-                return r == PROCESS_E_GONE ? 0 : r;
-        if (flags & FLAG_IS_KERNEL_THREAD || (!(flags & FLAG_IS_ENDING) && state != 'Z'))
-                return 0;
+        r = look_for_ending(proc_fd, pid);
         /* The number means nothing elsewhere. */
-        if (!procfs_is_real(proc_fd))
-                return state == 'Z' ? 0 : PROCESS_E_LATE;
+        if (r != PROCESS_E_LATE || deadline_usec == 0 || !procfs_is_real(proc_fd))
+                return r;
 
         pidfd = pidfd_open(pid, 0);
         if (pidfd < 0)
@@ -297,7 +332,7 @@ int process_wait_for_end(int proc_fd, pid_t pid, uint64_t limit_usec) {
 
         fds.fd = pidfd;
         do
-                r = poll_until(&fds, 1, deadline);
+                r = poll_until(&fds, 1, deadline_usec);
         while (r == -EINTR);
-        return r < 0 ? r : r == 0 ? PROCESS_E_LATE : 0;
+        return r < 0 ? r : r > 0 ? 0 : look_for_ending(proc_fd, pid);
 }

@@ -39,6 +39,6 @@ int process_list_threads(int proc_fd, pid_t pid, pid_t **ret_tids, size_t *ret_n
                 _warn_unused_result_;
 int process_count_threads(int proc_fd, pid_t pid, size_t *ret_n) _warn_unused_result_;
 bool process_is_kernel_thread(int proc_fd, pid_t pid);
-int process_wait_for_end(int proc_fd, pid_t pid, uint64_t limit_usec) _warn_unused_result_;
+int process_wait_for_end(int proc_fd, pid_t pid, uint64_t deadline_usec) _warn_unused_result_;
 
 bool procfs_is_real(int proc_fd);

@@ -15,18 +15,24 @@
  *
  *  * A process that ends gives up its memory and its table of files first, and only
  *    then the files themselves (do_exit() in kernel/exit.c: exit_mm(), exit_files(),
- *    exit_task_work()). In between it shows nothing and still uses everything. So one
- *    that shows nothing is waited for, if it is ending: a moment, and if that is not
- *    enough, it is not known what it has.
+ *    exit_task_work()). In between it shows nothing and still uses everything. So
+ *    whether it is ending is an outcome of its own, and the caller waits for it.
  *
  *  * Threads usually share their files, but need not; and the first, which the
  *    process is named after, may have ended, and shows neither files nor memory
  *    then while the others go on. kcmp(2) tells which have files of their own;
- *    memory they share always.
+ *    memory they share always. It tells of processes, too, whether they share a table:
+ *    of a large one that was looked at already, the answer is known.
+ *
+ *  * Files come before mappings: a process opens, maps, and closes. No process is left out for
+ *    having no memory: before Linux 6.11 the maps of one that has unmapped everything, while
+ *    another shares its memory, are empty.
  *
  *  * A mapping keeps a device open after its file descriptor was closed. The kernel
  *    tells the inode and file system of a mapping, not the device number, so a
- *    mapping by itself proves nothing: it only decides whether map_files is asked.
+ *    mapping by itself proves nothing: it only decides whether map_files is asked. Its
+ *    name proves nothing either: any user can mount a file of his own at any path. So the
+ *    name is used only where map_files may not be asked.
  *
  *  * No memory is allocated and no path is read for a file that is no device:
  *    there are tens of thousands.
@@ -46,8 +52,8 @@
 #include "os/process.h"
 #include "probe/open-files.h"
 
-/* A process that ends is gone in less, unless a driver keeps it. */
-#define LIMIT_END_USEC (1 * USEC_PER_SEC)
+/* A table with as many files is large: to look at fewer costs less than to ask who shares them. */
+#define TABLE_LARGE 256U
 
 enum {
         _MAPS_E_SUCCESS,
@@ -92,7 +98,8 @@ int open_files_new(const Roots *roots,
                 files->has_vfio |= sets[i].has_vfio;
         }
         files->seen = calloc(files->firsts[n_sets] + 1, 1);
-        if (!files->seen)
+        files->table = calloc(files->firsts[n_sets] + 1, 1);
+        if (!files->seen || !files->table)
                 return -ENOMEM;
 
         if (fstat(roots->dev_fd, &st) == 0)
@@ -112,6 +119,7 @@ OpenFiles *open_files_free(OpenFiles *files) {
 
         free(files->firsts);
         free(files->seen);
+        free(files->table);
         free(files);
         return NULL;
 }
@@ -122,9 +130,68 @@ static void note_error(OpenFiles *files, int e) {
                 files->error = e;
 }
 
-static void note_node(OpenFiles *files, size_t set, const DevNode *node, unsigned char how) {
+/* @seen: of the process, or of one table */
+static void note_node(OpenFiles *files,
+                unsigned char *seen,
+                size_t set,
+                const DevNode *node,
+                unsigned char how) {
         if (node)
-                files->seen[files->firsts[set] + (node - files->sets[set].items)] |= how;
+                seen[files->firsts[set] + (node - files->sets[set].items)] |= how;
+}
+
+/* tables of files */
+
+void file_tables_deinit(FileTables *tables) {
+        for (size_t i = 0; i < FILE_TABLES_MAX; ++i)
+                free(tables->seen[i]);
+        *tables = (FileTables) FILE_TABLES_NULL;
+}
+
+/* Has the table of a thread been looked at already, by way of another one? Then .table is filled in. */
+static bool tables_recall(OpenFiles *files, pid_t tid) {
+        FileTables *tables = files->tables;
+        pid_t tids[FILE_TABLES_MAX];
+        bool found = false;
+        size_t i, n;
+
+        if (!tables)
+                return false;
+        pthread_mutex_lock(&tables->lock);
+        n = tables->n < FILE_TABLES_MAX ? tables->n : FILE_TABLES_MAX;
+        memcpy(tids, tables->tids, n * sizeof(*tids));
+        pthread_mutex_unlock(&tables->lock);
+
+        for (i = 0; i < n; ++i)
+                if (syscall(SYS_kcmp, tids[i], tid, KCMP_FILES, 0UL, 0UL) == 0)
+                        break;
+        if (i == n)
+                return false;
+        pthread_mutex_lock(&tables->lock);
+        found = tables->tids[i] == tids[i];
+        if (found)
+                memcpy(files->table, tables->seen[i], files->firsts[files->n_sets]);
+        pthread_mutex_unlock(&tables->lock);
+        return found;
+}
+
+/* Without memory for it, it is looked at as often as it is shared. */
+static void tables_remember(OpenFiles *files, pid_t tid) {
+        FileTables *tables = files->tables;
+        unsigned char *seen = calloc(files->firsts[files->n_sets] + 1, 1);
+        size_t i;
+
+        if (!tables || !seen) {
+                free(seen);
+                return;
+        }
+        memcpy(seen, files->table, files->firsts[files->n_sets]);
+        pthread_mutex_lock(&tables->lock);
+        i = tables->n++ % FILE_TABLES_MAX;
+        free(tables->seen[i]);
+        tables->seen[i] = seen;
+        tables->tids[i] = tid;
+        pthread_mutex_unlock(&tables->lock);
 }
 
 /* files */
@@ -181,7 +248,7 @@ static void look_at_file(OpenFiles *files, int fd_dir, const char *name) {
                         if (node && !found && is_path_only(fd_dir, name))
                                 return;
                         found |= node != NULL;
-                        note_node(files, i, node, SEEN_OPEN);
+                        note_node(files, files->table, i, node, SEEN_OPEN);
                 }
         } else if ((stx.stx_mode & S_IFMT) == 0 && files->has_vfio) {
                 /* A file without any node: is it an open device of VFIO? */
@@ -192,21 +259,15 @@ static void look_at_file(OpenFiles *files, int fd_dir, const char *name) {
                 told = read_info(fd_dir, name, "vfio-device-syspath:", path, sizeof(path));
                 for (size_t i = 0; i < files->n_sets; ++i) {
                         node = devnodes_find_vfio(&files->sets[i], told ? path : NULL);
-                        note_node(files, i, node, SEEN_OPEN);
+                        note_node(files, files->table, i, node, SEEN_OPEN);
                 }
         }
 }
 
-/* All open files of a thread. @path: the directory of its files, relative to procfs */
-static void look_at_files(OpenFiles *files, const char *path) {
-        _cleanup_(closep) int fd = -1;
+/* Fill .table with what is in the directory of a thread's files. */
+static void fill_table(OpenFiles *files, int fd, pid_t tid) {
+        size_t n_files = 0;
         ssize_t n;
-
-        fd = openat(files->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0) {
-                note_error(files, errno);
-                return;
-        }
 
         while ((n = getdents64(fd, files->buffer, sizeof(files->buffer))) > 0)
                 for (ssize_t i = 0; i < n;) {
@@ -215,11 +276,32 @@ static void look_at_files(OpenFiles *files, const char *path) {
                         i += entry->d_reclen;
                         if (entry->d_name[0] == '.')
                                 continue;
+                        if (++n_files == TABLE_LARGE && tables_recall(files, tid))
+                                return;
                         look_at_file(files, fd, entry->d_name);
                         files->has_files = true;
+                        atomic_fetch_add_explicit(&files->steps, 1, memory_order_relaxed);
                 }
         if (n < 0)
                 note_error(files, errno);
+        if (files->error == 0 && n_files >= TABLE_LARGE)
+                tables_remember(files, tid);
+}
+
+/* All open files of a thread. @path: the directory of its files, relative to procfs */
+static void look_at_files(OpenFiles *files, const char *path, pid_t tid) {
+        const size_t n_nodes = files->firsts[files->n_sets];
+        _cleanup_(closep) int fd = -1;
+
+        fd = openat(files->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0) {
+                note_error(files, errno);
+                return;
+        }
+        memset(files->table, 0, n_nodes);
+        fill_table(files, fd, tid);
+        for (size_t i = 0; i < n_nodes; ++i)
+                files->seen[i] |= files->table[i];
 }
 
 /* mappings */
@@ -235,34 +317,42 @@ static bool is_suspect(const OpenFiles *files, bool shared, dev_t fs, uint64_t i
         return shared || fs == files->nodes_fs;
 }
 
-/* By number where the kernel lets us, by name elsewhere. @name: as the kernel prints it */
+/*
+ * By number, or by name where the kernel does not let us follow map_files: without privilege
+ * (fs/proc/base.c: proc_map_files_get_link()). @name: as the kernel prints it
+ */
 static void look_at_mapping(
                 OpenFiles *files, uint64_t start, uint64_t end, const char *name, size_t n) {
         static const char deleted[] = " (deleted)";
         char path[PROCESS_PATH_MAX + 32];
-        bool has_number;
+        bool denied = false;
         struct statx stx;
 
+        atomic_fetch_add_explicit(&files->steps, 1, memory_order_relaxed);
         if (n > strlen(deleted) && !memcmp(name + n - strlen(deleted), deleted, strlen(deleted)))
                 n -= strlen(deleted);
 
         snprintf(path, sizeof(path), "%d/map_files/%jx-%jx", files->pid, (uintmax_t) start,
                         (uintmax_t) end);
-        has_number = statx(files->proc_fd, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &stx) ==
-                                        0 &&
-                        (stx.stx_mode & S_IFMT) != 0;
+        if (statx(files->proc_fd, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &stx) < 0) {
+                denied = errno == EACCES || errno == EPERM;
+                if (!denied) {
+                        note_error(files, errno);
+                        return;
+                }
+        }
         for (size_t i = 0; i < files->n_sets; ++i) {
                 const DevNodes *nodes = &files->sets[i];
                 const DevNode *node = NULL;
 
-                if (has_number)
+                if (denied && n > 5 && !memcmp(name, "/dev/", 5))
+                        node = devnodes_find_name(nodes, name + 5, n - 5);
+                else if (!denied && (stx.stx_mode & S_IFMT) != 0)
                         node = devnodes_find(nodes, stx.stx_mode & S_IFMT,
                                         makedev(stx.stx_rdev_major, stx.stx_rdev_minor));
-                else if (n > 5 && !memcmp(name, "/dev/", 5))
-                        node = devnodes_find_name(nodes, name + 5, n - 5);
                 else if (n == strlen(vfio_device) && !memcmp(name, vfio_device, n))
-                        node = devnodes_find_vfio(nodes, NULL);
-                note_node(files, i, node, SEEN_MAPPED);
+                        node = devnodes_find_vfio(nodes, NULL); /* no path: these begin with "/" */
+                note_node(files, files->seen, i, node, SEEN_MAPPED);
         }
 }
 
@@ -436,11 +526,12 @@ static int look_at_threads(OpenFiles *files, bool *has_maps) {
                         snprintf(path, sizeof(path), "%d/task/%d/maps", files->pid, tids[i]);
                         *has_maps = look_at_maps(files, path);
                 }
+                atomic_fetch_add_explicit(&files->steps, 1, memory_order_relaxed);
                 if (tids[i] == like || syscall(SYS_kcmp, like, tids[i], KCMP_FILES, 0UL, 0UL) == 0)
                         continue;
                 like = tids[i];
                 snprintf(path, sizeof(path), "%d/task/%d/fd", files->pid, like);
-                look_at_files(files, path);
+                look_at_files(files, path, like);
         }
         return 0;
 }
@@ -450,8 +541,8 @@ static int look_at_threads(OpenFiles *files, bool *has_maps) {
  * @files:      what is looked for; what is found is in .seen then
  * @pid:        process
  *
- * Return: 0 on success, also if something could not be seen (.error); negative
- *         error code if the memory is short.
+ * Return: 0 on success, also if something could not be seen (.error); OPEN_FILES_E_ENDING;
+ *         negative error code if the memory is short.
  */
 int open_files_look(OpenFiles *files, pid_t pid) {
         char path[PROCESS_PATH_MAX];
@@ -462,19 +553,17 @@ int open_files_look(OpenFiles *files, pid_t pid) {
         files->pid = pid;
         files->error = 0;
         files->has_files = false;
+        atomic_fetch_add_explicit(&files->steps, 1, memory_order_relaxed);
         memset(files->seen, 0, files->firsts[files->n_sets]);
 
         r = process_count_threads(files->proc_fd, pid, &n_threads);
         if (r < 0)
                 note_error(files, -r);
 
+        snprintf(path, sizeof(path), "%d/fd", pid);
+        look_at_files(files, path, pid);
         snprintf(path, sizeof(path), "%d/maps", pid);
         has_maps = look_at_maps(files, path);
-        /* With neither it would be a kernel thread, a zombie, or about to be one. */
-        if (has_maps || n_threads != 1 || files->error != 0) {
-                snprintf(path, sizeof(path), "%d/fd", pid);
-                look_at_files(files, path);
-        }
         if (n_threads > 1) {
                 r = look_at_threads(files, &has_maps);
                 if (r < 0)
@@ -483,9 +572,9 @@ int open_files_look(OpenFiles *files, pid_t pid) {
 
         /* One that shows nothing: has it nothing, or is it about to end? */
         if (files->error == 0 && (!has_maps || !files->has_files)) {
-                r = process_wait_for_end(files->proc_fd, pid, LIMIT_END_USEC);
+                r = process_wait_for_end(files->proc_fd, pid, 0);
                 if (r == PROCESS_E_LATE)
-                        r = -ETIMEDOUT;
+                        return OPEN_FILES_E_ENDING;
                 if (r < 0)
                         note_error(files, -r);
         }

@@ -7,6 +7,16 @@ Only what can be read; the model of a kernel that answers writes is in tests/lib
 import json
 import os
 import pathlib
+import re
+import stat
+
+
+def number_of(node):
+    """The device number of a node below /dev, as the kernel and NVIDIA's driver give them."""
+    special = {"nvidiactl": 255, "nvidia-modeset": 254}
+    name = node.rsplit("/", 1)[-1]
+    kind, number = re.fullmatch(r"(\D+)(\d*)", name).groups()
+    return os.makedev({"card": 226, "renderD": 226}.get(kind, 195), special.get(name) or int(number))
 
 
 class Tree:
@@ -80,6 +90,13 @@ class Tree:
         self.write(f"proc/{pid}/maps", "".join(
             f"7f00000{i}0000-7f00000{i}1000 rw-s 00000000 00:05 {160 + i}    /dev/{node}\n"
             for i, node in enumerate(mapped)))
+        folder = self.path / f"proc/{pid}/map_files"
+        folder.mkdir()
+        for i, node in enumerate(mapped):
+            try:
+                os.mknod(folder / f"7f00000{i}0000-7f00000{i}1000", stat.S_IFCHR | 0o600, number_of(node))
+            except PermissionError:
+                folder.chmod(0o400)  # Nobody but root may ask, and the names count.
 
     def nvidia(self, address, minor, started):
         """What NVIDIA's driver, with nvidia-drm's modeset on, tells of a GPU."""

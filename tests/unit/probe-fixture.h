@@ -93,3 +93,20 @@ static inline void add_maps(FakeTree *tree, unsigned int pid, const char *lines)
 
         fake_write_bytes(tree->root, fake_path(path, "proc/%u/maps", pid), lines, strlen(lines));
 }
+
+/*
+ * A mapping of a device: map_files leads to a node of its number; where none may be made, as nobody
+ * but root can, map_files may not be asked either, and the name in maps counts.
+ */
+static inline void add_mapped_node(FakeTree *tree, unsigned int pid, const char *name, dev_t rdev) {
+        char path[FAKE_PATH_MAX], node[FAKE_PATH_MAX], lines[128];
+
+        snprintf(lines, sizeof(lines), "1000-2000 rw-s 00000000 00:05 163 /dev/%s\n", name);
+        add_maps(tree, pid, lines);
+        fake_make_dir(tree->root, fake_path(path, "proc/%u/map_files", pid));
+        snprintf(node, sizeof(node), "%s/proc/%u/map_files/1000-2000", tree->root, pid);
+        if (mknod(node, S_IFCHR | 0600, rdev) < 0) {
+                snprintf(node, sizeof(node), "%s/proc/%u/map_files", tree->root, pid);
+                assert_int_equal(chmod(node, 0400), 0);
+        }
+}

@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "os/process.h"
 #include "probe/holder-scan.h"
 
@@ -378,6 +379,44 @@ static void who_cannot_be_looked_into_is_reported(void **state) {
         assert_int_equal(scan_as_nobody(*state, pid), EACCES);
 }
 
+/* Each process has it by birth, and ends as soon as the next one is born. */
+static void hold_in_chain(const Real *real, int ready_fd) {
+        const pid_t group = getpid();
+        const struct timespec pause_time = { .tv_nsec = 2000000 };
+
+        if (open(real->path, O_RDWR | O_NOCTTY | O_CLOEXEC) < 0 || setpgid(0, group) < 0)
+                return;
+        if (write(ready_fd, "", 1) != 1)
+                return;
+        for (uint64_t end = monotonic_usec() + 30 * USEC_PER_SEC; monotonic_usec() < end;) {
+                if (fork() > 0)
+                        _exit(0);
+                nanosleep(&pause_time, NULL);
+        }
+}
+
+static void who_forks_and_ends_is_found_or_not_known(void **state) {
+        Real *real = *state;
+        pid_t group = start(real, hold_in_chain);
+
+        for (unsigned int i = 0; i < 10; ++i) {
+                bool found = false;
+
+                findings_deinit(&real->findings);
+                assert_int_equal(find_holders(&real->roots, &real->nodes, false, &real->findings),
+                                0);
+                found = real->findings.n_more > 0;
+                for (size_t k = 0; k < real->findings.n; ++k) {
+                        const Finding *finding = &real->findings.items[k];
+
+                        found |= finding->kind == FINDING_HOLDER || finding->error == ETIME ||
+                                        finding->error == ETIMEDOUT;
+                }
+                assert_true(found);
+        }
+        kill(-group, SIGKILL);
+}
+
 static void nothing_to_look_for_is_not_looked_for(void **state) {
         Real *real = *state;
         DevNodes none = DEVNODES_NULL;
@@ -543,7 +582,8 @@ static void the_order_is_the_same_with_many_processes(void **state) {
                 add_file(fixture->tree, pid, "fd/0", "/dev/null");
         }
         find(fixture);
-        assert_int_equal(fixture->findings.n, 300);
+        assert_int_equal(fixture->findings.n, FINDINGS_PROCESSES_MAX);
+        assert_int_equal(fixture->findings.n_more, 300 - FINDINGS_PROCESSES_MAX);
         for (size_t i = 0; i < fixture->findings.n; ++i)
                 assert_int_equal(fixture->findings.items[i].pid, 5001000 + i);
 }
@@ -555,13 +595,14 @@ static void a_mapping_alone_is_a_finding_of_its_own_kind(void **state) {
         } cases[] = {
                 { "1000-2000 rw-s 00000000 00:05 163    /dev/dri/card0\n", true },
                 { "1000-2000 rw-s 00000000 00:05 163    /dev/dri/card0 (deleted)\n", true },
-                { "1000-2000 rw-s 00000000 00:05 163    /dev/dri/card01\n", false },
-                { "1000-2000 rw-s 00000000 00:05 163    /srv/dri/card0\n", false },
+                { "1000-3000 rw-s 00000000 00:05 163    /dev/dri/card0\n", false },
                 { "1000-2000 r-xp 00000000 fd:01 163    /usr/lib/libc.so.6\n", false },
         };
         Fixture *fixture = *state;
 
         add_process(fixture->tree, 5000812, "mapper", 0);
+        fake_make_dir(fixture->tree->root, "proc/5000812/map_files");
+        add_file(fixture->tree, 5000812, "map_files/1000-2000", "/dev/null");
         for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
                 add_maps(fixture->tree, 5000812, cases[i].lines);
                 find(fixture);
@@ -769,6 +810,64 @@ static void a_process_without_files_to_see_is_none(void **state) {
         assert_int_equal(fixture->findings.n, 0);
 }
 
+/* Its mappings are a FIFO that nobody writes to: to open it waits for ever, and can be killed. */
+static void add_wedge(Fixture *fixture, unsigned int pid) {
+        char whole[FAKE_PATH_MAX], path[FAKE_PATH_MAX];
+
+        add_process(fixture->tree, pid, "wedge", 1000);
+        add_file(fixture->tree, pid, "fd/0", "/dev/full");
+        snprintf(whole, sizeof(whole), "%s/%.64s", fixture->tree->root,
+                        fake_path(path, "proc/%u/maps", pid));
+        assert_int_equal(mkfifo(whole, 0600), 0);
+}
+
+static void who_keeps_the_answer_back_is_unknown_and_the_others_are_looked_at(void **state) {
+        Fixture *fixture = *state;
+        const Finding *items;
+        uint64_t start;
+
+        for (unsigned int pid = 5000100; pid < 5000104; ++pid)
+                add_wedge(fixture, pid);
+        for (unsigned int pid = 5000000; pid < 5000100; ++pid)
+                add_process(fixture->tree, pid, "idle", 0);
+        add_process(fixture->tree, 5000812, "user", 0);
+        add_file(fixture->tree, 5000812, "fd/3", "/dev/null");
+        start = monotonic_usec();
+        find(fixture);
+        assert_true(monotonic_usec() - start < 3 * USEC_PER_SEC);
+        items = fixture->findings.items;
+        assert_int_equal(fixture->findings.n, 5);
+        for (size_t i = 0; i < 4; ++i) {
+                assert_int_equal(items[i].kind, FINDING_UNKNOWN);
+                assert_int_equal(items[i].pid, 5000100 + i);
+                assert_int_equal(items[i].error, ETIME);
+                assert_string_equal(items[i].command, "wedge");
+        }
+        assert_int_equal(items[4].kind, FINDING_HOLDER);
+        assert_int_equal(items[4].pid, 5000812);
+}
+
+static void whoever_is_not_come_to_is_counted(void **state) {
+        Fixture *fixture = *state;
+        const Finding *last;
+        uint64_t start;
+        size_t n;
+
+        for (unsigned int pid = 5000100; pid < 5000300; ++pid)
+                add_wedge(fixture, pid);
+        start = monotonic_usec();
+        find(fixture);
+        assert_true(monotonic_usec() - start < 3 * USEC_PER_SEC);
+        n = fixture->findings.n;
+        assert_true(n > 1);
+        last = &fixture->findings.items[n - 1];
+        assert_int_equal(last->kind, FINDING_UNKNOWN);
+        assert_int_equal(last->pid, 0);
+        assert_int_equal(last->error, ETIME);
+        assert_int_equal(last->number + n - 1, 200);
+        assert_true(findings_are_busy(&fixture->findings));
+}
+
 static void findings_are_added_to_those_that_are_there(void **state) {
         Fixture *fixture = *state;
         const Finding usb = { .kind = FINDING_USB };
@@ -800,6 +899,7 @@ int main(void) {
                 real_test(zombies_and_kernel_threads_hold_nothing),
                 real_test(who_is_ending_may_hold_anything),
                 real_test(who_cannot_be_looked_into_is_reported),
+                real_test(who_forks_and_ends_is_found_or_not_known),
                 real_test(nothing_to_look_for_is_not_looked_for),
                 real_test(a_missing_procfs_is_an_error),
                 real_test(a_mapping_is_found_after_the_file_was_closed),
@@ -815,6 +915,8 @@ int main(void) {
                 cmocka_unit_test(a_shared_node_counts_for_the_gpu_that_nothing_else_explains),
                 fake_test(files_that_were_closed_meanwhile_are_none),
                 fake_test(a_process_without_files_to_see_is_none),
+                fake_test(who_keeps_the_answer_back_is_unknown_and_the_others_are_looked_at),
+                fake_test(whoever_is_not_come_to_is_counted),
                 fake_test(findings_are_added_to_those_that_are_there),
         };
 

@@ -10,7 +10,13 @@
 #include "probe-fixture.h"
 
 #include <fcntl.h>
+#include <linux/sched.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "probe/open-files.h"
 
@@ -42,14 +48,10 @@ static OpenFiles *files_new(const Roots *roots, const DevNodes *wanted, bool dee
         return files;
 }
 
-/* Look at a process whose mappings are these. Return: for each node whether it is seen. */
-static const char *look(FakeTree *tree, OpenFiles *files, const char *lines) {
+/* For each node whether it is seen. */
+static const char *describe(const OpenFiles *files) {
         static char seen[ARRAY_SIZE(nodes) + 1];
 
-        add_maps(tree, PID, lines);
-        files->nodes_fs = NODES_FS;
-        files->memory_fs = MEMORY_FS;
-        assert_int_equal(open_files_look(files, PID), 0);
         for (size_t i = 0; i < ARRAY_SIZE(nodes); ++i)
                 seen[i] = files->seen[i] == SEEN_MAPPED       ? 'm'
                                 : files->seen[i] == SEEN_OPEN ? 'o'
@@ -58,11 +60,42 @@ static const char *look(FakeTree *tree, OpenFiles *files, const char *lines) {
         return seen;
 }
 
+/* Look at a process whose mappings are these. */
+static const char *look(FakeTree *tree, OpenFiles *files, const char *lines) {
+        add_maps(tree, PID, lines);
+        files->nodes_fs = NODES_FS;
+        files->memory_fs = MEMORY_FS;
+        assert_int_equal(open_files_look(files, PID), 0);
+        return describe(files);
+}
+
+/* Likewise where map_files is there and may not be asked, by a process without privilege. */
+static const char *look_denied(FakeTree *tree, OpenFiles *files, const char *lines) {
+        char path[FAKE_PATH_MAX], whole[FAKE_PATH_MAX];
+        bool is_root = geteuid() == 0;
+        const char *seen;
+
+        fake_make_dir(tree->root, fake_path(path, "proc/%u/map_files", PID));
+        snprintf(whole, sizeof(whole), "%s/%.64s", tree->root, path);
+        assert_int_equal(chmod(whole, 0), 0);
+        add_maps(tree, PID, lines);
+        if (is_root)
+                assert_int_equal(seteuid(65534), 0);
+        files->nodes_fs = NODES_FS;
+        files->memory_fs = MEMORY_FS;
+        assert_int_equal(open_files_look(files, PID), 0);
+        if (is_root)
+                assert_int_equal(seteuid(0), 0);
+        assert_int_equal(chmod(whole, 0755), 0);
+        seen = describe(files);
+        return seen;
+}
+
 static void a_line_is_worth_a_question_or_not(void **state) {
         static const struct {
                 const char *line;
                 const char *range; /* that map_files is asked for; NULL: not worth it */
-                const char *named; /* what is seen where it does not answer */
+                const char *named; /* what is seen where that may not be asked */
         } cases[] = {
                 /* the node, mapped shared, and gone since */
                 { "7f0c8a000000-7f0c8a001000 rw-s 00000000 00:05 163                        "
@@ -110,7 +143,11 @@ static void a_line_is_worth_a_question_or_not(void **state) {
         for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
                 char path[FAKE_PATH_MAX], link[64];
 
-                assert_string_equal(look(tree, files, cases[i].line), cases[i].named);
+                assert_string_equal(look_denied(tree, files, cases[i].line), cases[i].named);
+                assert_int_equal(files->error, 0);
+                /* Unmapped since it was listed; anybody can give a file of his own that name. */
+                if (!strstr(cases[i].line, "anon_inode:"))
+                        assert_string_equal(look(tree, files, cases[i].line), "----");
                 assert_int_equal(files->error, 0);
 
                 fake_make_dir(tree->root, fake_path(path, "proc/%u/map_files", PID));
@@ -132,7 +169,7 @@ static void lines_across_the_end_of_the_buffer_are_put_together(void **state) {
         for (size_t n = 0; n <= strlen(lines); ++n) {
                 memset(content, '\n', sizeof(files->buffer));
                 strcpy(content + sizeof(files->buffer) - n, lines);
-                assert_string_equal(look(tree, files, content), "-mm-");
+                assert_string_equal(look_denied(tree, files, content), "-mm-");
                 assert_int_equal(files->error, 0);
         }
 }
@@ -147,8 +184,8 @@ static void a_line_longer_than_the_buffer_is_an_error(void **state) {
         assert_int_equal(files->error, E2BIG);
 }
 
-/* It is a kernel thread then, or has ended: its files are not even asked for. */
-static void no_text_means_no_memory(void **state) {
+/* A kernel thread, one that has ended, or one that has unmapped all: it may have files. */
+static void without_memory_there_may_be_files(void **state) {
         FakeTree *tree = *state;
         _cleanup_(open_files_freep) OpenFiles *files = files_new(&tree->roots, &table, false);
         char path[FAKE_PATH_MAX];
@@ -156,9 +193,58 @@ static void no_text_means_no_memory(void **state) {
         fake_make_dir(tree->root, fake_path(path, "proc/%u/task/%u", PID, PID));
         add_process(tree, PID, "thread", 0);
         add_file(tree, PID, "fd/3", "/dev/null");
-        assert_string_equal(look(tree, files, ""), "----");
+        assert_string_equal(look(tree, files, ""), "o---");
         assert_string_equal(look(tree, files, "1000-2000 rw-p 00000000 00:00 0 [heap]\n"), "o---");
         assert_int_equal(files->error, 0);
+}
+
+/* Opened, mapped, and closed, all while the look is between files and mappings. */
+static void *map_and_close(void *userdata) {
+        FakeTree *tree = userdata;
+        char path[FAKE_PATH_MAX], whole[FAKE_PATH_MAX];
+        int fd;
+
+        snprintf(whole, sizeof(whole), "%s/%.64s", tree->root,
+                        fake_path(path, "proc/%u/maps", PID));
+        fd = open(whole, O_WRONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        fake_remove(tree->root, fake_path(path, "proc/%u/fd/3", PID));
+        dprintf(fd, "1000-2000 rw-p 00000000 00:00 0 [heap]\n");
+        close(fd);
+        return NULL;
+}
+
+static void a_node_that_is_mapped_and_then_closed_is_found(void **state) {
+        FakeTree *tree = *state;
+        _cleanup_(open_files_freep) OpenFiles *files = files_new(&tree->roots, &table, false);
+        char path[FAKE_PATH_MAX], whole[FAKE_PATH_MAX];
+        pthread_t thread;
+
+        add_process(tree, PID, "quick", 0);
+        add_file(tree, PID, "fd/3", "/dev/null");
+        snprintf(whole, sizeof(whole), "%s/%.64s", tree->root,
+                        fake_path(path, "proc/%u/maps", PID));
+        assert_int_equal(mkfifo(whole, 0600), 0);
+        assert_int_equal(pthread_create(&thread, NULL, map_and_close, tree), 0);
+        assert_int_equal(open_files_look(files, PID), 0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_string_equal(describe(files), "o---");
+}
+
+/* By FUSE or a file system of one's own mounted at /dev: what it is counts, and not where. */
+static void a_file_under_the_name_of_a_node_is_none(void **state) {
+        static const char line[] = "1000-2000 rw-s 00000000 00:2a 163 /dev/nvidia0\n";
+        FakeTree *tree = *state;
+        _cleanup_(open_files_freep) OpenFiles *files = files_new(&tree->roots, &table, true);
+        char path[FAKE_PATH_MAX];
+
+        fake_write(tree->root, fake_path(path, "proc/%u/map_files/1000-2000", PID), "%s", "");
+        assert_string_equal(look(tree, files, line), "----");
+        assert_int_equal(files->error, 0);
+        /* It is neither there nor not there: not known. */
+        add_file(tree, PID, "map_files/1000-2000", "1000-2000");
+        assert_string_equal(look(tree, files, line), "----");
+        assert_int_equal(files->error, ELOOP);
 }
 
 static void file_systems_are_learnt_from_the_kernel(void **state) {
@@ -239,6 +325,7 @@ static bool is_seen(const Mapped *mapped, bool by_text, bool deep, dev_t nodes_f
                 assert_int_equal(n, 0);
                 content[n_all] = 0;
                 add_maps(mapped->tree, getpid(), content);
+                add_file(mapped->tree, getpid(), "map_files", "/proc/self/map_files");
         }
         files->nodes_fs = nodes_fs;
         assert_int_equal(open_files_look(files, getpid()), 0);
@@ -290,13 +377,69 @@ static void a_file_that_was_removed_is_found_by_its_name(void **state) {
         munmap(p, 4096);
 }
 
+/* A process with the files of this one; it waits for its end. */
+static pid_t start_sharing(void) {
+        pid_t pid = (pid_t) syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+
+        assert_true(pid >= 0);
+        if (pid == 0)
+                for (;;)
+                        pause();
+        return pid;
+}
+
+static void a_table_that_many_processes_share_is_looked_at_once(void **state) {
+        Mapped *mapped = *state;
+        const DevNode null = { .type = S_IFCHR, .rdev = makedev(1, 3) };
+        const DevNodes wanted = { .items = (DevNode *) &null, .n = 1 };
+        _cleanup_(open_files_freep) OpenFiles *files = files_new(&mapped->real, &wanted, false);
+        FileTables tables = FILE_TABLES_NULL;
+        int fds[2000];
+        pid_t pids[3];
+        unsigned int steps;
+
+        files->tables = &tables;
+        for (size_t i = 0; i < ARRAY_SIZE(fds); ++i) {
+                bool last = i + 1 == ARRAY_SIZE(fds);
+
+                fds[i] = open(last ? "/dev/null" : "/", O_RDONLY | O_CLOEXEC);
+                if (fds[i] < 0 && errno == EMFILE)
+                        skip();
+                assert_true(fds[i] >= 0);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(pids); ++i)
+                pids[i] = start_sharing();
+
+        for (size_t i = 0; i < ARRAY_SIZE(pids); ++i) {
+                steps = files->steps;
+                assert_int_equal(open_files_look(files, pids[i]), 0);
+                assert_int_equal(files->seen[0], SEEN_OPEN);
+                assert_int_equal(files->error, 0);
+                steps = files->steps - steps;
+                if (i == 0)
+                        assert_true(steps > ARRAY_SIZE(fds));
+                else
+                        assert_true(steps < ARRAY_SIZE(fds) / 2);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(pids); ++i) {
+                kill(pids[i], SIGKILL);
+                waitpid(pids[i], NULL, 0);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(fds); ++i)
+                close(fds[i]);
+        file_tables_deinit(&tables);
+}
+
 int main(void) {
 #define mapped_test(fn) cmocka_unit_test_setup_teardown(fn, mapped_setup, mapped_teardown)
         const struct CMUnitTest tests[] = {
                 tree_test(a_line_is_worth_a_question_or_not),
                 tree_test(lines_across_the_end_of_the_buffer_are_put_together),
                 tree_test(a_line_longer_than_the_buffer_is_an_error),
-                tree_test(no_text_means_no_memory),
+                tree_test(without_memory_there_may_be_files),
+                tree_test(a_node_that_is_mapped_and_then_closed_is_found),
+                tree_test(a_file_under_the_name_of_a_node_is_none),
+                mapped_test(a_table_that_many_processes_share_is_looked_at_once),
                 tree_test(file_systems_are_learnt_from_the_kernel),
                 mapped_test(both_ways_of_asking_find_the_same),
                 mapped_test(a_file_that_was_removed_is_found_by_its_name),

@@ -992,8 +992,6 @@ static void a_gpu_that_somebody_elses_unbind_hangs_on_is_stuck(void **state) {
 
 /* The desktop works on the second one, with its card and with what all of them share. */
 static void an_idle_gpu_moves_while_a_desktop_uses_another_one(void **state) {
-        static const char maps[] =
-                        "7f0000000000-7f0000001000 rw-s 00000000 00:05 163 /dev/nvidia-modeset\n";
         Fixture *fixture = *state;
         FakeTree *tree = fixture->tree;
 
@@ -1005,7 +1003,7 @@ static void an_idle_gpu_moves_while_a_desktop_uses_another_one(void **state) {
         fake_msi_add(tree, SECOND, 43);
         fake_write(tree->root, "sys/module/nvidia_drm/parameters/modeset", "Y\n");
         add_process(tree, 5000812, "Xorg", 0);
-        add_maps(tree, 5000812, maps);
+        add_mapped_node(tree, 5000812, "nvidia-modeset", makedev(195, 254));
         assert_holders(fixture, MODE_PASSTHROUGH, "holder .0 /dev/nvidia-modeset;");
         add_file(tree, 5000812, "fd/3", "/dev/null");
         assert_holders(fixture, MODE_PASSTHROUGH, "");
@@ -1015,8 +1013,6 @@ static void an_idle_gpu_moves_while_a_desktop_uses_another_one(void **state) {
 }
 
 static void what_all_share_holds_no_gpu_that_is_not_started(void **state) {
-        static const char maps[] =
-                        "7f0000000000-7f0000001000 rw-s 00000000 00:05 163 /dev/nvidia-modeset\n";
         static const struct {
                 const char *params, *line;
                 const char *expected;
@@ -1031,7 +1027,7 @@ static void what_all_share_holds_no_gpu_that_is_not_started(void **state) {
 
         fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
         add_process(tree, 5000812, "kwin", 0);
-        add_maps(tree, 5000812, maps);
+        add_mapped_node(tree, 5000812, "nvidia-modeset", makedev(195, 254));
         for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
                 fake_write(tree->root, "proc/driver/nvidia/params", "%s", cases[i].params);
                 fake_write(tree->root, "proc/cmdline", "%s\n", cases[i].line);

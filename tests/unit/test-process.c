@@ -8,9 +8,15 @@
 
 #include "lib/test.h"
 
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "os/process.h"
 
 #define STATUS "Name:\tollama\nUmask:\t0022\nState:\tS (sleeping)\nUid:\t%s\t0\t0\t0\nGid:\t0\n"
@@ -265,6 +271,100 @@ static void a_process_that_has_been_waited_for_is_gone(void **state) {
         roots_deinit(&roots);
 }
 
+static void *tell_and_end(void *userdata) {
+        const int *fds = userdata;
+        pid_t tid = (pid_t) syscall(SYS_gettid);
+        char byte;
+
+        if (write(fds[1], &tid, sizeof(tid)) != sizeof(tid) || read(fds[2], &byte, 1) != 1)
+                _exit(1);
+        return NULL;
+}
+
+static char state_of(pid_t pid, pid_t tid) {
+        char path[64], text[512], *end;
+        FILE *f;
+
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, tid);
+        f = fopen(path, "re");
+        assert_non_null(f);
+        assert_non_null(fgets(text, sizeof(text), f));
+        fclose(f);
+        end = strrchr(text, ')');
+        assert_non_null(end);
+        return end[2];
+}
+
+/* The first thread has ended, the other one too, and its tracer (we) does not wait for it. */
+static void a_process_of_dead_threads_is_not_waited_for(void **state _unused_) {
+        int there[2], back[2], fds[4];
+        uint64_t start;
+        pthread_t id;
+        pid_t pid, tid;
+        Roots roots;
+
+        assert_int_equal(roots_init(&roots, ""), 0);
+        assert_int_equal(pipe(there), 0);
+        assert_int_equal(pipe(back), 0);
+        memcpy(fds, there, sizeof(there));
+        memcpy(fds + 2, back, sizeof(back));
+        pid = fork();
+        if (pid == 0) {
+                static int kept[4];
+
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                memcpy(kept, fds, sizeof(kept));
+                if (pthread_create(&id, NULL, tell_and_end, kept) != 0)
+                        _exit(1);
+                pthread_exit(NULL);
+        }
+        assert_int_equal(read(there[0], &tid, sizeof(tid)), sizeof(tid));
+        if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0) {
+                kill(pid, SIGKILL);
+                waitpid(pid, NULL, 0);
+                skip();
+        }
+        assert_int_equal(write(back[1], "", 1), 1);
+        while (state_of(pid, tid) != 'Z' || state_of(pid, pid) != 'Z')
+                sched_yield();
+
+        start = monotonic_usec();
+        assert_int_equal(process_wait_for_end(roots.proc_fd, pid, start + 20 * USEC_PER_SEC), 0);
+        assert_true(monotonic_usec() - start < 10 * USEC_PER_SEC);
+        assert_int_equal(waitpid(tid, NULL, __WALL), tid);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        for (size_t i = 0; i < ARRAY_SIZE(fds); ++i)
+                close(fds[i]);
+        roots_deinit(&roots);
+}
+
+static void a_process_ends_while_one_of_its_threads_does(void **state) {
+        static const struct {
+                char first, other;
+                unsigned int flags, other_flags;
+                int expected;
+        } cases[] = {
+                { 'S', 'S', 0, 0, 0 },
+                { 'Z', 'S', 4, 0, 0 },
+                { 'Z', 'Z', 4, 4, 0 },
+                { 'Z', 'X', 4, 4, 0 },
+                { 'Z', 'D', 4, 4, PROCESS_E_LATE },
+                { 'D', 'Z', 4, 4, PROCESS_E_LATE },
+                { 'S', 'R', 0, 4, PROCESS_E_LATE },
+        };
+        FakeTree *tree = *state;
+
+        fake_make_dir(tree->root, "proc/812/task/812");
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                fake_write(tree->root, "proc/812/stat", "812 (x) %c 1 1 1 0 -1 %u 0 0\n",
+                                cases[i].first, cases[i].flags);
+                fake_write(tree->root, "proc/812/task/813/stat", "813 (x) %c 1 1 1 0 -1 %u 0 0\n",
+                                cases[i].other, cases[i].other_flags);
+                assert_int_equal(process_wait_for_end(tree->roots.proc_fd, 812, 0),
+                                cases[i].expected);
+        }
+}
+
 static void all_processes_are_listed_and_ours_is_among_them(void **state) {
         bool found = false;
         pid_t *pids;
@@ -296,6 +396,8 @@ int main(void) {
                 tree_test(the_real_procfs_is_told_from_others),
                 cmocka_unit_test(we_know_ourselves),
                 cmocka_unit_test(a_process_that_has_been_waited_for_is_gone),
+                tree_test(a_process_ends_while_one_of_its_threads_does),
+                cmocka_unit_test(a_process_of_dead_threads_is_not_waited_for),
                 cmocka_unit_test(all_processes_are_listed_and_ours_is_among_them),
         };
 
