@@ -15,6 +15,7 @@
 #include "os/child.h"
 #include "record/pin.h"
 #include "switch/move.h"
+#include "switch/signals.h"
 #include "switch/step.h"
 
 /* A write that was late and has come back is late no more. Return: whether one still is, or an error. */
@@ -100,6 +101,7 @@ static int run_recovery(Move *next, SwitchResult *ret) {
         /* Nobody looks for holders before it begins: its plan does. */
         Move recovery = *next;
         const Gpu *along[] = { next->gpu };
+        sigset_t old;
         int r;
 
         recovery.trigger = TRIGGER_RECOVERY;
@@ -117,7 +119,9 @@ static int run_recovery(Move *next, SwitchResult *ret) {
                 *ret = move_result(&recovery);
                 notify_findings(&recovery, &recovery.findings, "recover");
         } else if (r == 0) {
+                signals_hold(&old);
                 r = move_execute(&recovery, ret);
+                signals_release(&old);
                 if (*ret == SWITCH_PRECONDITION)
                         *ret = SWITCH_BUSY;
         }

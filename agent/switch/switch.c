@@ -6,18 +6,18 @@
  * All-then-all: every GPU is locked, recovered and prepared before the first one is touched.
  * Locks are taken by ascending address, so that two requests cannot wait for each other.
  *
- * Once the locks are ours, a request to end (^C, a stopping unit) is not heeded: half-way
- * there is no place to stop, and every step has a deadline.
+ * From the first write on, a request to end (^C, a stopping unit) is not heeded: half-way
+ * there is no place to stop, and every step has a deadline. Before it nothing has to be undone, so
+ * the process ends by the signal, and its locks with it: other users could make it wait.
  */
 
-#include <signal.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/text.h"
 #include "policy/claim.h"
 #include "probe/advice.h"
+#include "switch/signals.h"
 #include "switch/switch.h"
 #include "vfiopt/names.h"
 
@@ -55,39 +55,6 @@ static Move *moves_new(SwitchContext *context, const SwitchRequest *request) {
 static void worsen(SwitchResult *result, SwitchResult other) {
         if (other > *result)
                 *result = other;
-}
-
-/* signals */
-
-/* A request to end, or a terminal or pipe that went away. */
-static sigset_t ending_signals(void) {
-        sigset_t set;
-
-        sigemptyset(&set);
-        sigaddset(&set, SIGHUP);
-        sigaddset(&set, SIGINT);
-        sigaddset(&set, SIGPIPE);
-        sigaddset(&set, SIGQUIT);
-        sigaddset(&set, SIGTERM);
-        return set;
-}
-
-static void hold_signals(sigset_t *old) {
-        sigset_t set = ending_signals();
-
-        (void) sigprocmask(SIG_BLOCK, &set, old);
-}
-
-/* Return: whether a request to end came meanwhile. It is taken: a move that began is over. */
-static bool release_signals(const sigset_t *old) {
-        const struct timespec now = {};
-        sigset_t pending = ending_signals();
-        bool asked = false;
-
-        while (sigtimedwait(&pending, NULL, &now) > 0)
-                asked = true;
-        (void) sigprocmask(SIG_SETMASK, old, NULL);
-        return asked;
 }
 
 /* before the first write */
@@ -307,21 +274,24 @@ static int check_unchanged(Move *move) {
         return 0;
 }
 
-static int
-run_moves(SwitchContext *context, Move *moves, const SwitchRequest *request, SwitchResult *result) {
-        _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
-        _cleanup_(freep) const Gpu **along = NULL;
+/* All that is to be known before the first write. Nothing is held up but by what it waits for. */
+static int prepare_moves(SwitchContext *context,
+                Move *moves,
+                const SwitchRequest *request,
+                Policy *policy,
+                const Gpu ***ret_along,
+                SwitchResult *result) {
         const size_t n = request->n_gpus;
         bool recovers = false;
         int r;
 
-        r = load_policy(&policy, context->roots, moves, n);
+        r = load_policy(policy, context->roots, moves, n);
         for (size_t i = 0; r == 0 && i < n; ++i)
                 r = enter(&moves[i], request, result, &recovers);
         if (r == 0)
-                r = note_along(moves, n, &along);
+                r = note_along(moves, n, ret_along);
         if (r == 0 && recovers)
-                r = load_policy(&policy, context->roots, moves, n);
+                r = load_policy(policy, context->roots, moves, n);
         /* One finding is enough to stop, but all of them are to be told. */
         if (r == 0 && *result == SWITCH_DONE) {
                 r = move_prepare(moves, n);
@@ -335,6 +305,12 @@ run_moves(SwitchContext *context, Move *moves, const SwitchRequest *request, Swi
                 for (size_t i = 0; i < n; ++i)
                         if (moves[i].findings.n > 0)
                                 move_refuse(&moves[i], &moves[i].findings, "check");
+        return r;
+}
+
+static int execute_moves(Move *moves, const SwitchRequest *request, SwitchResult *result) {
+        const size_t n = request->n_gpus;
+        int r = 0;
 
         for (size_t i = 0; r == 0 && *result <= SWITCH_NO_DRIVER && i < n; ++i) {
                 SwitchResult one = SWITCH_DONE;
@@ -348,6 +324,24 @@ run_moves(SwitchContext *context, Move *moves, const SwitchRequest *request, Swi
         return r;
 }
 
+/* With the locks. */
+static int
+run_moves(SwitchContext *context, Move *moves, const SwitchRequest *request, SwitchResult *result) {
+        _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
+        _cleanup_(freep) const Gpu **along = NULL;
+        sigset_t old;
+        int r;
+
+        r = prepare_moves(context, moves, request, &policy, &along, result);
+        if (r < 0 || *result > SWITCH_NO_DRIVER)
+                return r;
+        signals_hold(&old);
+        r = execute_moves(moves, request, result);
+        if (signals_take(&old))
+                context->asked_to_end = true;
+        return r;
+}
+
 /**
  * switch_run() - move GPUs
  * @context:    where, and who is told
@@ -355,14 +349,14 @@ run_moves(SwitchContext *context, Move *moves, const SwitchRequest *request, Swi
  * @ret:        the worst result of all
  *
  * The observer is told of every result, refusal and failure. A request to end that came
- * meanwhile is in @context, for a caller that has more to do.
+ * between the first write and the last is in @context, for a caller that has more to do; one that
+ * comes before ends the process.
  *
  * Return: 0 on success, whatever the result is; negative error code on failure.
  */
 int switch_run(SwitchContext *context, const SwitchRequest *request, SwitchResult *ret) {
         SwitchResult result = SWITCH_DONE;
         Move *moves;
-        sigset_t old;
         int r;
 
         moves = moves_new(context, request);
@@ -370,12 +364,8 @@ int switch_run(SwitchContext *context, const SwitchRequest *request, SwitchResul
                 return -ENOMEM;
 
         r = lock_moves(moves, request->n_gpus);
-        if (r == 0) {
-                hold_signals(&old);
+        if (r == 0)
                 r = run_moves(context, moves, request, &result);
-                if (release_signals(&old))
-                        context->asked_to_end = true;
-        }
 
         moves_free(moves, request->n_gpus);
         if (r < 0)

@@ -11,6 +11,7 @@
  * and its like for workers, and the child tells through an event that it waits: time plays no part.
  */
 
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -248,6 +249,10 @@ Job *scenario_start(FakeTree *tree, Mode to, const char *gpu) {
         return job;
 }
 
+void scenario_end(Job *job) {
+        assert_int_equal(kill(job->pid, SIGTERM), 0);
+}
+
 Outcome scenario_finish(Job *job) {
         Outcome outcome;
         int status;
@@ -255,7 +260,8 @@ Outcome scenario_finish(Job *job) {
         assert_int_equal(waitpid(job->pid, &status, 0), job->pid);
         outcome = *job->outcome;
         outcome.killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-        if (!outcome.killed)
+        outcome.ended = WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM;
+        if (!outcome.killed && !outcome.ended)
                 assert_int_equal(status, 0);
         assert_int_equal(atomic_load(&job->tree->machine->n_clashes), job->n_clashes);
         munmap(job->outcome, sizeof(*job->outcome));

@@ -24,7 +24,8 @@ typedef struct Told {
 
 typedef struct Outcome {
         bool killed;
-        int r; /* of switch_run() */
+        bool ended; /* by a request to end */
+        int r;      /* of switch_run() */
         SwitchResult result;
         Told told[64];
         unsigned int n_told;
@@ -38,6 +39,9 @@ Outcome scenario_switch(FakeTree *tree, Mode to, const char *gpu);
 typedef struct Job Job;
 Job *scenario_start(FakeTree *tree, Mode to, const char *gpu);
 Outcome scenario_finish(Job *job);
+
+/* Ask it to end, as a unit that is stopped does. */
+void scenario_end(Job *job);
 
 /* The same in this process. */
 Outcome scenario_switch_here(FakeTree *tree, Mode to, const char *gpu);
