@@ -256,7 +256,7 @@ static int append_nested(
 static int append(
                 Text *out, const char *template, const Finding *finding, const Gpu *gpu, Mode to) {
         char function[ADDRESS_STRING_MAX], other[ADDRESS_STRING_MAX], address[ADDRESS_STRING_MAX];
-        char number[16], pid[16], slot[ADDRESS_STRING_MAX];
+        char number[16], pid[16], slot[ADDRESS_STRING_MAX], error[64];
         const struct {
                 const char *name;
                 const char *value;
@@ -266,7 +266,7 @@ static int append(
                 { "command", finding->command },
                 { "container", finding->owner.id },
                 { "detail", finding->detail },
-                { "error", strerror(finding->error) },
+                { "error", strerror_r(finding->error, error, sizeof(error)) },
                 { "function", address_format(finding->function, function) },
                 { "gpu", address_format(gpu->address, address) },
                 { "gpus", finding->gpus },

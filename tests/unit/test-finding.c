@@ -277,6 +277,15 @@ static const struct {
                         MODE_PASSTHROUGH,
                         "cannot examine x (pid 5, x.service), which may use it: Input/output error",
                         "try again; if it does use the GPU, end it (pid 5)" },
+        /* ENOTSUPP, which the kernel has for itself: libc makes the words at each question. */
+        { { .kind = FINDING_UNKNOWN,
+                          .pid = 5,
+                          .command = S("x"),
+                          .owner.unit = S("x.service"),
+                          .error = 524 },
+                        MODE_PASSTHROUGH,
+                        "cannot examine x (pid 5, x.service), which may use it: Unknown error 524",
+                        "try again; if it does use the GPU, end it (pid 5)" },
 };
 
 /* What the two parts of a reason are, for one finding alone. */
