@@ -194,8 +194,8 @@ bool record_read(Record *record, sd_journal *journal) {
         if (made.fields[RECORD_UID] && strcmp(made.fields[RECORD_UID], "0") &&
                         limit_to_agent(&made))
                 return false;
-        /* journalctl too shows when an entry was sent, where that is known. */
-        if (!parse_uint(made.fields[RECORD_TIME], UINT64_MAX, &made.time_usec) &&
+        /* journalctl too shows when an entry was sent, where that is known. Larger numbers are none in JSON. */
+        if (!parse_uint(made.fields[RECORD_TIME], INT64_MAX, &made.time_usec) &&
                         sd_journal_get_realtime_usec(journal, &made.time_usec) < 0)
                 return false;
 

@@ -193,6 +193,9 @@ static void the_time_is_the_journals_where_the_sender_is_not_known(void **state 
         change("_SOURCE_REALTIME_TIMESTAMP", NULL);
         change("MESSAGE", "MESSAGE=x");
         assert_line("2025-11-25 19:28:15.000 x");
+        /* Nor is one that no number in JSON can be. */
+        change("_SOURCE_REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP=9223372036854775808");
+        assert_line("2025-11-25 19:28:15.000 x");
 }
 
 static void a_line_is_one_line_of_text(void **state _unused_) {
