@@ -248,7 +248,7 @@ static void print_stuck(const char *gpu, const LateWrite *stuck) {
                         !driver[0]                ? ""
                                         : unbinds ? " from "
                                                   : ", ",
-                        driver, (int) stuck->pid);
+                        driver, (int) stuck->writer.pid);
 }
 
 /*
@@ -326,6 +326,9 @@ static void print_memory(const Status *status, const char *gpu) {
 
 /* A sentence for everything that a column has no room for. */
 static int print_notes(const Status *status) {
+        const GpuRecord *record = &status->runtime.record;
+        const LateWrite unnoted = { .function = status->gpu->address,
+                .writer = { .pid = status->runtime.lock.writer } };
         char gpu[ADDRESS_STRING_MAX];
 
         address_format(status->gpu->address, gpu);
@@ -333,7 +336,9 @@ static int print_notes(const Status *status) {
                 printf("%s: an operation that vfiopt did not start is stuck in the kernel.\n" REBOOT,
                                 gpu);
         else if (status->is_stuck)
-                print_stuck(gpu, &status->runtime.record.move.late);
+                print_stuck(gpu,
+                                record->has_move && record->move.is_late ? &record->move.late
+                                                                         : &unnoted);
         else if (status->runtime.lock.locked)
                 printf("%s is being switched (pid %d).\n", gpu, (int) status->runtime.lock.owner);
         if (status->interrupted && status->wish != MODE_UNSET)

@@ -52,9 +52,9 @@ static int on_process_exit(
         return 0;
 }
 
-/* Enables @look at once if all processes have exited already. A reused pid is waited for in vain. */
+/* Enables @look at once if all processes have exited already. One without a number has. */
 static int pid_watch_new(sd_event_source *look,
-                const RefusalHolder *processes,
+                const ProcessId *processes,
                 size_t n_processes,
                 uint64_t key,
                 PidWatch **ret) {
@@ -101,7 +101,7 @@ static int watch_process(PidWatch **watch, pid_t pid, sd_event_source *look, boo
         *watch = pid_watch_free(*watch);
         if (pid <= 0)
                 return 0;
-        return pid_watch_new(look, &(RefusalHolder){ pid }, 1, (uint64_t) pid, watch);
+        return pid_watch_new(look, &(ProcessId){ .pid = pid }, 1, (uint64_t) pid, watch);
 }
 
 /**
@@ -283,6 +283,9 @@ int observation_init(Observation *observation,
                         decision.mode == MODE_HOST && !decision.interrupted;
         if (runtime.record.has_refusal)
                 observation->refusal = runtime.record.refusal;
+        for (size_t i = 0; i < observation->refusal.n_holders; ++i)
+                if (process_is_over(roots->proc_fd, &observation->refusal.holders[i]))
+                        observation->refusal.holders[i].pid = 0;
         *ret_decision = decision;
         return 0;
 }

@@ -35,7 +35,7 @@ static const struct {
 } folders[_FOLDER_MAX] = {
         [FOLDER_ETC] = { ".", MASK_FILES, false },
         [FOLDER_DROPINS] = { VFIOPT_ETC_DROPINS, MASK_FILES, false },
-        /* A lock file that is closed after its removal was reported already. */
+        /* The file of a guard is closed when the lock is free (lock_release()). */
         [FOLDER_LOCK] = { VFIOPT_RUN_LOCK, IN_CLOSE_WRITE | IN_DELETE | IN_EXCL_UNLINK | MASK_GONE,
                         true },
         [FOLDER_RECORDS] = { VFIOPT_RUN_GPU, IN_DELETE | IN_MOVED_TO | MASK_GONE, true },

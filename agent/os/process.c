@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/magic.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -240,35 +242,88 @@ int process_count_threads(int proc_fd, pid_t pid, size_t *ret_n) {
         return 0;
 }
 
-/* State and flags of a process, or of a thread by its own file. Return: 0, PROCESS_E_GONE, or a negative error code. */
-static int
-read_stat(int proc_fd, pid_t pid, const char *name, char *ret_state, unsigned int *ret_flags) {
+/* What /proc/PID/stat has of a process, or of a thread its own file. */
+typedef struct Stat {
+        char state;
+        unsigned int flags;
+        uint64_t start; /* 0 if it is not there */
+} Stat;
+
+/* Return: 0, PROCESS_E_GONE, or a negative error code. */
+static int read_stat(int proc_fd, pid_t pid, const char *name, Stat *ret) {
         _cleanup_(freep) char *stat = NULL;
         const char *rest;
-        int r;
+        Stat found = {};
+        int r, n = 0;
 
         r = read_file(proc_fd, pid, name, &stat);
         if (r)
                 return r;
 
-        /* "pid (name) state ppid pgrp session tty tpgid flags", and a name may hold anything. */
+        /* "pid (name) state ppid pgrp session tty tpgid flags …", and a name may hold anything. */
         rest = strrchr(stat, ')');
-        if (!rest || sscanf(rest, ") %c %*d %*d %*d %*d %*d %u", ret_state, ret_flags) != 2)
+        if (!rest ||
+                        sscanf(rest, ") %c %*d %*d %*d %*d %*d %u%n", &found.state, &found.flags,
+                                        &n) != 2)
                 return -EBADMSG;
+        (void) sscanf(rest + n, "%*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
+                        &found.start);
+        *ret = found;
         return 0;
 }
 
-static bool is_ending(char state, unsigned int flags) {
-        return flags & FLAG_IS_ENDING && state != 'Z' && state != 'X';
+static bool is_dead(const Stat *stat) {
+        return stat->state == 'Z' || stat->state == 'X';
+}
+
+static bool is_ending(const Stat *stat) {
+        return stat->flags & FLAG_IS_ENDING && !is_dead(stat);
+}
+
+/* The process that has a number now. What cannot be read of it is not known. */
+ProcessId process_identify(int proc_fd, pid_t pid) {
+        Stat stat = {};
+
+        if (pid > 0 && read_stat(proc_fd, pid, "stat", &stat) != 0)
+                stat.start = 0;
+        return (ProcessId){ .pid = pid, .start = stat.start };
+}
+
+/* Is it surely still there? One that is not known by its start, or has only to be reaped, is not. */
+bool process_is_alive(int proc_fd, const ProcessId *process) {
+        Stat stat;
+
+        return process->pid > 0 && process->start > 0 &&
+                        read_stat(proc_fd, process->pid, "stat", &stat) == 0 &&
+                        stat.start == process->start && !is_dead(&stat);
+}
+
+/* Has its number surely been given to another process? */
+bool process_is_over(int proc_fd, const ProcessId *process) {
+        const ProcessId now = process_identify(proc_fd, process->pid);
+
+        return process->start > 0 && now.start > 0 && now.start != process->start;
+}
+
+/* How long ago it began; 0 if that is not known. */
+uint64_t process_age_usec(const ProcessId *process) {
+        const uint64_t ticks = (uint64_t) sysconf(_SC_CLK_TCK);
+        struct timespec now = {};
+        uint64_t start, usec;
+
+        if (process->start == 0 || clock_gettime(CLOCK_BOOTTIME, &now) < 0)
+                return 0;
+        start = process->start / ticks * USEC_PER_SEC +
+                        process->start % ticks * USEC_PER_SEC / ticks;
+        usec = (uint64_t) now.tv_sec * USEC_PER_SEC + (uint64_t) now.tv_nsec / 1000;
+        return usec > start ? usec - start : 0;
 }
 
 /* Is this one of the kernel's own, which has no files? Any user may ask this of any process. */
 bool process_is_kernel_thread(int proc_fd, pid_t pid) {
-        unsigned int flags;
-        char state;
+        Stat stat;
 
-        return read_stat(proc_fd, pid, "stat", &state, &flags) == 0 &&
-                        flags & FLAG_IS_KERNEL_THREAD;
+        return read_stat(proc_fd, pid, "stat", &stat) == 0 && stat.flags & FLAG_IS_KERNEL_THREAD;
 }
 
 /*
@@ -278,17 +333,16 @@ bool process_is_kernel_thread(int proc_fd, pid_t pid) {
  */
 static int look_for_ending(int proc_fd, pid_t pid) {
         _cleanup_(freep) pid_t *tids = NULL;
-        unsigned int flags;
         size_t n = 0;
-        char state;
+        Stat stat;
         int r;
 
-        r = read_stat(proc_fd, pid, "stat", &state, &flags);
+        r = read_stat(proc_fd, pid, "stat", &stat);
         if (r)
                 return r == PROCESS_E_GONE ? 0 : r;
-        if (flags & FLAG_IS_KERNEL_THREAD)
+        if (stat.flags & FLAG_IS_KERNEL_THREAD)
                 return 0;
-        if (is_ending(state, flags))
+        if (is_ending(&stat))
                 return PROCESS_E_LATE;
 
         r = process_list_threads(proc_fd, pid, &tids, &n);
@@ -298,8 +352,8 @@ static int look_for_ending(int proc_fd, pid_t pid) {
                 if (tids[i] == pid)
                         continue;
                 snprintf(name, sizeof(name), "task/%d/stat", tids[i]);
-                r = read_stat(proc_fd, pid, name, &state, &flags);
-                if (r == 0 && is_ending(state, flags))
+                r = read_stat(proc_fd, pid, name, &stat);
+                if (r == 0 && is_ending(&stat))
                         return PROCESS_E_LATE;
         }
         return r < 0 ? r : 0;

@@ -22,6 +22,12 @@ typedef struct Process {
         Owner owner;   /* what it belongs to */
 } Process;
 
+/* A process, told from a later one with its number. */
+typedef struct ProcessId {
+        pid_t pid;
+        uint64_t start; /* when it began, in clock ticks since the machine did; 0: not known */
+} ProcessId;
+
 enum {
         _PROCESS_E_SUCCESS,
 
@@ -40,5 +46,10 @@ int process_list_threads(int proc_fd, pid_t pid, pid_t **ret_tids, size_t *ret_n
 int process_count_threads(int proc_fd, pid_t pid, size_t *ret_n) _warn_unused_result_;
 bool process_is_kernel_thread(int proc_fd, pid_t pid);
 int process_wait_for_end(int proc_fd, pid_t pid, uint64_t deadline_usec) _warn_unused_result_;
+
+ProcessId process_identify(int proc_fd, pid_t pid);
+bool process_is_alive(int proc_fd, const ProcessId *process);
+bool process_is_over(int proc_fd, const ProcessId *process);
+uint64_t process_age_usec(const ProcessId *process);
 
 bool procfs_is_real(int proc_fd);

@@ -69,7 +69,8 @@ static const CodecRow late_rows[] = {
         { "function", CODEC_WORD, LATE(function), .word = &address_word },
         { "action", CODEC_TEXT, LATE(action) },
         { "driver", CODEC_TEXT, LATE(driver) },
-        { "pid", CODEC_UINT, LATE(pid), .max = INT_MAX },
+        { "pid", CODEC_UINT, LATE(writer.pid), .max = INT_MAX },
+        { "start", CODEC_UINT, LATE(writer.start), .max = INT64_MAX, .optional = true },
         { "since", CODEC_UINT, LATE(since_usec), .max = INT64_MAX },
 };
 static const Codec late_codec = CODEC(LateWrite, late_rows);
@@ -79,15 +80,18 @@ static const CodecRow move_rows[] = {
         { "to", CODEC_WORD, MOVE(to), .word = &mode_word },
         { "trigger", CODEC_WORD, MOVE(trigger), .word = &trigger_word },
         { "moved", CODEC_UINT, MOVE(moved), .max = FUNCTION_SET_ALL },
+        { "pid", CODEC_UINT, MOVE(mover.pid), .max = INT_MAX, .optional = true },
+        { "start", CODEC_UINT, MOVE(mover.start), .max = INT64_MAX, .optional = true },
         { "late", CODEC_OBJECT, MOVE(late), .members = &late_codec,
                         .extra = offsetof(MoveRecord, is_late), .optional = true },
 };
 static const Codec move_codec = CODEC(MoveRecord, move_rows);
 
 static const CodecRow holder_rows[] = {
-        { "pid", CODEC_UINT, CODEC_MEMBER(RefusalHolder, pid), .max = INT_MAX },
+        { "pid", CODEC_UINT, CODEC_MEMBER(ProcessId, pid), .max = INT_MAX },
+        { "start", CODEC_UINT, CODEC_MEMBER(ProcessId, start), .max = INT64_MAX, .optional = true },
 };
-static const Codec holder_codec = CODEC(RefusalHolder, holder_rows);
+static const Codec holder_codec = CODEC(ProcessId, holder_rows);
 
 static const CodecRow refusal_rows[] = {
         { "when", CODEC_UINT, CODEC_MEMBER(Refusal, when_usec), .max = INT64_MAX },
@@ -289,12 +293,12 @@ void gpu_record_forget_move(GpuRecord *record) {
 }
 
 /* One holder. A process that is known already, or one too many, is left out. */
-void refusal_add(Refusal *refusal, pid_t pid) {
+void refusal_add(Refusal *refusal, ProcessId process) {
         for (size_t i = 0; i < refusal->n_holders; ++i)
-                if (refusal->holders[i].pid == pid)
+                if (refusal->holders[i].pid == process.pid)
                         return;
-        if (pid > 0 && refusal->n_holders < REFUSAL_PIDS_MAX)
-                refusal->holders[refusal->n_holders++].pid = pid;
+        if (process.pid > 0 && refusal->n_holders < REFUSAL_PIDS_MAX)
+                refusal->holders[refusal->n_holders++] = process;
 }
 
 static int forget_mode_in(int run_fd, const char *name) {

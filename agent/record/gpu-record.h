@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "model/gpu.h"
+#include "os/process.h"
 
 /* Who moves a GPU. */
 typedef enum Trigger {
@@ -36,9 +37,9 @@ typedef struct HostFunction {
 /* A write to sysfs that did not come back in time. */
 typedef struct LateWrite {
         Address function;
-        char *action;        /* "unbind", "bind", … */
-        char *driver;        /* from or to which; or NULL */
-        pid_t pid;           /* of the writer */
+        char *action; /* "unbind", "bind", … */
+        char *driver; /* from or to which; or NULL */
+        ProcessId writer;
         uint64_t since_usec; /* CLOCK_REALTIME */
 } LateWrite;
 
@@ -48,20 +49,17 @@ typedef struct MoveRecord {
         Mode to;
         Trigger trigger;
         FunctionSet moved; /* those that its plan is about */
+        ProcessId mover;   /* the process that is at it */
         bool is_late;
         LateWrite late;
 } MoveRecord;
 
 #define REFUSAL_PIDS_MAX 16U
 
-typedef struct RefusalHolder {
-        pid_t pid;
-} RefusalHolder;
-
 /* The last time that a move was refused since processes hold the GPU. */
 typedef struct Refusal {
-        uint64_t when_usec;                      /* CLOCK_MONOTONIC */
-        RefusalHolder holders[REFUSAL_PIDS_MAX]; /* each once; the rest is left out */
+        uint64_t when_usec;                  /* CLOCK_MONOTONIC */
+        ProcessId holders[REFUSAL_PIDS_MAX]; /* each once; the rest is left out */
         size_t n_holders;
 } Refusal;
 
@@ -98,7 +96,7 @@ int gpu_record_note_host(GpuRecord *record, Sysfs *sysfs, const Gpu *gpu, char *
 const HostFunction *gpu_record_find_host(const GpuRecord *record, Address function);
 void gpu_record_forget_host(GpuRecord *record);
 void gpu_record_forget_move(GpuRecord *record);
-void refusal_add(Refusal *refusal, pid_t pid);
+void refusal_add(Refusal *refusal, ProcessId process);
 
 const char *trigger_to_string(Trigger trigger);
 int trigger_from_string(const char *s, Trigger *ret) _warn_unused_result_;

@@ -8,10 +8,11 @@
  * and goes with it; the guard belongs to the child that writes (os/child.h)
  * and may outlive both.
  *
- * A lock is a flock(2) on a file. So that nothing is left in /run when nothing goes on, the
- * holder removes the file before it lets go; whoever waited then has a lock on a file
- * that has no name any more, sees that, and starts again. Who only wants to know asks
- * /proc/locks, which everybody may read, and takes nothing.
+ * A lock is a flock(2) on a file that stays when it is let go: a file that is removed can be locked
+ * twice, by those that have it open and by those that make it anew. Its holder has an open file
+ * description lock on it as well, since that kind can be asked for: root asks the files
+ * themselves, and disturbs nobody. Nobody else may open them; they have /proc/locks, which may leave
+ * entries out (KERNEL.md 12.2), and believe it only where the record of the GPU agrees (record/runtime.h).
  */
 
 #include <sys/types.h>
@@ -29,6 +30,7 @@ typedef struct Lock {
         { .dir_fd = -1, .lock_fd = -1, .guard_fd = -1 }
 
 typedef struct LockHolders {
+        bool certain; /* the locks were asked; else a holder may have been missed */
         bool locked;  /* a switch is under way */
         pid_t owner;  /* by which process, or 0 */
         bool writing; /* a child of it, or of a predecessor that is gone, writes to sysfs */

@@ -18,6 +18,34 @@ static int read_record(Runtime *runtime, const Roots *roots, const Gpu *gpu) {
 }
 
 /*
+ * Look who is at a GPU. /proc/locks may have left a holder out: a process that the record names and
+ * that is still there, by number and start, is believed to be one. The caller knows what it is at itself.
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int runtime_test_lock(const Roots *roots, const GpuRecord *record, LockHolders *ret) {
+        const MoveRecord *move = &record->move;
+        LockHolders lock;
+        int r;
+
+        r = lock_test(roots->run_fd, roots->proc_fd, record->address, &lock);
+        if (r < 0)
+                return r;
+        if (!lock.certain && record->has_move && !lock.locked && move->mover.pid != getpid() &&
+                        process_is_alive(roots->proc_fd, &move->mover)) {
+                lock.locked = true;
+                lock.owner = move->mover.pid;
+        }
+        if (!lock.certain && record->has_move && !lock.writing && move->is_late &&
+                        process_is_alive(roots->proc_fd, &move->late.writer)) {
+                lock.writing = true;
+                lock.writer = move->late.writer.pid;
+        }
+        *ret = lock;
+        return 0;
+}
+
+/*
  * Look at what /run says of a GPU; runtime_deinit() it. In @roots, run_fd may be missing.
  *
  * The record is read before and after the lock is looked at: a move that began after the first
@@ -33,7 +61,7 @@ int runtime_init(Runtime *runtime, const Roots *roots, const Gpu *gpu) {
         if (r < 0 || roots->run_fd < 0)
                 return r;
 
-        r = lock_test(roots->run_fd, roots->proc_fd, gpu->address, &runtime->lock);
+        r = runtime_test_lock(roots, &runtime->record, &runtime->lock);
         if (r >= 0 && runtime->record.has_move && !runtime->lock.locked)
                 r = read_record(runtime, roots, gpu);
         if (r >= 0)

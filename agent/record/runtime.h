@@ -22,12 +22,21 @@ typedef struct Runtime {
 #define RUNTIME_NULL \
         {}
 
+int runtime_test_lock(const Roots *roots, const GpuRecord *record, LockHolders *ret)
+                _warn_unused_result_;
 int runtime_init(Runtime *runtime, const Roots *roots, const Gpu *gpu) _warn_unused_result_;
 void runtime_deinit(Runtime *runtime);
 
-/* A write to it has not come back, and still has not. */
+/*
+ * A write to it has not come back, and still has not. Whoever began it has said so; or is gone, which
+ * is all that is known where there was no room to say it.
+ */
+static inline bool lock_is_stuck(const LockHolders *lock, const GpuRecord *record) {
+        return lock->writing && (!lock->locked || (record->has_move && record->move.is_late));
+}
+
 static inline bool runtime_is_stuck(const Runtime *runtime) {
-        return runtime->record.has_move && runtime->record.move.is_late && runtime->lock.writing;
+        return lock_is_stuck(&runtime->lock, &runtime->record);
 }
 
 /* A move of it was begun, and nobody is at it: the next one finishes or undoes it. */

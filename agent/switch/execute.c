@@ -146,6 +146,7 @@ static int write_down(Move *move) {
                 .to = move->to,
                 .trigger = trigger,
                 .moved = move->plan.functions,
+                .mover = process_identify(move->context->roots->proc_fd, getpid()),
         };
         return save(move);
 }
@@ -154,12 +155,12 @@ static int write_down(Move *move) {
  * Leave word that a write to a GPU hangs. Without it, the guard still tells the next switch; to
  * say that it hangs matters more than why there is no record.
  */
-static void note_late(Move *move, const Trouble *trouble) {
+static void note_stuck(Move *move, const Trouble *trouble) {
         LateWrite late = {
                 .function = trouble->step ? trouble->step->function : move->gpu->address,
                 .action = trouble->step ? strdup(step_kind_to_string(trouble->step->kind)) : NULL,
                 .driver = trouble->step ? strdup(trouble->step->value ?: "") : NULL,
-                .pid = trouble->result.pid,
+                .writer = process_identify(move->context->roots->proc_fd, trouble->result.pid),
                 .since_usec = realtime_usec(),
         };
         int r;
@@ -450,7 +451,7 @@ static int roll_back(Move *move, Mode back, Trouble *trouble) {
                 move->facts.vfio_driver = TAKE_PTR(facts.vfio_driver);
         }
         if (r == STEP_E_LATE)
-                note_late(move, trouble);
+                note_stuck(move, trouble);
         /* The step goes with its plan. */
         if (r > 0) {
                 char *reason = trouble_format(trouble);
@@ -492,7 +493,7 @@ static int give_up(Move *move, int why, Trouble *trouble, SwitchResult *ret) {
         int r;
 
         if (why == STEP_E_LATE) {
-                note_late(move, trouble);
+                note_stuck(move, trouble);
                 *ret = tell_stuck(move, trouble);
                 return 0;
         }

@@ -70,6 +70,7 @@ void move_deinit(Move *move);
 
 PreflightInput move_preflight(const Move *move, const Gpu *gpu, Mode to);
 int move_plan(Move *move, bool looked) _warn_unused_result_;
+void note_late(Move *move, pid_t writer);
 int move_push_stuck(Move *move) _warn_unused_result_;
 int move_push_obstacle(Findings *findings, Address function, const HostDriver *driver)
                 _warn_unused_result_;

@@ -43,6 +43,19 @@ static int push(Move *move, FindingKind kind) {
                         &(Finding){ .kind = kind, .function = move->gpu->address });
 }
 
+/* Only the guard tells of a write that is late where there was no room for a record of it. */
+void note_late(Move *move, pid_t writer) {
+        LateWrite *late = &move->record.move.late;
+
+        if (!move->record.move.is_late)
+                *late = (LateWrite){ .function = move->gpu->address,
+                        .since_usec = realtime_usec() };
+        /* Of several that were late, one may have come back. */
+        if (writer > 0)
+                late->writer = process_identify(move->context->roots->proc_fd, writer);
+        move->record.move.is_late = true;
+}
+
 /* The late write of the record is in its way. Return: 0, or negative. */
 int move_push_stuck(Move *move) {
         const LateWrite *late = &move->record.move.late;
@@ -50,7 +63,7 @@ int move_push_stuck(Move *move) {
         return findings_push(&move->findings,
                         &(Finding){ .kind = FINDING_STUCK,
                                         .function = late->function,
-                                        .pid = late->pid,
+                                        .pid = late->writer.pid,
                                         .detail = late->action });
 }
 
@@ -60,10 +73,13 @@ static int check_stuck(Move *move) {
         LockHolders lock = {};
         int r;
 
-        if (!move->record.has_move || !move->record.move.is_late)
+        if (roots->run_fd < 0)
                 return 0;
-        r = lock_test(roots->run_fd, roots->proc_fd, move->gpu->address, &lock);
-        return r < 0 || !lock.writing ? r : move_push_stuck(move);
+        r = runtime_test_lock(roots, &move->record, &lock);
+        if (r < 0 || !lock_is_stuck(&lock, &move->record))
+                return r;
+        note_late(move, lock.writer);
+        return move_push_stuck(move);
 }
 
 /* Is this the card that is remembered? Of a state file that cannot be read, nothing is. */
@@ -437,7 +453,9 @@ void move_refuse(Move *move, const Findings *findings, const char *phase) {
 
         *refusal = (Refusal){ .when_usec = monotonic_usec() };
         for (size_t i = 0; i < findings->n; ++i)
-                refusal_add(refusal, findings->items[i].pid);
+                refusal_add(refusal,
+                                process_identify(move->context->roots->proc_fd,
+                                                findings->items[i].pid));
         move->record.has_refusal = refusal->n_holders > 0;
         if (!move->record.has_refusal)
                 return;

@@ -30,9 +30,7 @@ static int look_for_late(Move *move) {
         if (r < 0)
                 return r;
         if (r == CHILD_GUARD_E_HELD) {
-                /* Of several that were late, one may have come back. */
-                if (pid > 0)
-                        record->late.pid = pid;
+                note_late(move, pid);
                 r = move_push_stuck(move);
                 return r < 0 ? r : 1;
         }
@@ -47,29 +45,41 @@ static int look_for_late(Move *move) {
         return r;
 }
 
-/* A child may still write for a parent that was killed: wait as long as for our own. Return: as above. */
+/* What is left of the time of a writer that its parent has left behind: it began no later than its write. */
+static uint64_t time_left(const Move *move, pid_t pid) {
+        const ProcessId writer = process_identify(move->context->roots->proc_fd, pid);
+        uint64_t age = process_age_usec(&writer);
+
+        return age < STEP_LIMIT_USEC ? STEP_LIMIT_USEC - age : 0;
+}
+
+/*
+ * A child may still write for a parent that was killed: wait as long as for our own. To say that it
+ * hangs does not depend on whether it can be written down. Return: as above.
+ */
 static int wait_for_writer(Move *move) {
         pid_t pid = 0;
+        uint64_t left;
         int r;
 
-        r = child_guard_wait(move->lock.guard_fd, STEP_SLOW_USEC, &pid);
-        if (r == CHILD_GUARD_E_HELD) {
+        r = child_guard_test(move->lock.guard_fd, &pid);
+        if (r <= 0)
+                return r;
+        left = time_left(move, pid);
+        r = child_guard_wait(
+                        move->lock.guard_fd, left < STEP_SLOW_USEC ? left : STEP_SLOW_USEC, &pid);
+        if (r == CHILD_GUARD_E_HELD && left > STEP_SLOW_USEC) {
                 notify(move, EVENT_WARNING, "recover",
                                 "an interrupted switch still writes; waiting for that to end");
-                r = child_guard_wait(move->lock.guard_fd, STEP_LIMIT_USEC - STEP_SLOW_USEC, &pid);
+                r = child_guard_wait(move->lock.guard_fd, left - STEP_SLOW_USEC, &pid);
         }
         if (r <= 0)
                 return r;
 
-        move->record.move.is_late = true;
-        move->record.move.late = (LateWrite){
-                .function = move->gpu->address,
-                .pid = pid,
-                .since_usec = realtime_usec(),
-        };
+        note_late(move, pid);
         r = gpu_record_save(&move->record, move->context->roots->run_fd);
         if (r < 0)
-                return r;
+                notify(move, EVENT_WARNING, "recover", strerror(-r));
         r = move_push_stuck(move);
         return r < 0 ? r : 1;
 }
@@ -147,7 +157,7 @@ int move_recover(Move *next, SwitchResult *ret) {
 
         *ret = SWITCH_DONE;
         r = look_for_late(next);
-        if (r == 0 && next->record.has_move)
+        if (r == 0)
                 r = wait_for_writer(next);
         if (r == 1)
                 *ret = SWITCH_STUCK;

@@ -556,8 +556,8 @@ static void what_is_held_is_asked_again_when_all_holders_have_ended(void **state
 
         record.has_refusal = true;
         record.refusal.when_usec = 1;
-        refusal_add(&record.refusal, first);
-        refusal_add(&record.refusal, second);
+        refusal_add(&record.refusal, (ProcessId){ .pid = first });
+        refusal_add(&record.refusal, (ProcessId){ .pid = second });
         save(fixture, &record);
         fake_standard_drivers(fixture->tree);
         fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
@@ -595,7 +595,7 @@ static void holders_that_come_and_go_are_enough_at_some_time(void **state) {
 
         end(gone, true);
         record.has_refusal = true;
-        refusal_add(&record.refusal, gone);
+        refusal_add(&record.refusal, (ProcessId){ .pid = gone });
         fake_standard_drivers(fixture->tree);
         fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
         fake_write(root, "etc/vfiopt/state", STATE("passthrough"));
@@ -690,16 +690,16 @@ static void the_end_of_a_stuck_writer_is_a_job(void **state) {
 
         fake_standard_drivers(fixture->tree);
         fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
-        late->pid = hang(fixture->tree, &end);
+        late->writer.pid = hang(fixture->tree, &end);
         save(fixture, &record);
         fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
         start(fixture);
         assert_int_equal(rest(fixture), 0);
 
         close(end);
-        assert_int_equal(waitid(P_PID, (id_t) late->pid, &info, WEXITED | WNOWAIT), 0);
+        assert_int_equal(waitid(P_PID, (id_t) late->writer.pid, &info, WEXITED | WNOWAIT), 0);
         assert_int_equal(rest(fixture), 1);
-        assert_int_equal(waitpid(late->pid, NULL, 0), late->pid);
+        assert_int_equal(waitpid(late->writer.pid, NULL, 0), late->writer.pid);
 }
 
 /*

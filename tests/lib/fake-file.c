@@ -15,6 +15,7 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "lib/fake-file.h"
@@ -161,6 +162,17 @@ void fake_remove(const char *root, const char *path) {
         absolute(root, path, whole);
         if (nftw(whole, remove_one, 16, FTW_DEPTH | FTW_PHYS) < 0 && errno != ENOENT)
                 fake_fail("remove", whole);
+}
+
+/* Whether anybody has a flock(2) on a file, which must be there. */
+bool fake_is_locked(const char *root, const char *path) {
+        _cleanup_(closep) int fd = -1;
+        char whole[FAKE_PATH_MAX];
+
+        fd = open(fake_path(whole, "%s/%s", root, path), O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                fake_fail("open", whole);
+        return flock(fd, LOCK_EX | LOCK_NB) < 0;
 }
 
 bool fake_exists(const char *root, const char *path) {

@@ -21,6 +21,7 @@ void fake_make_dir(const char *root, const char *path);
 void fake_link(const char *root, const char *target, const char *path);
 void fake_remove(const char *root, const char *path);
 bool fake_exists(const char *root, const char *path);
+bool fake_is_locked(const char *root, const char *path);
 
 /* Run @fn for each name in a directory, sorted; none if there is no such directory. */
 typedef void (*FakeEachFn)(void *userdata, const char *name);

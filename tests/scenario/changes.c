@@ -17,10 +17,15 @@
 
 static unsigned int kill_at;
 static unsigned int *count;
+static const atomic_int *full_when;
 static pid_t job;
 
 void changes_kill_at(unsigned int n) {
         kill_at = n;
+}
+
+void changes_need_room(const atomic_int *when) {
+        full_when = when;
 }
 
 void changes_start(unsigned int *ret_count) {
@@ -33,6 +38,14 @@ static void before_change(void) {
                 return;
         if (++*count == kill_at)
                 kill(job, SIGKILL);
+}
+
+/* Room is needed for new files alone. */
+static bool is_full(void) {
+        if (!count || getpid() != job || !full_when || atomic_load(full_when) == 0)
+                return false;
+        errno = ENOSPC;
+        return true;
 }
 
 int __real_openat64(int dir_fd, const char *path, int flags, ...);
@@ -59,7 +72,7 @@ int __wrap_openat64(int dir_fd, const char *path, int flags, ...) {
         mode = va_arg(args, mode_t);
         va_end(args);
         before_change();
-        return __real_openat64(dir_fd, path, flags, mode);
+        return flags & O_EXCL && is_full() ? -1 : __real_openat64(dir_fd, path, flags, mode);
 }
 
 int __wrap_renameat(int from_fd, const char *from, int to_fd, const char *to) {

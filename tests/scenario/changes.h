@@ -8,10 +8,15 @@
  * /run and /etc, so that it can be killed right before each of them.
  */
 
+#include <stdatomic.h>
+
 #include "lib/test.h"
 
 /* The job dies before its n-th change; 0: it does not. */
 void changes_kill_at(unsigned int n);
+
+/* While @when is above zero, there is no room for files of a job; NULL: there always is. */
+void changes_need_room(const atomic_int *when);
 
 /* To be called by the job itself, at its start; @ret_count is where it shall count. */
 void changes_start(unsigned int *ret_count);

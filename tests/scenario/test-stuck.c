@@ -134,6 +134,38 @@ static FakeTree *two_cards(void) {
         return tree;
 }
 
+/* That it hangs is known by its guard, and told, whether it can be written down or not. */
+static void a_write_is_stuck_where_there_is_no_room_to_say_so(void **state _unused_) {
+        FakeTree *tree = two_cards();
+        Outcome outcome;
+        Runtime runtime;
+        Gpu gpu;
+
+        changes_need_room(&tree->machine->n_blocked);
+        faults_add(tree->machine, .kind = FAULT_BLOCK, .act = ACT_UNBIND, .device = GPU_A);
+        for (unsigned int i = 0; i < 2; ++i) {
+                outcome = scenario_switch(tree, MODE_PASSTHROUGH, GPU_A);
+                assert_int_equal(outcome.r, 0);
+                assert_int_equal(outcome.result, SWITCH_STUCK);
+                assert_true(scenario_was_told(&outcome, EVENT_STUCK));
+                assert_false(scenario_is_late(tree, GPU_A));
+        }
+        assert_int_equal(scenario_preview(tree, MODE_HOST, GPU_A), 0);
+        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
+        assert_int_equal(runtime_init(&runtime, &tree->roots, &gpu), 0);
+        assert_true(runtime_is_stuck(&runtime));
+        runtime_deinit(&runtime);
+        gpu_deinit(&gpu);
+
+        changes_need_room(NULL);
+        machine_open_gate(tree->machine);
+        wait_for_children();
+        faults_clear(tree->machine);
+        assert_int_equal(scenario_switch(tree, MODE_PASSTHROUGH, GPU_A).result, SWITCH_DONE);
+        assert_driver(tree, GPU_A, "vfio-pci");
+        fake_tree_free(tree);
+}
+
 static void another_card_still_moves(void **state _unused_) {
         FakeTree *tree = two_cards();
         Outcome outcome;
@@ -198,6 +230,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 stuck_test(each_write_that_does_not_come_back_is_left_alone_until_it_does),
                 stuck_test(a_write_of_a_job_that_was_killed_can_be_stuck_as_well),
+                stuck_test(a_write_is_stuck_where_there_is_no_room_to_say_so),
                 stuck_test(another_card_still_moves),
                 stuck_test(on_old_kernels_a_stuck_card_is_not_even_asked_for_its_override),
                 stuck_test(who_is_only_slow_is_waited_for),

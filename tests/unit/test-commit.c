@@ -108,7 +108,7 @@ static void what_is_written_needs_nothing_else(void **state) {
         assert_int_equal(remembered(fixture), MODE_HOST);
         expect(fixture, false, MODE_HOST, POLICY_STATE, false);
         assert_false(has_record(fixture));
-        assert_false(fake_exists(fixture->tree->root, "run/vfiopt/lock/state"));
+        assert_false(fake_is_locked(fixture->tree->root, "run/vfiopt/lock/state"));
 }
 
 /* It is complete, functions included, before anything else is told to be over. */

@@ -106,15 +106,18 @@ static void every_part_comes_back(void **state) {
         record.move.to = MODE_PASSTHROUGH;
         record.move.trigger = TRIGGER_RECOVERY;
         record.move.moved = 6;
+        record.move.mover = (ProcessId){ 812, 7 };
         record.move.late = (LateWrite){
                 .function = address_of_function(address, 2),
                 .action = (char *) "unbind",
                 .driver = (char *) "xhci_hcd",
-                .pid = 4711,
+                .writer = { 4711, 99 },
                 .since_usec = 7,
         };
         record.has_refusal = true;
-        record.refusal = (Refusal){ .when_usec = 8, .holders = { { 3 }, { 4 } }, .n_holders = 2 };
+        record.refusal = (Refusal){
+                .when_usec = 8, .holders = { { 3, 0 }, { 4, 5 } }, .n_holders = 2
+        };
         save(fixture, &record);
 
         load(fixture, &back);
@@ -136,12 +139,16 @@ static void every_part_comes_back(void **state) {
         assert_int_equal(back.move.late.function.function, 2);
         assert_string_equal(back.move.late.action, "unbind");
         assert_string_equal(back.move.late.driver, "xhci_hcd");
-        assert_int_equal(back.move.late.pid, 4711);
+        assert_int_equal(back.move.late.writer.pid, 4711);
+        assert_int_equal(back.move.late.writer.start, 99);
+        assert_int_equal(back.move.mover.pid, 812);
+        assert_int_equal(back.move.mover.start, 7);
         assert_int_equal(back.move.late.since_usec, 7);
         assert_true(back.has_refusal);
         assert_int_equal(back.refusal.when_usec, 8);
         assert_int_equal(back.refusal.n_holders, 2);
         assert_int_equal(back.refusal.holders[1].pid, 4);
+        assert_int_equal(back.refusal.holders[1].start, 5);
 
         /* Its parts go one by one. */
         gpu_record_forget_move(&back);
@@ -393,8 +400,8 @@ static void holders_are_noted_once_and_not_without_end(void **state) {
         GpuRecord record = record_new(fixture), back;
 
         for (pid_t pid = -1; pid <= (pid_t) REFUSAL_PIDS_MAX + 1; ++pid) {
-                refusal_add(&record.refusal, pid);
-                refusal_add(&record.refusal, pid);
+                refusal_add(&record.refusal, (ProcessId){ .pid = pid });
+                refusal_add(&record.refusal, (ProcessId){ .pid = pid });
         }
         assert_int_equal(record.refusal.n_holders, REFUSAL_PIDS_MAX);
         record.has_refusal = true;

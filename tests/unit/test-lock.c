@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #include "os/child.h"
@@ -60,14 +61,185 @@ static void a_lock_is_for_one(void **state) {
         lock_release(&lock);
 }
 
-static void nothing_is_left_when_it_is_released(void **state) {
+static ino_t inode_of_the_lock(FakeTree *tree) {
+        struct stat st;
+
+        assert_int_equal(fstatat(tree->roots.run_fd, "lock/0000:01:00.0", &st, 0), 0);
+        assert_int_equal(st.st_size, 0);
+        return st.st_ino;
+}
+
+/* A file that is removed can be locked twice: by who has it open, and by who makes it anew. */
+static void its_files_stay_and_say_nothing(void **state) {
         FakeTree *tree = *state;
+        LockHolders holders;
+        ino_t inode;
         Lock lock;
 
         assert_int_equal(lock_take(&lock, tree->roots.run_fd, gpu, true), 0);
         assert_int_equal(n_files(tree), 2);
+        inode = inode_of_the_lock(tree);
         lock_release(&lock);
-        assert_int_equal(n_files(tree), 0);
+        assert_int_equal(n_files(tree), 2);
+        look(tree, &holders);
+        assert_false(holders.locked);
+        assert_false(holders.writing);
+        assert_int_equal(lock_take(&lock, tree->roots.run_fd, gpu, false), 0);
+        assert_int_equal(inode_of_the_lock(tree), inode);
+        lock_release(&lock);
+}
+
+/* asking */
+
+/* A list of locks of the test's own. */
+static FILE *open_list(FakeTree *tree) {
+        char path[FAKE_PATH_MAX];
+        FILE *list;
+
+        fake_remove(tree->root, "proc/locks");
+        list = fopen(fake_path(path, "%s/proc/locks", tree->root), "we");
+        assert_non_null(list);
+        return list;
+}
+
+static void list_lock(FILE *list, FakeTree *tree, const char *name, const char *kind, pid_t pid) {
+        char path[FAKE_PATH_MAX];
+        struct stat st;
+
+        snprintf(path, sizeof(path), "lock/%s", name);
+        assert_int_equal(fstatat(tree->roots.run_fd, path, &st, 0), 0);
+        fprintf(list, "7: %s WRITE %d %02x:%02x:%lu 0 EOF\n", kind, pid, major(st.st_dev),
+                        minor(st.st_dev), (unsigned long) st.st_ino);
+}
+
+static void list_others(FILE *list, size_t n) {
+        for (size_t i = 0; i < n; ++i)
+                fprintf(list, "%zu: POSIX  ADVISORY  WRITE 812 00:1a:%zu %zu %zu\n", i, i, i, i);
+}
+
+/* What a user learns who may not open the files. @record: or NULL */
+static int look_as_user(FakeTree *tree, const GpuRecord *record, LockHolders *ret) {
+        int fds[2], status;
+        pid_t pid;
+
+        /* Root may open all files, others none without a mode. */
+        assert_int_equal(fchmodat(tree->roots.run_fd, "lock/0000:01:00.0", 0, 0), 0);
+        assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                LockHolders holders = {};
+                int r = 0;
+
+                if (geteuid() == 0 && setresuid(65534, 65534, 65534) < 0)
+                        _exit(255);
+                r = record ? runtime_test_lock(&tree->roots, record, &holders)
+                           : lock_test(tree->roots.run_fd, tree->roots.proc_fd, gpu, &holders);
+                if (write(fds[1], &holders, sizeof(holders)) != sizeof(holders))
+                        _exit(255);
+                _exit(-r);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 255);
+        assert_int_equal(read(fds[0], ret, sizeof(*ret)), sizeof(*ret));
+        close(fds[0]);
+        close(fds[1]);
+        return -WEXITSTATUS(status);
+}
+
+static void root_asks_the_lock_and_no_list(void **state) {
+        FakeTree *tree = *state;
+        LockHolders holders;
+        Lock lock;
+        FILE *list;
+
+        assert_int_equal(lock_take(&lock, tree->roots.run_fd, gpu, true), 0);
+        list = open_list(tree);
+        list_others(list, 3);
+        fclose(list);
+        assert_int_equal(lock_test(tree->roots.run_fd, tree->roots.proc_fd, gpu, &holders), 0);
+        assert_true(holders.certain);
+        assert_true(holders.locked);
+        assert_int_equal(holders.owner, 0);
+
+        lock_release(&lock);
+        list = open_list(tree);
+        list_lock(list, tree, "0000:01:00.0", "FLOCK  ADVISORY ", 4711);
+        list_lock(list, tree, "0000:01:00.0.writer", "POSIX  ADVISORY ", 4712);
+        fclose(list);
+        assert_int_equal(lock_test(tree->roots.run_fd, tree->roots.proc_fd, gpu, &holders), 0);
+        assert_false(holders.locked);
+        assert_false(holders.writing);
+}
+
+static void a_list_may_have_any_length(void **state) {
+        FakeTree *tree = *state;
+        LockHolders holders;
+        Lock lock;
+        FILE *list;
+
+        assert_int_equal(lock_take(&lock, tree->roots.run_fd, gpu, true), 0);
+        lock_release(&lock);
+        list = open_list(tree);
+        list_others(list, 120000);
+        list_lock(list, tree, "0000:01:00.0", "-> FLOCK  ADVISORY ", 4710);
+        list_lock(list, tree, "0000:01:00.0", "FLOCK  ADVISORY ", 4711);
+        list_lock(list, tree, "0000:01:00.0.writer", "OFDLCK ADVISORY ", 4712);
+        assert_true(ftell(list) > 5000000);
+        fclose(list);
+        assert_int_equal(look_as_user(tree, NULL, &holders), 0);
+        assert_false(holders.certain);
+        assert_true(holders.locked);
+        assert_int_equal(holders.owner, 4711);
+        assert_false(holders.writing);
+
+        fake_remove(tree->root, "proc/locks");
+        assert_int_equal(look_as_user(tree, NULL, &holders), -ENOENT);
+}
+
+/* The list is written page by page, and may leave us out: the record knows better, while they live. */
+static void a_list_that_leaves_somebody_out_is_not_believed(void **state) {
+        FakeTree *tree = *state;
+        ProcessId self = process_identify(tree->roots.proc_fd, getpid());
+        GpuRecord record = {
+                .address = gpu,
+                .has_move = true,
+                .move = { .is_late = true,
+                                .mover = { 812, 99 },
+                                .late = { .writer = { 813, 100 } } },
+        };
+        LockHolders holders;
+        Lock lock;
+
+        assert_int_equal(self.start, 0);
+        assert_int_equal(lock_take(&lock, tree->roots.run_fd, gpu, true), 0);
+        lock_release(&lock);
+        fclose(open_list(tree));
+        fake_write(tree->root, "proc/812/stat",
+                        "812 (a) b) S 1 1 1 0 -1 4194560 5 5 5 5 5 5 5 5 20 0 1 0 99 5 5\n");
+        fake_write(tree->root, "proc/813/stat",
+                        "813 (x) S 1 1 1 0 -1 4194560 5 5 5 5 5 5 5 5 20 0 1 0 100 5 5\n");
+        assert_int_equal(look_as_user(tree, &record, &holders), 0);
+        assert_true(holders.locked);
+        assert_int_equal(holders.owner, 812);
+        assert_true(holders.writing);
+        assert_int_equal(holders.writer, 813);
+        assert_true(lock_is_stuck(&holders, &record));
+
+        /* Others with their numbers, a zombie, and nobody. */
+        record.move.mover.start = 98;
+        record.move.late.writer.start = 101;
+        assert_int_equal(look_as_user(tree, &record, &holders), 0);
+        assert_false(holders.locked);
+        assert_false(holders.writing);
+        record.move.mover.start = 99;
+        fake_write(tree->root, "proc/812/stat",
+                        "812 (a) Z 1 1 1 0 -1 4194560 5 5 5 5 5 5 5 5 20 0 1 0 99 5 5\n");
+        assert_int_equal(look_as_user(tree, &record, &holders), 0);
+        assert_false(holders.locked);
+        fake_remove(tree->root, "proc/812");
+        assert_int_equal(look_as_user(tree, &record, &holders), 0);
+        assert_false(holders.locked);
 }
 
 static void nobody_else_can_even_open_it(void **state) {
@@ -121,7 +293,6 @@ static void who_waits_gets_it_in_turn_and_never_two_at_once(void **state) {
         }
         assert_int_equal(pread(fd, &counter, sizeof(counter), 0), sizeof(counter));
         assert_int_equal(counter, n_processes * n_rounds);
-        assert_int_equal(n_files(tree), 0);
         close(fd);
 }
 
@@ -195,23 +366,34 @@ static void a_gpu_is_stuck_for_as_long_as_its_writer_lives(void **state) {
                 .function = gpu,
                 .action = (char *) "unbind",
                 .driver = (char *) "nvidia",
-                .pid = result.pid,
+                .writer = { .pid = result.pid },
                 .since_usec = 7,
         };
         assert_int_equal(gpu_record_save(&record, tree->roots.run_fd), 0);
         expect(tree, &card, true, false);
         lock_release(&lock);
-        assert_int_equal(n_files(tree), 1);
 
-        look(tree, &holders);
-        assert_false(holders.locked);
+        /* The child lets go of what it has inherited after it has its guard. */
+        do
+                look(tree, &holders);
+        while (holders.locked);
         assert_true(holders.writing);
         assert_int_equal(holders.writer, result.pid);
         expect(tree, &card, true, false);
+        /* So it is where there was no room to write that down. */
+        record.move.is_late = false;
+        assert_int_equal(gpu_record_save(&record, tree->roots.run_fd), 0);
+        expect(tree, &card, true, false);
+        record.has_move = false;
+        assert_int_equal(gpu_record_save(&record, tree->roots.run_fd), 0);
+        expect(tree, &card, true, false);
+        record.has_move = record.move.is_late = true;
+        assert_int_equal(gpu_record_save(&record, tree->roots.run_fd), 0);
+
         assert_int_equal(runtime_init(&runtime, &tree->roots, &card), 0);
         assert_int_equal(runtime.lock.writer, result.pid);
         late = &runtime.record.move.late;
-        assert_int_equal(late->pid, result.pid);
+        assert_int_equal(late->writer.pid, result.pid);
         assert_string_equal(late->action, "unbind");
         assert_string_equal(late->driver, "nvidia");
         assert_int_equal(late->since_usec, 7);
@@ -224,7 +406,6 @@ static void a_gpu_is_stuck_for_as_long_as_its_writer_lives(void **state) {
 
         assert_int_equal(lock_take(&lock, tree->roots.run_fd, gpu, true), 0);
         lock_release(&lock);
-        assert_int_equal(n_files(tree), 0);
         close(fds[0]);
         gpu_deinit(&card);
 }
@@ -273,7 +454,10 @@ static void the_pins_of_a_card_are_seen(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 tree_test(a_lock_is_for_one),
-                tree_test(nothing_is_left_when_it_is_released),
+                tree_test(its_files_stay_and_say_nothing),
+                tree_test(root_asks_the_lock_and_no_list),
+                tree_test(a_list_may_have_any_length),
+                tree_test(a_list_that_leaves_somebody_out_is_not_believed),
                 tree_test(nobody_else_can_even_open_it),
                 tree_test(who_waits_gets_it_in_turn_and_never_two_at_once),
                 tree_test(a_gpu_is_stuck_for_as_long_as_its_writer_lives),

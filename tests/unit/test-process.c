@@ -8,6 +8,7 @@
 
 #include "lib/test.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -381,6 +382,38 @@ static void all_processes_are_listed_and_ours_is_among_them(void **state) {
         roots_deinit(&roots);
 }
 
+static void a_process_is_known_by_its_start_too(void **state) {
+        FakeTree *tree = *state;
+        ProcessId process;
+        int proc_fd;
+
+        fake_write(tree->root, "proc/812/stat",
+                        "812 (a) b) S 1 1 1 0 -1 4194560 5 5 5 5 5 5 5 5 20 0 1 0 99 5 5\n");
+        process = process_identify(tree->roots.proc_fd, 812);
+        assert_int_equal(process.pid, 812);
+        assert_int_equal(process.start, 99);
+        assert_true(process_is_alive(tree->roots.proc_fd, &process));
+        assert_false(process_is_over(tree->roots.proc_fd, &process));
+        process.start = 98;
+        assert_false(process_is_alive(tree->roots.proc_fd, &process));
+        assert_true(process_is_over(tree->roots.proc_fd, &process));
+
+        /* What is not known is neither. */
+        process.start = 0;
+        assert_false(process_is_alive(tree->roots.proc_fd, &process));
+        assert_false(process_is_over(tree->roots.proc_fd, &process));
+        process = process_identify(tree->roots.proc_fd, 813);
+        assert_int_equal(process.start, 0);
+        assert_int_equal(process_age_usec(&process), 0);
+
+        proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(proc_fd >= 0);
+        process = process_identify(proc_fd, getpid());
+        assert_true(process_is_alive(proc_fd, &process));
+        assert_true(process_age_usec(&process) < 600 * USEC_PER_SEC);
+        close(proc_fd);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 tree_test(numbers_are_processes_and_nothing_else_is),
@@ -394,6 +427,7 @@ int main(void) {
                 tree_test(a_process_that_is_not_there_is_gone),
                 tree_test(the_login_is_known_or_there_was_none),
                 tree_test(the_real_procfs_is_told_from_others),
+                tree_test(a_process_is_known_by_its_start_too),
                 cmocka_unit_test(we_know_ourselves),
                 cmocka_unit_test(a_process_that_has_been_waited_for_is_gone),
                 tree_test(a_process_ends_while_one_of_its_threads_does),

@@ -137,8 +137,8 @@ static void udev_gets_what_it_needs(void **state _unused_) {
         assert_int_equal(run(tree), 0);
         assert_true(fake_read(tree->root, PIN, line, sizeof(line)));
         assert_string_equal(line, "VFIOPT_DRIVER=vfio-pci");
-        assert_false(fake_exists(tree->root, "run/vfiopt/lock/" GPU));
-        assert_false(fake_exists(tree->root, "run/vfiopt/lock/state"));
+        assert_false(fake_is_locked(tree->root, "run/vfiopt/lock/" GPU));
+        assert_false(fake_is_locked(tree->root, "run/vfiopt/lock/state"));
         fake_tree_free(tree);
 }
 

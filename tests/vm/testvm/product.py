@@ -32,14 +32,19 @@ def usable_by_a_guest(vm, card):
     vm.match(rf"device {card.address} {card.id}", out, "the device")
 
 
+# Files of locks stay, and say nothing: one that is held, or not empty, is another matter.
+IDLE_LOCKS = "find /run/vfiopt/lock -type f -empty -exec flock -n {} true ';' -print 2>/dev/null"
+
+
 def leftovers(vm):
-    """Files in our directory in /run. Directories stay."""
-    return vm.sh("find /run/vfiopt -type f 2>/dev/null || true", quiet=True).out.split()
+    """Files in our directory in /run. Directories stay, and so do locks that nobody holds."""
+    return vm.sh(f"{{ {IDLE_LOCKS}; find /run/vfiopt -type f; }} 2>/dev/null | sort | uniq -u", quiet=True).out.split()
 
 
 def unfinished(vm):
     """Those of them that are there only while a switch is not over."""
-    return vm.sh("cd /run/vfiopt 2>/dev/null || exit 0; find $PWD -type f | grep -vE '/(gpu|pins)/|/modprobe.conf'; "
+    return vm.sh("cd /run/vfiopt 2>/dev/null || exit 0; "
+                 f"{{ {IDLE_LOCKS}; find $PWD -type f; }} | sort | uniq -u | grep -vE '/(gpu|pins)/|/modprobe.conf'; "
                  "grep -l '\"move\"' $PWD/gpu/*.json 2>/dev/null; true", quiet=True).out.split()
 
 
