@@ -24,7 +24,7 @@ static int on_reload(sd_event_source *source _unused_,
 
 /* Return: an exit code, or a negative error code. */
 static int run(sd_event *event, Roots *roots) {
-        /* A signal without a handler ends the loop. */
+        /* A signal without a handler ends the loop, with its userdata as the exit code. */
         static const struct {
                 int signal;
                 sd_event_signal_handler_t handler;
@@ -35,7 +35,7 @@ static int run(sd_event *event, Roots *roots) {
         r = agent_new(event, roots, &agent);
         for (size_t i = 0; i < ARRAY_SIZE(signals) && r >= 0; ++i)
                 r = sd_event_add_signal(event, NULL, signals[i].signal | SD_EVENT_SIGNAL_PROCMASK,
-                                signals[i].handler, agent);
+                                signals[i].handler, signals[i].handler ? agent : NULL);
         if (r < 0)
                 return r;
         r = sd_event_set_watchdog(event, true);
