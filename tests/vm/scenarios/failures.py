@@ -4,7 +4,7 @@
 import json
 
 from testvm import Gpu, scenario
-from testvm.agent import rest
+from testvm.agent import DRIVERS, remember, rest, until
 from testvm.product import (
     BUSY, FAILED, PRECONDITION, RULES, STUCK, VFIO, clean, fault, intruder, leftovers, on_vfio,
     state, strikes, unfinished, usable_by_a_guest,
@@ -307,3 +307,14 @@ def holder_that_is_ending(vm):
     vm.sh(f"while test -e /proc/{holder.pid}; do :; done")
     vm.sh("vfioptctl switch --direct passthrough")
     on_vfio(vm, GPU)
+
+
+@scenario(gpus=[GPU])
+def no_room_for_temporary_files(vm):
+    """/tmp and /var/tmp are full: the job and the agent have none of their own then, and work all the same."""
+    vm.sh("for d in /tmp /var/tmp; do mount -t tmpfs -o nr_inodes=1 none $d; done; ! touch /tmp/x /var/tmp/x")
+    vm.sh("systemctl start vfiopt@passthrough")
+    on_vfio(vm, GPU)
+    vm.sh("systemctl restart vfioptd")
+    remember(vm, GPU, mode="host")
+    until(vm, f"[ -e {DRIVERS}/nvidia/{GPU.address} ]", "the GPU is on nvidia again")
