@@ -9,5 +9,5 @@ if ! command -v clang-format >/dev/null; then
         echo "clang-format is not installed"
         exit 77
 fi
-find agent include tests/lib tests/unit tests/scenario tests/bench -name '*.[ch]' -print0 |
+find agent include tests/lib tests/unit tests/scenario tests/bench tests/fuzz -name '*.[ch]' -print0 |
         xargs -0 clang-format --dry-run --Werror

@@ -30,7 +30,7 @@ def functions(lines):
 
 def main(root):
     problems, n = [], 0
-    for folder in ("agent", "include", "tests/lib", "tests/bench", "tests/vm"):
+    for folder in ("agent", "include", "tests/lib", "tests/bench", "tests/fuzz", "tests/vm"):
         for path in sorted(pathlib.Path(root, folder).rglob("*.[ch]")):
             name = path.relative_to(root).as_posix()
             lines = path.read_text().split("\n")
