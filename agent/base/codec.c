@@ -112,7 +112,8 @@ static int parse_word(const CodecRow *row, const Json *json, void *object) {
         r = json_get_string(json, row->name, &s);
         if (r)
                 return r;
-        return row->word->parse(s, member_of(row, object)) < 0 ? JSON_E_INVALID : 0;
+        r = row->word->parse(s, member_of(row, object));
+        return r == -ENOMEM ? r : r < 0 ? JSON_E_INVALID : 0;
 }
 
 static int parse_uint(const CodecRow *row, const Json *json, void *object) {

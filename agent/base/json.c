@@ -158,6 +158,41 @@ static int make_plain(const char *s, Text *ret) {
 }
 
 /*
+ * Short memory is an error like any other to json-c, or none: a member that could not be added is left
+ * out, and a name that could not be copied is fatal when its value comes (0.16). errno tells; but reading
+ * a number clears it. So the text is passed on up to each colon and comma, and errno looked at there.
+ *
+ * Return: 0, JSON_E_INVALID, or -ENOMEM.
+ */
+static int parse_pieces(struct json_tokener *tokener, const char *s, Json **ret) {
+        enum json_tokener_error error = json_tokener_continue;
+        Json *json = NULL;
+
+        while (error == json_tokener_continue) {
+                size_t n = strcspn(s, ":,");
+                bool is_last = !s[n];
+
+                errno = 0;
+                /* The terminating zero is passed on: it is what ends the text. */
+                json = json_tokener_parse_ex(tokener, s, (int) n + 1);
+                error = json_tokener_get_error(tokener);
+                if (errno == ENOMEM || (error == json_tokener_success && !is_last)) {
+                        json_object_put(json);
+                        return errno == ENOMEM ? -ENOMEM : JSON_E_INVALID;
+                }
+                if (is_last)
+                        break;
+                s += n + 1;
+        }
+        if (error != json_tokener_success || !json_object_is_type(json, json_type_object)) {
+                json_object_put(json);
+                return JSON_E_INVALID;
+        }
+        *ret = json;
+        return 0;
+}
+
+/*
  * Parse one JSON object and nothing else; the outcome is the same with all versions of json-c.
  * Integers have up to 19 digits.
  *
@@ -165,9 +200,7 @@ static int make_plain(const char *s, Text *ret) {
  */
 int json_parse(const char *s, Json **ret) {
         _cleanup_(text_deinit) Text plain = TEXT_NULL;
-        enum json_tokener_error error;
         struct json_tokener *tokener;
-        Json *json;
         int r;
 
         r = make_plain(s, &plain);
@@ -177,19 +210,10 @@ int json_parse(const char *s, Json **ret) {
         if (!tokener)
                 return -ENOMEM;
 
-        /* The terminating zero is passed on: it is what ends the text. */
         json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
-        json = json_tokener_parse_ex(tokener, text(&plain), (int) plain.n + 1);
-        error = json_tokener_get_error(tokener);
+        r = parse_pieces(tokener, text(&plain), ret);
         json_tokener_free(tokener);
-
-        if (error != json_tokener_success || !json_object_is_type(json, json_type_object)) {
-                json_object_put(json);
-                return JSON_E_INVALID;
-        }
-
-        *ret = json;
-        return 0;
+        return r;
 }
 
 static int json_get(const Json *object, const char *key, enum json_type type, Json **ret) {

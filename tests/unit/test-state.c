@@ -25,6 +25,21 @@
 
 static const Address address = { .bus = 1 };
 
+/* In front of libc's, for json-c as well: of which copy on there is no memory; 0: there always is. */
+static unsigned int copies_fail_at, n_copies;
+
+char *strdup(const char *text_) {
+        size_t n = strlen(text_) + 1;
+        char *copy;
+
+        if (++n_copies == copies_fail_at) {
+                errno = ENOMEM;
+                return NULL;
+        }
+        copy = malloc(n);
+        return copy ? memcpy(copy, text_, n) : NULL;
+}
+
 /* A card that is made of function 0. */
 static Gpu card_at(Address where) {
         static Device function = { .identity = { 0x10de, 0x2204, 0x1043, 0x89e5 },
@@ -702,9 +717,33 @@ static void there_are_eight_functions_and_no_more(void **state) {
         text_deinit(&list);
 }
 
+/* A state file that is damaged is set aside. One that there was no memory for is not. */
+static void short_memory_is_no_damage(void **state) {
+        FakeTree *tree = *state;
+        unsigned int n_failed = 0;
+        State loaded;
+        int r;
+
+        write_state(tree, LOCATED);
+        do {
+                n_copies = 0;
+                copies_fail_at = ++n_failed;
+                r = state_load(&loaded, tree->roots.etc_fd);
+                copies_fail_at = 0;
+                if (r == -ENOMEM)
+                        assert_int_equal(loaded.n_entries, 0);
+        } while (r == -ENOMEM);
+        assert_int_equal(r, 0);
+        assert_int_equal(n_copies, n_failed - 1);
+        assert_true(n_failed > 10);
+        assert_int_equal(loaded.n_entries, 1);
+        state_deinit(&loaded);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 tree_test(a_state_comes_back_sorted_out_by_address),
+                tree_test(short_memory_is_no_damage),
                 tree_test(a_state_that_is_not_understood_is_left_alone),
                 tree_test(a_state_file_is_replaced_whole),
                 tree_test(a_state_file_that_is_a_link_is_left_alone),
