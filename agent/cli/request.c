@@ -7,6 +7,9 @@
 #include "os/remover.h"
 #include "vfiopt/names.h"
 
+/* Of systemd (basic/unit-def.h: UNIT_NAME_MAX), less its zero. */
+#define UNIT_NAME_LENGTH_MAX 255U
+
 /* instances */
 
 const char *const instance_modes[INSTANCE_MODES] = {
@@ -397,38 +400,157 @@ void request_deinit(Request *request) {
         *request = (Request) REQUEST_NULL;
 }
 
-/*
- * Name the unit that moves GPUs to a mode; without GPUs it is for all managed ones. MODE_UNSET is
- * "auto", a job that decides itself where each goes, and tells of mismatched cards.
- *
- * @ret: free() it; NULL if no GPU goes there
- */
-static int name_unit(const Request *request, Mode to, unsigned int options, char **ret) {
-        bool automatic = to == MODE_UNSET, named = !request->all || request->toggle;
+/* What becomes of a target while units are named. */
+typedef enum Seat {
+        SEAT_NONE, /* it is in no unit of this kind, or in one that is named already */
+        SEAT_WAITING,
+        SEAT_TRIED, /* in the unit that is named, if the name is not too long then */
+        SEAT_TAKEN,
+} Seat;
+
+/* Name a unit for the targets that are inside, or may be; without @named, for all managed ones. */
+static int name_unit(const Request *request,
+                const char *mode,
+                unsigned int options,
+                const Seat *seats,
+                bool named,
+                char **ret) {
         _cleanup_(text_deinit) Text name = TEXT_NULL;
-        size_t n = 0;
+        bool first = true;
         int r;
 
         r = text_append(&name, VFIOPT_UNIT_TEMPLATE);
         if (r >= 0)
-                r = instance_append_mode(
-                                &name, automatic ? INSTANCE_AUTO : mode_to_string(to), options);
-        for (size_t i = 0; i < request->targets.n && r >= 0; ++i) {
-                const Target *target = &request->targets.items[i];
-
-                if (!automatic && target->to != to)
+                r = instance_append_mode(&name, mode, options);
+        for (size_t i = 0; i < request->targets.n && named && r >= 0; ++i) {
+                if (seats[i] < SEAT_TRIED)
                         continue;
-                if (named)
-                        r = instance_append_gpu(&name, target->gpu->address, n == 0);
-                ++n;
+                r = instance_append_gpu(&name, request->targets.items[i].gpu->address, first);
+                first = false;
         }
         if (r >= 0)
                 r = text_append(&name, VFIOPT_UNIT_SUFFIX);
         if (r < 0)
                 return r;
-
-        *ret = n > 0 || (automatic && !named) ? text_take(&name) : NULL;
+        *ret = text_take(&name);
         return 0;
+}
+
+/* Try a target, and all that share an IOMMU group with it or with one of those: they move in one job. */
+static void try_group(const Targets *targets, Seat *seats, size_t first) {
+        bool changed = true;
+
+        seats[first] = SEAT_TRIED;
+        while (changed) {
+                changed = false;
+                for (size_t i = 0; i < targets->n; ++i)
+                        for (size_t k = 0; k < targets->n && seats[i] == SEAT_WAITING; ++k)
+                                if (seats[k] == SEAT_TRIED &&
+                                                gpu_shares_group(targets->items[i].gpu,
+                                                                targets->items[k].gpu)) {
+                                        seats[i] = SEAT_TRIED;
+                                        changed = true;
+                                }
+        }
+}
+
+static void turn(Seat *seats, size_t n, Seat from, Seat into) {
+        for (size_t i = 0; i < n; ++i)
+                if (seats[i] == from)
+                        seats[i] = into;
+}
+
+/* Take as many of those that wait into one unit as its name has room for. @ret: free() it */
+static int
+fill_unit(const Request *request, const char *mode, unsigned int options, Seat *seats, char **ret) {
+        const size_t n = request->targets.n;
+        _cleanup_(freep) char *name = NULL;
+
+        for (size_t i = 0; i < n; ++i) {
+                _cleanup_(freep) char *longer = NULL;
+                int r;
+
+                if (seats[i] != SEAT_WAITING)
+                        continue;
+                try_group(&request->targets, seats, i);
+                r = name_unit(request, mode, options, seats, true, &longer);
+                if (r < 0)
+                        return r;
+                /* A group that has no room in any unit is for the manager to refuse. */
+                if (name && strlen(longer) > UNIT_NAME_LENGTH_MAX) {
+                        turn(seats, n, SEAT_TRIED, SEAT_WAITING);
+                        continue;
+                }
+                free(name);
+                name = TAKE_PTR(longer);
+                turn(seats, n, SEAT_TRIED, SEAT_TAKEN);
+        }
+        turn(seats, n, SEAT_TAKEN, SEAT_NONE);
+        *ret = TAKE_PTR(name);
+        return 0;
+}
+
+/* Whether they are just those that a request without GPUs is about. */
+static bool are_all_managed(const Request *request, const Seat *seats) {
+        size_t n_managed = 0, n_meant = 0;
+
+        for (size_t i = 0; i < request->inventory.n_gpus; ++i)
+                n_managed += policy_manages(&request->policy, &request->inventory.gpus[i]);
+        for (size_t i = 0; i < request->targets.n; ++i) {
+                if (seats[i] == SEAT_NONE)
+                        continue;
+                if (!policy_manages(&request->policy, request->targets.items[i].gpu))
+                        return false;
+                ++n_meant;
+        }
+        return n_meant == n_managed;
+}
+
+/*
+ * Name the units that move GPUs to a mode. MODE_UNSET is "auto", a job that decides itself where each
+ * goes, and tells of mismatched cards.
+ */
+static int
+name_units(const Request *request, Mode to, unsigned int options, char ***units, size_t *n_units) {
+        const char *mode = to == MODE_UNSET ? INSTANCE_AUTO : mode_to_string(to);
+        bool named = !request->all || request->toggle, any = false;
+        const size_t n = request->targets.n;
+        _cleanup_(freep) Seat *seats = calloc(n ?: 1, sizeof(*seats));
+        _cleanup_(freep) char *whole = NULL;
+        int r;
+
+        if (!seats)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; ++i)
+                if (to == MODE_UNSET || request->targets.items[i].to == to) {
+                        seats[i] = SEAT_TAKEN;
+                        any = true;
+                }
+        if (!any && (to != MODE_UNSET || named))
+                return 0;
+        r = name_unit(request, mode, options, seats, named, &whole);
+        if (r < 0)
+                return r;
+        if (strlen(whole) <= UNIT_NAME_LENGTH_MAX)
+                return strv_push(units, n_units, whole);
+
+        if (to != MODE_UNSET && are_all_managed(request, seats)) {
+                freep(&whole);
+                whole = NULL;
+                r = name_unit(request, mode, options, seats, false, &whole);
+                return r < 0 ? r : strv_push(units, n_units, whole);
+        }
+        turn(seats, n, SEAT_TAKEN, SEAT_WAITING);
+        for (;;) {
+                _cleanup_(freep) char *name = NULL;
+
+                r = fill_unit(request, mode, options, seats, &name);
+                if (r < 0 || !name)
+                        return r;
+                r = strv_push(units, n_units, name);
+                if (r < 0)
+                        return r;
+        }
 }
 
 /**
@@ -437,26 +559,23 @@ static int name_unit(const Request *request, Mode to, unsigned int options, char
  * @ret:        names, NULL-terminated; strv_free() it
  * @ret_n:      number of them, which may be 0
  *
- * One request is one job, so that all of its GPUs are checked before any is touched. Only a
- * toggle can need two, one for each direction.
+ * One request is one job, so that all of its GPUs are checked before any is touched. A toggle can
+ * need two, one for each direction; and what has no room in the name of a unit is spread over several,
+ * of which each is checked by itself.
  *
  * Return: 0 on success, negative error code on failure.
  */
 int request_units(const Request *request, unsigned int options, char ***ret, size_t *ret_n) {
-        _cleanup_(strv_freep) char **units = calloc(_MODE_MAX + 1, sizeof(*units));
         Mode first = request->automatic ? MODE_UNSET : MODE_HOST;
         Mode last = request->automatic ? MODE_UNSET : MODE_PASSTHROUGH;
+        _cleanup_(strv_freep) char **units = NULL;
         size_t n = 0;
         int r;
 
-        if (!units)
-                return -ENOMEM;
-
         for (Mode to = first; to <= last; ++to) {
-                r = name_unit(request, to, options, &units[n]);
+                r = name_units(request, to, options, &units, &n);
                 if (r < 0)
                         return r;
-                n += units[n] != NULL;
         }
 
         *ret = TAKE_PTR(units);

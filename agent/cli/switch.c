@@ -203,6 +203,9 @@ static int switch_by_job(Cli *cli, const Request *request, Outcomes *outcomes) {
                 return r;
         if (n == 0)
                 return VFIOPT_EXIT_DONE;
+        if (n > (request->toggle ? 2 : 1))
+                message_warning("so many GPUs are %zu jobs; each checks its own before any of them moves",
+                                n);
         r = jobs_run(units, n, outcomes, cli_has(cli, OPTION_VERBOSE), &exit_code);
         return r < 0 ? r : exit_code;
 }

@@ -429,6 +429,67 @@ static void the_name_of_a_job_tells_what_was_understood(void **state) {
                 check_units(tree, cases[i].options, cases[i].word, cases[i].gpu, cases[i].units);
 }
 
+/* Units as in `vfioptctl switch WORD` for @n GPUs, of which those of the first and the last share a group. */
+static char **name_units_of(FakeTree *tree, unsigned int n, const char *word, size_t *ret_n) {
+        _cleanup_(request_deinit) Request request = REQUEST_NULL;
+        char *args[] = { (char *) word, NULL }, address[ADDRESS_STRING_MAX];
+        Cli cli = cli_of(tree, args);
+        char **units = NULL;
+
+        fake_standard_drivers(tree);
+        for (unsigned int i = 0; i < n; ++i) {
+                snprintf(address, sizeof(address), "0000:%02x:00.0", 0x10 + i);
+                fake_gpu_add(tree, address, .functions = 1, .group = i == n - 1 ? 12 : 12 + (int) i,
+                                .driver = i == 1 ? "vfio-pci" : "nvidia");
+        }
+        cli.n_args = 1;
+        cli.trigger = TRIGGER_COMMAND;
+        assert_int_equal(request_init(&request, &cli), 0);
+        assert_int_equal(request_units(&request, cli.options, &units, ret_n), 0);
+        return units;
+}
+
+static void more_than_a_name_has_room_for_are_several_jobs(void **state) {
+        char first[32], last[32], seen[64][16];
+        _cleanup_(strv_freep) char **units = NULL;
+        const unsigned int n_gpus = 30;
+        size_t n, n_seen = 0;
+
+        units = name_units_of(*state, n_gpus, "toggle", &n);
+        assert_int_equal(n, 3);
+        assert_string_equal(units[0], "vfiopt@host:0000:11:00.0.service");
+        snprintf(first, sizeof(first), "0000:10:00.0");
+        snprintf(last, sizeof(last), "0000:%02x:00.0", 0x10 + n_gpus - 1);
+        for (size_t i = 1; i < n; ++i) {
+                const char *rest;
+
+                assert_true(strlen(units[i]) <= 255);
+                assert_true(text_starts_with(units[i], "vfiopt@passthrough:", &rest));
+                assert_int_equal(!strstr(units[i], first), !strstr(units[i], last));
+                for (; text_starts_with(rest, "0000:", NULL); rest += 13)
+                        snprintf(seen[n_seen++], sizeof(*seen), "%.12s", rest);
+        }
+        /* Each of them once. */
+        assert_int_equal(n_seen, n_gpus - 1);
+        for (size_t i = 0; i < n_seen; ++i)
+                for (size_t k = 0; k < i; ++k)
+                        assert_string_not_equal(seen[i], seen[k]);
+}
+
+static void all_of_them_are_one_job_without_a_name(void **state) {
+        char word[512] = "passthrough", gpu[32];
+        _cleanup_(strv_freep) char **units = NULL;
+        size_t n;
+
+        for (unsigned int i = 0; i < 20; ++i) {
+                snprintf(gpu, sizeof(gpu), "%c0000:%02x:00.0", i > 0 ? '_' : ':', 0x10 + i);
+                strcat(word, gpu);
+        }
+        units = name_units_of(*state, 20, word, &n);
+        assert_int_equal(n, 1);
+        assert_string_equal(units[0], "vfiopt@passthrough.service");
+}
+
 /* The look that comes before the sandbox at boot agrees with what is run in it. */
 static void a_boot_that_is_not_due_would_change_nothing(void **state) {
         _cleanup_(freep) char *before = NULL, *after = NULL;
@@ -457,6 +518,8 @@ static void a_boot_that_is_not_due_would_change_nothing(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
+                tree_test(more_than_a_name_has_room_for_are_several_jobs),
+                tree_test(all_of_them_are_one_job_without_a_name),
                 tree_test(a_boot_that_is_not_due_would_change_nothing),
                 tree_test(who_is_refused_keeps_nobody_else_from_where_it_belongs),
                 tree_test(what_a_person_asks_for_is_all_or_nothing),
