@@ -93,16 +93,21 @@ static int forget_one(State *state, Sysfs *sysfs, Name *name) {
 
 /*
  * Nor counts where it was moved in this boot; and a pin that stays is no reason to fail, as the GPU is
- * forgotten. Return: 0, or negative.
+ * forgotten. Its lock is not waited for, since a move takes the one of the state file while it has its
+ * own; what that leaves, pins included, is of the move. Return: 0, or negative.
  */
 static int forget_in_run(const Roots *roots, Address address, int *unpinned) {
+        _cleanup_(lock_release) Lock lock = LOCK_NULL;
         char name[ADDRESS_STRING_MAX];
         int r;
 
-        r = gpu_record_forget_mode(roots->run_fd, address);
-        if (r == GPU_RECORD_E_BUSY)
+        r = lock_take(&lock, roots->run_fd, address, false);
+        if (r == LOCK_E_BUSY)
                 message_error("%s is being switched; the mode that it ends in is remembered",
                                 address_format(address, name));
+        if (r)
+                return r < 0 ? r : 0;
+        r = gpu_record_forget_mode(roots->run_fd, address);
         if (r < 0)
                 return r;
         error_gather(unpinned, pins_clear_slot(roots->run_fd, address));

@@ -128,7 +128,10 @@ static int on_file(sd_event_source *source, const struct inotify_event *event, v
         const char *name = event->len > 0 ? event->name : "";
         Watch *watch = userdata;
 
-        if (source == watch->folders[FOLDER_DROPINS] ||
+        /* What is lost may have been a word of the administrator's. */
+        if (event->mask & IN_Q_OVERFLOW)
+                watch->watcher.reset(watch->watcher.userdata, true);
+        else if (source == watch->folders[FOLDER_DROPINS] ||
                         (source == watch->folders[FOLDER_ETC] &&
                                         (!strcmp(name, VFIOPT_ETC_CONFIG) ||
                                                         !strcmp(name, VFIOPT_ETC_DROPINS))))

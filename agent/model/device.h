@@ -53,8 +53,8 @@ enum {
         DEVICE_E_GONE, /* there is no such device (any more) */
 };
 
-/* Room for any attribute path that device_path() makes. */
-#define DEVICE_PATH_MAX 96
+/* Room for any attribute of a device, and of a driver, whose name may have 255 bytes. */
+#define DEVICE_PATH_MAX 320
 
 /* reading */
 

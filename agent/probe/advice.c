@@ -290,8 +290,8 @@ const char *advice_for_holder(const Findings *findings, const Finding *finding) 
                 return is_named(manager->remedy, owner) ? manager->remedy : manager->unnamed;
         if ((finding->node && strstr(finding->node, "vfio")) || is_hypervisor(finding->command))
                 return "shut the virtual machine down";
-        /* The kernel cuts process names after 15 characters. */
-        if (finding->command && text_starts_with(finding->command, "nvidia-persiste", NULL))
+        /* Anybody may be called so; only the manager has such a unit. */
+        if (owner->unit && !owner->of_user && !strcmp(owner->unit, "nvidia-persistenced.service"))
                 return "nvidia-smi -i @gpu@ -pm 0, or systemctl stop nvidia-persistenced.service";
 
         if (is_of_udev(finding))

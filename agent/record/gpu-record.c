@@ -7,7 +7,6 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "record/gpu-record.h"
-#include "record/lock.h"
 #include "vfiopt/names.h"
 
 #define FOLDER  VFIOPT_RUN_GPU
@@ -319,22 +318,16 @@ static int forget_mode_in(int run_fd, const char *name) {
  * gpu_record_forget_mode() - forget where the cards of a slot were moved in this boot
  * @slot:       any address in it; also of cards that are not there any more
  *
- * The lock is not waited for, so that the caller may hold the one of the state file, which a move
- * takes while it has its own.
+ * The caller has the lock of the GPU: a move writes its record, and nobody else meanwhile.
  *
- * Return: 0 on success, GPU_RECORD_E_BUSY if nothing is forgotten since a move is under way, or
- *         the first error, negative; the other records are dealt with.
+ * Return: 0 on success, or the first error, negative; the other records are dealt with.
  */
 int gpu_record_forget_mode(int run_fd, Address slot) {
-        _cleanup_(lock_release) Lock lock = LOCK_NULL;
         _cleanup_(closedirp) DIR *dir = NULL;
         const struct dirent *entry;
         char prefix[ADDRESS_STRING_MAX];
         int r;
 
-        r = lock_take(&lock, run_fd, slot, false);
-        if (r)
-                return r == LOCK_E_BUSY ? GPU_RECORD_E_BUSY : r;
         r = file_open_dirp(run_fd, FOLDER, O_NOFOLLOW, &dir);
         if (r)
                 return r == FILE_E_MISSING ? 0 : r;

@@ -82,7 +82,6 @@ enum {
         _GPU_RECORD_E_SUCCESS,
 
         GPU_RECORD_E_INVALID, /* there is one, and it is not understood */
-        GPU_RECORD_E_BUSY,    /* a move of the GPU has the lock */
 };
 
 int gpu_record_load(GpuRecord *record, int run_fd, const Gpu *gpu) _warn_unused_result_;

@@ -489,23 +489,22 @@ static int give_up(Move *move, int why, Trouble *trouble, SwitchResult *ret) {
         Mode back = move->from == MODE_PASSTHROUGH ? MODE_PASSTHROUGH : MODE_HOST;
         _cleanup_(trouble_deinit) Trouble next = {};
         Findings *findings = &trouble->result.findings;
+        int unnamed, r;
         bool idle;
-        int r;
 
         if (why == STEP_E_LATE) {
                 note_stuck(move, trouble);
                 *ret = tell_stuck(move, trouble);
                 return 0;
         }
-        if (why == STEP_E_BUSY) {
-                r = find_holders(&preflight, trouble);
-                if (r < 0)
-                        return r;
-        }
+        /* Not even short memory keeps it from being put back. */
+        unnamed = why == STEP_E_BUSY ? find_holders(&preflight, trouble) : 0;
 
         r = roll_back(move, back, &next);
         if (r == 0)
                 r = conclude(move, back, false);
+        if (r == 0 && unnamed < 0)
+                return unnamed;
         /* Tried and left as it was, which is where it was asked to be. */
         idle = why == STEP_E_REFUSED && move->facts.input.is_of_no_use;
         if (r != 0) {

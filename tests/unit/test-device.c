@@ -6,6 +6,8 @@
 
 #include "lib/test.h"
 
+#include "base/text.h"
+
 #include "model/device.h"
 
 #define NAME "0000:01:00.0"
@@ -283,8 +285,18 @@ static void every_part_makes_an_identity_another_one(void **state _unused_) {
         assert_false(identity_equal(a, (Identity){ 1, 2, 3, 9 }));
 }
 
+static void no_name_is_too_long_for_a_path(void **state _unused_) {
+        char name[256], path[DEVICE_PATH_MAX];
+
+        memset(name, 'x', 255);
+        name[255] = 0;
+        assert_true(text_ends_with(driver_path(name, "unbind", path), "x/unbind"));
+        assert_int_equal(strlen(path), strlen("bus/pci/drivers//unbind") + 255);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(no_name_is_too_long_for_a_path),
                 tree_test(the_facts_of_a_device_are_read),
                 tree_test(what_a_device_does_not_have_is_said_so),
                 tree_test(a_device_that_is_not_there_is_gone),

@@ -11,7 +11,6 @@
 
 #include "base/text.h"
 #include "record/gpu-record.h"
-#include "record/lock.h"
 
 #define GPU  "0000:01:00.0"
 #define NAME GPU "-10de-2d04-1043-5678.json"
@@ -425,7 +424,6 @@ static void where_the_cards_of_a_slot_were_moved_is_forgotten(void **state) {
         GpuRecord record = record_new(fixture), other = record, elsewhere = record;
         const Address slot = address_of_function(address, 1);
         FakeTree *tree = fixture->tree;
-        Lock lock;
 
         assert_int_equal(gpu_record_forget_mode(fixture->run_fd, slot), 0);
         record.mode = other.mode = elsewhere.mode = MODE_PASSTHROUGH;
@@ -436,12 +434,6 @@ static void where_the_cards_of_a_slot_were_moved_is_forgotten(void **state) {
         save(fixture, &other);
         save(fixture, &elsewhere);
         fake_write(tree->root, "run/vfiopt/gpu/" GPU "-10de-0000-0000-0000.json", "damaged");
-
-        /* A move of the GPU writes its record, and nobody else meanwhile. */
-        assert_int_equal(lock_take(&lock, fixture->run_fd, address, false), 0);
-        assert_int_equal(gpu_record_forget_mode(fixture->run_fd, slot), GPU_RECORD_E_BUSY);
-        assert_true(has_file(fixture));
-        lock_release(&lock);
 
         assert_int_equal(gpu_record_forget_mode(fixture->run_fd, slot), 0);
         assert_false(has_file(fixture));
