@@ -274,6 +274,13 @@ bool driver_is_vfio(Sysfs *sysfs, const char *driver) {
         return holder && sysfs_exists(sysfs, holder);
 }
 
+/* Whether a driver has devices only to keep them for a guest: that is no use of them at the host. */
+bool driver_is_stub(const char *driver) {
+        return driver &&
+                        (!strcmp(driver, "pci-stub") || !strcmp(driver, "pciback") ||
+                                        !strcmp(driver, "xen-pciback"));
+}
+
 /*
  * Whether a device of this driver (or of none) may share a group with a guest's: those that set
  * driver_managed_dma, and so leave the group's DMA alone.

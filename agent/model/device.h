@@ -70,6 +70,7 @@ const char *device_path(
 /* drivers */
 
 bool driver_is_vfio(Sysfs *sysfs, const char *driver);
+bool driver_is_stub(const char *driver);
 bool driver_is_inert(Sysfs *sysfs, const char *driver);
 bool driver_is_registered(Sysfs *sysfs, const char *driver);
 const char *driver_path(

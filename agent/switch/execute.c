@@ -405,7 +405,8 @@ static int may_leave_host(const PreflightInput *preflight, Trouble *trouble) {
 /* Functions that were without a driver, and are not taken by any: that is what they go back to. */
 static void leave_idle(Facts *facts, const PlanInput *before) {
         for (size_t i = 0; i < facts->input.n_functions && i < before->n_functions; ++i)
-                if (!facts->input.functions[i].driver && !before->functions[i].driver)
+                if (!facts->input.functions[i].driver &&
+                                (!before->functions[i].driver || before->functions[i].on_stub))
                         facts->input.functions[i].n_homes = 0;
 }
 

@@ -66,7 +66,7 @@ static int find_homes(Facts *facts,
                 const GpuRecord *record,
                 size_t i) {
         const bool undoes = record->has_move && record->move.from != MODE_PASSTHROUGH;
-        const char *now = function->on_vfio ? NULL : function->driver;
+        const char *now = function->on_vfio || function->on_stub ? NULL : function->driver;
         const char *before = function->host ? function->host->driver : NULL;
         const char *only = function->host && !before ? function->host->override : NULL;
         int r;
@@ -109,6 +109,9 @@ static int add_function(Facts *facts,
                 .modalias = device->modalias,
                 .driver = device->driver,
                 .on_vfio = driver_is_vfio(sysfs, device->driver),
+                /* A sibling alone on one is its owner's wish. */
+                .on_stub = driver_is_stub(device->driver) &&
+                                driver_is_stub(gpu->functions[0].driver),
                 .override = facts->overrides[i],
                 .override_is_vfio = driver_is_vfio(sysfs, facts->overrides[i]),
                 .host = gpu_record_find_host(record, device->address),

@@ -59,6 +59,52 @@ static int push_along(Plan *plan, StepKind kind, Address function, const char *v
         return r;
 }
 
+/* The driver that a function shall have at home; NULL: none. */
+static const char *home_of(const PlanFunction *function) {
+        return function->n_homes > 0 ? function->homes[0].driver : NULL;
+}
+
+/* Whether no driver uses it. */
+static bool is_idle(const PlanFunction *function) {
+        return !function->driver || function->on_stub;
+}
+
+/* Idle between others that are on vfio: another program had it there, and nothing is known. */
+static bool is_lost(const PlanInput *input, const PlanFunction *function) {
+        if ((!is_idle(function) || (function->override && !function->on_stub)) || function->host ||
+                        function->n_homes == 0)
+                return false;
+        for (size_t i = 0; i < input->n_functions; ++i)
+                if (input->functions[i].on_vfio)
+                        return true;
+        return false;
+}
+
+/* Whether a function has to come home. */
+static bool is_away(const PlanInput *input, const PlanFunction *function) {
+        if (function->on_vfio || function->override_is_vfio || is_lost(input, function))
+                return true;
+        if (input->is_of_no_use && is_idle(function) && function->n_homes > 0 &&
+                        (!function->override || function->on_stub ||
+                                        text_equal(function->override, home_of(function))))
+                return true;
+        /* That it had no driver is so still. */
+        if (function->host && !function->host->driver && !function->driver &&
+                        !function->interrupted)
+                return !text_equal(function->override, function->host->override);
+        /* An interrupted move: its driver or its override is not as it was. */
+        if (function->host)
+                return !text_equal(function->driver, home_of(function)) ||
+                                !text_equal(function->override, function->host->override);
+        /* Likewise, and nothing is remembered but that it was on its way. */
+        return function->interrupted && (!function->driver || function->override);
+}
+
+/* Whether a driver that is none of the host's has to let it go. */
+static bool leaves_for_home(const PlanInput *input, const PlanFunction *function) {
+        return function->on_vfio || (function->on_stub && is_away(input, function));
+}
+
 /*
  * Unbind every function that is on the other side, last function first: the unbind of a
  * sibling can be undone, while that of function 0 is the point of no return, since NVIDIA's
@@ -75,7 +121,8 @@ static int push_unbinds(Plan *plan, const PlanInput *input, bool from_vfio) {
         for (size_t i = input->n_functions; i-- > 0;) {
                 const PlanFunction *function = &input->functions[i];
 
-                if (!function->driver || function->on_vfio != from_vfio)
+                if (!function->driver ||
+                                (from_vfio ? !leaves_for_home(input, function) : function->on_vfio))
                         continue;
                 if (!checked || (function->address.function == 0 && !from_vfio && due)) {
                         r = push(plan, STEP_CHECK, input->gpu, NULL, NULL);
@@ -193,40 +240,6 @@ static int plan_passthrough(Plan *plan, const PlanInput *input) {
  * back as it was last of all. The IOMMU group is held meanwhile, so that no guest starts on a GPU that is leaving.
  */
 
-/* The driver that a function shall have at home; NULL: none. */
-static const char *home_of(const PlanFunction *function) {
-        return function->n_homes > 0 ? function->homes[0].driver : NULL;
-}
-
-/* Without a driver between others that are on vfio: another program had it there, and nothing is known. */
-static bool is_lost(const PlanInput *input, const PlanFunction *function) {
-        if (function->driver || function->override || function->host || function->n_homes == 0)
-                return false;
-        for (size_t i = 0; i < input->n_functions; ++i)
-                if (input->functions[i].on_vfio)
-                        return true;
-        return false;
-}
-
-/* Whether a function has to come home. */
-static bool is_away(const PlanInput *input, const PlanFunction *function) {
-        if (function->on_vfio || function->override_is_vfio || is_lost(input, function))
-                return true;
-        if (input->is_of_no_use && !function->driver && function->n_homes > 0 &&
-                        (!function->override || text_equal(function->override, home_of(function))))
-                return true;
-        /* That it had no driver is so still. */
-        if (function->host && !function->host->driver && !function->driver &&
-                        !function->interrupted)
-                return !text_equal(function->override, function->host->override);
-        /* An interrupted move: its driver or its override is not as it was. */
-        if (function->host)
-                return !text_equal(function->driver, home_of(function)) ||
-                                !text_equal(function->override, function->host->override);
-        /* Likewise, and nothing is remembered but that it was on its way. */
-        return function->interrupted && (!function->driver || function->override);
-}
-
 /* Whether it is on the driver that it has at home, or has to be bound. */
 static bool is_bound_home(const PlanFunction *function) {
         return function->stays_idle
@@ -259,7 +272,7 @@ static int push_group_holds(Plan *plan, const PlanInput *input) {
 /* A sibling that is missed by nobody: that it has a driver at all is found out here. */
 static bool is_optional(const PlanFunction *function) {
         return function->address.function != 0 && !(function->host && function->host->driver) &&
-                        (!function->driver || function->on_vfio);
+                        (is_idle(function) || function->on_vfio);
 }
 
 /* To @driver of @home, under the name that it has once its module is loaded. */

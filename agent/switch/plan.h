@@ -64,6 +64,7 @@ typedef struct PlanFunction {
         const char *modalias;
         const char *driver; /* now; or NULL */
         bool on_vfio;
+        bool on_stub;         /* pci-stub or the like has it */
         const char *override; /* now; or NULL */
         bool override_is_vfio;
         const HostFunction *host;      /* how it was on the host; NULL: not known */
@@ -79,7 +80,7 @@ typedef struct PlanInput {
         Mode to;
         PlanFunction functions[8]; /* by number, ascending; without those that are not to move */
         size_t n_functions;
-        bool is_of_no_use; /* without a driver, and it shall have one at the host */
+        bool is_of_no_use; /* without a driver or on a stub, and it shall have one at the host */
         bool looked; /* for holders, just now, and nothing but the overrides will be written first */
         const char *vfio_driver;   /* the one for function 0; "vfio-pci" for its siblings */
         char *const *vfio_modules; /* to be loaded for it first, NULL-terminated, or NULL */

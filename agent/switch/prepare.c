@@ -147,11 +147,13 @@ static int check_driver(Move *move) {
 }
 
 /*
- * Without a driver: at the host, if a person asks; or beside siblings on vfio, from where all of it
+ * Without a driver, or on a stub: at the host, if a person asks; or beside siblings on vfio, from where all of it
  * comes home.
  */
 static bool is_of_no_use(const Move *move) {
-        if (move->to != MODE_HOST || move->gpu->functions[0].driver)
+        const char *driver = move->gpu->functions[0].driver;
+
+        if (move->to != MODE_HOST || (driver && !driver_is_stub(driver)))
                 return false;
         if (move->gpu->mode != MODE_HOST)
                 return move->trigger != TRIGGER_RECOVERY;
@@ -391,7 +393,7 @@ bool move_ends_idle(const Move *move) {
 
         if (move->to != MODE_HOST || move->trigger == TRIGGER_RECOVERY ||
                         move->facts.input.n_functions == 0 ||
-                        (display->driver && !display->on_vfio))
+                        (display->driver && !display->on_vfio && !display->on_stub))
                 return false;
         for (size_t i = 0; i < move->plan.n_steps; ++i)
                 if (move->plan.steps[i].kind == STEP_BIND &&

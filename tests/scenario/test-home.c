@@ -47,6 +47,10 @@ static void assert_switch(FakeTree *tree, Mode to, SwitchResult result) {
         Outcome outcome = scenario_switch(tree, to, GPU_A);
 
         assert_int_equal(outcome.r, 0);
+        if (outcome.result != result)
+                for (unsigned int i = 0; i < outcome.n_told; ++i)
+                        print_error("%d %s: %s\n", to, outcome.told[i].phase,
+                                        outcome.told[i].reason);
         assert_int_equal(outcome.result, result);
 }
 
@@ -451,6 +455,44 @@ static void a_card_at_the_host_for_which_there_is_no_driver_says_so(void **state
         }
 }
 
+/* pci-stub has it, by ids= or by an override: no driver of the host's has, and a person wants it back. */
+static FakeTree *stubbed_machine(bool by_ids) {
+        FakeTree *tree = fake_tree_new();
+
+        fake_standard_drivers(tree);
+        fake_driver_add(tree, .name = "pci-stub", .shares_dma = true);
+        fake_device_add(tree, GPU_A, .vendor = 0x10de, .device = 0x2d04, .class = 0x030000,
+                        .group = 12, .driver = "pci-stub", .override = "pci-stub");
+        fake_device_add(tree, AUDIO_A, .vendor = 0x10de, .device = 0x22eb, .class = 0x040300,
+                        .group = 12, .driver = "pci-stub", .override = "pci-stub");
+        if (by_ids) {
+                fake_device_write(tree, GPU_A, "driver_override", "(null)");
+                fake_device_write(tree, AUDIO_A, "driver_override", "(null)");
+        }
+        return tree;
+}
+
+static void a_card_that_a_stub_has_comes_home(void **state _unused_) {
+        char name[MACHINE_NAME_MAX];
+
+        for (int i = 0; i < 4; ++i) {
+                FakeTree *tree = stubbed_machine(i & 1);
+
+                /* Nobody but a person moves it. */
+                scenario_trigger = TRIGGER_AGENT;
+                assert_switch(tree, MODE_HOST, SWITCH_DONE);
+                scenario_trigger = TRIGGER_COMMAND;
+                assert_string_equal(fake_device_driver(tree, GPU_A, name), "pci-stub");
+                if (i & 2) {
+                        strcpy(machine_find_module(tree->machine, "nvidia")->driver.refuses, GPU_A);
+                        assert_switch(tree, MODE_HOST, SWITCH_NO_DRIVER);
+                } else {
+                        go_home(tree);
+                }
+                fake_tree_free(tree);
+        }
+}
+
 /* Its owner keeps all drivers from it by an override that none answers to. */
 static void a_card_that_is_kept_from_all_drivers_comes_home_without_one(void **state _unused_) {
         FakeTree *tree = fake_tree_new();
@@ -551,6 +593,7 @@ int main(void) {
                 cmocka_unit_test(the_company_of_a_driver_comes_back_as_it_was),
                 cmocka_unit_test(a_card_at_the_host_without_a_driver_gets_one),
                 cmocka_unit_test(a_card_at_the_host_that_no_driver_takes_stays_there),
+                cmocka_unit_test(a_card_that_a_stub_has_comes_home),
                 cmocka_unit_test(a_card_at_the_host_for_which_there_is_no_driver_says_so),
                 cmocka_unit_test(a_card_that_is_kept_from_all_drivers_comes_home_without_one),
                 cmocka_unit_test(a_distribution_may_rename_the_module),
