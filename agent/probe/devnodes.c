@@ -5,9 +5,9 @@
 #include <sys/sysmacros.h>
 
 #include "base/text.h"
+#include "model/nvidia.h"
 #include "os/sysfs.h"
 #include "probe/devnodes.h"
-#include "probe/nvidia.h"
 
 /* include/uapi/linux/major.h */
 #define INPUT_MAJOR 13U

@@ -9,11 +9,11 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "model/nvidia.h"
 #include "os/child.h"
 #include "os/process.h"
 #include "probe/holder-look.h"
 #include "probe/holder-scan.h"
-#include "probe/nvidia.h"
 
 /* The child gives up by itself; one that does not is killed. */
 #define LIMIT_CHILD_USEC (LOOK_LIMIT_USEC + 500 * USEC_PER_MSEC)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "model/nvidia.h"
 #include "os/child.h"
 #include "os/kmsg.h"
 #include "os/sysfs.h"
@@ -10,7 +11,6 @@
 #include "probe/devnodes.h"
 #include "probe/group.h"
 #include "probe/holder-scan.h"
-#include "probe/nvidia.h"
 #include "probe/preflight.h"
 #include "probe/virtual.h"
 

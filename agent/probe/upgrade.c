@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "probe/nvidia.h"
+#include "model/nvidia.h"
 #include "probe/upgrade.h"
 
 /* Whether one of these modules of NVIDIA's has the version; else the version of the first that has one. */

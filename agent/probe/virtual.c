@@ -11,7 +11,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "probe/nvidia.h"
+#include "model/nvidia.h"
 #include "probe/virtual.h"
 
 typedef struct Parts {

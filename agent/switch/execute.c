@@ -18,8 +18,8 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "model/nvidia.h"
 #include "probe/finding.h"
-#include "probe/nvidia.h"
 #include "probe/upgrade.h"
 #include "record/pin.h"
 #include "switch/commit.h"

@@ -9,7 +9,7 @@
 #include "lib/test.h"
 
 #include "base/text.h"
-#include "probe/nvidia.h"
+#include "model/nvidia.h"
 
 #define GPU       "0000:01:00.0"
 #define UUID      "GPU-d802726c-df8d-a3c3-ec53-48bdec201c27"
@@ -344,5 +344,5 @@ int main(void) {
                 tree_test(what_is_no_uuid_is_not_looked_for),
         };
 
-        return cmocka_run_group_tests_name("probe/nvidia", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("model/nvidia", tests, NULL, NULL);
 }

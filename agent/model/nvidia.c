@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "probe/nvidia.h"
+#include "model/nvidia.h"
 
 #define UUID_DIGITS 32U
 
