@@ -9,11 +9,13 @@
  *  * the firmware's framebuffer: what is written there is on the screen of the card whose memory it
  *    is in. It goes when a driver takes the card over (KERNEL.md 4.2, 4.4)
  *  * connectors that are turned on, here and elsewhere, be their monitors asleep (KERNEL.md 5.1)
+ *  * the framebuffer of a driver, as the text console is there (KERNEL.md 4.8)
  *  * boot_display, where the kernel has it (KERNEL.md 4.7)
  *
  * That another one shows what this one would is believed only of a card that is known to be dark. A
- * driver without connectors to ask tells nothing, as NVIDIA's with modeset=0; and connectors of the
- * chips that servers have on board are lit with nobody there (KERNEL.md 5.5).
+ * driver without connectors to ask tells nothing, as NVIDIA's with modeset=0, unless its adapter is
+ * known not to be started (KERNEL.md 1.12); and connectors of the chips that servers have on board
+ * are lit with nobody there (KERNEL.md 5.5).
  *
  * What cannot be read counts against moving a card: then boot_vga and boot_display alone tell.
  */
@@ -23,6 +25,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "model/display.h"
+#include "model/nvidia.h"
 
 #define PCI_CLASS_DISPLAY 0x03U
 
@@ -30,7 +33,7 @@
 #define VENDOR_ASPEED 0x1a03U
 #define VENDOR_MATROX 0x102bU
 
-/* /proc/iomem has some hundred lines; how deep its ranges are nested. */
+/* /proc/iomem and /proc/ioports have some hundred lines; how deep ranges are nested. */
 #define IOMEM_MAX       (1024 * 1024)
 #define IOMEM_DEPTH_MAX 16U
 
@@ -76,6 +79,20 @@ static bool is_panel(const char *name) {
         return false;
 }
 
+/* A panel is there behind a closed lid, too; a switch in front of it may have it for another GPU. */
+static int look_for_panel(Connectors *connectors, const char *path, const char *name) {
+        _cleanup_(freep) char *status = NULL;
+        int r;
+
+        if (!is_panel(name))
+                return 0;
+        r = sysfs_read_at(connectors->sysfs, path, "status", &status);
+        if (r < 0)
+                return r;
+        connectors->panel |= r == 0 && !strcmp(status, "connected");
+        return 0;
+}
+
 static int look_below(void *userdata, const char *path, const char *name, unsigned int found) {
         _cleanup_(freep) char *enabled = NULL, *dpms = NULL, *boot = NULL;
         Connectors *connectors = userdata;
@@ -98,6 +115,9 @@ static int look_below(void *userdata, const char *path, const char *name, unsign
         if (r)
                 return r < 0 ? r : 0;
         connectors->any = true;
+        r = look_for_panel(connectors, path, name);
+        if (r < 0)
+                return r;
         if (strcmp(enabled, "enabled") != 0)
                 return 0;
         connectors->used = true;
@@ -191,6 +211,16 @@ static int find_in_memory(Displays *displays, int proc_fd) {
         return 0;
 }
 
+/* Whether the machine has come up in text mode, which the default VGA device may show yet. */
+static int find_text(Displays *displays, int proc_fd) {
+        _cleanup_(freep) char *ports = NULL;
+        int r;
+
+        r = file_read(proc_fd, "ioports", IOMEM_MAX, &ports, NULL);
+        displays->has_stray = displays->has_stray || (r == 0 && strstr(ports, " : vga+\n"));
+        return r < 0 ? r : 0;
+}
+
 /* Those of the devices' own drivers; that of the firmware's is of a platform device. */
 static int find_devices(Displays *displays, Sysfs *sysfs) {
         _cleanup_(strv_freep) char **names = NULL;
@@ -210,6 +240,7 @@ static int find_devices(Displays *displays, Sysfs *sysfs) {
                 if (r < 0)
                         return r;
                 if (r || address_parse(device, &address) < 0) {
+                        displays->has_stray |= r == 0 && strstr(device, "-framebuffer.");
                         r = 0;
                         continue;
                 }
@@ -232,8 +263,9 @@ static int read_flag(Sysfs *sysfs, Address address, const char *attribute, bool 
         return r;
 }
 
-static int read_driver(Display *display, Sysfs *sysfs) {
+static int read_driver(Display *display, const Roots *roots) {
         _cleanup_(freep) char *driver = NULL;
+        Sysfs *sysfs = roots->sysfs;
         char path[DEVICE_PATH_MAX];
         uint64_t vendor = 0;
         int r;
@@ -247,15 +279,18 @@ static int read_driver(Display *display, Sysfs *sysfs) {
         display->is_on_vfio = driver_is_vfio(sysfs, driver);
         display->is_remote = vendor == VENDOR_ASPEED || vendor == VENDOR_MATROX ||
                         (driver && (!strcmp(driver, "ast") || !strcmp(driver, "mgag200")));
-        return r;
+        if (r < 0 || !driver || strcmp(driver, NVIDIA_DRIVER) != 0)
+                return r;
+        return nvidia_is_idle(roots, display->address, &display->is_idle);
 }
 
-static int look_at(Display *display, Sysfs *sysfs) {
+static int look_at(Display *display, const Roots *roots) {
+        Sysfs *sysfs = roots->sysfs;
         Connectors connectors = { .sysfs = sysfs };
         Address address = display->address;
         int results[] = {
                 walk_connectors(&connectors, address),
-                read_driver(display, sysfs),
+                read_driver(display, roots),
                 find_child(display, sysfs),
                 read_flag(sysfs, address, "boot_display", &display->is_boot_display),
                 read_flag(sysfs, address, "boot_vga", &display->is_boot_vga),
@@ -275,7 +310,8 @@ static int look_at(Display *display, Sysfs *sysfs) {
         return 0;
 }
 
-static int add_device(Displays *displays, Sysfs *sysfs, const char *name) {
+static int add_device(Displays *displays, const Roots *roots, const char *name) {
+        Sysfs *sysfs = roots->sysfs;
         Display display = {}, *more;
         char path[DEVICE_PATH_MAX];
         uint64_t class;
@@ -294,7 +330,7 @@ static int add_device(Displays *displays, Sysfs *sysfs, const char *name) {
 
         display.is_vga = class >> 8 == PCI_CLASS_VGA;
         display.is_3d = class >> 8 == PCI_CLASS_3D;
-        r = look_at(&display, sysfs);
+        r = look_at(&display, roots);
         if (r < 0)
                 return r;
         more = reallocarray(displays->items, displays->n + 1, sizeof(*more));
@@ -306,15 +342,23 @@ static int add_device(Displays *displays, Sysfs *sysfs, const char *name) {
 }
 
 static int find_framebuffers(Displays *displays, const Roots *roots) {
-        int in_memory, devices;
+        const int results[] = {
+                find_in_memory(displays, roots->proc_fd),
+                find_text(displays, roots->proc_fd),
+                find_devices(displays, roots->sysfs),
+        };
+        bool found = false;
 
-        in_memory = find_in_memory(displays, roots->proc_fd);
-        devices = find_devices(displays, roots->sysfs);
-        if (in_memory == -ENOMEM || devices == -ENOMEM)
-                return -ENOMEM;
-        displays->is_unknown = in_memory < 0 || devices < 0;
-        for (size_t i = 0; i < displays->n; ++i)
+        for (size_t i = 0; i < ARRAY_SIZE(results); ++i) {
+                if (results[i] == -ENOMEM)
+                        return results[i];
+                displays->is_unknown |= results[i] < 0;
+        }
+        for (size_t i = 0; i < displays->n; ++i) {
                 displays->is_unknown |= displays->items[i].is_unknown;
+                found |= displays->items[i].has_firmware_fb;
+        }
+        displays->has_stray = displays->has_stray && !found;
         return 0;
 }
 
@@ -335,7 +379,7 @@ int displays_init(Displays *displays, const Roots *roots) {
                 return r < 0 ? r : 0;
 
         for (size_t i = 0; i < n && r >= 0; ++i)
-                r = add_device(displays, roots->sysfs, names[i]);
+                r = add_device(displays, roots, names[i]);
         if (r >= 0)
                 r = find_framebuffers(displays, roots);
         if (r < 0)
@@ -377,14 +421,24 @@ static bool has_picture(const Display *display) {
 static bool is_dark(const Display *display) {
         if (display->is_unknown || display->is_used || has_picture(display))
                 return false;
-        return display->has_connectors || display->is_on_vfio || !display->has_driver;
+        return display->has_connectors || display->is_on_vfio || !display->has_driver ||
+                        display->is_idle;
+}
+
+/*
+ * Whether the text console is on @other and on nothing else. A driver makes a framebuffer once there
+ * is a monitor to show it on (KERNEL.md 4.8).
+ */
+static bool has_console(const Displays *displays, const Display *other, const Display *own) {
+        return other->has_fb && !other->is_remote && !own->has_fb && is_dark(own) &&
+                        !displays->has_stray;
 }
 
 /* Whether @other shows what this machine is used by, and that @own was made primary means nothing. */
-static bool takes_over(const Display *other, const Display *own) {
+static bool takes_over(const Displays *displays, const Display *other, const Display *own) {
         if (other->is_on_vfio)
                 return false;
-        if (other->has_firmware_fb)
+        if (other->has_firmware_fb || has_console(displays, other, own))
                 return true;
         if (other->is_boot_display && !own->is_boot_display)
                 return true;
@@ -421,24 +475,42 @@ static bool is_last(const Displays *displays, const Display *own) {
         return true;
 }
 
-/**
- * displays_boot_on() - is this device the display that the machine boots on?
- * @address:    of the device
- *
- * Return: whether the firmware's or the kernel's picture is on it, or the last one of all, as far as
- *         can be told.
- */
-bool displays_boot_on(const Displays *displays, Address address) {
-        const Display *own = displays_find(displays, address);
+/* Whether another one shows, or might once its monitor is awake, something to somebody. */
+bool displays_show_elsewhere(const Displays *displays, Address address) {
+        for (size_t i = 0; i < displays->n; ++i) {
+                const Display *other = &displays->items[i];
 
-        if (!own)
-                return false;
-        if (has_picture(own) || is_last(displays, own))
+                if (address_compare(other->address, address) != 0 && can_show(other) &&
+                                !other->is_remote && (other->is_used || has_picture(other)))
+                        return true;
+        }
+        return false;
+}
+
+/* Whether the firmware's or the kernel's picture is on it, as far as can be told. */
+static bool is_chosen(const Displays *displays, const Display *own) {
+        if (has_picture(own))
                 return true;
         if (!own->is_boot_display && !own->is_boot_vga)
                 return false;
         for (size_t i = 0; !displays->is_unknown && i < displays->n; ++i)
-                if (&displays->items[i] != own && takes_over(&displays->items[i], own))
+                if (&displays->items[i] != own && takes_over(displays, &displays->items[i], own))
                         return false;
         return true;
+}
+
+/* What a device is to this machine; DISPLAY_SPARE also of one that is no display device. */
+DisplayRole displays_role(const Displays *displays, Address address) {
+        const Display *own = displays_find(displays, address);
+
+        if (!own)
+                return DISPLAY_SPARE;
+        if (is_chosen(displays, own))
+                return DISPLAY_BOOTS;
+        return is_last(displays, own) ? DISPLAY_LAST : DISPLAY_SPARE;
+}
+
+/* Whether the machine boots on a device, or is left with none that shows anything without it. */
+bool displays_boot_on(const Displays *displays, Address address) {
+        return displays_role(displays, address) != DISPLAY_SPARE;
 }

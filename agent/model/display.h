@@ -20,9 +20,10 @@ typedef struct Display {
         bool has_connectors;  /* of its own driver */
         bool is_used;         /* one of them has been turned on by somebody, or by the console */
         bool is_lit;          /* and shows a picture: its monitor has not been sent to sleep */
-        bool has_panel;       /* one of those is built in, as in a laptop */
+        bool has_panel;       /* one is built in, as in a laptop, be its lid closed */
         bool is_unknown;      /* something of it cannot be read */
         bool has_driver;      /* of whatever kind */
+        bool is_idle;         /* its driver is NVIDIA's, and known not to have started it */
         bool is_on_vfio;      /* a guest may have it, and the host shows nothing there */
         bool is_remote;       /* a chip for a server's remote console, with connectors always lit */
         bool has_fb;          /* a framebuffer device of its own driver is there */
@@ -35,7 +36,14 @@ typedef struct Displays {
         Display *items;
         size_t n;
         bool is_unknown; /* something of one of them, or of framebuffers, cannot be read */
+        bool has_stray; /* there is a text mode or a firmware's framebuffer, and it is not known where */
 } Displays;
+
+typedef enum DisplayRole {
+        DISPLAY_SPARE, /* another one is looked at, or none */
+        DISPLAY_BOOTS, /* the firmware's or the kernel's picture is on it, as far as can be told */
+        DISPLAY_LAST,  /* no other one shows anything, or could, whatever the firmware has chosen */
+} DisplayRole;
 
 /* Called for each lit connector, like "card1-DP-1". Anything but 0 ends the look, and is its result. */
 typedef int (*DisplayLitFn)(void *userdata, const char *connector);
@@ -44,6 +52,8 @@ int displays_init(Displays *displays, const Roots *roots) _warn_unused_result_;
 void displays_deinit(Displays *displays);
 const Display *displays_find(const Displays *displays, Address address);
 size_t displays_count_others(const Displays *displays, Address address);
+bool displays_show_elsewhere(const Displays *displays, Address address);
+DisplayRole displays_role(const Displays *displays, Address address);
 bool displays_boot_on(const Displays *displays, Address address);
 int display_each_lit(Sysfs *sysfs, Address address, DisplayLitFn fn, void *userdata)
                 _warn_unused_result_;

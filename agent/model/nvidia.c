@@ -287,6 +287,24 @@ int nvidia_is_started(Sysfs *sysfs, Address address, bool *ret) {
 }
 
 /**
+ * nvidia_is_idle() - is it known that the adapter is not started?
+ * @address:    of the display function, bound to this driver
+ * @ret:        whether it has no message interrupts, and would have some if it was started
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int nvidia_is_idle(const Roots *roots, Address address, bool *ret) {
+        bool started, shows = false;
+        int r;
+
+        r = nvidia_is_started(roots->sysfs, address, &started);
+        if (r == 0 && !started)
+                r = nvidia_shows_start(roots, address, &shows);
+        *ret = r == 0 && shows;
+        return r;
+}
+
+/**
  * nvidia_is_retained() - does UVM hold a GPU for some CUDA program?
  * @uuid:       of the GPU; NULL stands for any, where we cannot tell which it is
  * @ret:        the answer

@@ -43,4 +43,5 @@ int nvidia_read_gpu(int proc_fd, Address address, int *ret_minor, char **ret_uui
 int nvidia_knows(int proc_fd, Address address, bool *ret) _warn_unused_result_;
 int nvidia_shows_start(const Roots *roots, Address address, bool *ret) _warn_unused_result_;
 int nvidia_is_started(Sysfs *sysfs, Address address, bool *ret) _warn_unused_result_;
+int nvidia_is_idle(const Roots *roots, Address address, bool *ret) _warn_unused_result_;
 int nvidia_is_retained(int proc_fd, const char *uuid, bool *ret) _warn_unused_result_;

@@ -26,6 +26,7 @@ class Tree:
                        "run", "etc"):
             (self.path / folder).mkdir(parents=True)
         self.write("proc/locks", "")
+        self.write("proc/cmdline", "quiet\n")
 
     def write(self, path, text):
         file = self.path / path
@@ -48,7 +49,7 @@ class Tree:
             "vendor": "0x" + vendor, "device": "0x" + device, "class": f"0x{kind}00",
             "subsystem_vendor": "0x" + subsystem[:4], "subsystem_device": "0x" + subsystem[5:],
             "modalias": modalias, "driver_override": override or "(null)",
-            "power/control": "on", "d3cold_allowed": "1", **attributes,
+            "power/control": "on", "d3cold_allowed": "1", "msi_bus": "1", **attributes,
         }
         for name, value in values.items():
             self.write(f"{folder}/{name}", value + "\n")
@@ -323,6 +324,61 @@ def hybrid_laptop(tree):
     tree.device("0000:c5:00.0", "1002:150e", "0380", "amdgpu", 20)
     tree.drm("0000:c5:00.0", 1, "eDP-1", True)
     tree.driver("vfio-pci")
+
+
+def hybrid_laptop_with_a_closed_lid(tree):
+    """The monitor hangs on the integrated GPU; NVIDIA's driver, without modeset, may show something or not."""
+    hybrid_laptop(tree)
+    folder = "sys/devices/pci0000:00/0000:c5:00.0/drm/card1/card1-eDP-1"
+    for name, value in {"status": "connected", "enabled": "disabled", "dpms": "Off"}.items():
+        tree.write(f"{folder}/{name}", value + "\n")
+    tree.drm("0000:c5:00.0", 1, "DP-9", True)
+
+
+def hybrid_laptop_of_intel(tree):
+    """The firmware prefers NVIDIA's card, which nothing has started; its driver is without modeset."""
+    tree.device("0000:00:02.0", "8086:a780", "0300", "i915", 1, boot_vga="0")
+    tree.drm("0000:00:02.0", 0, "eDP-1", True)
+    tree.device("0000:01:00.0", "10de:28a1", "0300", "nvidia", 14, boot_vga="1")
+    tree.write("proc/driver/nvidia/params", "EnableMSI: 1\n")
+    tree.driver("vfio-pci")
+
+
+def hybrid_laptop_of_intel_in_use(tree):
+    hybrid_laptop_of_intel(tree)
+    tree.write("sys/devices/pci0000:00/0000:01:00.0/msi_irqs/130", "msi\n")
+
+
+def console_elsewhere(tree):
+    """A server that is used over the network: the text console is on the processor's graphics."""
+    tree.device("0000:00:02.0", "8086:a780", "0300", "i915", 1, boot_vga="0")
+    tree.drm("0000:00:02.0", 0, "DP-1", False)
+    tree.link("sys/class/graphics/fb0/device", "sys/devices/pci0000:00/0000:00:02.0")
+    tree.device("0000:01:00.0", "10de:2786", "0300", None, 14, boot_vga="1")
+    tree.driver("vfio-pci")
+    tree.state(("0000:01:00.0", "10de:2786", "1043:89e5", "passthrough"))
+
+
+def desktop_on_second(tree):
+    """The firmware has made the first card primary; the monitor is on the other one."""
+    tree.device("0000:01:00.0", "10de:2684", "0300", "nvidia", 14, boot_vga="1")
+    tree.device("0000:06:00.0", "10de:2204", "0300", "nvidia", 20, boot_vga="0")
+    tree.nvidia("0000:01:00.0", 0, True)
+    tree.nvidia("0000:06:00.0", 1, True)
+    tree.drm("0000:01:00.0", 0, "DP-1", False)
+    tree.drm("0000:06:00.0", 1, "DP-4", True)
+    tree.write("sys/module/nvidia_drm/parameters/fbdev", "N\n")
+    tree.driver("vfio-pci")
+
+
+def desktop_on_second_remembered(tree):
+    desktop_on_second(tree)
+    tree.state(("0000:06:00.0", "10de:2204", "1043:89e5", "passthrough"))
+
+
+def guest_has_the_other_display(tree):
+    tree.device("0000:00:02.0", "8086:a780", "0300", "vfio-pci", 1, boot_vga="1", override="vfio-pci")
+    tree.device("0000:01:00.0", "10de:2786", "0300", "nvidia", 14, boot_vga="0")
 
 
 def boot_display_elsewhere(tree):

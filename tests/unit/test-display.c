@@ -46,6 +46,9 @@ typedef struct Side {
         const char *driver;
         uint16_t vendor; /* 0: of AMD, or NVIDIA */
         bool has_panel;  /* what is lit is built in */
+        bool has_lid;    /* a panel is there, and its lid is closed */
+        bool is_idle;    /* interrupts are known to be on, and there are none */
+        bool has_fb;     /* of its own driver */
 } Side;
 
 static void add_panel(FakeTree *tree, const char *address, unsigned int card) {
@@ -64,6 +67,14 @@ static void link_driver(FakeTree *tree, const char *address, const char *driver)
 
         fake_make_dir(tree->root, fake_path(target, "sys/bus/pci/drivers/%s", driver));
         fake_link(tree->root, target, fake_path(path, "sys/bus/pci/devices/%s/driver", address));
+}
+
+static void add_fb(FakeTree *tree, const char *address, unsigned int number) {
+        char path[FAKE_PATH_MAX], target[FAKE_PATH_MAX];
+
+        fake_make_dir(tree->root, fake_path(path, "sys/class/graphics/fb%u", number));
+        fake_link(tree->root, fake_path(target, "sys/bus/pci/devices/%s", address),
+                        fake_path(path, "sys/class/graphics/fb%u/device", number));
 }
 
 static void add_side(FakeTree *tree, const char *address, unsigned int card, const Side *side) {
@@ -85,6 +96,18 @@ static void add_side(FakeTree *tree, const char *address, unsigned int card, con
         if (side->monitor == 'a')
                 fake_device_write(tree, address,
                                 fake_path(path, "drm/card%u/card%u-DP-1/dpms", card, card), "Off");
+        if (side->has_lid) {
+                fake_drm_add(tree, address, card, "eDP-1");
+                fake_device_write(tree, address,
+                                fake_path(path, "drm/card%u/card%u-eDP-1/status", card, card),
+                                "connected");
+        }
+        if (side->is_idle) {
+                fake_write(tree->root, "proc/driver/nvidia/params", "EnableMSI: 1\n");
+                fake_write(tree->root, "proc/cmdline", "quiet\n");
+        }
+        if (side->has_fb)
+                add_fb(tree, address, card);
         if (side->has_firmware_fb)
                 fake_device_write(tree, address, "simple-framebuffer.0/driver_override", "(null)");
 }
@@ -172,6 +195,113 @@ static void a_card_that_cannot_be_asked_is_not_known_to_be_dark(void **state _un
         };
 
         assert_pairs(pairs, ARRAY_SIZE(pairs));
+}
+
+/* With modeset=0 as well. */
+static void an_adapter_that_is_not_started_is_dark(void **state _unused_) {
+        static const Side idle = { .boot_vga = "1", .driver = "nvidia", .is_idle = true };
+        const Pair pairs[] = {
+                { { .boot_vga = "0", .monitor = 'l' }, idle, false },
+                { { .boot_vga = "0", .has_panel = true }, idle, false },
+                { { .class = 0x038000, .monitor = 'a' }, idle, false },
+                /* Nobody else shows anything. */
+                { { .boot_vga = "0", .monitor = 'd' }, idle, true },
+                { { .class = 0x038000 }, idle, true },
+                { { .boot_vga = "0", .monitor = 'l', .driver = "ast" }, idle, true },
+                { { .boot_vga = "0", .monitor = 'l', .driver = "vfio-pci" }, idle, true },
+                /* The firmware's picture needs no driver. */
+                { { .boot_vga = "0", .monitor = 'l' },
+                                { .boot_vga = "1",
+                                                .driver = "nvidia",
+                                                .is_idle = true,
+                                                .has_firmware_fb = true },
+                                true },
+                /* Another driver's interrupts say nothing. */
+                { { .boot_vga = "0", .monitor = 'l' },
+                                { .boot_vga = "1", .driver = "nouveau", .is_idle = true }, true },
+        };
+        FakeTree *tree = fake_tree_new();
+
+        assert_pairs(pairs, ARRAY_SIZE(pairs));
+        add_side(tree, INTEGRATED, 0, &pairs[0].other);
+        add_side(tree, GPU, 1, &idle);
+        assert_false(boots_on(tree, GPU));
+        fake_device_write(tree, GPU, "msi_irqs/130", "msi");
+        assert_true(boots_on(tree, GPU));
+        fake_tree_free(tree);
+}
+
+/* The lid is closed, and the monitor is one of the integrated GPU. */
+static void a_closed_lid_makes_no_desktop_of_a_laptop(void **state _unused_) {
+        static const Side nvidia = { .boot_vga = "1", .driver = "nvidia" };
+        const Pair pairs[] = {
+                { { .class = 0x038000, .has_lid = true, .monitor = 'l' }, nvidia, false },
+                { { .class = 0x038000, .has_lid = true, .monitor = 'd' }, nvidia, true },
+                { { .class = 0x038000, .has_lid = true }, nvidia, true },
+                { { .boot_vga = "0", .has_lid = true, .monitor = 'l' }, nvidia, true },
+                { { .class = 0x038000, .monitor = 'l' }, nvidia, true },
+        };
+
+        assert_pairs(pairs, ARRAY_SIZE(pairs));
+}
+
+static void the_console_of_another_one_makes_the_firmwares_choice_void(void **state) {
+        static const Side console = { .class = 0x038000, .monitor = 'd', .has_fb = true };
+        const Pair pairs[] = {
+                { console, { .boot_vga = "1" }, false },
+                { console, { .boot_vga = "1", .driver = "nvidia", .monitor = 'd' }, false },
+                { console, { .boot_vga = "1", .driver = "nvidia", .is_idle = true }, false },
+                { { .boot_vga = "0", .monitor = 'd', .has_fb = true }, { .boot_vga = "1" }, false },
+                /* It is not known to be dark, or is not. */
+                { console, { .boot_vga = "1", .driver = "nvidia" }, true },
+                { console, { .boot_vga = "1", .monitor = 'a' }, true },
+                { console, { .boot_vga = "1", .has_firmware_fb = true }, true },
+                /* The console may be on either. */
+                { console, { .boot_vga = "1", .monitor = 'd', .has_fb = true }, true },
+                { { .boot_vga = "0", .monitor = 'd', .has_fb = true, .driver = "ast" },
+                                { .boot_vga = "1" }, true },
+                { { .boot_vga = "0", .has_fb = true, .driver = "vfio-pci" }, { .boot_vga = "1" },
+                                true },
+        };
+        FakeTree *tree = *state;
+
+        assert_pairs(pairs, ARRAY_SIZE(pairs));
+        add_side(tree, INTEGRATED, 0, &console);
+        add_side(tree, GPU, 1, &(Side){ .boot_vga = "1" });
+        /* There is another picture, nobody knows where. */
+        fake_write(tree->root, "proc/ioports", "0000-0cf7 : PCI Bus 0000:00\n  03c0-03df : vga+\n");
+        assert_true(boots_on(tree, GPU));
+        fake_write(tree->root, "proc/ioports", "  03c0-03df : vga+ of another one\n");
+        assert_false(boots_on(tree, GPU));
+        fake_make_dir(tree->root, "sys/class/graphics/fb7");
+        fake_link(tree->root, "sys/devices/platform/efi-framebuffer.0",
+                        "sys/class/graphics/fb7/device");
+        assert_true(boots_on(tree, GPU));
+        fake_write(tree->root, "proc/iomem", "0-0 : " INTEGRATED "\n  0-0 : efifb\n");
+        assert_false(boots_on(tree, GPU));
+}
+
+/* One that boots the machine, one that is looked at, and one that is neither. */
+static void the_last_picture_need_not_be_what_boots_the_machine(void **state) {
+        FakeTree *tree = *state;
+        _cleanup_(displays_deinit) Displays displays = {};
+        const Address first = { .bus = 1 }, second = { .bus = 2 };
+
+        add_side(tree, GPU, 0, &(Side){ .boot_vga = "1", .driver = "nvidia", .monitor = 'd' });
+        add_side(tree, SECOND, 1, &(Side){ .boot_vga = "0", .driver = "nvidia", .monitor = 'l' });
+        assert_int_equal(displays_init(&displays, &tree->roots), 0);
+        assert_int_equal(displays_role(&displays, first), DISPLAY_SPARE);
+        assert_int_equal(displays_role(&displays, second), DISPLAY_LAST);
+        assert_true(displays_show_elsewhere(&displays, first));
+        assert_false(displays_show_elsewhere(&displays, second));
+        displays_deinit(&displays);
+
+        fake_device_write(tree, SECOND, "drm/card1/card1-DP-1/enabled", "disabled");
+        assert_int_equal(displays_init(&displays, &tree->roots), 0);
+        assert_int_equal(displays_role(&displays, first), DISPLAY_BOOTS);
+        assert_int_equal(displays_role(&displays, second), DISPLAY_SPARE);
+        assert_false(displays_show_elsewhere(&displays, first));
+        assert_int_equal(displays_role(&displays, (Address){ .bus = 9 }), DISPLAY_SPARE);
 }
 
 /* It is lit by the console, with nobody there. */
@@ -396,6 +526,10 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(what_is_known_better_comes_before_boot_vga),
                 cmocka_unit_test(a_card_that_cannot_be_asked_is_not_known_to_be_dark),
+                cmocka_unit_test(an_adapter_that_is_not_started_is_dark),
+                cmocka_unit_test(a_closed_lid_makes_no_desktop_of_a_laptop),
+                tree_test(the_console_of_another_one_makes_the_firmwares_choice_void),
+                tree_test(the_last_picture_need_not_be_what_boots_the_machine),
                 cmocka_unit_test(a_servers_own_chip_is_not_what_is_looked_at),
                 cmocka_unit_test(the_last_picture_is_the_display),
                 tree_test(a_machine_may_boot_on_its_only_display),
