@@ -254,11 +254,15 @@ static int refuse_unmanaged(const Request *request, const Cli *cli) {
         const Inventory *inventory = &request->inventory;
         _cleanup_(freep) char *rule = NULL;
         size_t n_left_out = 0;
+        bool boots = false;
         int r;
 
-        for (size_t i = 0; i < inventory->n_gpus; ++i)
+        for (size_t i = 0; i < inventory->n_gpus; ++i) {
                 n_left_out += config_managed(&request->policy.config, &inventory->gpus[i]) ==
                                 CONFIG_MANAGED_NO;
+                boots |= displays_role(&inventory->displays, inventory->gpus[i].address) ==
+                                DISPLAY_BOOTS;
+        }
         r = inventory->n_gpus == 0 ? remover_find(cli->roots->root_fd, NULL, &rule) : 0;
         if (r < 0)
                 return r;
@@ -270,9 +274,10 @@ static int refuse_unmanaged(const Request *request, const Cli *cli) {
                 message_error("no managed NVIDIA GPU (%s%s%s); name the GPU to move it anyway",
                                 n_left_out > 0 ? "Managed=no in " VFIOPT_ETC_CONFIG : "",
                                 n_left_out > 0 && n_left_out < inventory->n_gpus ? ", or " : "",
-                                n_left_out < inventory->n_gpus
+                                n_left_out == inventory->n_gpus ? ""
+                                                : boots
                                                 ? "the boot display of a machine with another display"
-                                                : "");
+                                                : "the display in use");
         return VFIOPT_EXIT_PRECONDITION;
 }
 

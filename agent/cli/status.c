@@ -31,6 +31,7 @@ typedef struct Status {
         bool pending;     /* it is not there */
         bool managed;
         bool unmanaged_by_config; /* and not as it is the boot display */
+        bool is_last;             /* no other display shows anything, whichever boots the machine */
         const char *display;      /* why it stays, as a display in use without consent; or NULL */
         const State *remembered;
         const StateEntry *entry; /* what that says of it or of its place; or NULL */
@@ -68,16 +69,20 @@ static const char *
 display_in_use(const Status *status, const Policy *policy, Sysfs *sysfs, const Displays *displays) {
         const Gpu *gpu = status->gpu;
         const Display *display = displays_find(displays, gpu->address);
+        bool is_only = displays_count_others(displays, gpu->address) == 0;
 
         if (status->wish != MODE_PASSTHROUGH || !status->pending ||
                         driver_is_vfio(sysfs, gpu->functions[0].driver) ||
                         policy_allows_display(policy, gpu))
                 return NULL;
-        if (gpu->boots_machine)
-                return displays_count_others(displays, gpu->address) > 0
-                                ? "it is the display that the machine boots on"
-                                : "it is the only display of this machine";
-        return display && display->is_lit ? "a monitor is lit on it" : NULL;
+        if (gpu->boots_machine && is_only)
+                return "it is the only display of this machine";
+        if (display && display->is_lit)
+                return "a monitor is lit on it";
+        if (!gpu->boots_machine)
+                return NULL;
+        return status->is_last ? "no other GPU of this machine shows anything"
+                               : "it is the display that the machine boots on";
 }
 
 /* Functions that another program's override gives to vfio as soon as their driver leaves. */
@@ -128,6 +133,7 @@ static int read_gpu(Status *status,
         status->managed = policy_follows(policy, status->gpu);
         status->unmanaged_by_config =
                         config_managed(&policy->config, status->gpu) == CONFIG_MANAGED_NO;
+        status->is_last = displays_role(displays, status->gpu->address) == DISPLAY_LAST;
         status->display = display_in_use(status, policy, roots->sysfs, displays);
         /* Also of one that is not managed: another card cannot be moved by name either. */
         status->source = policy_wish(policy, status->gpu, runtime, false).source;
@@ -368,7 +374,8 @@ static int print_notes(const Status *status) {
         if (!status->managed)
                 printf("%s is not managed (%s); it moves only when named.\n", gpu,
                                 status->unmanaged_by_config ? "Managed=no in " VFIOPT_ETC_CONFIG
-                                                            : "boot display");
+                                                : status->is_last ? "display in use"
+                                                                  : "boot display");
         return print_claim(status, gpu);
 }
 

@@ -77,6 +77,23 @@ int nvidia_read_modeset(Sysfs *sysfs, bool *ret) {
         return 0;
 }
 
+/**
+ * nvidia_has_console() - may nvidia-drm have made a framebuffer for the text console?
+ * @ret:        unless its parameter fbdev says that it is off; what is not told may be on
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int nvidia_has_console(Sysfs *sysfs, bool *ret) {
+        _cleanup_(freep) char *value = NULL;
+        int r;
+
+        r = sysfs_read(sysfs, "module/nvidia_drm/parameters/fbdev", &value);
+        if (r == -ENOMEM)
+                return r;
+        *ret = r != 0 || value[0] != 'N';
+        return 0;
+}
+
 /* Whether a parameter of the driver is told to be 1; @key: with its colon. */
 static int read_param(int proc_fd, const char *key, bool *ret) {
         _cleanup_(freep) char *params = NULL;

@@ -34,6 +34,7 @@ bool nvidia_version_releases_gpus(const char *version);
 int nvidia_list_gpus(int proc_fd, char ***ret_names, size_t *ret_n) _warn_unused_result_;
 int nvidia_read_version(Sysfs *sysfs, char **ret) _warn_unused_result_;
 int nvidia_read_modeset(Sysfs *sysfs, bool *ret) _warn_unused_result_;
+int nvidia_has_console(Sysfs *sysfs, bool *ret) _warn_unused_result_;
 int nvidia_starts_on_probe(int proc_fd, bool *ret) _warn_unused_result_;
 
 /* one GPU, by the address of its display function */

@@ -180,6 +180,26 @@ static Words words_for_late(const Finding *finding) {
                 "try again when the machine is less busy" };
 }
 
+static Words words_for_lit(const Finding *finding) {
+        Words chosen = words[FINDING_DISPLAY_ACTIVE];
+
+        if (finding->is_console)
+                chosen = (Words){
+                        "only the text console lights the monitor on its connector @detail@",
+                        finding->has_fbdev
+                                        ? "unplug that monitor, or boot with nvidia_drm.fbdev=0; or " ALLOW
+                                        : "unplug that monitor; or " ALLOW
+                };
+        /* Whoever turns that one off sees nothing. */
+        if (finding->is_last)
+                chosen.remedy = finding->is_console
+                                ? "no other GPU shows anything: use a monitor on another one, and "
+                                  "unplug that one; or " ALLOW
+                                : "no other GPU shows anything: use a monitor on another one, and "
+                                  "turn that output off; or " ALLOW;
+        return chosen;
+}
+
 /* The words of its kind, or others where less is known, or where more can be done. */
 static Words choose_words(const Findings *findings, const Finding *finding) {
         Words chosen = words[finding->kind];
@@ -190,15 +210,12 @@ static Words choose_words(const Findings *findings, const Finding *finding) {
         case FINDING_BOOT_DISPLAY:
                 if (finding->number == 0)
                         return (Words){ "it is the only display of this machine", ALLOW };
+                if (finding->is_last)
+                        return (Words){ "no other GPU of this machine shows anything",
+                                "use a monitor on another one; or " ALLOW };
                 break;
         case FINDING_DISPLAY_ACTIVE:
-                if (finding->is_console)
-                        return (Words){ "only the text console lights the monitor on its connector "
-                                        "@detail@",
-                                finding->has_fbdev ? "unplug that monitor, or boot with "
-                                                     "nvidia_drm.fbdev=0; or " ALLOW
-                                                   : "unplug that monitor; or " ALLOW };
-                break;
+                return words_for_lit(finding);
         case FINDING_OFF_BUS:
                 return words_for_off_bus(finding);
         case FINDING_CLASH:

@@ -21,8 +21,9 @@ typedef enum FindingKind {
         FINDING_GROUP_MEMBER, /* .other, of driver .detail, shares the group .number; no .detail: no PCI device, .carries its name */
         FINDING_OTHER_CARD, /* not the card that was here; that is at .other now if .number is set; else
                                * .detail is its id if that differs, and .other was its address */
-        FINDING_VIRTUAL, /* .number virtual functions exist on it, and mediated devices .detail */
-        FINDING_BOOT_DISPLAY,   /* the firmware's and console's display, beside .number others */
+        FINDING_VIRTUAL, /* .number virtual functions exist on it, and mediated devices .detail; or neither,
+                          * and .has_instances */
+        FINDING_BOOT_DISPLAY, /* the firmware's and console's display, or .is_last, beside .number others */
         FINDING_DISPLAY_ACTIVE, /* the connector .detail is lit, maybe by the console alone */
         FINDING_CANNOT_RELEASE, /* driver version .detail with modeset cannot let one GPU go */
         FINDING_OFF_BUS, /* it does not answer, or not in time (.error is ETIMEDOUT); .detail is its power state */
@@ -59,6 +60,7 @@ typedef struct Finding {
         char *gpus;      /* addresses of all NVIDIA GPUs of the group */
         bool is_console; /* the text console alone lights the connector */
         bool has_fbdev;  /* and it is nvidia-drm's, which can be told to do without */
+        bool is_last;    /* of a display: no other one shows anything */
         /* the process */
         pid_t pid;
         uid_t uid;

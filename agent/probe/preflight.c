@@ -235,23 +235,26 @@ static int on_lit(void *userdata, const char *connector) {
                                         .detail = detail });
 }
 
-static int check_lit(const PreflightInput *input, Findings *findings) {
+/* @is_last: no other display shows anything */
+static int check_lit(const PreflightInput *input, bool is_last, Findings *findings) {
         Below below = { input->roots, input->gpu->address, findings };
+        const char *driver = input->gpu->functions[0].driver;
+        bool is_nvidia = driver && !strcmp(driver, NVIDIA_DRIVER), fbdev = true, console;
         size_t n_before = findings->n;
-        const char *driver;
-        bool console;
         int r;
 
         r = display_each_lit(below.roots->sysfs, below.function, on_lit, &below);
         if (r < 0 || findings->n == n_before)
                 return r;
         r = check_console(input, &console);
+        if (r >= 0 && is_nvidia)
+                r = nvidia_has_console(input->roots->sysfs, &fbdev);
         if (r < 0)
                 return r;
-        driver = input->gpu->functions[0].driver;
         for (size_t i = n_before; i < findings->n; ++i) {
-                findings->items[i].is_console = console;
-                findings->items[i].has_fbdev = driver && !strcmp(driver, NVIDIA_DRIVER);
+                findings->items[i].is_console = console && fbdev;
+                findings->items[i].has_fbdev = is_nvidia && fbdev;
+                findings->items[i].is_last = is_last;
         }
         return 0;
 }
@@ -261,27 +264,36 @@ static int check_lit(const PreflightInput *input, Findings *findings) {
  * values: reading them neither probes a monitor nor wakes the GPU
  * (drivers/gpu/drm/drm_sysfs.c), where opening the card would do both. A text console
  * lights a connector too. Without modeset NVIDIA's driver has no connectors; then there
- * is what the machine boots on, and /dev/nvidia-modeset.
+ * is what the machine boots on, and /dev/nvidia-modeset. A lit connector is told first, unless to
+ * turn it off would be of no use, as there is no other display.
  */
 static int check_display(const PreflightInput *input, Findings *findings) {
+        Finding finding = { .kind = FINDING_BOOT_DISPLAY, .function = input->gpu->address };
         _cleanup_(displays_deinit) Displays looked = {};
         const Displays *displays = input->displays ?: &looked;
+        size_t n_before = findings->n;
+        DisplayRole role;
+        bool is_last;
         int r = 0;
 
         if (!input->displays)
                 r = displays_init(&looked, input->roots);
         if (r < 0)
                 return r;
-        if (displays_boot_on(displays, input->gpu->address)) {
-                r = findings_push(findings,
-                                &(Finding){ .kind = FINDING_BOOT_DISPLAY,
-                                                .function = input->gpu->address,
-                                                .number = (int) displays_count_others(
-                                                                displays, input->gpu->address) });
-                if (r < 0)
-                        return r;
+        role = displays_role(displays, finding.function);
+        is_last = role != DISPLAY_SPARE && !displays_show_elsewhere(displays, finding.function);
+        finding.number = (int) displays_count_others(displays, finding.function);
+        finding.is_last = role == DISPLAY_LAST;
+
+        if (role != DISPLAY_SPARE && finding.number == 0) {
+                r = findings_push(findings, &finding);
+                role = DISPLAY_SPARE;
         }
-        return check_lit(input, findings);
+        if (r >= 0)
+                r = check_lit(input, is_last, findings);
+        if (r < 0 || role == DISPLAY_SPARE || (role == DISPLAY_LAST && findings->n > n_before))
+                return r;
+        return findings_push(findings, &finding);
 }
 
 /* USB */

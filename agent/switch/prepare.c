@@ -224,7 +224,8 @@ static bool come_of_driver(const Findings *findings, bool *ret_splash) {
                 const Finding *finding = &findings->items[i];
 
                 *ret_splash |= advice_is_splash(finding);
-                if (finding->kind < FINDING_HOLDER && finding->kind != FINDING_DISPLAY_ACTIVE &&
+                if (finding->kind < FINDING_HOLDER &&
+                                (finding->kind != FINDING_DISPLAY_ACTIVE || finding->is_last) &&
                                 finding->kind != FINDING_CANNOT_RELEASE)
                         return false;
         }

@@ -107,6 +107,23 @@ static const struct {
                         "only the text console lights the monitor on its connector "
                         "HDMI-A-1",
                         "nvidia_drm.fbdev=0; or allow it: " },
+        { { .kind = FINDING_BOOT_DISPLAY, .function = GPU, .number = 1, .is_last = true },
+                        MODE_PASSTHROUGH, "no other GPU of this machine shows anything",
+                        "use a monitor on another one; or allow it: " },
+        { { .kind = FINDING_DISPLAY_ACTIVE, .function = GPU, .detail = S("DP-4"), .is_last = true },
+                        MODE_PASSTHROUGH, "a monitor is lit on its connector DP-4",
+                        "no other GPU shows anything: use a monitor on another one, and turn that "
+                        "output off; or allow it: " },
+        { { .kind = FINDING_DISPLAY_ACTIVE,
+                          .function = GPU,
+                          .detail = S("DP-4"),
+                          .is_console = true,
+                          .has_fbdev = true,
+                          .is_last = true },
+                        MODE_PASSTHROUGH,
+                        "only the text console lights the monitor on its connector DP-4",
+                        "no other GPU shows anything: use a monitor on another one, and unplug that "
+                        "one; or allow it: " },
         /* Of nouveau. */
         { { .kind = FINDING_DISPLAY_ACTIVE,
                           .function = GPU,

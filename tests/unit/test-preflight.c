@@ -48,10 +48,11 @@ static char *describe(const Finding *finding) {
                 other[0] = ' ';
                 address_format(finding->other, other + 1);
         }
-        text = text_format("%s .%u %s%s%s%s%s%s;", kinds[finding->kind], finding->function.function,
-                        what, other, finding->error ? " (" : "",
+        text = text_format("%s .%u %s%s%s%s%s%s%s;", kinds[finding->kind],
+                        finding->function.function, what, other, finding->error ? " (" : "",
                         finding->error ? strerror(finding->error) : "", finding->error ? ")" : "",
-                        finding->kind == FINDING_USB && finding->needed ? ", needed" : "");
+                        finding->kind == FINDING_USB && finding->needed ? ", needed" : "",
+                        finding->is_last ? ", last" : "");
         assert_non_null(text);
         return text;
 }
@@ -647,10 +648,13 @@ static void the_display_of_another_gpu_makes_the_firmwares_choice_void(void **st
 }
 
 static void assert_console(Fixture *fixture, bool expected) {
+        const Gpu *moving[] = { card_read(fixture, 1) };
         const PreflightInput input = {
                 .roots = &fixture->tree->roots,
-                .gpu = card_read(fixture, 1),
+                .gpu = moving[0],
                 .to = MODE_PASSTHROUGH,
+                .moving = moving,
+                .n_moving = 1,
         };
 
         assert_int_equal(preflight_preconditions(&input, &fixture->findings), 0);
@@ -707,6 +711,53 @@ static void a_monitor_that_no_program_lights_is_the_consoles(void **state) {
         add_process(tree, 5000813, "secret", 0);
         add_file(tree, 5000813, "fd/0", "0");
         assert_console(fixture, false);
+}
+
+static void without_a_framebuffer_of_its_own_there_is_no_console(void **state) {
+        static const struct {
+                const char *fbdev;
+                bool console;
+        } cases[] = { { "Y\n", true }, { "N\n", false }, { "", true } };
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
+        fake_drm_add(tree, GPU, 0, "HDMI-A-1");
+        fake_device_write(tree, GPU, "drm/card0/card0-HDMI-A-1/enabled", "enabled");
+        fake_device_write(tree, GPU, "drm/card0/card0-HDMI-A-1/dpms", "On");
+        assert_console(fixture, true);
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                fake_write(tree->root, "sys/module/nvidia_drm/parameters/fbdev", "%s",
+                                cases[i].fbdev);
+                assert_console(fixture, cases[i].console);
+        }
+}
+
+/* The machine boots on the first card, and somebody looks at the second. */
+static void a_lit_monitor_is_told_before_the_firmwares_choice(void **state) {
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia", .boot_vga = "0");
+        fake_device_add(tree, "0000:05:00.0", .vendor = 0x1002, .class = 0x030000, .boot_vga = "1");
+        fake_drm_add(tree, "0000:05:00.0", 1, "DP-1");
+        fake_drm_add(tree, GPU, 0, "HDMI-A-1");
+        fake_device_write(tree, GPU, "drm/card0/card0-HDMI-A-1/enabled", "enabled");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "boot-display .0 -, last;");
+        fake_device_write(tree, GPU, "drm/card0/card0-HDMI-A-1/dpms", "On");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "display-active .0 card0-HDMI-A-1, last;");
+        fake_device_write(tree, "0000:05:00.0", "drm/card1/card1-DP-1/enabled", "enabled");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "display-active .0 card0-HDMI-A-1;");
+
+        /* Now it is the other way round. */
+        fake_device_write(tree, "0000:05:00.0", "drm/card1/card1-DP-1/enabled", "disabled");
+        fake_device_write(tree, "0000:05:00.0", "boot_vga", "0");
+        fake_device_write(tree, GPU, "boot_vga", "1");
+        assert_preconditions(fixture, MODE_PASSTHROUGH,
+                        "boot-display .0 -;display-active .0 card0-HDMI-A-1, last;");
+        fake_device_write(tree, "0000:05:00.0", "class", "0x030200");
+        assert_preconditions(fixture, MODE_PASSTHROUGH,
+                        "boot-display .0 -;display-active .0 card0-HDMI-A-1, last;");
 }
 
 static void each_lit_connector_is_told(void **state) {
@@ -1089,6 +1140,8 @@ int main(void) {
                 card_test(the_display_of_another_gpu_makes_the_firmwares_choice_void),
                 card_test(a_monitor_that_no_program_lights_is_the_consoles),
                 card_test(only_nvidias_console_can_be_told_off),
+                card_test(without_a_framebuffer_of_its_own_there_is_no_console),
+                card_test(a_lit_monitor_is_told_before_the_firmwares_choice),
                 card_test(each_lit_connector_is_told),
                 card_test(an_old_driver_with_modeset_cannot_let_go),
                 card_test(another_driver_is_not_asked_for_nvidias_abilities),
