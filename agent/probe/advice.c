@@ -340,9 +340,9 @@ const char *advice_for_iommu(const Finding *finding) {
         "/usr/lib/nvidia/sriov-manage -d @function@, or where that is not installed, echo 0 " \
         ">/sys/bus/pci/devices/@function@/sriov_numvfs"
 #define MDEV "for i in @detail@; do mdevctl stop -u $i; done"
-#define MIG                                                                                    \
-        "; MIG instances are left then: nvidia-smi mig -dci -i @gpu@; nvidia-smi mig -dgi -i " \
-        "@gpu@; nvidia-smi -i @gpu@ -mig 0"
+#define MIG_OFF \
+        "nvidia-smi mig -dci -i @gpu@; nvidia-smi mig -dgi -i @gpu@; nvidia-smi -i @gpu@ -mig 0"
+#define MIG "; MIG instances are left then: " MIG_OFF
 
 /* Guests first: to take the parts away waits for them without end (KERNEL.md 3.1). */
 const char *advice_for_virtual(const Finding *finding) {
@@ -354,6 +354,8 @@ const char *advice_for_virtual(const Finding *finding) {
                 return finding->has_instances
                                 ? "shut down the guests that have them, then: " MDEV MIG
                                 : "shut down the guests that have them, then: " MDEV;
+        if (finding->number == 0 && finding->has_instances)
+                return "end what computes on them, then: " MIG_OFF;
         return finding->has_instances ? "shut down the guests that have them, then: " SRIOV MIG
                                       : "shut down the guests that have them, then: " SRIOV;
 }

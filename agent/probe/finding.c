@@ -126,6 +126,8 @@ static Words words_for_virtual(const Finding *finding) {
                 chosen.sentence = "virtual functions (@number@) exist on @function@";
         else if (finding->detail)
                 chosen.sentence = "mediated devices exist on @function@";
+        else if (finding->has_instances)
+                chosen.sentence = "it is divided by MIG, and would lose its instances";
         return chosen;
 }
 

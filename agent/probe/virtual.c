@@ -3,7 +3,7 @@
 /*
  * vfio-pci refuses a function that has virtual ones (KERNEL.md 3.6), and a guest that has one, or
  * a mediated device, loses it with its parent. Newer GPUs have the mediated devices on their
- * virtual functions.
+ * virtual functions. Instances of MIG end with the driver's hold of the card.
  */
 
 #include <ctype.h>
@@ -102,12 +102,25 @@ static int check_function(const PreflightInput *input, Address address, Findings
         return r;
 }
 
+/* Of a card without virtual functions, its instances are for the host's own programs. */
+static int check_instances(const PreflightInput *input, Findings *findings) {
+        Finding finding = { .kind = FINDING_VIRTUAL, .function = input->gpu->address };
+        int r;
+
+        r = has_instances(input->roots, input->gpu->address, &finding.has_instances);
+        return r < 0 || !finding.has_instances ? r : findings_push(findings, &finding);
+}
+
 /* Add what is in the way. Return: 0 on success, negative error code on failure. */
 int virtual_check(const PreflightInput *input, Findings *findings) {
+        bool has_virtual = false;
         int r = 0;
 
-        for (size_t i = 0; i < input->gpu->n_functions && r >= 0; ++i)
-                if (input->gpu->functions[i].has_virtual)
-                        r = check_function(input, input->gpu->functions[i].address, findings);
-        return r;
+        for (size_t i = 0; i < input->gpu->n_functions && r >= 0; ++i) {
+                if (!input->gpu->functions[i].has_virtual)
+                        continue;
+                has_virtual = true;
+                r = check_function(input, input->gpu->functions[i].address, findings);
+        }
+        return r < 0 || has_virtual ? r : check_instances(input, findings);
 }

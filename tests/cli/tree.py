@@ -561,6 +561,25 @@ def virtual_functions(tree):
         tree.link(f"sys/devices/pci0000:00/0000:41:00.{4 + i}/physfn", "sys/devices/pci0000:00/0000:41:00.0")
 
 
+def divided(tree):
+    """A card with instances of MIG, and no virtual functions."""
+    tree.device("0000:41:00.0", "10de:2331", "0302", "nvidia", 40)
+    tree.nvidia("0000:41:00.0", 0, False)
+    tree.write("proc/driver/nvidia/capabilities/gpu0/mig/gi1/access", "DeviceFileMinor: 3\n")
+    tree.driver("vfio-pci")
+
+
+def network_on_the_card(tree):
+    """A network adapter is plugged into the card's own USB port."""
+    host(tree)
+    tree.device("0000:01:00.2", "10de:1ada", "0c03", "xhci_hcd", 12)
+    folder = "sys/devices/pci0000:00/0000:01:00.2/usb5"
+    tree.write(f"{folder}/devpath", "0\n")
+    tree.write(f"{folder}/5-1/devpath", "1\n")
+    tree.write(f"{folder}/5-1/product", "USB LAN\n")
+    tree.write(f"{folder}/5-1/5-1:1.0/net/enp1s0f2u1/operstate", "up\n")
+
+
 def another_card(tree):
     host(tree)
     tree.state(("0000:01:00.0", "10de:2684", "1043:89e5", "passthrough"))

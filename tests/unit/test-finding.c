@@ -150,6 +150,10 @@ static const struct {
                         "echo on | tee /sys/bus/pci/devices/0000:01:00.0/../power/control "
                         "/sys/bus/pci/devices/0000:01:00.*/power/control; to keep it awake from the "
                         "next time on: echo 0 | tee /sys/bus/pci/devices/0000:01:00.*/d3cold_allowed" },
+        { { .kind = FINDING_VIRTUAL, .function = GPU, .has_instances = true }, MODE_PASSTHROUGH,
+                        "it is divided by MIG, and would lose its instances",
+                        "end what computes on them, then: nvidia-smi mig -dci -i 0000:01:00.0; "
+                        "nvidia-smi mig -dgi -i 0000:01:00.0; nvidia-smi -i 0000:01:00.0 -mig 0" },
         { { .kind = FINDING_VIRTUAL, .function = GPU, .number = 4 }, MODE_HOST,
                         "virtual functions (4) exist on 0000:01:00.0",
                         "/usr/lib/nvidia/sriov-manage -d 0000:01:00.0" },

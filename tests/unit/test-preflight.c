@@ -337,6 +337,21 @@ static void all_parts_that_were_given_away_are_counted_and_named(void **state) {
         }
 }
 
+/* With no virtual function. */
+static void a_card_that_is_divided_would_lose_its_parts(void **state) {
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
+        fake_write(tree->root, "proc/driver/nvidia/gpus/" GPU "/information",
+                        "Device Minor: \t 3\n");
+        fake_write(tree->root, "proc/driver/nvidia/capabilities/gpu2/mig/gi1/access", "%s", "");
+        fake_make_dir(tree->root, "proc/driver/nvidia/capabilities/gpu3/mig");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "");
+        fake_write(tree->root, "proc/driver/nvidia/capabilities/gpu3/mig/gi1/access", "%s", "");
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "virtual .0 -;");
+}
+
 static void a_gpu_that_does_not_answer_goes_nowhere(void **state) {
         Fixture *fixture = *state;
 
@@ -1120,6 +1135,7 @@ int main(void) {
                 card_test(a_member_that_is_no_pci_device_is_in_the_way),
                 card_test(virtual_functions_stay_where_their_parent_is),
                 card_test(all_parts_that_were_given_away_are_counted_and_named),
+                card_test(a_card_that_is_divided_would_lose_its_parts),
                 card_test(a_gpu_that_does_not_answer_goes_nowhere),
                 card_test(the_log_has_a_say_while_nvidias_driver_is_bound),
                 card_test(all_that_is_in_the_way_is_told),
