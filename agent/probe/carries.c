@@ -533,6 +533,25 @@ void carries_deinit(Carries *carries) {
 }
 
 /**
+ * carries_network() - does the host have network by a part of a device?
+ * @roots:      roots
+ * @path:       of the device, relative to the root of sysfs
+ * @ret:        name of an interface that is not known to be down, or NULL; free() it
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int carries_network(const Roots *roots, const char *path, char **ret) {
+        _cleanup_(look_deinit) Look look = { .roots = roots };
+        int r;
+
+        r = sysfs_walk(roots->sysfs, path, wanted, ARRAY_SIZE(wanted), look_below, &look);
+        if (r == -ENOMEM)
+                return r;
+        *ret = TAKE_PTR(look.names[LOAD_NETWORK]);
+        return 0;
+}
+
+/**
  * carries_disk_in_use() - does the host use a disk that is part of a device?
  * @roots:      roots
  * @path:       of the device, relative to the root of sysfs

@@ -19,4 +19,5 @@ typedef struct Carries {
 
 int carries_init(Carries *carries, const Roots *roots, Address address) _warn_unused_result_;
 void carries_deinit(Carries *carries);
+int carries_network(const Roots *roots, const char *path, char **ret) _warn_unused_result_;
 int carries_disk_in_use(const Roots *roots, const char *path, bool *ret) _warn_unused_result_;

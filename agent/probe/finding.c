@@ -232,7 +232,10 @@ static Words choose_words(const Findings *findings, const Finding *finding) {
                         return obstacles[finding->number];
                 break;
         case FINDING_USB:
-                if (finding->needed)
+                if (finding->carries)
+                        chosen.remedy = "the host needs it for the network (@carries@): use another "
+                                        "interface, or move it to another port";
+                else if (finding->needed)
                         chosen.remedy = "unmount it and move it to another port; the host needs it";
                 break;
         case FINDING_HOLDER:

@@ -37,7 +37,7 @@ typedef enum FindingKind {
         /* The GPU is in use: waiting or stopping that helps (exit code 3). */
         FINDING_HOLDER, /* .pid has .node open, or mapped */
         FINDING_CUDA,   /* UVM retains the GPU */
-        FINDING_USB, /* the USB device .detail hangs on the card's own port; .needed: with a disk in use */
+        FINDING_USB, /* the USB device .detail hangs on the card's own port; .needed: with a disk in use, or with the network .carries */
         FINDING_STARTED, /* the adapter is started, and no user was found */
         FINDING_UNKNOWN, /* .pid, or .node where that is 0, could not be looked into (.error); neither, and
                           * .error is ETIME: .number processes, or 0 for all */

@@ -305,7 +305,7 @@ static bool is_fit(const char *s) {
 static int check_usb_device(
                 void *userdata, const char *path, const char *name, unsigned int found _unused_) {
         _cleanup_(freep) char *devpath = NULL, *maker = NULL, *product = NULL, *vendor_id = NULL,
-                              *product_id = NULL, *text = NULL;
+                              *product_id = NULL, *network = NULL, *text = NULL;
         const struct {
                 const char *name;
                 char **ret;
@@ -340,18 +340,21 @@ static int check_usb_device(
         if (!text)
                 return -ENOMEM;
         r = carries_disk_in_use(below->roots, path, &needed);
+        if (r >= 0 && !needed)
+                r = carries_network(below->roots, path, &network);
         if (r < 0)
                 return r;
         return findings_push(below->findings,
                         &(Finding){ .kind = FINDING_USB,
                                         .function = below->function,
                                         .detail = text,
-                                        .needed = needed });
+                                        .carries = network,
+                                        .needed = needed || network });
 }
 
 /*
- * Is a device plugged into the card's own USB port? When the controller is unbound, all
- * of them are disconnected, a mounted disk included; nothing waits, and nothing asks
+ * Is a device plugged into the card's own USB port? When the controller is unbound, all of them
+ * are disconnected, a mounted disk and the network included; nothing waits, and nothing asks
  * (drivers/usb/core/hcd-pci.c: usb_hcd_pci_remove()).
  */
 static int check_usb(const PreflightInput *input, Findings *findings) {

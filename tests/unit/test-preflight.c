@@ -936,6 +936,21 @@ static void a_usb_disk_in_use_is_needed(void **state) {
         assert_holders(fixture, MODE_PASSTHROUGH, "usb .2 Disk, needed;");
 }
 
+static void a_usb_network_adapter_in_use_is_needed(void **state) {
+        static const char interface[] = "usb1/1-2/1-2:1.0/net/enp1s0f2u2/operstate";
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_gpu_add(tree, GPU, .group = 12);
+        fake_usb_add(tree, USB, "1-2", "LAN");
+        fake_device_write(tree, USB, interface, "up");
+        assert_holders(fixture, MODE_PASSTHROUGH, "usb .2 LAN, needed;");
+        fake_device_write(tree, USB, interface, "unknown");
+        assert_holders(fixture, MODE_PASSTHROUGH, "usb .2 LAN, needed;");
+        fake_device_write(tree, USB, interface, "down");
+        assert_holders(fixture, MODE_PASSTHROUGH, "usb .2 LAN;");
+}
+
 static void cuda_holds_a_gpu_without_any_file(void **state) {
         Fixture *fixture = *state;
         FakeTree *tree = fixture->tree;
@@ -1166,6 +1181,7 @@ int main(void) {
                 card_test(a_guest_is_found_on_the_way_home),
                 card_test(usb_devices_are_told_by_what_they_call_themselves),
                 card_test(a_usb_disk_in_use_is_needed),
+                card_test(a_usb_network_adapter_in_use_is_needed),
                 card_test(a_hub_and_what_is_behind_it_are_devices_and_the_root_is_none),
                 card_test(cuda_holds_a_gpu_without_any_file),
                 card_test(a_gpu_that_was_never_started_is_not_cudas),
