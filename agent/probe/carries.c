@@ -363,17 +363,36 @@ static int look_at_path(Look *look, const char *path, const char *name) {
 
 /* anything */
 
-/* Up, or not told (Documentation/ABI/testing/sysfs-class-net). */
+/* Whether an interface is a part of another one: a bond, a bridge, a VLAN, a guest's macvtap. */
+static int has_upper(Look *look, const char *path, bool *ret) {
+        _cleanup_(strv_freep) char **names = NULL;
+        size_t n;
+        int r;
+
+        *ret = false;
+        r = sysfs_list(look->roots->sysfs, path, &names, &n);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; r == 0 && i < n && !*ret; ++i)
+                *ret = !strcmp(names[i], "master") || text_starts_with(names[i], "upper_", NULL);
+        return 0;
+}
+
+/* Up, or not told (Documentation/ABI/testing/sysfs-class-net); or the spare one of a bond. */
 static int look_at_interface(Look *look, const char *path, const char *name) {
         _cleanup_(freep) char *state = NULL;
+        bool needed;
         int r;
 
         r = sysfs_read_at(look->roots->sysfs, path, "operstate", &state);
         if (r < 0)
                 return r;
-        if (r == 0 && (!strcmp(state, "down") || !strcmp(state, "notpresent")))
-                return 0;
-        return push(look, LOAD_NETWORK, name);
+        needed = r > 0 || (strcmp(state, "down") != 0 && strcmp(state, "notpresent") != 0);
+        if (!needed)
+                r = has_upper(look, path, &needed);
+        if (r < 0)
+                return r;
+        return needed ? push(look, LOAD_NETWORK, name) : 0;
 }
 
 /* A root hub is the controller itself, seen from the other side. */

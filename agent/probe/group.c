@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "probe/carries.h"
 #include "probe/group.h"
+#include "probe/holder-scan.h"
 
 typedef struct Group {
         const PreflightInput *input;
@@ -116,17 +117,98 @@ static int check_member(Group *group, const char *member, Finding finding, Findi
         return push_member(group, member, &finding, findings);
 }
 
+/* The members that stay and have nodes, and the processes that have these open. */
+typedef struct Users {
+        Finding **members;
+        DevNodes *nodes;
+        Findings *found;
+        Findings **lists; /* of .found */
+        size_t n;
+} Users;
+
+static void users_deinit(Users *users) {
+        for (size_t i = 0; i < users->n; ++i) {
+                devnodes_deinit(&users->nodes[i]);
+                findings_deinit(&users->found[i]);
+        }
+        free(users->members);
+        free(users->nodes);
+        free(users->found);
+        free(users->lists);
+}
+
+static int users_init(Users *users, const Roots *roots, Finding *members, size_t n) {
+        int r = 0;
+
+        users->members = calloc(n, sizeof(*users->members));
+        users->nodes = calloc(n, sizeof(*users->nodes));
+        users->found = calloc(n, sizeof(*users->found));
+        users->lists = calloc(n, sizeof(*users->lists));
+        if (!users->members || !users->nodes || !users->found || !users->lists)
+                return -ENOMEM;
+        for (size_t i = 0; i < n && r >= 0; ++i) {
+                Device device = DEVICE_NULL;
+                const Gpu whole = { members[i].other, .functions = &device, .n_functions = 1 };
+
+                if (members[i].is_gpu)
+                        continue;
+                device.address = members[i].other;
+                r = devnodes_init(&users->nodes[users->n], roots, &whole, MODE_PASSTHROUGH);
+                users->lists[users->n] = &users->found[users->n];
+                users->members[users->n] = &members[i];
+                users->n += r >= 0;
+        }
+        return r;
+}
+
+/*
+ * A node that a process has open is in use without a sign in sysfs: a guest has a whole disk, a desktop the
+ * sound. All open files are looked at only where nothing else tells that a member is needed.
+ */
+static int look_for_users(const Roots *roots, Finding *members, size_t n) {
+        _cleanup_(users_deinit) Users users = {};
+        int r;
+
+        for (size_t i = 0; i < n; ++i)
+                if (members[i].needed)
+                        return 0;
+        r = n > 0 ? users_init(&users, roots, members, n) : 0;
+        if (r >= 0 && users.n > 0)
+                r = holders_find(roots, users.nodes, users.n, false, users.lists);
+        for (size_t i = 0; i < users.n && r >= 0; ++i) {
+                const Finding *user = users.found[i].items;
+                Finding *member = users.members[i];
+                _cleanup_(freep) char *carries = NULL;
+
+                if (users.found[i].n == 0)
+                        continue;
+                carries = user->kind == FINDING_HOLDER
+                                ? text_format("%s, in use by %s (pid %d)", member->carries ?: "",
+                                                  user->command ?: "a process", (int) user->pid)
+                                : text_format("%s, which may be in use", member->carries ?: "");
+                if (!carries)
+                        return -ENOMEM;
+                free(member->carries);
+                member->carries = TAKE_PTR(carries);
+                member->needed = true;
+        }
+        return r;
+}
+
 static int check_members(Group *group, const Device *function, Findings *findings) {
         const Finding finding = {
                 .kind = FINDING_GROUP_MEMBER,
                 .function = function->address,
                 .number = function->iommu_group,
         };
+        const size_t n = findings->n;
         int r = 0;
 
         for (size_t i = 0; i < group->n && r >= 0; ++i)
                 r = check_member(group, group->members[i], finding, findings);
-        return r;
+        if (r < 0 || findings->n == n)
+                return r;
+        return look_for_users(group->input->roots, findings->items + n, findings->n - n);
 }
 
 /* There is no IOMMU for a function, or one that is none. */

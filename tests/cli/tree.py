@@ -538,6 +538,34 @@ def group_with_sound(tree):
     tree.device("0000:03:00.0", "1102:0012", "0403", "snd_hda_intel", 12)
 
 
+def group_with_sound_in_use(tree):
+    group_with_sound(tree)
+    sound = "sys/devices/pci0000:00/0000:03:00.0/sound/card1"
+    tree.write(f"{sound}/controlC1/dev", "1:3\n")
+    tree.write(f"{sound}/controlC1/uevent", "DEVNAME=snd/controlC1\n")
+    tree.process(5000812, "pipewire", "/dev/null", "/user.slice/user-1000.slice/user@1000.service/session.slice/pipewire.service")
+
+
+def group_with_a_disk_of_a_guest(tree):
+    """A machine has a whole disk, of which the host has mounted nothing."""
+    host(tree)
+    tree.device("0000:03:00.0", "1b21:0612", "0106", "ahci", 12)
+    disk = "sys/devices/pci0000:00/0000:03:00.0/ata3/host3/target3:0:0/3:0:0:0"
+    tree.write(f"{disk}/block/sdb/dev", "8:16\n")
+    tree.write(f"{disk}/block/sdb/size", "1000\n")
+    tree.write(f"{disk}/scsi_generic/sg1/dev", "1:3\n")
+    tree.write("proc/self/mountinfo", "22 1 8:2 / / rw - ext4 /dev/sda2 rw\n")
+    tree.process(5000812, "qemu-system-x86", "/dev/null", "/qemu.slice/101.scope")
+
+
+def group_with_the_spare_of_a_bond(tree):
+    host(tree)
+    tree.device("0000:03:00.0", "8086:1533", "0200", "igb", 12)
+    tree.write("sys/devices/pci0000:00/0000:03:00.0/net/eth1/operstate", "down\n")
+    tree.write("sys/devices/virtual/net/bond0/operstate", "up\n")
+    tree.link("sys/devices/pci0000:00/0000:03:00.0/net/eth1/master", "sys/devices/virtual/net/bond0")
+
+
 def group_of_gpus(tree):
     """A kernel of a distribution has given the second one to another driver."""
     host(tree)

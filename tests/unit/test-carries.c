@@ -202,6 +202,23 @@ static void a_network_that_is_up_is_needed(void **state) {
         }
 }
 
+static void a_network_that_is_a_part_of_another_is_needed(void **state) {
+        static const char *const uppers[] = { "master", "upper_eno1.10" };
+        FakeTree *tree = *state;
+
+        add(tree, 0x020000);
+        add_file(tree, "net/eno1/operstate", "down");
+        add_file(tree, "net/eno1/queues/rx-0/rps_cpus", "0");
+        assert_carries(tree, false, "network card");
+        for (size_t i = 0; i < ARRAY_SIZE(uppers); ++i) {
+                char path[FAKE_PATH_MAX];
+
+                fake_make_dir(tree->root, fake_path(path, FOLDER "net/eno1/%s", uppers[i]));
+                assert_carries(tree, true, "network card with the network eno1");
+                fake_remove(tree->root, path);
+        }
+}
+
 static void a_network_of_rdma_needs_no_interface(void **state) {
         FakeTree *tree = *state;
 
@@ -293,6 +310,7 @@ int main(void) {
                 tree_test(a_path_to_a_disk_is_the_disk),
                 tree_test(a_drive_without_a_medium_carries_nothing),
                 tree_test(a_network_that_is_up_is_needed),
+                tree_test(a_network_that_is_a_part_of_another_is_needed),
                 tree_test(a_network_of_rdma_needs_no_interface),
                 tree_test(what_guests_may_have_is_needed),
                 tree_test(usb_is_needed_for_what_is_plugged_in),
