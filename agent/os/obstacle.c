@@ -5,8 +5,10 @@
  * they are read here as modprobe.d(5) has it.
  */
 
+#include <errno.h>
 #include <fnmatch.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -43,20 +45,90 @@ typedef struct Search {
         bool is_inert; /* whose command loads nothing */
 } Search;
 
-/* Whether a command is one of those that are written to load nothing. One with more behind it is not. */
-static bool loads_nothing(const char *command) {
-        size_t n = strcspn(command, " \t#");
-        const char *name = command;
+/* The words of a shell command, as far as that is simple. */
+typedef struct Words {
+        char *rest;
+        bool begins; /* the word that was given last begins a command */
+        bool ends;   /* and the next one begins another */
+} Words;
 
-        if (strpbrk(command, ";&|"))
+/* The next word without its quotes, or NULL at the end. */
+static char *next_word(Words *words) {
+        char *in = words->rest + strspn(words->rest, " \t;&|"), *out = in, *word = in;
+        char quote = 0;
+
+        words->begins = words->ends || strcspn(words->rest, ";&|") < (size_t) (in - words->rest);
+        if (!*in || *in == '#')
+                return NULL;
+        for (; *in && (quote || !strchr(" \t;|", *in)); ++in) {
+                /* That of "2>&1" ends nothing. */
+                if (!quote && *in == '&' && (out == word || out[-1] != '>'))
+                        break;
+                if (quote ? *in == quote : *in == '"' || *in == '\'')
+                        quote = quote ? 0 : *in;
+                else
+                        *out++ = *in;
+        }
+        words->ends = *in && strchr(";&|", *in);
+        words->rest = in + (*in != '\0');
+        *out = '\0';
+        return word;
+}
+
+static bool is_one_of(const char *name, const char *const *names, size_t n) {
+        const char *slash = strrchr(name, '/');
+
+        for (size_t i = 0; i < n; ++i)
+                if (!strcmp(slash ? slash + 1 : name, names[i]))
+                        return true;
+        return false;
+}
+
+/* Only writes, or only tells that it ran; a shell's -c is looked into. Anything else may load the module. */
+static bool loads_nothing(char *command) {
+        static const char *const idle[] = { "true", "false", ":", "exit", "echo", "printf",
+                "logger", "sleep", "test" };
+        static const char *const wrappers[] = { "env", "exec", "command", "nice", "busybox", "!" };
+        static const char *const shells[] = { "sh", "ash", "bash", "dash", "zsh" };
+        enum {
+                PLACE_NAME,
+                PLACE_SHELL,
+                PLACE_SCRIPT,
+                PLACE_FILE,
+                PLACE_REST
+        } place = PLACE_NAME;
+        Words words = { .rest = command, .ends = true };
+
+        if (strchr(command, '`') || strstr(command, "$("))
                 return false;
+        for (char *word; (word = next_word(&words));) {
+                const char *file = word + strspn(word, "0123456789&");
 
-        for (const char *slash = command; slash < command + n; ++slash)
-                if (*slash == '/')
-                        name = slash + 1;
-        n -= (size_t) (name - command);
-        return (n == 4 && !memcmp(name, "true", n)) || (n == 5 && !memcmp(name, "false", n)) ||
-                        (n == 1 && *name == ':') || (n == 4 && !memcmp(name, "exit", n));
+                if (words.begins)
+                        place = PLACE_NAME;
+                if (place == PLACE_FILE)
+                        place = PLACE_REST;
+                else if (*file == '>' || *file == '<')
+                        place = strchr("<>", file[strlen(file) - 1]) ? PLACE_FILE : place;
+                else if (place == PLACE_SCRIPT && !loads_nothing(word))
+                        return false;
+                else if (place == PLACE_SCRIPT)
+                        place = PLACE_REST;
+                else if (place == PLACE_SHELL && *word == '-')
+                        place = strchr(word, 'c') ? PLACE_SCRIPT : PLACE_SHELL;
+                else if (place == PLACE_SHELL)
+                        return false;
+                else if (place == PLACE_REST || word[strcspn(word, "=/")] == '=' || *word == '-' ||
+                                is_one_of(word, wrappers, ARRAY_SIZE(wrappers)))
+                        continue;
+                else if (is_one_of(word, shells, ARRAY_SIZE(shells)))
+                        place = PLACE_SHELL;
+                else if (is_one_of(word, idle, ARRAY_SIZE(idle)))
+                        place = PLACE_REST;
+                else
+                        return false;
+        }
+        return place != PLACE_SHELL && place != PLACE_SCRIPT;
 }
 
 /* One logical line, which it cuts into pieces. */
@@ -77,9 +149,9 @@ static int take_line(void *userdata, const char *path, unsigned int number, char
         rest += strspn(rest, " \t");
         if (!*rest)
                 return 0;
-        search->is_inert = loads_nothing(rest);
         search->install = text_format("/%s:%u: install %s %s", path, number, module,
                         text_is_printable(rest) ? rest : "");
+        search->is_inert = loads_nothing(rest);
         return search->install ? 0 : -ENOMEM;
 }
 
@@ -203,6 +275,33 @@ int obstacle_find(const Roots *roots, Modules *modules, const char *module, Obst
                 return r;
         *ret = obstacle;
         obstacle = (Obstacle){};
+        return 0;
+}
+
+/**
+ * obstacle_find_no_index() - are the modules of the running kernel not there at all?
+ * @ret:        OBSTACLE_NO_INDEX with its release, or OBSTACLE_NONE; obstacle_deinit() it
+ *
+ * A package manager takes them away with the kernel that it has replaced. Where there are modules of no
+ * kernel they may be elsewhere.
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int obstacle_find_no_index(const Roots *roots, Obstacle *ret) {
+        _cleanup_(freep) char *release = NULL, *path = NULL;
+        int r;
+
+        *ret = (Obstacle){};
+        r = file_read(roots->proc_fd, "sys/kernel/osrelease", 256, &release, NULL);
+        if (r)
+                return r < 0 ? r : 0;
+        release[strcspn(release, "\n")] = '\0';
+        path = text_format("lib/modules/%s/modules.dep", release);
+        if (!path)
+                return -ENOMEM;
+        if (faccessat(roots->root_fd, "lib/modules", F_OK, 0) == 0 &&
+                        faccessat(roots->root_fd, path, F_OK, 0) < 0 && errno == ENOENT)
+                *ret = (Obstacle){ OBSTACLE_NO_INDEX, TAKE_PTR(release) };
         return 0;
 }
 

@@ -18,6 +18,7 @@ typedef enum ObstacleKind {
         OBSTACLE_DISABLED,     /* kernel.modules_disabled */
         OBSTACLE_OTHER_KERNEL, /* it was built for the kernel .where */
         OBSTACLE_UNSIGNED,     /* it has no signature, and the kernel demands one */
+        OBSTACLE_NO_INDEX, /* no module of the running kernel .where is there; of no module alone */
         _OBSTACLE_MAX,
 } ObstacleKind;
 
@@ -29,5 +30,6 @@ typedef struct Obstacle {
 int obstacle_find(const Roots *roots, Modules *modules, const char *module, Obstacle *ret)
                 _warn_unused_result_;
 void obstacle_deinit(Obstacle *obstacle);
+int obstacle_find_no_index(const Roots *roots, Obstacle *ret) _warn_unused_result_;
 int obstacle_find_script(const Roots *roots, Modules *modules, const char *module, char **ret_where)
                 _warn_unused_result_;

@@ -98,6 +98,9 @@ static const Words obstacles[_OBSTACLE_MAX] = {
                                 "loads only signed modules",
                         "sign it with a key that is enrolled (mokutil --import), or turn Secure Boot "
                         "off in the firmware" },
+        [OBSTACLE_NO_INDEX] = { "the modules of the running kernel (@detail@) are not there, and no driver "
+                                "for it is loaded @side@",
+                        "reboot, as the kernel seems to have been updated; or install its modules again" },
 };
 
 static bool is_denied(const Finding *finding) {

@@ -116,12 +116,26 @@ int move_push_obstacle(Findings *findings, Address function, const HostDriver *d
                                         .detail = driver->obstacle.where });
 }
 
+/* No driver is known, maybe as there is no module at all. Return: 0, or negative. */
+static int push_no_driver(Move *move, FindingKind kind) {
+        _cleanup_(obstacle_deinit) Obstacle obstacle = {};
+        int r;
+
+        r = obstacle_find_no_index(move->context->roots, &obstacle);
+        return r < 0 ? r
+                     : findings_push(&move->findings,
+                                       &(Finding){ .kind = kind,
+                                                       .function = move->gpu->address,
+                                                       .number = (int) obstacle.kind,
+                                                       .detail = obstacle.where });
+}
+
 /* What keeps vfio-pci away, if it is to be loaded. Return: 0, or negative. */
 static int check_vfio_driver(Move *move) {
         const Facts *facts = &move->facts;
 
         if (!facts->vfio_driver)
-                return push(move, FINDING_NO_VFIO_DRIVER);
+                return push_no_driver(move, FINDING_NO_VFIO_DRIVER);
         if (facts->vfio_obstacle.kind == OBSTACLE_NONE)
                 return 0;
         return findings_push(&move->findings,
@@ -143,7 +157,7 @@ static int check_driver(Move *move) {
                 return 0;
         if (homes->n > 0)
                 return move_push_obstacle(&move->findings, move->gpu->address, &homes->items[0]);
-        return push(move, FINDING_NO_HOST_DRIVER);
+        return push_no_driver(move, FINDING_NO_HOST_DRIVER);
 }
 
 /*

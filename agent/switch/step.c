@@ -28,6 +28,7 @@
 #include "model/clash.h"
 #include "model/inventory.h"
 #include "os/kmsg.h"
+#include "os/obstacle.h"
 #include "os/udev.h"
 #include "switch/step.h"
 
@@ -311,7 +312,7 @@ static const char *explain_load(int error) {
         case EPERM:
                 return "; lockdown, kernel.modules_disabled or module_blacklist= may forbid it";
         case EINVAL:
-                return "; an install line in modprobe.d may keep it away";
+                return "; an install line in modprobe.d may keep away a module that it needs";
         default:
                 return "";
         }
@@ -346,6 +347,52 @@ static int refuse_clash(StepContext *context, const char *module, StepResult *re
         return r;
 }
 
+/* The line of modprobe.d that was run in the place of a load; NULL if there is none. free() it. */
+static int find_script(StepContext *context, const Step *step, char **ret) {
+        _cleanup_(strv_freep) char **names = NULL;
+        size_t n = 0;
+        int r = 0;
+
+        *ret = NULL;
+        if (step->script)
+                return 0;
+        if (!strchr(step->value, ':'))
+                return obstacle_find_script(context->roots, context->modules, step->value, ret);
+        r = modules_resolve(context->modules, step->value, false, &names, &n);
+        for (size_t i = 0; r >= 0 && i < n && !*ret; ++i)
+                r = obstacle_find_script(context->roots, context->modules, names[i], ret);
+        return r < 0 ? r : 0;
+}
+
+/* Such a line may end well and load nothing. Return: 0 if the module is there, or as step_run(). */
+static int check_loaded(StepContext *context, const Step *step, StepResult *result) {
+        _cleanup_(freep) char *script = NULL;
+        int r;
+
+        if (strchr(step->value, ':') || is_loaded(context->roots->sysfs, step->value))
+                return 0;
+        r = find_script(context, step, &script);
+        if (r < 0 || !script)
+                return r;
+        return refuse(result, ENOENT,
+                        text_format("it is not there, as this was run in its place: %s", script));
+}
+
+/* Add what may help. Return: as step_run(). */
+static int explain_refused_load(StepContext *context, const Step *step, StepResult *result) {
+        _cleanup_(freep) char *script = NULL;
+        int r;
+
+        r = find_script(context, step, &script);
+        if (r < 0)
+                return r;
+        free(result->reason);
+        result->reason = text_format("%s%s%s", strerror(result->error),
+                        script ? "; this was run in its place: " : explain_load(result->error),
+                        script ?: "");
+        return result->reason ? STEP_E_REFUSED : -ENOMEM;
+}
+
 /* Load a module, or all modules of an alias, which may be none. */
 static int write_load(StepContext *context, const Step *step, StepResult *result) {
         bool is_alias = strchr(step->value, ':');
@@ -357,17 +404,15 @@ static int write_load(StepContext *context, const Step *step, StepResult *result
         if (r == 0)
                 r = ask(context, NULL, step->script ? TASK_LOAD_PLAINLY : TASK_LOAD, step, "",
                                 step->value, result);
+        if (r == 0)
+                return check_loaded(context, step, result);
         if (r != STEP_E_REFUSED)
                 return r;
         if (result->error == ENOENT && is_alias) {
                 step_result_deinit(result);
                 return 0;
         }
-        if (result->error == 0)
-                return r;
-        free(result->reason);
-        result->reason = text_format("%s%s", strerror(result->error), explain_load(result->error));
-        return result->reason ? r : -ENOMEM;
+        return result->error == 0 ? r : explain_refused_load(context, step, result);
 }
 
 /* Whether the function still answers. It is woken up for that, which can take its time. */

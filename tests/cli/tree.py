@@ -238,6 +238,19 @@ def no_host_driver(tree):
     tree.write("no-modules", "")
 
 
+def host_driver_kept_away(tree):
+    """With a guest; a line of a laptop's tool keeps NVIDIA's driver from loading."""
+    host(tree, ("vfio-pci", "vfio-pci"), ("vfio-pci", "vfio-pci"))
+    tree.write("etc/modprobe.d/eco.conf", 'install nvidia /bin/sh -c "exit 1"\n')
+
+
+def kernel_updated(tree):
+    """The package manager has taken the running kernel's modules away."""
+    no_host_driver(tree)
+    tree.write("proc/sys/kernel/osrelease", "7.0.1-arch1-1\n")
+    tree.write("lib/modules/7.0.2-arch1-1/modules.dep", "")
+
+
 def idle(tree):
     """At the host, and nothing is known that could have it there."""
     tree.device("0000:01:00.0", "10de:2204", "0302", None, 12)

@@ -135,8 +135,10 @@ int modules_load(Modules *modules, const char *name, bool plainly, int *ret_errn
                         continue;
                 any = true;
                 strcpy(act.driver, module->name);
-                r = module->has_script && !plainly ? -ECHILD
-                                                   : faults_act(modules->tree, &act, load);
+                if (module->has_script && !plainly)
+                        r = module->script_succeeds ? 0 : -ECHILD;
+                else
+                        r = faults_act(modules->tree, &act, load);
                 if (r < 0)
                         error = -r;
         }

@@ -82,6 +82,41 @@ static void lines_may_go_on(void **state) {
                         "/etc/modprobe.d/b.conf:1: install nvidia /bin/true");
 }
 
+static void commands_are_looked_into(void **state) {
+        static const struct {
+                const char *command;
+                bool is_inert;
+        } cases[] = {
+                { "/bin/sh -c \"exit 1\"", true },
+                { "/bin/sh -ec 'echo no >&2; exit 1'", true },
+                { "/usr/bin/env false", true },
+                { "LC_ALL=C env -i false", true },
+                { "/bin/false || true", true },
+                { "/bin/echo disabled", true },
+                { "echo no 2>&1 > /dev/kmsg; false", true },
+                { "logger -t eco 'modprobe; not today' && exit 1", true },
+                { "busybox true # modprobe", true },
+                { "/bin/true; modprobe -i nvidia", false },
+                { "/bin/sh -c 'true; modprobe -i nvidia'", false },
+                { "/bin/sh /opt/eco.sh", false },
+                { "/opt/eco.sh", false },
+                { "/bin/echo $(modprobe -i nvidia)", false },
+                { "true &&modprobe -i nvidia", false },
+                { "sh", false },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                char line[128], where[160];
+
+                snprintf(line, sizeof(line), "install nvidia %s\n", cases[i].command);
+                snprintf(where, sizeof(where), "/etc/modprobe.d/a.conf:1: install nvidia %s",
+                                cases[i].command);
+                conf(*state, "etc/modprobe.d/a.conf", line);
+                assert_obstacle(*state, cases[i].is_inert ? OBSTACLE_INSTALL : OBSTACLE_NONE,
+                                cases[i].is_inert ? where : NULL);
+        }
+}
+
 static void names_of_files_decide_who_comes_first_and_who_is_hidden(void **state) {
         conf(*state, "usr/lib/modprobe.d/a.conf", "install nvidia /bin/false\n");
         conf(*state, "etc/modprobe.d/a.conf", "# nothing\n");
@@ -157,11 +192,32 @@ static void the_file_of_the_module_may_not_fit(void **state) {
         assert_obstacle(fixture, OBSTACLE_OTHER_KERNEL, "6.1.0-1-amd64");
 }
 
+static void no_module_at_all_is_told(void **state) {
+        const Fixture *fixture = *state;
+        Obstacle obstacle;
+
+        for (unsigned int i = 0; i < 4; ++i) {
+                if (i == 1)
+                        conf(fixture, "proc/sys/kernel/osrelease", "7.0.1-arch1-1\n");
+                if (i == 2)
+                        conf(fixture, "lib/modules/7.0.2-arch1-1/modules.dep", "");
+                if (i == 3)
+                        conf(fixture, "lib/modules/7.0.1-arch1-1/modules.dep", "");
+                assert_int_equal(obstacle_find_no_index(&fixture->tree->roots, &obstacle), 0);
+                assert_int_equal(obstacle.kind, i == 2 ? OBSTACLE_NO_INDEX : OBSTACLE_NONE);
+                if (i == 2)
+                        assert_string_equal(obstacle.where, "7.0.1-arch1-1");
+                obstacle_deinit(&obstacle);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 obstacle_test(nothing_said_is_nothing_in_the_way),
                 obstacle_test(an_install_line_is_named_as_it_stands),
                 obstacle_test(lines_may_go_on),
+                obstacle_test(commands_are_looked_into),
+                obstacle_test(no_module_at_all_is_told),
                 obstacle_test(names_of_files_decide_who_comes_first_and_who_is_hidden),
                 obstacle_test(a_script_is_no_obstacle_but_named),
                 obstacle_test(a_softdep_takes_the_install_line_out_of_the_way),
