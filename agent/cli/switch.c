@@ -212,6 +212,24 @@ static int switch_by_job(Cli *cli, const Request *request, Outcomes *outcomes) {
 
 /* not at all */
 
+/* Drivers that would not load, and are done without. That of the display may be among the findings. */
+static int warn_of_passed_over(const Move *move) {
+        const PlanInput *input = &move->facts.input;
+        char address[ADDRESS_STRING_MAX];
+        int r = 0;
+
+        for (size_t i = move->findings.n > 0; i < input->n_functions && r >= 0; ++i) {
+                _cleanup_(freep) char *reason = NULL;
+
+                r = move_explain_passed_over(move, i, &reason);
+                if (reason)
+                        message_warning("%s: %s",
+                                        address_format(input->functions[i].address, address),
+                                        reason);
+        }
+        return r;
+}
+
 /* What is in the way comes first: below a long plan it would be overlooked. */
 static int print_move(const Move *move, const char *refusal, const char *no_driver) {
         const char *condition = refusal ? " (would be refused)" : "";
@@ -221,12 +239,14 @@ static int print_move(const Move *move, const char *refusal, const char *no_driv
 
         address_format(move->gpu->address, address);
         /* Behind the GPU before it also where both streams go to one place. */
-        if (refusal || no_driver)
-                fflush(stdout);
+        fflush(stdout);
         if (refusal)
                 message_error("%s: would be refused: %s", address, refusal);
         if (no_driver)
                 message_error("%s: would be without a driver: %s", address, no_driver);
+        r = refusal || plan->n_steps == 0 ? 0 : warn_of_passed_over(move);
+        if (r < 0)
+                return r;
         if (move->record.has_move)
                 printf("%s: a switch was interrupted, which is finished or undone first\n",
                                 address);

@@ -307,19 +307,14 @@ static int run_plan(Move *move,
 /* A better driver whose module would not load is no failure where there is another, but worth a word. */
 static int tell_passed_over(Move *move) {
         for (size_t i = 0; i < move->facts.input.n_functions; ++i) {
-                const PlanFunction *function = &move->facts.input.functions[i];
-                _cleanup_(findings_deinit) Findings findings = FINDINGS_NULL;
-                _cleanup_(freep) char *reason = NULL, *holders = NULL;
+                _cleanup_(freep) char *reason = NULL;
                 int r;
 
-                if (!function->passed_over)
-                        continue;
-                r = move_push_obstacle(&findings, function->address, function->passed_over);
-                if (r >= 0)
-                        r = findings_explain(&findings, move->gpu, move->to, &reason, &holders);
+                r = move_explain_passed_over(move, i, &reason);
                 if (r < 0)
                         return r;
-                notify(move, EVENT_WARNING, "load", reason);
+                if (reason)
+                        notify(move, EVENT_WARNING, "load", reason);
         }
         return 0;
 }

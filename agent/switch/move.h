@@ -62,6 +62,7 @@ int move_prepare(Move *moves, size_t n) _warn_unused_result_;
 SwitchResult move_result(const Move *move);
 bool move_ends_idle(const Move *move);
 int move_explain_idle(const Move *move, char **ret) _warn_unused_result_;
+int move_explain_passed_over(const Move *move, size_t i, char **ret) _warn_unused_result_;
 int move_recover(Move *next, SwitchResult *ret) _warn_unused_result_;
 int move_execute(Move *move, SwitchResult *ret) _warn_unused_result_;
 void move_deinit(Move *move);
@@ -72,8 +73,6 @@ PreflightInput move_preflight(const Move *move, const Gpu *gpu, Mode to);
 int move_plan(Move *move, bool looked) _warn_unused_result_;
 void note_late(Move *move, pid_t writer);
 int move_push_stuck(Move *move) _warn_unused_result_;
-int move_push_obstacle(Findings *findings, Address function, const HostDriver *driver)
-                _warn_unused_result_;
 void move_refuse(Move *move, const Findings *findings, const char *phase);
 
 void notify(const Move *move, EventKind kind, const char *phase, const char *reason);

@@ -107,7 +107,7 @@ static int check_identity(Move *move) {
 }
 
 /* What keeps the module of a driver from loading. Return: 0, or negative. */
-int move_push_obstacle(Findings *findings, Address function, const HostDriver *driver) {
+static int push_obstacle(Findings *findings, Address function, const HostDriver *driver) {
         return findings_push(findings,
                         &(Finding){ .kind = FINDING_NO_HOST_DRIVER,
                                         .function = function,
@@ -156,7 +156,7 @@ static int check_driver(Move *move) {
         if (display->n_homes > 0 || display->stays_idle)
                 return 0;
         if (homes->n > 0)
-                return move_push_obstacle(&move->findings, move->gpu->address, &homes->items[0]);
+                return push_obstacle(&move->findings, move->gpu->address, &homes->items[0]);
         return push_no_driver(move, FINDING_NO_HOST_DRIVER);
 }
 
@@ -437,6 +437,25 @@ int move_explain_idle(const Move *move, char **ret) {
                                           text_is_printable(override) ? override : "", address)
                         : strdup("no driver was there when it was last at the host");
         return *ret ? 0 : -ENOMEM;
+}
+
+/*
+ * Why a driver of a function is passed over for another one, or for none; NULL where none is. free() it.
+ * @i:          number of the function among those of the plan
+ *
+ * Return: 0, or negative.
+ */
+int move_explain_passed_over(const Move *move, size_t i, char **ret) {
+        const PlanFunction *function = &move->facts.input.functions[i];
+        _cleanup_(findings_deinit) Findings findings = FINDINGS_NULL;
+        _cleanup_(freep) char *holders = NULL;
+        int r;
+
+        *ret = NULL;
+        if (!function->passed_over)
+                return 0;
+        r = push_obstacle(&findings, function->address, function->passed_over);
+        return r < 0 ? r : findings_explain(&findings, move->gpu, move->to, ret, &holders);
 }
 
 /* What a move comes to that has its findings in the way. */

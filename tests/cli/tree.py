@@ -244,6 +244,13 @@ def host_driver_kept_away(tree):
     tree.write("etc/modprobe.d/eco.conf", 'install nvidia /bin/sh -c "exit 1"\n')
 
 
+def host_driver_passed_over(tree):
+    """Likewise, and nouveau is there; and the sound is not wanted."""
+    host_driver_kept_away(tree)
+    tree.write("sys/bus/pci/drivers/nouveau/bind", "")
+    tree.write("etc/modprobe.d/quiet.conf", "install snd_hda_intel /bin/true\n")
+
+
 def kernel_updated(tree):
     """The package manager has taken the running kernel's modules away."""
     no_host_driver(tree)

@@ -34,8 +34,7 @@ typedef struct MachineModule {
         MachineDriver driver;               /* which it registers; no name: none */
         int error;                          /* its init fails with this, if negative */
         char version[MACHINE_NAME_MAX], release[MACHINE_NAME_MAX]; /* none: this kernel */
-        bool is_blacklisted, is_unsigned, has_softdep;
-        bool has_script, script_succeeds; /* and loads nothing in any case */
+        bool is_blacklisted, is_unsigned, has_softdep, has_script, script_succeeds;
 } MachineModule;
 
 typedef struct MachineDevice {
