@@ -4,7 +4,7 @@
 
 #include "cli/message.h"
 #include "cli/request.h"
-#include "os/remover.h"
+#include "os/rule.h"
 #include "vfiopt/names.h"
 
 /* Of systemd (basic/unit-def.h: UNIT_NAME_MAX), less its zero. */
@@ -252,6 +252,7 @@ static int add_named(Request *request, const Cli *cli, const char *word) {
 /* Why none of the GPUs is meant where none is named. */
 static int refuse_unmanaged(const Request *request, const Cli *cli) {
         const Inventory *inventory = &request->inventory;
+        const RuleDevice any = {};
         _cleanup_(freep) char *rule = NULL;
         size_t n_left_out = 0;
         bool boots = false;
@@ -263,7 +264,7 @@ static int refuse_unmanaged(const Request *request, const Cli *cli) {
                 boots |= displays_role(&inventory->displays, inventory->gpus[i].address) ==
                                 DISPLAY_BOOTS;
         }
-        r = inventory->n_gpus == 0 ? remover_find(cli->roots->root_fd, NULL, &rule) : 0;
+        r = inventory->n_gpus == 0 ? rule_find_remover(cli->roots->root_fd, &any, &rule) : 0;
         if (r < 0)
                 return r;
         if (inventory->n_gpus == 0)

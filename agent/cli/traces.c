@@ -1,11 +1,164 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <stdio.h>
+#include <string.h>
 
+#include "base/file.h"
+#include "base/text.h"
 #include "cli/traces.h"
+#include "model/clash.h"
+#include "os/conf.h"
 #include "os/initramfs.h"
 #include "os/obstacle.h"
-#include "os/remover.h"
+#include "os/rule.h"
+
+#define KERNEL_LINE_MAX (64U * 1024)
+
+/* Lines by which vfio has functions of a GPU from the boot on, whatever is asked of us. */
+typedef struct Lines {
+        const Gpu *gpu;
+        FunctionSet functions; /* that one of them is about */
+        Text text;
+} Lines;
+
+static void lines_deinit(Lines *lines) {
+        text_deinit(&lines->text);
+}
+
+static FunctionSet bit_of(const Device *function) {
+        return (FunctionSet) (1U << function->address.function);
+}
+
+/* One with ids=, if some of the GPU's are among them. */
+static int add_ids(Lines *lines, const char *options, const char *format, const char *line) {
+        FunctionSet found = 0;
+
+        for (size_t i = 0; i < lines->gpu->n_functions; ++i)
+                if (clash_has_id(options, lines->gpu->functions[i].identity))
+                        found |= bit_of(&lines->gpu->functions[i]);
+        lines->functions |= found;
+        return found == 0 ? 0
+                          : text_append(&lines->text, "  %s%s\n",
+                                            text_is_printable(line) ? line : "ids=", format);
+}
+
+static bool is_vfio_pci(const char *name, size_t n) {
+        return n == strlen("vfio-pci") &&
+                        (!memcmp(name, "vfio-pci", n) || !memcmp(name, "vfio_pci", n));
+}
+
+static int add_kernel_line(Lines *lines, const Roots *roots) {
+        _cleanup_(freep) char *line = NULL;
+        int r;
+
+        r = file_read(roots->proc_fd, "cmdline", KERNEL_LINE_MAX, &line, NULL);
+        if (r)
+                return r < 0 ? r : 0;
+        for (char *rest = line, *word; r >= 0 && (word = strsep(&rest, " \n"));) {
+                const size_t n = strcspn(word, ".");
+
+                if (is_vfio_pci(word, n) && text_starts_with(word + n, ".ids=", NULL))
+                        r = add_ids(lines, word + n + 1, " on the kernel's command line", word);
+        }
+        return r;
+}
+
+/* "options vfio-pci ids=…" of modprobe.d */
+static int take_options(void *userdata, const char *path, unsigned int number, char *line) {
+        _cleanup_(freep) char *where = conf_where(path, number, line);
+        char *word, *module, *rest;
+
+        if (!where)
+                return -ENOMEM;
+        word = strtok_r(line, " \t", &rest);
+        module = word && !strcmp(word, "options") ? strtok_r(NULL, " \t", &rest) : NULL;
+        if (!module || !is_vfio_pci(module, strlen(module)))
+                return 0;
+        rest += strspn(rest, " \t");
+        return add_ids(userdata, rest, "", where);
+}
+
+/* What driverctl sets at each boot, without --nosave; its older versions have no bus in the name. */
+static int add_driverctl(Lines *lines, const Roots *roots, const Device *function) {
+        static const char *const buses[] = { "pci-", "" };
+        char address[ADDRESS_STRING_MAX];
+
+        address_format(function->address, address);
+        for (size_t i = 0; i < ARRAY_SIZE(buses); ++i) {
+                _cleanup_(freep) char *path = NULL, *driver = NULL;
+                int r;
+
+                path = text_format("etc/driverctl.d/%s%s", buses[i], address);
+                if (!path)
+                        return -ENOMEM;
+                r = file_read(roots->root_fd, path, 64, &driver, NULL);
+                if (r == -ENOMEM)
+                        return r;
+                if (r)
+                        continue;
+                driver[strcspn(driver, " \t\n")] = '\0';
+                if (!driver_is_vfio(roots->sysfs, driver))
+                        continue;
+                lines->functions |= bit_of(function);
+                return text_append(&lines->text, "  /%s: %s\n", path, driver);
+        }
+        return 0;
+}
+
+static int add_rule(Lines *lines, const Roots *roots, const Device *function) {
+        char address[ADDRESS_STRING_MAX], device[8], class[12];
+        const RuleDevice about = { address_format(function->address, address), device, class };
+        _cleanup_(freep) char *rule = NULL;
+        int r;
+
+        snprintf(device, sizeof(device), "0x%04x", function->identity.device);
+        snprintf(class, sizeof(class), "0x%06x", function->class & 0xffffffU);
+        r = rule_find_override(roots->root_fd, &about, &rule);
+        if (r < 0 || !rule)
+                return r;
+        lines->functions |= bit_of(function);
+        /* Of several functions it is often one. */
+        return strstr(text(&lines->text), rule) ? 0 : text_append(&lines->text, "  %s\n", rule);
+}
+
+static int print_lines(const Roots *roots, const char *address, const Gpu *gpu) {
+        _cleanup_(lines_deinit) Lines lines = { .gpu = gpu };
+        const char *separator = "";
+        bool all = true;
+        int r;
+
+        r = add_kernel_line(&lines, roots);
+        if (r >= 0)
+                r = conf_read_modprobe(roots->root_fd, take_options, &lines);
+        for (size_t i = 0; r >= 0 && i < gpu->n_functions; ++i) {
+                r = add_driverctl(&lines, roots, &gpu->functions[i]);
+                if (r >= 0)
+                        r = add_rule(&lines, roots, &gpu->functions[i]);
+        }
+        if (r < 0 || lines.functions == 0)
+                return r;
+
+        /* One that is not loaded at the boot takes nothing. */
+        for (size_t i = 0; i < gpu->n_functions; ++i)
+                all &= !(lines.functions & bit_of(&gpu->functions[i])) ||
+                                driver_is_vfio(roots->sysfs, gpu->functions[i].driver);
+        printf("%s: vfio-pci %s ", address, all ? "takes" : "may take");
+        if (lines.functions & 1U)
+                printf("it");
+        for (size_t i = 1; i < gpu->n_functions && !(lines.functions & 1U); ++i) {
+                char function[ADDRESS_STRING_MAX];
+
+                if (!(lines.functions & bit_of(&gpu->functions[i])))
+                        continue;
+                printf("%s%s", separator, address_format(gpu->functions[i].address, function));
+                separator = ", ";
+        }
+        printf(" at each boot, by:\n%s"
+               "  To change that, remove it, build the initramfs anew, which may have a copy, "
+               "and reboot.\n",
+                        text(&lines.text));
+        return 0;
+}
 
 /* A script that runs whenever vfio-pci is loaded may have written an override that is none of ours. */
 static int print_script(
@@ -54,23 +207,58 @@ static int print_initramfs(const Roots *roots, const char *address, const char *
 int traces_print(const Roots *roots, const Gpu *gpu, Mode wish, char *const *overrides) {
         const char *driver = gpu->functions[0].driver;
         char address[ADDRESS_STRING_MAX];
+        int r;
 
         address_format(gpu->address, address);
-        if (wish != MODE_PASSTHROUGH)
-                return print_script(roots, address, gpu, overrides);
+        if (wish != MODE_PASSTHROUGH) {
+                r = print_script(roots, address, gpu, overrides);
+                return r < 0 ? r : print_lines(roots, address, gpu);
+        }
         if (!driver || driver_is_vfio(roots->sysfs, driver))
                 return 0;
         return print_initramfs(roots, address, driver);
 }
 
-/* @address: NULL: of no card that is known. Return: whether there is one, or a negative error code. */
-static int print_rule(const Roots *roots, const char *address) {
+/* Whether the firmware of a laptop has the card off. Return: 1 if so, which is told; or 0, or negative. */
+static int print_switched_off(const Roots *roots) {
+        static const char *const switches[] = {
+                "devices/platform/asus-nb-wmi/dgpu_disable",
+                "class/firmware-attributes/asus-armoury/attributes/dgpu_disable/current_value",
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(switches); ++i) {
+                _cleanup_(freep) char *value = NULL;
+                int r;
+
+                r = sysfs_read(roots->sysfs, switches[i], &value);
+                if (r == -ENOMEM)
+                        return r;
+                if (r || strcmp(value, "1") != 0)
+                        continue;
+                printf("  The firmware has it switched off: /sys/%s is 1.\n"
+                       "  To have it back, have the tool that has set this take it back, or write 0 there: "
+                       "echo 0 | tee /sys/%s\n"
+                       "  Then reboot.\n",
+                                switches[i], switches[i]);
+                return 1;
+        }
+        return 0;
+}
+
+/*
+ * @address, @device: NULL: of no card that is known. Return: whether it is told why none is there, or a
+ * negative error code.
+ */
+static int print_cause(const Roots *roots, const char *address, const char *device) {
+        const RuleDevice about = { .address = address, .device = device };
         _cleanup_(freep) char *rule = NULL;
         int r;
 
-        r = remover_find(roots->root_fd, address, &rule);
-        if (r < 0 || !rule)
+        r = rule_find_remover(roots->root_fd, &about, &rule);
+        if (r < 0)
                 return r;
+        if (!rule)
+                return print_switched_off(roots);
         printf("  A rule of udev's removes it from the bus: %s\n"
                "  To have it back, have the tool that wrote the rule take it back, and reboot.\n",
                         rule);
@@ -103,7 +291,7 @@ int traces_print_absent(const Roots *roots, const Inventory *inventory, const St
         for (size_t i = 0; i < state->n_entries; ++i) {
                 const StateEntry *entry = &state->entries[i];
                 char address[ADDRESS_STRING_MAX], id[IDENTITY_STRING_MAX];
-                char name[LOCATION_STRING_MAX];
+                char name[LOCATION_STRING_MAX], device[8];
                 const Gpu *told;
                 StateMatch match;
 
@@ -114,18 +302,20 @@ int traces_print_absent(const Roots *roots, const Inventory *inventory, const St
                         continue;
                 any = true;
                 identity_format_id(entry->identity, id);
+                snprintf(device, sizeof(device), "0x%04x", entry->identity.device);
                 printf("%s (%s) is remembered in %s, and not there.\n",
                                 state_entry_name(state, entry, name), id,
                                 mode_to_string(entry->mode));
                 r = inventory_has_slot(inventory, entry->address)
                                 ? 0
-                                : print_rule(roots, address_format(entry->address, address));
+                                : print_cause(roots, address_format(entry->address, address),
+                                                  device);
                 if (r < 0)
                         return r;
                 /* The note on a card that may be it says so, too. */
                 if (r == 0 && !told)
                         printf("  To forget it: vfioptctl forget %s\n", name);
         }
-        r = any ? 0 : print_rule(roots, NULL);
+        r = any ? 0 : print_cause(roots, NULL, NULL);
         return r < 0 ? r : 0;
 }

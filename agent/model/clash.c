@@ -38,7 +38,7 @@ static const Device *find_idle(Sysfs *sysfs, const Gpu *gpu, bool loads_nvidia) 
 }
 
 /* Whether "ids=10de:22eb:ffffffff,..." has one of these ids. What is no number counts as any. */
-static bool has_id(const char *options, Identity identity) {
+bool clash_has_id(const char *options, Identity identity) {
         const char *ids = NULL;
         uint64_t vendor, device;
 
@@ -74,7 +74,7 @@ static int would_take(
         if (strcmp(driver, "vfio-pci"))
                 return 0;
         r = modules_read_options(modules, "vfio_pci", &options);
-        return r < 0 ? r : has_id(options, idle->identity);
+        return r < 0 ? r : clash_has_id(options, idle->identity);
 }
 
 /**

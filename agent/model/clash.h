@@ -18,6 +18,7 @@ enum {
         CLASH_E_LATE,     /* the kernel did not tell driver_override in time */
 };
 
+bool clash_has_id(const char *options, Identity identity);
 bool clash_is_possible(Sysfs *sysfs, const char *module);
 int clash_foresee(Sysfs *sysfs, Modules *modules, const Gpu *gpu, const char *module, Address *ret)
                 _warn_unused_result_;

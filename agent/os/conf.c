@@ -153,3 +153,16 @@ int conf_read_folders(int root_fd,
         }
         return r;
 }
+
+/* Call for each line of modprobe.d(5). Return: as conf_read_folders(). */
+int conf_read_modprobe(int root_fd, ConfFn fn, void *userdata) {
+        static const char *const folders[] = {
+                "etc/modprobe.d",
+                "run/modprobe.d",
+                "usr/local/lib/modprobe.d",
+                "usr/lib/modprobe.d",
+                "lib/modprobe.d",
+        };
+
+        return conf_read_folders(root_fd, folders, ARRAY_SIZE(folders), ".conf", fn, userdata);
+}

@@ -21,4 +21,5 @@ int conf_read_folders(int root_fd,
                 const char *suffix,
                 ConfFn fn,
                 void *userdata) _warn_unused_result_;
+int conf_read_modprobe(int root_fd, ConfFn fn, void *userdata) _warn_unused_result_;
 char *conf_where(const char *path, unsigned int number, const char *line) _warn_unused_result_;

@@ -17,14 +17,6 @@
 
 #define CONF_SIZE_MAX (64U * 1024)
 
-static const char *const folders[] = {
-        "etc/modprobe.d",
-        "run/modprobe.d",
-        "usr/local/lib/modprobe.d",
-        "usr/lib/modprobe.d",
-        "lib/modprobe.d",
-};
-
 void obstacle_deinit(Obstacle *obstacle) {
         free(obstacle->where);
         *obstacle = (Obstacle){};
@@ -155,11 +147,6 @@ static int take_line(void *userdata, const char *path, unsigned int number, char
         return search->install ? 0 : -ENOMEM;
 }
 
-/* All that modprobe.d says of a module. */
-static int search_conf(Search *search, int root_fd) {
-        return conf_read_folders(root_fd, folders, ARRAY_SIZE(folders), ".conf", take_line, search);
-}
-
 /* obstacles */
 
 /*
@@ -177,7 +164,7 @@ static int find_install(const Roots *roots,
         int r;
 
         *ret_where = NULL;
-        r = search_conf(&search, roots->root_fd);
+        r = conf_read_modprobe(roots->root_fd, take_line, &search);
         if (r == 0)
                 wanted = search.install && search.is_inert == inert;
         if (wanted)

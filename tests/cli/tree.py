@@ -671,6 +671,52 @@ def script_for_vfio(tree):
     tree.write("etc/modprobe.d/local.conf", "# all cards\ninstall vfio-pci /sbin/vfio-override.sh\n")
 
 
+def ids(tree):
+    """Two lines of the old way of passing a card through, and nothing is wished."""
+    host(tree, ("vfio-pci", "vfio-pci"))
+    tree.write("proc/cmdline", "root=UUID=0 vfio-pci.ids=10de:2204,10de:1aef quiet\n")
+    tree.write("etc/modprobe.d/vfio.conf", "# old\noptions vfio-pci disable_vga=1 ids=10de:2204,10de:1aef\n")
+
+
+def ids_of_sound(tree):
+    """Of the sound function alone, which is at the host."""
+    host(tree)
+    tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "host"))
+    tree.write("etc/modprobe.d/vfio.conf", "options vfio_pci ids=10de:1aef\noptions vfio-pci ids=1002:73bf\n")
+
+
+def ids_and_passthrough(tree):
+    ids_of_sound(tree)
+    tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "passthrough"))
+
+
+def saved_by_driverctl(tree):
+    claimed(tree)
+    tree.write("etc/driverctl.d/pci-0000:01:00.0", "vfio-pci\n")
+    tree.write("etc/driverctl.d/0000:01:00.1", "vfio-pci\n")
+    tree.write("etc/driverctl.d/pci-0000:02:00.0", "vfio-pci\n")
+
+
+def given_by_a_rule(tree):
+    claimed(tree)
+    tree.write("etc/udev/rules.d/10-gpu.rules",
+               'SUBSYSTEM=="pci", ATTR{vendor}=="0x10de", ATTR{driver_override}="vfio-pci"\n')
+
+
+def switched_off(tree):
+    """A laptop's own switch."""
+    tree.device("0000:00:02.0", "8086:a780", "0300", "i915", 0, boot_vga="1")
+    tree.state(("0000:01:00.0", "10de:2204", "1043:89e5", "passthrough"))
+    tree.write("sys/devices/platform/asus-nb-wmi/dgpu_disable", "1\n")
+
+
+def removed_another(tree):
+    """The rule is about another card than the one that is missing."""
+    removed_and_remembered(tree)
+    tree.write("etc/udev/rules.d/50-remove.rules",
+               'SUBSYSTEM=="pci", ATTR{vendor}=="0x10de", ATTR{device}=="0x1f08", ATTR{remove}="1"\n')
+
+
 def unplugged(tree):
     """One that is remembered is not there, and nothing tells why."""
     host(tree)
