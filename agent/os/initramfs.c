@@ -2,10 +2,12 @@
 
 /*
  * Most of the files are shell, or look like it: a name, = or +=, and words up to the end of the
- * quote, the bracket or the line. A later = takes the place of what was said before.
+ * quote, the bracket or the line. A later = takes the place of what was said before. Scripts of
+ * initramfs-tools have commands, and NixOS has sets in sets.
  */
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -15,9 +17,12 @@
 #define KERNEL_LINE_MAX (64U * 1024)
 
 typedef struct Tool {
-        const char *files[2];
+        const char *programs[2]; /* of which one is there if it is this tool that builds them */
+        const char *files[1];
         const char *folders[2];
-        const char *suffix;  /* of the files in the folders */
+        const char *suffix;     /* of the files in the folders */
+        const char *scripts[4]; /* folders; none of them hides a file of another */
+        bool is_nix;
         const char *keys[3]; /* whose words are modules; none: each line begins with one */
         const char *hooks;   /* the key whose word "kms" is all drivers of the kernel's own */
         const char *omit;    /* the key whose words are left out after all */
@@ -29,8 +34,14 @@ typedef struct Tool {
         "omit_drivers+=\" nvidia nvidia_drm nvidia_modeset nvidia_uvm nouveau \" into a file " \
         "of /etc/dracut.conf.d, then: dracut --force --regenerate-all"
 
+#define UNKNOWN_TOOL                                                                           \
+        "keep it out of there (MODULES= and the hook kms of mkinitcpio, add_drivers and "      \
+        "force_drivers of dracut, /etc/initramfs-tools), and build that anew (mkinitcpio -P, " \
+        "dracut --force --regenerate-all or update-initramfs -u -k all)"
+
 static const Tool tools[] = {
         {
+                        .programs = { "usr/bin/mkinitcpio" },
                         .files = { "etc/mkinitcpio.conf" },
                         .folders = { "etc/mkinitcpio.conf.d" },
                         .suffix = ".conf",
@@ -41,14 +52,20 @@ static const Tool tools[] = {
                                      "nouveau kms out of HOOKS=, then: mkinitcpio -P",
         },
         {
+                        .programs = { "usr/sbin/mkinitramfs" },
                         .files = { "etc/initramfs-tools/modules" },
                         .folders = { "usr/share/initramfs-tools/modules.d" },
                         .suffix = "",
+                        .scripts = { "etc/initramfs-tools/hooks",
+                                        "etc/initramfs-tools/scripts/init-top",
+                                        "etc/initramfs-tools/scripts/init-premount",
+                                        "etc/initramfs-tools/scripts/local-top" },
                         .remedy = "take it out of there, then: update-initramfs -u -k all",
                         .otherwise = "find what puts it there in /etc/initramfs-tools, then: "
                                      "update-initramfs -u -k all",
         },
         {
+                        .programs = { "usr/bin/dracut", "usr/sbin/dracut" },
                         .files = { "etc/dracut.conf" },
                         .folders = { "etc/dracut.conf.d", "usr/lib/dracut/dracut.conf.d" },
                         .suffix = ".conf",
@@ -58,6 +75,7 @@ static const Tool tools[] = {
                         .otherwise = "put " OMIT,
         },
         {
+                        .programs = { "usr/bin/booster" },
                         .files = { "etc/booster.yaml" },
                         .keys = { "modules_force_load", "modules" },
                         .remedy = "take it out of there, then: /usr/lib/booster/regenerate_images",
@@ -65,8 +83,10 @@ static const Tool tools[] = {
                                      "/usr/lib/booster/regenerate_images",
         },
         {
-                        .files = { "etc/nixos/configuration.nix",
-                                        "etc/nixos/hardware-configuration.nix" },
+                        .programs = { "etc/NIXOS" },
+                        .folders = { "etc/nixos" },
+                        .suffix = ".nix",
+                        .is_nix = true,
                         .keys = { "boot.initrd.kernelModules",
                                         "boot.initrd.availableKernelModules" },
                         .remedy = "take it out of there, then: nixos-rebuild boot",
@@ -108,6 +128,14 @@ typedef enum Subject {
         SUBJECT_OMIT,
 } Subject;
 
+/* Where in nested sets a line is. */
+typedef struct Nix {
+        char path[256]; /* "boot.initrd." */
+        size_t depths[32], n_depths;
+        char name[128]; /* of the attribute, once it is assigned to */
+        bool assigns, is_modules;
+} Nix;
+
 typedef struct Search {
         const Tool *tool;
         const char *driver;
@@ -116,6 +144,7 @@ typedef struct Search {
         const char *end;                            /* the letters that end it */
         char *found[ARRAY_SIZE(tools[0].keys) + 1]; /* lines, by key; the hook's last */
         bool omits;
+        Nix nix;
 } Search;
 
 static void search_deinit(Search *search) {
@@ -217,6 +246,92 @@ static const char *begin_value(Search *search, const char *line) {
         return value;
 }
 
+/* "manual_add_modules nvidia nvidia_drm", or modprobe in the initramfs itself. */
+static int take_command(Search *search, const char *line, const char *where) {
+        static const char *const commands[] = { "manual_add_modules", "force_load", "modprobe" };
+        bool takes = false;
+        int r = 0;
+
+        search->subject = SUBJECT_MODULES;
+        search->key = NULL;
+        while (r == 0 && *line && *line != '#') {
+                size_t n = strcspn(line, " \t;&|()\"'");
+                const char *word = line;
+
+                line += n + (line[n] != '\0');
+                if (takes)
+                        r = take_word(search, word, n, where);
+                for (size_t i = 0; i < ARRAY_SIZE(commands); ++i)
+                        takes |= is_same(word, n, commands[i]);
+        }
+        return r;
+}
+
+/* The keys may be in an option of a module of NixOS's own: "config.boot.…" */
+static bool is_key(const Search *search) {
+        const Nix *nix = &search->nix;
+        char whole[sizeof(nix->path) + sizeof(nix->name) + 1];
+
+        snprintf(whole, sizeof(whole), ".%s%s", nix->path, nix->name);
+        for (size_t i = 0; i < ARRAY_SIZE(search->tool->keys); ++i) {
+                const char *key = search->tool->keys[i];
+
+                if (key && text_ends_with(whole, key) &&
+                                whole[strlen(whole) - strlen(key) - 1] == '.')
+                        return true;
+        }
+        return false;
+}
+
+static void enter_set(Nix *nix) {
+        size_t n = strlen(nix->path);
+
+        if (nix->n_depths < ARRAY_SIZE(nix->depths))
+                nix->depths[nix->n_depths] = n;
+        ++nix->n_depths;
+        if (nix->assigns)
+                snprintf(nix->path + n, sizeof(nix->path) - n, "%s.", nix->name);
+        nix->assigns = false;
+}
+
+static void leave_set(Nix *nix) {
+        if (nix->n_depths > 0 && --nix->n_depths < ARRAY_SIZE(nix->depths))
+                nix->path[nix->depths[nix->n_depths]] = '\0';
+        nix->assigns = false;
+}
+
+/* "boot = { initrd = { kernelModules = [ "nvidia" ]; }; };", however it is nested and broken into lines. */
+static int take_nix(Search *search, const char *line, const char *where) {
+        Nix *nix = &search->nix;
+        int r = 0;
+
+        search->subject = SUBJECT_MODULES;
+        search->key = search->tool->keys[0];
+        while (r == 0 && *line && *line != '#') {
+                size_t n = strcspn(line, " \t\"'(){}[]=;:,#");
+
+                if (n > 0 && nix->is_modules)
+                        r = take_word(search, line, n, where);
+                else if (n > 0 && !nix->assigns)
+                        snprintf(nix->name, sizeof(nix->name), "%.*s", (int) n, line);
+                line += n;
+                if (*line == '=')
+                        nix->assigns = true;
+                else if (*line == '{')
+                        enter_set(nix);
+                else if (*line == '}')
+                        leave_set(nix);
+                else if (*line == '[')
+                        nix->is_modules = nix->assigns && is_key(search);
+                else if (*line == ']')
+                        nix->is_modules = false;
+                else if (*line == ';')
+                        nix->assigns = nix->is_modules = false;
+                line += *line != '\0' && *line != '#';
+        }
+        return r;
+}
+
 static int take_line(void *userdata, const char *path, unsigned int number, char *line) {
         _cleanup_(freep) char *where = conf_where(path, number, line);
         const char *value = line + strspn(line, " \t");
@@ -224,8 +339,12 @@ static int take_line(void *userdata, const char *path, unsigned int number, char
 
         if (!where)
                 return -ENOMEM;
-        if (number == 1)
+        if (number == 1) {
                 search->subject = SUBJECT_NONE;
+                search->nix = (Nix){};
+        }
+        if (search->tool->is_nix)
+                return take_nix(search, value, where);
         if (!search->tool->keys[0]) {
                 search->subject = SUBJECT_MODULES;
                 return take_word(search, value, strcspn(value, " \t#"), where);
@@ -233,6 +352,12 @@ static int take_line(void *userdata, const char *path, unsigned int number, char
         if (search->subject == SUBJECT_NONE)
                 value = *value == '#' ? NULL : begin_value(search, value);
         return value ? take_value(search, value, where) : 0;
+}
+
+static int take_script(void *userdata, const char *path, unsigned int number, char *line) {
+        _cleanup_(freep) char *where = conf_where(path, number, line);
+
+        return where ? take_command(userdata, line, where) : -ENOMEM;
 }
 
 /* Does this tool put the driver in? Return: 0, or a negative error code. */
@@ -248,6 +373,8 @@ static int ask_tool(int root_fd, const Tool *tool, const char *driver, Initramfs
         if (r == 0)
                 r = conf_read_folders(root_fd, tool->folders, n_folders, tool->suffix, take_line,
                                 &search);
+        for (size_t i = 0; r == 0 && i < ARRAY_SIZE(tool->scripts) && tool->scripts[i]; ++i)
+                r = conf_read_folders(root_fd, &tool->scripts[i], 1, "", take_script, &search);
         for (size_t i = 0; r == 0 && i < ARRAY_SIZE(search.found) && !search.omits; ++i)
                 if (search.found[i] && !ret->where)
                         *ret = (Initramfs){ TAKE_PTR(search.found[i]), tool->remedy };
@@ -290,21 +417,45 @@ static int ask_kernel_line(const Roots *roots, const char *driver, Initramfs *re
         return 0;
 }
 
-static bool is_there(int root_fd, const char *path) {
-        return path && faccessat(root_fd, path, F_OK, 0) == 0;
+/* tools */
+
+static bool any_is_there(int root_fd, const char *const *paths, size_t n) {
+        for (size_t i = 0; i < n; ++i)
+                if (paths[i] && faccessat(root_fd, paths[i], F_OK, 0) == 0)
+                        return true;
+        return false;
 }
 
-/* The tool of this machine: one of its files or folders is there, even where nothing was written into it. */
-static const Tool *find_tool(int root_fd) {
-        for (size_t i = 0; i < ARRAY_SIZE(tools); ++i) {
-                for (size_t k = 0; k < ARRAY_SIZE(tools[i].files); ++k)
-                        if (is_there(root_fd, tools[i].files[k]))
-                                return &tools[i];
-                for (size_t k = 0; k < ARRAY_SIZE(tools[i].folders); ++k)
-                        if (is_there(root_fd, tools[i].folders[k]))
-                                return &tools[i];
+static bool has_program(int root_fd, const Tool *tool) {
+        return any_is_there(root_fd, tool->programs, ARRAY_SIZE(tool->programs));
+}
+
+/* Even where nothing was written into it. */
+static bool has_file(int root_fd, const Tool *tool) {
+        return any_is_there(root_fd, tool->files, ARRAY_SIZE(tool->files)) ||
+                        any_is_there(root_fd, tool->folders, ARRAY_SIZE(tool->folders));
+}
+
+/*
+ * Files of a tool that is not installed are left from before, or from a package that is not used. Only
+ * where no program is known they may still be those of the machine.
+ */
+static int ask_tools(int root_fd, const char *driver, Initramfs *ret) {
+        const Tool *first = NULL;
+        bool known = false;
+        int r = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(tools); ++i)
+                known |= has_program(root_fd, &tools[i]);
+        for (size_t i = 0; r == 0 && i < ARRAY_SIZE(tools) && !ret->where; ++i) {
+                if (known ? !has_program(root_fd, &tools[i]) : !has_file(root_fd, &tools[i]))
+                        continue;
+                first = first ?: &tools[i];
+                r = ask_tool(root_fd, &tools[i], driver, ret);
         }
-        return NULL;
+        if (!ret->remedy)
+                ret->remedy = first ? first->otherwise : UNKNOWN_TOOL;
+        return r;
 }
 
 /**
@@ -318,17 +469,13 @@ static const Tool *find_tool(int root_fd) {
  */
 int initramfs_find(const Roots *roots, const char *driver, Initramfs *ret) {
         _cleanup_(initramfs_deinit) Initramfs found = INITRAMFS_NULL;
-        const Tool *tool = find_tool(roots->root_fd);
         int r;
 
         r = ask_kernel_line(roots, driver, &found);
-        /* Files of another tool are left from before, or from a package that is not used. */
-        if (r == 0 && !found.where && tool)
-                r = ask_tool(roots->root_fd, tool, driver, &found);
+        if (r == 0 && !found.where)
+                r = ask_tools(roots->root_fd, driver, &found);
         if (r < 0)
                 return r;
-        if (!found.remedy)
-                found.remedy = tool ? tool->otherwise : "keep it out of there, and build that anew";
         *ret = found;
         found = (Initramfs) INITRAMFS_NULL;
         return 0;

@@ -122,12 +122,70 @@ static void others_have_their_own(void **state) {
                         "regenerate_images");
 }
 
-/* Files of a tool that is not used say nothing, and neither does what the real root goes by. */
-static void only_the_tool_of_the_machine_is_asked(void **state) {
+/* What the real root goes by says nothing, and neither do files of a tool that is not installed. */
+static void the_tool_of_the_machine_is_asked(void **state) {
         conf(*state, "etc/mkinitcpio.conf", "MODULES=()\n");
         conf(*state, "etc/dracut.conf.d/a.conf", "force_drivers+=\" nvidia \"\n");
         conf(*state, "proc/cmdline", "quiet modules-load=nvidia-uvm modules_load=nvidia\n");
+        /* Of neither the program is known. */
+        assert_found(*state, "nvidia", "/etc/dracut.conf.d/a.conf:1: force_drivers+=\" nvidia \"",
+                        "dracut --force");
+        conf(*state, "usr/bin/mkinitcpio", "");
         assert_found(*state, "nvidia", NULL, "mkinitcpio -P");
+        /* Either may be the one that is used. */
+        conf(*state, "usr/bin/dracut", "");
+        assert_found(*state, "nvidia", "/etc/dracut.conf.d/a.conf:1: force_drivers+=\" nvidia \"",
+                        "dracut --force");
+        conf(*state, "etc/mkinitcpio.conf", "MODULES=(nvidia)\n");
+        fake_remove(((FakeTree *) *state)->root, "usr/bin/mkinitcpio");
+        assert_found(*state, "nvidia", "/etc/dracut.conf.d/a.conf:1: force_drivers+=\" nvidia \"",
+                        "dracut --force");
+}
+
+static void initramfs_tools_runs_scripts(void **state) {
+        conf(*state, "etc/initramfs-tools/modules", "");
+        conf(*state, "etc/initramfs-tools/hooks/gpu",
+                        "#!/bin/sh\n# manual_add_modules nvidia\nif true; then manual_add_modules "
+                        "vfio nvidia; fi\n");
+        conf(*state, "etc/initramfs-tools/hooks/nvidia", "echo nvidia\n");
+        conf(*state, "etc/initramfs-tools/scripts/init-top/gpu", "modprobe -q nouveau # first\n");
+        assert_found(*state, "nvidia",
+                        "/etc/initramfs-tools/hooks/gpu:3: if true; then manual_add_modules vfio "
+                        "nvidia; fi",
+                        "update-initramfs");
+        assert_found(*state, "nouveau",
+                        "/etc/initramfs-tools/scripts/init-top/gpu:1: modprobe -q nouveau # first",
+                        "update-initramfs");
+        conf(*state, "etc/initramfs-tools/hooks/gpu", "rm nvidia\n");
+        assert_found(*state, "nvidia", NULL, "update-initramfs");
+}
+
+static void nixos_has_sets_in_sets(void **state) {
+        static const struct {
+                const char *text;
+                const char *where; /* NULL: it is not in there */
+        } cases[] = {
+                { "{ config, ... }:\n{\n  boot = {\n    loader.x = { };\n    initrd = {\n"
+                  "      kernelModules = [ \"nvidia\" ];\n    };\n  };\n}\n",
+                                "/etc/nixos/gpu.nix:6: kernelModules = [ \"nvidia\" ];" },
+                { "{ boot.initrd.kernelModules = [ \"nvidia\" ]; }\n",
+                                "/etc/nixos/gpu.nix:1: { boot.initrd.kernelModules = [ \"nvidia\" ]; }" },
+                { "with lib; { config = mkIf x { boot.initrd = {\n availableKernelModules =\n"
+                  " mkBefore [ \"i915\" \"nvidia_drm\" ]; }; }; }\n",
+                                "/etc/nixos/gpu.nix:3: mkBefore [ \"i915\" \"nvidia_drm\" ]; }; }; }" },
+                { "{ boot = { initrd = { }; kernelModules = [ \"nvidia\" ]; }; }\n", NULL },
+                { "{ boot.kernelModules = [ \"nvidia\" ]; x.kernelModules = [ \"nvidia\" ]; }\n",
+                                NULL },
+                { "{ boot.initrd.kernelModules = [ # \"nvidia\"\n ]; y = [ \"nvidia\" ]; }\n",
+                                NULL },
+                { "}}}} { boot.initrd.kernelModules = { \"nvidia\" }; }\n", NULL },
+                { "{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{\n}}}}\n", NULL },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                conf(*state, "etc/nixos/gpu.nix", cases[i].text);
+                assert_found(*state, "nvidia", cases[i].where, "nixos-rebuild boot");
+        }
 }
 
 static void the_kernel_line_goes_first(void **state) {
@@ -142,7 +200,9 @@ int main(void) {
                 initramfs_test(nothing_is_said_of_it),
                 initramfs_test(mkinitcpio_has_arrays),
                 initramfs_test(dracut_adds_forces_and_omits),
-                initramfs_test(only_the_tool_of_the_machine_is_asked),
+                initramfs_test(the_tool_of_the_machine_is_asked),
+                initramfs_test(initramfs_tools_runs_scripts),
+                initramfs_test(nixos_has_sets_in_sets),
                 initramfs_test(initramfs_tools_has_a_module_a_line),
                 initramfs_test(others_have_their_own),
                 initramfs_test(the_kernel_line_goes_first),
