@@ -9,7 +9,7 @@
 
 #include "model/address.h"
 #include "model/device.h"
-#include "probe/nvidia.h"
+#include "model/nvidia.h"
 
 /* One that is understood is understood again as we write it. */
 static void check_address(const char *s) {

@@ -12,7 +12,7 @@
 #include "os/obstacle.h"
 #include "os/process.h"
 #include "os/remover.h"
-#include "probe/nvidia.h"
+#include "model/nvidia.h"
 
 #define GPU  "0000:01:00.0"
 #define PID  5000812
