@@ -8,11 +8,11 @@
 #include "fuzz.h"
 
 #include "model/device.h"
+#include "model/nvidia.h"
 #include "os/initramfs.h"
 #include "os/obstacle.h"
 #include "os/process.h"
-#include "os/remover.h"
-#include "model/nvidia.h"
+#include "os/rule.h"
 
 #define GPU  "0000:01:00.0"
 #define PID  5000812
@@ -104,15 +104,18 @@ static void check_others(const Roots *roots) {
         _cleanup_(initramfs_deinit) Initramfs initramfs = INITRAMFS_NULL;
         _cleanup_(modules_freep) Modules *modules = NULL;
         _cleanup_(obstacle_deinit) Obstacle obstacle = {};
-        _cleanup_(freep) char *rule = NULL, *script = NULL;
+        _cleanup_(freep) char *rule = NULL, *override = NULL, *script = NULL;
+        const RuleDevice device = { .address = GPU, .device = "0x2204" };
 
         fuzz_check(modules_new(&modules) == 0);
         fuzz_check(initramfs_find(roots, "nvidia", &initramfs) == 0);
-        fuzz_check(remover_find(roots->root_fd, GPU, &rule) == 0);
+        fuzz_check(rule_find_remover(roots->root_fd, &device, &rule) == 0);
+        fuzz_check(rule_find_override(roots->root_fd, &device, &override) == 0);
         fuzz_check(obstacle_find(roots, modules, "nvidia", &obstacle) == 0);
         fuzz_check(obstacle_find_script(roots, modules, "vfio_pci", &script) == 0);
         fuzz_check(!initramfs.where || text_is_printable(initramfs.where));
-        fuzz_check(!rule || text_is_printable(rule));
+        fuzz_check((!rule || text_is_printable(rule)) &&
+                        (!override || text_is_printable(override)));
         fuzz_check(!obstacle.where || text_is_printable(obstacle.where));
         fuzz_check(!script || text_is_printable(script));
 }
