@@ -44,21 +44,31 @@ static int read_command(int proc_fd, pid_t pid, char **ret) {
         return r;
 }
 
-static int read_uid(int proc_fd, pid_t pid, uid_t *ret) {
+/* The first number of a line of /proc/PID/status, which begins with @name. */
+static bool find_number(const char *status, const char *name, unsigned int *ret) {
+        const char *line = strstr(status, name);
+
+        return line && sscanf(line + strlen(name), " %u", ret) == 1;
+}
+
+/*
+ * systemd has what it starts lead a session (src/core/exec-invoke.c: setsid()); what was started
+ * from there and left behind by its parent seldom does.
+ */
+static int read_status(int proc_fd, pid_t pid, Process *process) {
         _cleanup_(freep) char *status = NULL;
-        unsigned int uid;
-        const char *line;
+        unsigned int uid, parent = 0, session = 0;
         int r;
 
         r = read_file(proc_fd, pid, "status", &status);
         if (r)
                 return r;
 
-        line = strstr(status, "\nUid:");
-        if (!line || sscanf(line, "\nUid: %u", &uid) != 1)
+        if (!find_number(status, "\nUid:", &uid))
                 return -EBADMSG;
-
-        *ret = uid;
+        process->uid = uid;
+        process->leads = find_number(status, "\nPPid:", &parent) && parent == 1 &&
+                        find_number(status, "\nNSsid:", &session) && session == (unsigned int) pid;
         return 0;
 }
 
@@ -122,7 +132,7 @@ int process_init(Process *process, int proc_fd, pid_t pid) {
 
         r = read_command(proc_fd, pid, &process->command);
         if (r >= 0)
-                r = read_uid(proc_fd, pid, &process->uid);
+                r = read_status(proc_fd, pid, process);
         if (r == PROCESS_E_GONE && !is_gone(proc_fd, pid))
                 r = 0;
         if (r) {

@@ -20,6 +20,7 @@ typedef struct Process {
         uid_t uid;     /* the real one, or -1 where it cannot be read */
         char *command; /* its name, or NULL where it cannot be read */
         Owner owner;   /* what it belongs to */
+        bool leads;    /* a child of the first process, and the leader of its session */
 } Process;
 
 /* A process, told from a later one with its number. */

@@ -98,6 +98,32 @@ static void a_process_has_a_name_and_a_user(void **state) {
         assert_null(process.command);
 }
 
+/* A child of the first process that leads a session, as systemd starts what a service is there for. */
+static void what_is_started_by_the_manager_is_told_from_the_rest(void **state) {
+        static const struct {
+                const char *lines;
+                bool expected;
+        } cases[] = {
+                { "PPid:\t1\nUid:\t7\nNSpid:\t812\nNSsid:\t812\n", true },
+                { "PPid:\t1\nUid:\t7\nNSpid:\t812\t3\nNSsid:\t812\t3\n", true },
+                { "PPid:\t12\nUid:\t7\nNSsid:\t812\n", false },
+                { "PPid:\t1\nUid:\t7\nNSsid:\t81\n", false },
+                { "PPid:\t1\nUid:\t7\n", false },
+                { "Uid:\t7\nNSsid:\t812\n", false },
+        };
+        FakeTree *tree = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                _cleanup_(process_deinit) Process process = {};
+
+                fake_write(tree->root, "proc/812/comm", "ollama\n");
+                fake_write(tree->root, "proc/812/status", "Name:\tollama\n%s", cases[i].lines);
+                assert_int_equal(process_init(&process, tree->roots.proc_fd, 812), 0);
+                assert_int_equal(process.uid, 7);
+                assert_int_equal(process.leads, cases[i].expected);
+        }
+}
+
 static void a_process_belongs_to_what_systemd_has_put_it_in(void **state) {
         static const struct {
                 const char *cgroup;
@@ -420,6 +446,7 @@ int main(void) {
                 tree_test(threads_of_nobody_are_gone),
                 tree_test(kernel_threads_are_known_by_their_flags),
                 tree_test(a_process_has_a_name_and_a_user),
+                tree_test(what_is_started_by_the_manager_is_told_from_the_rest),
                 tree_test(a_process_belongs_to_what_systemd_has_put_it_in),
                 tree_test(a_control_group_that_cannot_be_read_is_none),
                 tree_test(what_cannot_be_read_of_a_process_is_left_out),
