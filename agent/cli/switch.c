@@ -21,6 +21,7 @@
 #include "cli/request.h"
 #include "journal/write.h"
 #include "os/systemd.h"
+#include "probe/explain.h"
 #include "probe/finding.h"
 #include "vfiopt/names.h"
 

@@ -5,12 +5,15 @@
  * manager of a container or of a virtual machine is asked, and no process of one is killed; and
  * what a desktop is made of is never stopped behind the back of who sits at it.
  *
- * A unit is more than the one process in it that holds the GPU. It is only stopped where it is not
- * known to be one that others hang on, and none of them shows anything on the screen.
+ * A unit is more than the one process in it that holds the GPU. It is only stopped where it is there
+ * for that process, is not known to be one that others hang on, and nothing else in it shows anything on
+ * the screen or is a virtual machine.
  */
 
+#include <ctype.h>
 #include <fnmatch.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/text.h"
 #include "probe/advice.h"
@@ -97,18 +100,79 @@ static bool is_display_server(const char *command) {
         return is_one_of(command, names, ARRAY_SIZE(names));
 }
 
-/*
- * Whether it shows something on a screen. Those that do so have the node of the card open, with
- * which outputs are set, and others have a render node: so one that is not known by name counts too.
- */
-static bool shows(const Findings *findings, const Finding *finding) {
-        if (is_display_server(finding->command))
-                return true;
+static bool has_card_node(const Findings *findings, const Finding *finding) {
         for (size_t i = 0; i < findings->n && finding->pid > 0; ++i) {
                 const Finding *other = &findings->items[i];
 
                 if (other->kind == FINDING_HOLDER && other->pid == finding->pid && other->node &&
                                 text_starts_with(other->node, "/dev/dri/card", NULL))
+                        return true;
+        }
+        return false;
+}
+
+static bool is_matched(const char *unit, const char *const *patterns, size_t n) {
+        for (size_t i = 0; i < n; ++i)
+                if (fnmatch(patterns[i], unit, FNM_CASEFOLD) == 0)
+                        return true;
+        return false;
+}
+
+/* Units of the machine that put something on a screen: display managers and kiosks. */
+static bool is_display_manager(const Owner *owner) {
+        static const char *const units[] = { "*greeter*", "*kiosk*", "cage@*", "display-manager*",
+                "emptty*", "gdm*", "greetd*", "lemurs*", "lightdm*", "lxdm*", "ly.*", "ly@*",
+                "nodm*", "plasmalogin*", "sddm*", "slim.*", "wdm.*", "xdm*" };
+
+        return owner->unit && !owner->of_user && is_matched(owner->unit, units, ARRAY_SIZE(units));
+}
+
+/*
+ * Whether it shows something on a screen. A display server that is not known by name is one in the
+ * place of one, with the node of the card open; that node alone is open in much that computes too.
+ */
+static bool shows(const Findings *findings, const Finding *finding) {
+        const Owner *owner = &finding->owner;
+
+        return is_display_server(finding->command) ||
+                        ((owner->of_desktop || is_display_manager(owner)) &&
+                                        has_card_node(findings, finding));
+}
+
+/* Desktops have a scope or a service for each application that they start. */
+static bool is_application(const Owner *owner) {
+        return owner->unit && owner->of_user &&
+                        (fnmatch("app-?*", owner->unit, 0) == 0 ||
+                                        fnmatch("snap.?*", owner->unit, 0) == 0);
+}
+
+/* Whether it could be a display server: it has the node of a card, and no place of its own. */
+static bool may_show(const Findings *findings, const Finding *finding) {
+        const Owner *owner = &finding->owner;
+
+        return (!owner->unit || owner->session || (owner->of_user && !is_application(owner))) &&
+                        has_card_node(findings, finding);
+}
+
+/* Users of the machine's own and GDM's for greeters (systemd, meson_options.txt: greeter-uid-min). */
+static bool is_system_user(uid_t uid) {
+        return (uid > 0 && uid < 1000) || (uid >= 60578 && uid <= 60705);
+}
+
+/* The login screen, and what is started with it: a graphical session of nobody's. */
+static bool is_of_greeter(const Findings *findings, const Finding *finding) {
+        static const char *const names[] = { "*-gre", "*-greet*", "*greeter*", "?*greet",
+                "agreety" };
+
+        if (is_one_of(finding->command, names, ARRAY_SIZE(names)))
+                return true;
+        if (!is_system_user(finding->uid) || !(finding->owner.session || finding->owner.of_user))
+                return false;
+        for (size_t i = 0; i < findings->n; ++i) {
+                const Finding *other = &findings->items[i];
+
+                if (other->kind == FINDING_HOLDER && other->uid == finding->uid &&
+                                shows(findings, other))
                         return true;
         }
         return false;
@@ -121,8 +185,25 @@ static bool is_hypervisor(const char *command) {
         return is_one_of(command, names, ARRAY_SIZE(names));
 }
 
+/* Programs that have virtual machines run as a part of them, or as a part of their unit. */
+static bool is_front_end(const char *command) {
+        static const char *const names[] = { "VBoxSVC", "VirtualBox", "gnome-boxes", "virt-manager",
+                "vmware" };
+
+        return is_one_of(command, names, ARRAY_SIZE(names));
+}
+
 static bool is_sound_server(const char *command) {
         static const char *const names[] = { "pipewire*", "pulseaudio", "wireplumber" };
+
+        return is_one_of(command, names, ARRAY_SIZE(names));
+}
+
+/* What carries the work of people who are elsewhere. */
+static bool is_remote_access(const char *command) {
+        static const char *const names[] = { "*-remote-de*", "*vnc", "anydesk*", "krfb", "nxnode*",
+                "nxserver*", "parsec*", "rustdesk*", "sunshine*", "teamviewer*", "ttyd",
+                "x0vncserver" };
 
         return is_one_of(command, names, ARRAY_SIZE(names));
 }
@@ -168,9 +249,12 @@ unsigned int advice_rank(const Findings *findings, const Finding *finding) {
                 return 0;
         if (is_keeper(finding) || is_of_udev(finding) || advice_is_splash(finding))
                 return 3;
-        if (shows(findings, finding))
+        if (shows(findings, finding) || is_of_greeter(findings, finding))
                 return 2;
-        return finding->owner.of_desktop || is_sound_server(finding->command) ? 1 : 0;
+        return finding->owner.of_desktop || is_sound_server(finding->command) ||
+                                        may_show(findings, finding)
+                        ? 1
+                        : 0;
 }
 
 /* Has a manager's template nothing that would stay unknown? */
@@ -189,35 +273,28 @@ const char *advice_place(const Finding *finding) {
         return owner->session ? "session @session@" : owner->unit ? "@unit@" : NULL;
 }
 
-static bool is_matched(const char *unit, const char *const *patterns, size_t n) {
-        for (size_t i = 0; i < n; ++i)
-                if (fnmatch(patterns[i], unit, FNM_CASEFOLD) == 0)
-                        return true;
-        return false;
-}
-
 /*
  * Units that sessions, the machine, or the work of others hang on: who works from afar would be
  * cut off, and who sits at the screen would lose what is on it.
  */
 static bool is_shared(const Owner *owner) {
         /* of the machine, and of a user who has started one */
-        static const char *const units[] = { "*dbus*", "*getty*", "*greeter*", "*kiosk*",
-                "*nxserver*", "*remote-desktop*", "*session*", "*vnc*", "atd*", "cage@*",
-                "cockpit*", "cron*", "display-manager*", "dropbear*", "elogind*", "emptty*",
-                "fcron*", "gdm*", "greetd*", "jupyterhub*", "lemurs*", "lightdm*", "lxdm*", "ly.*",
-                "ly@*", "networkmanager*", "nodm*", "openvpn*", "plasma-*", "plasmalogin*",
-                "polkit*", "screen*", "seatd*", "sddm*", "slim.*", "slurm*", "ssh*", "supervisor*",
-                "systemd-*", "tailscaled*", "tmux*", "user@*", "uwsm*", "wayland-*", "wdm.*",
-                "wg-quick@*", "wpa_supplicant*", "x2go*", "xdm*", "xrdp*" };
+        static const char *const units[] = { "*dbus*", "*getty*", "*nxserver*", "*remote-desktop*",
+                "*session*", "*vnc*", "anydesk*", "atd*", "byobu*", "cockpit*", "code-server*",
+                "cron*", "dropbear*", "elogind*", "emacs*", "fcron*", "jupyter*", "networkmanager*",
+                "openvpn*", "parsec*", "plasma-*", "polkit*", "rstudio*", "rustdesk*", "screen*",
+                "seatd*", "slurm*", "ssh*", "sunshine*", "supervisor*", "systemd-*", "tailscaled*",
+                "teamviewer*", "tmux*", "ttyd*", "user@*", "uwsm*", "wayland-*", "wg-quick@*",
+                "wpa_supplicant*", "x2go*", "xrdp*", "zellij*" };
         /* of a user's desktop, and what has a whole terminal in it */
         static const char *const of_user[] = { "*alacritty*", "*foot*", "*ghostty*",
-                "*gnome*console*", "*gnome*shell*", "*kitty*", "*konsole*", "*ptyxis*",
-                "*terminal*", "*wezterm*" };
+                "*gnome*console*", "*gnome*shell*", "*kitty*", "*konsole*", "*ptyxis*", "*termina*",
+                "*tilix*", "*wezterm*", "*yakuake*", "app-*code*", "app-*emacs*" };
 
         if (!owner->unit)
                 return false;
-        return owner->of_desktop || is_matched(owner->unit, units, ARRAY_SIZE(units)) ||
+        return owner->of_desktop || is_display_manager(owner) ||
+                        is_matched(owner->unit, units, ARRAY_SIZE(units)) ||
                         (owner->of_user && is_matched(owner->unit, of_user, ARRAY_SIZE(of_user)));
 }
 
@@ -236,6 +313,26 @@ static const char *for_desktop(const Finding *finding) {
                "graphical sessions that it has started";
 }
 
+#define GREETER                                                                \
+        "it seems to be the login screen, where nobody is logged in: have it " \
+        "use another GPU only, or when all have logged out elsewhere: systemctl stop "
+
+static const char *for_greeter(const Finding *finding) {
+        return is_display_manager(&finding->owner) &&
+                                        fnmatch("?*.service", finding->owner.unit, 0) == 0
+                        ? GREETER "'@unit@'"
+                        : GREETER "display-manager";
+}
+
+/* The sound of the desktop goes on without this card. */
+static const char *for_sound_server(const Finding *finding) {
+        return finding->node && text_starts_with(finding->node, "/dev/snd/", NULL)
+                        ? "as its user, turn this card off for it, which leaves the other ones: "
+                          "pactl set-card-profile @sound@ off; if it does not let go then: "
+                          "pw-reserve -r -n Audio@card@, which asks for the card as long as it runs"
+                        : "log out, or have it use another GPU only";
+}
+
 /* What starts or leads sessions, on this screen or from afar. */
 static bool leads_sessions(const char *command) {
         static const char *const names[] = { "*greeter*", "agetty", "dropbear*", "emptty", "gdm*",
@@ -245,15 +342,89 @@ static bool leads_sessions(const char *command) {
         return is_one_of(command, names, ARRAY_SIZE(names));
 }
 
-/* Whether what is shown on a screen ends with the unit of a process that does not show it. */
-static bool has_display_server(const Findings *findings, const Owner *owner) {
+static bool same_string(const char *a, const char *b) {
+        return a && b ? !strcmp(a, b) : a == b;
+}
+
+static bool is_same_owner(const Finding *a, const Finding *b) {
+        const Owner *one = &a->owner, *other = &b->owner;
+
+        return one->kind == other->kind && one->of_user == other->of_user &&
+                        same_string(one->name, other->name) && same_string(one->id, other->id) &&
+                        same_string(one->unit, other->unit) &&
+                        same_string(one->session, other->session);
+}
+
+/* Whether the remedy of two holders says the same of both, but for their process ids. */
+bool advice_fits_both(const char *remedy, const Finding *a, const Finding *b) {
+        static const char *const of_owner[] = { "@as@", "@container@", "@owner@", "@session@",
+                "@unit@" };
+
+        if (strstr(remedy, "@sound@") && address_compare(a->function, b->function) != 0)
+                return false;
+        for (size_t i = 0; i < ARRAY_SIZE(of_owner); ++i)
+                if (strstr(remedy, of_owner[i]))
+                        return is_same_owner(a, b);
+        return true;
+}
+
+/* Whether a screen or a virtual machine goes off with the unit of a process that is neither. */
+static bool has_more_at_stake(const Findings *findings, const Finding *finding) {
         for (size_t i = 0; i < findings->n; ++i) {
                 const Finding *other = &findings->items[i];
 
-                if (other->owner.unit && !strcmp(other->owner.unit, owner->unit) &&
-                                other->owner.of_user == owner->of_user && shows(findings, other))
+                if (is_same_owner(other, finding) &&
+                                (shows(findings, other) || may_show(findings, other) ||
+                                                is_hypervisor(other->command)))
                         return true;
         }
+        return false;
+}
+
+/* Whether @a begins with @b as a whole word; or with all that the kernel leaves of a name. */
+static bool begins_with(const char *a, const char *b) {
+        const size_t n = strlen(b);
+
+        return n > 0 && strncasecmp(a, b, n) == 0 &&
+                        (!isalnum((unsigned char) a[n]) || n >= COMMAND_MAX);
+}
+
+/*
+ * Whether a unit is there for this process: it has its name, or the manager of the machine has
+ * started it, as the first of a service. All else in there may be of others: a terminal, an editor
+ * and a server of notebooks have in their unit whatever is started in them.
+ */
+static bool is_main(const Finding *finding) {
+        const char *unit = finding->owner.unit, *command = finding->command, *s = unit;
+
+        if (finding->leads && !finding->owner.of_user)
+                return true;
+        if (!command || !unit)
+                return false;
+        if (begins_with(unit, command))
+                return true;
+        if (!is_application(&finding->owner) && !text_starts_with(unit, "snap.", NULL)) {
+                const size_t n = strcspn(unit, ".@");
+
+                return n > 0 && strncasecmp(command, unit, n) == 0 &&
+                                !isalnum((unsigned char) command[n]);
+        }
+        /* Of an application, behind "app-DESKTOP-" and the parts of a name like a domain's. */
+        while ((s = strpbrk(s, "-.")))
+                if (begins_with(++s, command))
+                        return true;
+        return false;
+}
+
+/* Likewise for a worker of a service of the machine, where that has the GPU too. */
+static bool is_part_of_main(const Findings *findings, const Finding *finding) {
+        if (is_main(finding))
+                return true;
+        for (size_t i = 0; i < findings->n && !finding->owner.of_user; ++i)
+                if (findings->items[i].kind == FINDING_HOLDER &&
+                                is_same_owner(&findings->items[i], finding) &&
+                                is_main(&findings->items[i]))
+                        return true;
         return false;
 }
 
@@ -262,34 +433,62 @@ static const char *for_unit(const Findings *findings, const Finding *finding) {
         const char *unit = owner->unit;
 
         if (leads_sessions(finding->command))
-                return "log out, or kill @pid@, which ends its sessions with it";
+                return "log out, or kill @pids@, which ends its sessions with it";
+        if (is_remote_access(finding->command))
+                return "close it, or kill @pids@, which cuts off who works through it";
+        if (may_show(findings, finding))
+                return "close it, or log out if it is the desktop";
         if (!unit)
-                return owner->of_user || owner->session ? "close it, or kill @pid@" : "kill @pid@";
-        if (is_shared(owner) || has_display_server(findings, owner))
-                return "close it, or kill @pid@";
-        if (fnmatch("?*.service", unit, 0) == 0)
+                return owner->of_user || owner->session ? "close it, or kill @pids@"
+                                                        : "kill @pids@";
+        if (is_shared(owner) || has_more_at_stake(findings, finding))
+                return "close it, or kill @pids@";
+        if (fnmatch("?*.service", unit, 0) == 0 || is_application(owner)) {
+                if (!is_part_of_main(findings, finding))
+                        return "close it, or kill @pids@";
+                if (is_application(owner))
+                        return "close it, or as its user: systemctl --user stop '@unit@'";
                 return owner->of_user ? "as its user: systemctl --user stop '@unit@'"
                                       : "systemctl stop '@unit@'";
-        /* One scope for each application; others have a whole terminal in them. */
-        if (owner->of_user &&
-                        (fnmatch("app-?*.scope", unit, 0) == 0 ||
-                                        fnmatch("snap.?*.scope", unit, 0) == 0))
-                return "close it, or as its user: systemctl --user stop '@unit@'";
-        return owner->of_user || owner->session ? "close it, or kill @pid@" : "kill @pid@";
+        }
+        return owner->of_user || owner->session ? "close it, or kill @pids@" : "kill @pids@";
+}
+
+/*
+ * A virtual machine is shut down from the inside, and loses what it has not written where the
+ * command that ends its container or application ends it too; or NULL. Managers of machines know how.
+ */
+static const char *for_machine(const Findings *findings, const Finding *finding) {
+        const OwnerKind kind = finding->owner.kind;
+
+        if (kind == OWNER_LIBVIRT || kind == OWNER_PROXMOX_VM || kind == OWNER_MACHINE ||
+                        kind == OWNER_POD)
+                return NULL;
+        if (is_hypervisor(finding->command) ||
+                        (kind == OWNER_NONE && finding->node && strstr(finding->node, "vfio")))
+                return "shut the virtual machine down";
+        if (is_front_end(finding->command))
+                return "shut its virtual machines down, then close it";
+        for (size_t i = 0; i < findings->n && kind != OWNER_NONE; ++i)
+                if (is_hypervisor(findings->items[i].command) &&
+                                is_same_owner(&findings->items[i], finding))
+                        return "shut the virtual machine in there down first";
+        return NULL;
 }
 
 /* What ends a process. */
 const char *advice_for_holder(const Findings *findings, const Finding *finding) {
         const Owner *owner = &finding->owner;
         const Manager *manager = &managers[owner->kind];
+        const char *machine = for_machine(findings, finding);
 
+        if (machine)
+                return machine;
         /* Neither Incus nor LXD runs as a user. */
         if (owner->kind == OWNER_LXC && owner->of_user && owner->name)
                 return "as its user: lxc-stop -n @owner@";
         if (manager->remedy)
                 return is_named(manager->remedy, owner) ? manager->remedy : manager->unnamed;
-        if ((finding->node && strstr(finding->node, "vfio")) || is_hypervisor(finding->command))
-                return "shut the virtual machine down";
         /* Anybody may be called so; only the manager has such a unit. */
         if (owner->unit && !owner->of_user && !strcmp(owner->unit, "nvidia-persistenced.service"))
                 return "nvidia-smi -i @gpu@ -pm 0, or systemctl stop nvidia-persistenced.service";
@@ -300,6 +499,10 @@ const char *advice_for_holder(const Findings *findings, const Finding *finding) 
                 return "it is the boot splash, and ends by itself: try again then";
         if (is_keeper(finding))
                 return "end the session or service whose file it holds; see: loginctl list-sessions";
+        if (is_of_greeter(findings, finding))
+                return for_greeter(finding);
+        if (is_sound_server(finding->command))
+                return for_sound_server(finding);
         if (shows(findings, finding))
                 return for_desktop(finding);
         return for_unit(findings, finding);

@@ -10,6 +10,7 @@
 
 #include "probe/finding.h"
 
+bool advice_fits_both(const char *remedy, const Finding *a, const Finding *b);
 bool advice_is_splash(const Finding *finding);
 const char *advice_place(const Finding *finding);
 const char *advice_for_holder(const Findings *findings, const Finding *finding);

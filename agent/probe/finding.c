@@ -18,22 +18,12 @@
 #include "probe/finding.h"
 #include "vfiopt/names.h"
 
-/* So many nodes are named where one process has several open. */
-#define NODES_MAX 3U
-
-#define NODE "@node@@mapped@"
-#define WHO  "@who@ (pid @pid@@place@)"
 #define ALLOW                                                              \
         "allow it: vfioptctl switch --allow-display @mode@ @gpu@, or for " \
         "good: AllowDisplay=yes below [GPU @gpu@] in " VFIOPT_ETC_CONFIG
 #define REBOOT                                                                    \
         "end the processes that hold it; if that does not help, save your work, " \
         "then as root: sync; echo b >/proc/sysrq-trigger"
-
-typedef struct Words {
-        const char *sentence;
-        const char *remedy;
-} Words;
 
 static const Words words[_FINDING_MAX] = {
         [FINDING_NO_IOMMU] = { "@function@ is in no IOMMU group", "@iommu@" },
@@ -51,8 +41,8 @@ static const Words words[_FINDING_MAX] = {
                         "turn that output off; or " ALLOW },
         [FINDING_CANNOT_RELEASE] = { "driver version @detail@ with nvidia_drm.modeset=1 cannot release "
                                      "a single GPU",
-                        "modprobe -r nvidia_drm, or boot with nvidia_drm.modeset=0, or install version "
-                        "580.105.08, 590.44.01 or newer" },
+                        "boot with nvidia_drm.modeset=0, or install version 580.105.08, 590.44.01 or "
+                        "newer; or, which turns all displays on NVIDIA GPUs off: modprobe -r nvidia_drm" },
         [FINDING_OFF_BUS] = { "@it@ does not answer on the PCI bus any more", "" },
         [FINDING_FELL_OFF] = { "it has fallen off the bus, says the kernel's log (Xid 79)",
                         "save your work and power the machine off and on again" },
@@ -67,7 +57,7 @@ static const Words words[_FINDING_MAX] = {
                         "move that card first: vfioptctl switch host @other@" },
         [FINDING_STUCK] = { "an earlier @detail@ of @function@ is stuck in the kernel (pid @pid@)",
                         REBOOT },
-        [FINDING_HOLDER] = { "in use by " WHO ": " NODE, "kill @pid@" },
+        [FINDING_HOLDER] = { "in use by " WORDS_WHO ": " WORDS_NODE, "kill @pids@" },
         [FINDING_CUDA] = { "in use by CUDA: nvidia-uvm retains it",
                         "end the programs that compute on it; if there are none, systemctl stop "
                         "nvidia-persistenced.service" },
@@ -76,7 +66,7 @@ static const Words words[_FINDING_MAX] = {
         [FINDING_STARTED] = { "the driver keeps it initialized although no user was found "
                               "(persistence mode?)",
                         "nvidia-smi -i @gpu@ -pm 0" },
-        [FINDING_UNKNOWN] = { "cannot examine " WHO ", which may use it: @error@",
+        [FINDING_UNKNOWN] = { "cannot examine " WORDS_WHO ", which may use it: @error@",
                         "try again; if it does use the GPU, end it (pid @pid@)" },
 };
 
@@ -174,7 +164,7 @@ static Words words_for_other_card(const Finding *finding) {
 /* It could not be looked into in time: another process keeps the kernel's answer back, or it was never come to. */
 static Words words_for_late(const Finding *finding) {
         if (finding->pid > 0)
-                return (Words){ "cannot examine " WHO
+                return (Words){ "cannot examine " WORDS_WHO
                                 ", which may use it: the kernel does not answer",
                         "try again; if it is the same, kill @pid@" };
         if (finding->number == 0)
@@ -206,7 +196,7 @@ static Words words_for_lit(const Finding *finding) {
 }
 
 /* The words of its kind, or others where less is known, or where more can be done. */
-static Words choose_words(const Findings *findings, const Finding *finding) {
+Words words_choose(const Findings *findings, const Finding *finding) {
         Words chosen = words[finding->kind];
 
         switch (finding->kind) {
@@ -246,7 +236,7 @@ static Words choose_words(const Findings *findings, const Finding *finding) {
                 break;
         case FINDING_UNKNOWN:
                 if (finding->pid == 0 && finding->node)
-                        return (Words){ "cannot examine " NODE ": @error@",
+                        return (Words){ "cannot examine " WORDS_NODE ": @error@",
                                 is_denied(finding) ? "run as root" : "try again" };
                 if (finding->error == ETIME)
                         return words_for_late(finding);
@@ -254,7 +244,7 @@ static Words choose_words(const Findings *findings, const Finding *finding) {
                         return (Words){ "@function@ is in use: @error@",
                                 "end the programs that may use it" };
                 if (finding->error == ETIMEDOUT)
-                        return (Words){ WHO " is ending, and may use it until then",
+                        return (Words){ WORDS_WHO " is ending, and may use it until then",
                                 "try again when it has ended" };
                 if (is_denied(finding))
                         chosen.remedy = "run as root";
@@ -266,7 +256,7 @@ static Words choose_words(const Findings *findings, const Finding *finding) {
 }
 
 /* Append what may have been chosen by anybody. */
-static int append_printable(Text *out, const char *s) {
+int words_append_printable(Text *out, const char *s) {
         int r = 0;
 
         for (; *s && r >= 0; ++s)
@@ -278,8 +268,7 @@ static int append_nested(
                 Text *out, const char *name, const Finding *finding, const Gpu *gpu, Mode to);
 
 /* Append a template, filled in. */
-static int append(
-                Text *out, const char *template, const Finding *finding, const Gpu *gpu, Mode to) {
+int words_append(Text *out, const char *template, const Finding *finding, const Gpu *gpu, Mode to) {
         char function[ADDRESS_STRING_MAX], other[ADDRESS_STRING_MAX], address[ADDRESS_STRING_MAX];
         char number[16], pid[16], slot[ADDRESS_STRING_MAX], error[64];
         const struct {
@@ -329,7 +318,7 @@ static int append(
                         if (strlen(facts[i].name) == n && !memcmp(facts[i].name, s, n))
                                 value = facts[i].value ?: "(unknown)";
                 if (value)
-                        r = append_printable(out, value);
+                        r = words_append_printable(out, value);
                 else
                         r = append_nested(out, s, finding, gpu, to);
                 if (r < 0)
@@ -338,20 +327,44 @@ static int append(
         }
 }
 
-/* A name that stands for a template: ", session 2" or nothing, or what helps to an IOMMU. */
+/* A sound card as sound servers call it, after its address; or as ALSA does, after its nodes: a number. */
+static int append_sound_card(Text *out, const Finding *finding, bool by_number) {
+        const char *c = finding->node ? strstr(finding->node, "/snd/") : NULL;
+        char address[ADDRESS_STRING_MAX];
+
+        /* "/dev/snd/controlC1", "/dev/snd/pcmC1D3p" */
+        c = c ? strchr(c, 'C') : NULL;
+        if (by_number)
+                return text_append(out, "%.*s", c ? (int) strspn(c + 1, "0123456789") : 1,
+                                c ? c + 1 : "N");
+        address_format(finding->function, address);
+        for (char *colon = address; (colon = strchr(colon, ':'));)
+                *colon = '_';
+        return text_append(out, "alsa_card.pci-%s", address);
+}
+
+/* A name that stands for a template: ", session 2" or nothing, or what helps to an IOMMU; or for a list. */
 static int append_nested(
                 Text *out, const char *name, const Finding *finding, const Gpu *gpu, Mode to) {
         const char *place = advice_place(finding);
         int r;
 
         if (text_starts_with(name, "iommu@", NULL))
-                return append(out, advice_for_iommu(finding), finding, gpu, to);
+                return words_append(out, advice_for_iommu(finding), finding, gpu, to);
+        if (text_starts_with(name, "sound@", NULL) || text_starts_with(name, "card@", NULL))
+                return append_sound_card(out, finding, name[0] == 'c');
+        /* Of a holder that is told with others, these are the process ids of all. */
+        if (text_starts_with(name, "pids@", NULL))
+                return words_append(out,
+                                finding->kind == FINDING_HOLDER && finding->detail ? "@detail@"
+                                                                                   : "@pid@",
+                                finding, gpu, to);
         if (!text_starts_with(name, "place@", NULL))
                 return -ENOTRECOVERABLE;
         if (!place)
                 return 0;
         r = text_append(out, ", ");
-        return r < 0 ? r : append(out, place, finding, gpu, to);
+        return r < 0 ? r : words_append(out, place, finding, gpu, to);
 }
 
 /* lists */
@@ -425,14 +438,14 @@ int findings_push(Findings *findings, const Finding *finding) {
 }
 
 /* Whether the GPU is in use, rather than that a precondition does not hold. */
-static bool is_busy(const Finding *finding) {
+bool finding_is_busy(const Finding *finding) {
         return finding->kind >= FINDING_HOLDER;
 }
 
 /* Whether all that is in the way is use of the GPU, so that waiting may help. */
 bool findings_are_busy(const Findings *findings) {
         for (size_t i = 0; i < findings->n; ++i)
-                if (!is_busy(&findings->items[i]))
+                if (!finding_is_busy(&findings->items[i]))
                         return false;
         return findings->n > 0;
 }
@@ -445,14 +458,7 @@ bool findings_are_stuck(const Findings *findings) {
         return false;
 }
 
-/* What is named first: what waiting does not help against, and then what can be ended. */
-static unsigned int rank(const Findings *findings, const Finding *finding) {
-        if (!is_busy(finding))
-                return 0;
-        return finding->kind == FINDING_UNKNOWN ? UINT32_MAX : 1 + advice_rank(findings, finding);
-}
-
-static bool same_culprit(const Finding *a, const Finding *b) {
+bool finding_is_same_culprit(const Finding *a, const Finding *b) {
         if (a->kind == FINDING_GROUP_MEMBER)
                 return b->kind == a->kind && b->number == a->number;
         return a == b || (a->pid > 0 && a->pid == b->pid && a->kind == b->kind);
@@ -468,26 +474,26 @@ static const char *member_words(const Finding *finding) {
 }
 
 /* "0000:02:00.0 (xhci_hcd, USB controller with input devices) and 0000:02:00.1 (ahci) share …" */
-static int append_members(
+int words_append_members(
                 Text *out, const Findings *findings, const Finding *first, const Gpu *gpu) {
         size_t n = 0, k = 0;
         int r = 0;
 
         for (size_t i = 0; i < findings->n; ++i)
-                n += same_culprit(first, &findings->items[i]);
+                n += finding_is_same_culprit(first, &findings->items[i]);
         for (size_t i = 0; i < findings->n && r >= 0; ++i) {
                 const Finding *finding = &findings->items[i];
 
-                if (!same_culprit(first, finding))
+                if (!finding_is_same_culprit(first, finding))
                         continue;
                 r = text_append(out, "%s", k == 0 ? "" : k + 1 < n ? ", " : " and ");
                 if (r >= 0)
-                        r = append(out, member_words(finding), finding, gpu, MODE_UNSET);
+                        r = words_append(out, member_words(finding), finding, gpu, MODE_UNSET);
                 ++k;
         }
         if (r < 0)
                 return r;
-        return append(out,
+        return words_append(out,
                         n > 1 ? " share its IOMMU group @number@"
                               : " shares its IOMMU group @number@",
                         first, gpu, MODE_UNSET);
@@ -498,7 +504,7 @@ static int append_members(
  * it away is not even of use while another one has to stay: so that is only told where the host
  * would miss none of them, and after all that costs it nothing.
  */
-static int append_group_remedy(Text *out,
+int words_append_group_remedy(Text *out,
                 const Findings *findings,
                 const Finding *first,
                 const Gpu *gpu,
@@ -510,149 +516,37 @@ static int append_group_remedy(Text *out,
         for (size_t i = 0; i < findings->n; ++i) {
                 const Finding *finding = &findings->items[i];
 
-                if (!same_culprit(first, finding))
+                if (!finding_is_same_culprit(first, finding))
                         continue;
                 gpus |= finding->is_gpu;
                 foreign |= !finding->is_gpu;
                 needed |= finding->needed || !finding->detail;
         }
         if (!foreign)
-                return append(out,
+                return words_append(out,
                                 "move all GPUs of the group at once: vfioptctl switch @mode@ @gpus@",
                                 first, gpu, to);
-        r = append(out, "put the card into another slot, or turn ACS on in the firmware, where it can",
+        r = words_append(out,
+                        "put the card into another slot, or turn ACS on in the firmware, where it can",
                         first, gpu, to);
         if (r < 0 || needed)
                 return r < 0 ? r
-                             : append(out, "; the host needs what it shares the group with", first,
-                                               gpu, to);
+                             : words_append(out, "; the host needs what it shares the group with",
+                                               first, gpu, to);
 
         r = text_append(out, "; or, as long as the host can do without and nothing uses it:");
         for (size_t i = 0; i < findings->n && r >= 0; ++i) {
                 const Finding *finding = &findings->items[i];
 
-                if (!same_culprit(first, finding) || finding->is_gpu)
+                if (!finding_is_same_culprit(first, finding) || finding->is_gpu)
                         continue;
                 r = text_append(out, "%s", separator);
                 if (r >= 0)
-                        r = append(out, "driverctl --nosave set-override @other@ vfio-pci", finding,
-                                        gpu, to);
+                        r = words_append(out, "driverctl --nosave set-override @other@ vfio-pci",
+                                        finding, gpu, to);
                 separator = "; ";
         }
         if (r < 0 || !gpus)
                 return r;
-        return append(out, "; vfioptctl switch @mode@ @gpus@", first, gpu, to);
-}
-
-/* What else the first culprit has open, and how many others there are; a process counts once. */
-static int append_others(
-                Text *out, const Findings *findings, const Finding *first, const Gpu *gpu) {
-        size_t n_nodes = 1, n_others = 0;
-        int r;
-
-        for (size_t i = 0; i < findings->n; ++i) {
-                const Finding *finding = &findings->items[i];
-                bool seen = same_culprit(finding, first);
-
-                if (seen && finding != first && first->kind == FINDING_HOLDER &&
-                                n_nodes <= NODES_MAX) {
-                        r = append(out, n_nodes++ == NODES_MAX ? ", ..." : ", " NODE, finding, gpu,
-                                        MODE_UNSET);
-                        if (r < 0)
-                                return r;
-                }
-                for (size_t k = 0; k < i && !seen; ++k)
-                        seen = same_culprit(finding, &findings->items[k]);
-                n_others += !seen;
-        }
-        n_others += findings->n_more;
-        return n_others > 0 ? text_append(out, ", and %zu more", n_others) : 0;
-}
-
-/* All processes that are kept: "812 (ollama) /dev/nvidia0, 977 (Xorg) /dev/dri/card1" */
-static int append_processes(Text *out, const Findings *findings, const Gpu *gpu) {
-        int r;
-
-        for (size_t i = 0; i < findings->n; ++i) {
-                const Finding *finding = &findings->items[i];
-
-                if (finding->pid == 0 ||
-                                (finding->kind != FINDING_HOLDER &&
-                                                finding->kind != FINDING_UNKNOWN))
-                        continue;
-                r = text_append(out, "%s", out->n > 0 ? ", " : "");
-                if (r < 0)
-                        return r;
-                r = append(out, finding->node ? "@pid@ (@command@) " NODE : "@pid@ (@command@) ?",
-                                finding, gpu, MODE_UNSET);
-                if (r < 0)
-                        return r;
-        }
-        return findings->n_more > 0 ? text_append(out, ", and %zu more processes", findings->n_more)
-                                    : 0;
-}
-
-/**
- * findings_explain() - all findings of one GPU in one line
- * @findings:   at least one
- * @gpu:        the GPU that they are in the way of
- * @to:         where that was to go
- * @ret_reason: the first culprit in full, how many more there are, and what would
- *              help against the first, and the hint; free() it. All other members of a group are one.
- * @ret_holders: all processes with what they hold, or NULL if there are none; free() it
- *
- * A precondition that does not hold comes before all holders, as waiting would not help; what
- * computes before what a desktop is made of, and what could not be looked into last.
- *
- * Return: 0 on success, negative error code on failure.
- */
-int findings_explain(const Findings *findings,
-                const Gpu *gpu,
-                Mode to,
-                char **ret_reason,
-                char **ret_holders) {
-        _cleanup_(text_deinit) Text reason = TEXT_NULL, holders = TEXT_NULL;
-        const Finding *first = findings->items;
-        unsigned int lowest;
-        bool is_member;
-        Words chosen;
-        int r;
-
-        lowest = rank(findings, first);
-        for (size_t i = 1; i < findings->n && lowest > 0; ++i) {
-                unsigned int next = rank(findings, &findings->items[i]);
-
-                if (next >= lowest)
-                        continue;
-                first = &findings->items[i];
-                lowest = next;
-        }
-        chosen = choose_words(findings, first);
-        is_member = first->kind == FINDING_GROUP_MEMBER;
-
-        r = is_member ? append_members(&reason, findings, first, gpu)
-                      : append(&reason, chosen.sentence, first, gpu, to);
-        if (r < 0)
-                return r;
-        r = append_others(&reason, findings, first, gpu);
-        if (r < 0)
-                return r;
-        r = text_append(&reason, "; ");
-        if (r < 0)
-                return r;
-        r = is_member ? append_group_remedy(&reason, findings, first, gpu, to)
-                      : append(&reason, chosen.remedy, first, gpu, to);
-        if (r >= 0 && findings->hint) {
-                r = text_append(&reason, "; ");
-                if (r >= 0)
-                        r = append_printable(&reason, findings->hint);
-        }
-        if (r >= 0)
-                r = append_processes(&holders, findings, gpu);
-        if (r < 0)
-                return r;
-
-        *ret_reason = text_take(&reason);
-        *ret_holders = text_take(&holders);
-        return 0;
+        return words_append(out, "; vfioptctl switch @mode@ @gpus@", first, gpu, to);
 }

@@ -10,6 +10,7 @@
 
 #include <sys/types.h>
 
+#include "base/text.h"
 #include "model/gpu.h"
 #include "os/owner.h"
 #include "probe/iommu.h"
@@ -68,6 +69,7 @@ typedef struct Finding {
         Owner owner;   /* what it belongs to */
         char *node;    /* like "/dev/nvidia0" */
         bool mapped;   /* a mapping of it is left, no open file */
+        bool leads;    /* the manager of the machine has started it as the first of a service */
 } Finding;
 
 /* So many findings of processes are kept of a GPU, and the processes of the others counted. */
@@ -90,8 +92,26 @@ int findings_push(Findings *findings, const Finding *finding) _warn_unused_resul
 bool findings_have_room(const Findings *findings);
 bool findings_are_busy(const Findings *findings);
 bool findings_are_stuck(const Findings *findings);
-int findings_explain(const Findings *findings,
-                const Gpu *gpu,
-                Mode to,
-                char **ret_reason,
-                char **ret_holders) _warn_unused_result_;
+
+/* words */
+
+/* Templates, in which "@name@" stands for a fact of the finding. */
+typedef struct Words {
+        const char *sentence;
+        const char *remedy;
+} Words;
+
+#define WORDS_NODE "@node@@mapped@"
+#define WORDS_WHO  "@who@ (pid @pid@@place@)"
+
+bool finding_is_busy(const Finding *finding);
+bool finding_is_same_culprit(const Finding *a, const Finding *b);
+Words words_choose(const Findings *findings, const Finding *finding);
+int words_append(Text *out, const char *template, const Finding *finding, const Gpu *gpu, Mode to)
+                _warn_unused_result_;
+int words_append_printable(Text *out, const char *s) _warn_unused_result_;
+int words_append_members(Text *out, const Findings *findings, const Finding *first, const Gpu *gpu)
+                _warn_unused_result_;
+int words_append_group_remedy(
+                Text *out, const Findings *findings, const Finding *first, const Gpu *gpu, Mode to)
+                _warn_unused_result_;

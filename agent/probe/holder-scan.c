@@ -106,6 +106,7 @@ static int push_holder(Findings *const findings[], const Scan *scan, const Hit *
                         .owner = process.owner,
                         .node = path,
                         .mapped = hit->mapped,
+                        .leads = process.leads,
                 };
 
                 if (is_asked_about(scan, i) && (!node || hit->set == i))

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "model/nvidia.h"
+#include "probe/explain.h"
 #include "probe/finding.h"
 #include "probe/upgrade.h"
 #include "record/pin.h"

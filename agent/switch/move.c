@@ -9,6 +9,7 @@
 #include "switch/move.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "probe/explain.h"
 #include "probe/finding.h"
 
 static Event event_of(const Move *move, EventKind kind, const char *phase) {

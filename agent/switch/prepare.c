@@ -15,6 +15,7 @@
 #include "os/initramfs.h"
 #include "policy/claim.h"
 #include "probe/advice.h"
+#include "probe/explain.h"
 #include "switch/move.h"
 #include "vfiopt/names.h"
 

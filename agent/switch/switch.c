@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "policy/claim.h"
 #include "probe/advice.h"
+#include "probe/explain.h"
 #include "switch/signals.h"
 #include "switch/switch.h"
 #include "vfiopt/names.h"

@@ -65,16 +65,17 @@ class Tree:
     def driver(self, name):
         (self.path / "sys/bus/pci/drivers" / name).mkdir(exist_ok=True)
 
-    def idler(self, pid, command, cgroup):
+    def idler(self, pid, command, cgroup, uid=1000, parent=1):
         """A process that has nothing open."""
         self.write(f"proc/{pid}/comm", command + "\n")
-        self.write(f"proc/{pid}/status", f"Name:\t{command}\nThreads:\t1\nUid:\t1000\t1000\t1000\t1000\n")
+        self.write(f"proc/{pid}/status", f"Name:\t{command}\nPPid:\t{parent}\nThreads:\t1\n"
+                   f"Uid:\t{uid}\t{uid}\t{uid}\t{uid}\nNSsid:\t{pid}\n")
         self.write(f"proc/{pid}/cgroup", f"0::{cgroup}\n")
         (self.path / f"proc/{pid}/fd").mkdir()
 
-    def process(self, pid, command, node, cgroup):
+    def process(self, pid, command, node, cgroup, **more):
         """One that has a node open: as the real /dev/null, whose numbers 1:3 the node is given below the card."""
-        self.idler(pid, command, cgroup)
+        self.idler(pid, command, cgroup, **more)
         (self.path / f"proc/{pid}/fd/3").symlink_to(node)
 
     def drm(self, address, card, connector, lit):
@@ -505,12 +506,12 @@ def leaving(tree):
     tree.write("proc/driver/nvidia/gpus/0000:01:00.0/information", "")
 
 
-def held(tree, cgroup, command="python3"):
+def held(tree, cgroup, command="python3", **more):
     """Its render node is open in a process. Such numbers no process of this machine has."""
     host(tree)
     tree.write("sys/devices/pci0000:00/0000:01:00.0/drm/renderD128/dev", "1:3\n")
     tree.write("sys/devices/pci0000:00/0000:01:00.0/drm/renderD128/uevent", "DEVNAME=dri/renderD128\n")
-    tree.process(5000812, command, "/dev/null", cgroup)
+    tree.process(5000812, command, "/dev/null", cgroup, **more)
 
 
 CONTAINER = "0123456789abcdef" * 4
@@ -529,6 +530,32 @@ def held_by_a_desktop(tree):
     user = "/user.slice/user-1000.slice/user@1000.service"
     held(tree, f"{user}/session.slice/org.gnome.Shell@wayland.service", "gnome-shell")
     tree.process(5000813, "ffmpeg", "/dev/null", "/lxc/101/ns/system.slice/jellyfin.service")
+
+
+def held_by_a_whole_desktop(tree):
+    """The desktop, its sound, and what runs on it; each of them has one node open, as a real one of this machine."""
+    user = "/user.slice/user-1000.slice/user@1000.service"
+    gpu, sound = "sys/devices/pci0000:00/0000:01:00.0/drm/", "sys/devices/pci0000:00/0000:01:00.1/sound/card1/"
+    host(tree)
+    for folder, node, number in ((gpu + "renderD128", "dri/renderD128", "1:3"), (gpu + "card0", "dri/card0", "1:5"),
+                                 (sound + "controlC1", "snd/controlC1", "1:7")):
+        tree.write(f"{folder}/dev", f"{number}\n")
+        tree.write(f"{folder}/uevent", f"DEVNAME={node}\n")
+    shell = f"{user}/session.slice/org.gnome.Shell@wayland.service"
+    tree.process(5000801, "gnome-shell", "/dev/zero", shell)
+    tree.process(5000802, "Xwayland", "/dev/null", shell)
+    tree.process(5000803, "pipewire", "/dev/full", f"{user}/session.slice/pipewire.service")
+    tree.process(5000804, "wireplumber", "/dev/full", f"{user}/session.slice/wireplumber.service")
+    tree.process(5000805, "discord", "/dev/zero", f"{user}/app.slice/app-gnome-discord-2222.scope")
+    tree.process(5000806, "python3", "/dev/null", f"{user}/app.slice/app-org.kde.yakuake@autostart.service", parent=77)
+    tree.process(5000807, "nvtop", "/dev/null", f"{user}/app.slice/app-org.kde.yakuake@autostart.service", parent=77)
+    tree.process(5000808, "python3", "/dev/zero", "/system.slice/frigate.service")
+    tree.process(5000809, "ffmpeg", "/dev/null", "/system.slice/frigate.service", parent=5000808)
+    tree.process(5000810, "qemu-system-x86", "/dev/null", f"{user}/app.slice/app-flatpak-org.gnome.Boxes-4711.scope")
+
+
+def held_by_a_greeter(tree):
+    held(tree, "/user.slice/user-120.slice/session-c1.scope", "gnome-shell", uid=120)
 
 
 def group_with_strangers(tree):

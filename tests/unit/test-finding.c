@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "probe/explain.h"
 #include "probe/finding.h"
 
 /* Findings own their strings; these are never freed. */
@@ -136,6 +137,7 @@ static const struct {
         { { .kind = FINDING_CANNOT_RELEASE, .function = GPU, .detail = S("570.10") },
                         MODE_PASSTHROUGH,
                         "driver version 570.10 with nvidia_drm.modeset=1 cannot release a single GPU",
+                        "580.105.08, 590.44.01 or newer; or, which turns all displays on NVIDIA GPUs off: "
                         "modprobe -r nvidia_drm" },
         { { .kind = FINDING_OFF_BUS, .function = GPU }, MODE_HOST,
                         "it does not answer on the PCI bus any more", "power the machine off" },
@@ -441,7 +443,9 @@ static void each_owner_is_named_with_what_ends_just_that(void **state _unused_) 
                                 "log out, or have it use another GPU only; systemctl stop "
                                 "'weston.service' ends the graphical sessions that it has started" },
                 { "sddm-greeter", { .unit = S("sddm.service") }, ", sddm.service",
-                                "log out, or kill 9, which ends its sessions with it" },
+                                "it seems to be the login screen, where nobody is logged in: have it use "
+                                "another GPU only, or when all have logged out elsewhere: systemctl stop "
+                                "'sddm.service'" },
                 { ".gnome-shell-wr",
                                 { .unit = S("org.gnome.Shell@wayland.service"), .of_user = true },
                                 ", org.gnome.Shell@wayland.service",
@@ -479,26 +483,54 @@ static void each_owner_is_named_with_what_ends_just_that(void **state _unused_) 
                 .items = (Finding[]){ __VA_ARGS__ },                      \
                 .n = sizeof((Finding[]){ __VA_ARGS__ }) / sizeof(Finding) \
         }
-#define HOLDER(pid_, name, node_) \
-        { .kind = FINDING_HOLDER, .pid = (pid_), .command = S(name), .node = S(node_) }
+#define HOLDER(pid_, name, node_)                                                                \
+        {                                                                                        \
+                .kind = FINDING_HOLDER, .function = FUNCTION, .pid = (pid_), .command = S(name), \
+                .node = S(node_)                                                                 \
+        }
 
+#define SOUND                                                                           \
+        "as its user, turn this card off for it, which leaves the other ones: pactl "   \
+        "set-card-profile alsa_card.pci-0000_01_00.1 off; if it does not let go then: " \
+        "pw-reserve -r -n Audio1, which asks for the card as long as it runs"
+
+/* The remedy of those that are told first. */
 static void assert_remedy(const Findings *findings, const char *remedy) {
         _cleanup_(freep) char *reason = NULL, *holders = NULL;
+        char *end;
 
         assert_int_equal(findings_explain(findings, &gpu, MODE_PASSTHROUGH, &reason, &holders), 0);
+        end = strstr(reason, "; also in use by ");
+        if (end)
+                *end = 0;
         if (strcmp(strstr(reason, "; ") + 2, remedy) != 0)
                 fail_msg("\"%s\" does not end with \"%s\"", reason, remedy);
 }
 
-static void assert_holder_remedy(const char *name, Owner owner, const char *remedy) {
+static void assert_finding_remedy(
+                Finding finding, const char *name, Owner owner, const char *remedy) {
         char command[32];
-        Finding finding = { .kind = FINDING_HOLDER, .pid = 9, .node = S("/dev/nvidia0") };
         const Findings findings = { .items = &finding, .n = 1 };
 
         snprintf(command, sizeof(command), "%s", name);
         finding.command = command;
         finding.owner = owner;
         assert_remedy(&findings, remedy);
+}
+
+static void assert_holder_remedy(const char *name, Owner owner, const char *remedy) {
+        assert_finding_remedy(
+                        (Finding){ .kind = FINDING_HOLDER, .pid = 9, .node = S("/dev/nvidia0") },
+                        name, owner, remedy);
+}
+
+/* Of the process that the manager of the machine has started. */
+static void assert_leader_remedy(const char *name, Owner owner, const char *remedy) {
+        assert_finding_remedy((Finding){ .kind = FINDING_HOLDER,
+                                              .pid = 9,
+                                              .leads = true,
+                                              .node = S("/dev/nvidia0") },
+                        name, owner, remedy);
 }
 
 static void no_unit_is_stopped_that_a_desktop_hangs_on(void **state _unused_) {
@@ -530,7 +562,7 @@ static void no_unit_is_stopped_that_a_desktop_hangs_on(void **state _unused_) {
                                                 .of_desktop = of_user[i].of_desktop },
                                 "close it, or kill 9");
         }
-        assert_holder_remedy("a", (Owner){ .unit = S("ollama.service"), .of_user = true },
+        assert_holder_remedy("ollama", (Owner){ .unit = S("ollama.service"), .of_user = true },
                         "as its user: systemctl --user stop 'ollama.service'");
 }
 
@@ -557,7 +589,7 @@ static void who_holds_it_for_a_session_comes_last_and_is_left_alone(void **state
                         HOLDER(5, "wireplumber", "/dev/snd/controlC1"));
 
         assert_remedy(&findings, "log out, or have it use another GPU only");
-        assert_remedy(&sound, "kill 5");
+        assert_remedy(&sound, SOUND);
         assert_holder_remedy("seatd", (Owner){ .unit = S("x.service") }, keep);
         assert_holder_remedy("elogind-daemon", (Owner){}, keep);
         assert_holder_remedy("systemd-logind", (Owner){}, keep);
@@ -582,9 +614,9 @@ static void no_unit_is_stopped_that_the_machine_or_others_hang_on(void **state _
                 char unit[64];
 
                 snprintf(unit, sizeof(unit), "%s", units[i]);
-                assert_holder_remedy("python3", (Owner){ .unit = unit }, "close it, or kill 9");
+                assert_leader_remedy("python3", (Owner){ .unit = unit }, "close it, or kill 9");
         }
-        assert_holder_remedy("python3", (Owner){ .unit = S("trainer.service") },
+        assert_leader_remedy("python3", (Owner){ .unit = S("trainer.service") },
                         "systemctl stop 'trainer.service'");
         assert_holder_remedy("sshd-session", (Owner){ .unit = S("ssh.service") },
                         "log out, or kill 9, which ends its sessions with it");
@@ -603,6 +635,18 @@ static void who_shows_something_on_a_screen_is_not_killed(void **state _unused_)
                 "Xvnc", "Xtigervnc", "mate-session", "lxqt-session", "gdm-x-session",
                 "gdm-wayland-ses" };
         static const char desktop[] = "log out, or have it use another GPU only";
+        static const char maybe[] = "close it, or log out if it is the desktop";
+        const struct {
+                Owner owner;
+                const char *remedy;
+        } owners[] = {
+                { { .unit = S("session-2.scope"), .session = S("2") }, maybe },
+                { { .unit = S("wm.service"), .of_user = true }, maybe },
+                { { .unit = S("wm.service"), .of_user = true, .of_desktop = true }, desktop },
+                { { .unit = S("lightdm.service") },
+                                "log out, or have it use another GPU only; else all sessions of "
+                                "lightdm.service have to end" },
+        };
         const Findings by_fact =
                         LIST(HOLDER(8, "a;b", "/dev/nvidia0"), HOLDER(8, "a;b", "/dev/dri/card12"),
                                         HOLDER(8, "a;b", "/dev/dri/renderD128"));
@@ -612,7 +656,12 @@ static void who_shows_something_on_a_screen_is_not_killed(void **state _unused_)
 
         for (size_t i = 0; i < ARRAY_SIZE(names); ++i)
                 assert_holder_remedy(names[i], (Owner){}, desktop);
-        assert_remedy(&by_fact, desktop);
+        assert_remedy(&by_fact, maybe);
+        for (size_t i = 0; i < ARRAY_SIZE(owners); ++i) {
+                for (size_t k = 0; k < by_fact.n; ++k)
+                        by_fact.items[k].owner = owners[i].owner;
+                assert_remedy(&by_fact, owners[i].remedy);
+        }
         assert_remedy(&both, "kill 8");
 }
 
@@ -623,13 +672,138 @@ static void no_unit_is_stopped_that_has_a_display_server_in_it(void **state _unu
         };
         const Findings findings = { .items = items, .n = 2 };
 
-        items[0].owner.unit = S("wm.service");
-        items[1].owner.unit = S("wm.service");
+        items[1].leads = true;
+        items[0].owner.unit = S("firefox.service");
+        items[1].owner.unit = S("firefox.service");
         assert_remedy(&findings, "close it, or kill 9");
         items[0].owner.of_user = items[1].owner.of_user = true;
         assert_remedy(&findings, "close it, or kill 9");
         items[0].owner.of_user = false;
-        assert_remedy(&findings, "as its user: systemctl --user stop 'wm.service'");
+        assert_remedy(&findings, "as its user: systemctl --user stop 'firefox.service'");
+}
+
+static void a_unit_is_stopped_for_what_it_is_there_for_alone(void **state _unused_) {
+        static const char closed[] = "close it, or kill 9";
+        static const char *const of_machine[] = { "a.service", "rstudio-server.service",
+                "ttyd.service", "code-server@me.service", "anydesk.service", "rustdesk.service",
+                "teamviewerd.service", "prometheus-node-exporter.service" };
+        static const char *const of_user[] = { "app-org.kde.yakuake@autostart.service",
+                "app-gnome-terminator-9.scope", "app-com.gexperts.Tilix-9.scope", "zellij.service",
+                "byobu.service", "emacs.service", "jupyter.service", "app-code@f0.service",
+                "app-gnome-code-1.scope", "app-org.kde.dolphin-123.scope", "a.service" };
+        static const struct {
+                const char *command, *unit, *remedy;
+                bool of_user;
+        } named[] = {
+                { "ollama", "ollama.service", "systemctl stop 'ollama.service'", false },
+                { "ollama_llama_se", "ollama.service", "systemctl stop 'ollama.service'", false },
+                { "prometheus-node", "prometheus-node-exporter.service",
+                                "systemctl stop 'prometheus-node-exporter.service'", false },
+                { "kodi.bin", "kodi.service", "systemctl stop 'kodi.service'", false },
+                { "ollama", "snap.ollama.ollama.service",
+                                "systemctl stop 'snap.ollama.ollama.service'", false },
+                { "node", "nodered.service", closed, false },
+                { "a", "ab.service", closed, false },
+                { "ab", "a.service", closed, false },
+                { "nautilus", "app-gnome-org.gnome.Nautilus-9.scope",
+                                "close it, or as its user: systemctl --user stop "
+                                "'app-gnome-org.gnome.Nautilus-9.scope'",
+                                true },
+                { "firefox", "snap.firefox.firefox-a1.scope",
+                                "close it, or as its user: systemctl --user stop "
+                                "'snap.firefox.firefox-a1.scope'",
+                                true },
+                { "teamviewerd", "teamviewerd.service",
+                                "close it, or kill 9, which cuts off who works through it", false },
+                { "sunshine", "sunshine.service",
+                                "close it, or kill 9, which cuts off who works through it", true },
+        };
+        char unit[64];
+
+        for (size_t i = 0; i < ARRAY_SIZE(of_machine); ++i) {
+                snprintf(unit, sizeof(unit), "%s", of_machine[i]);
+                assert_holder_remedy("python3", (Owner){ .unit = unit }, closed);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(of_user); ++i) {
+                snprintf(unit, sizeof(unit), "%s", of_user[i]);
+                assert_leader_remedy("python3", (Owner){ .unit = unit, .of_user = true }, closed);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(named); ++i) {
+                snprintf(unit, sizeof(unit), "%s", named[i].unit);
+                assert_holder_remedy(named[i].command,
+                                (Owner){ .unit = unit, .of_user = named[i].of_user },
+                                named[i].remedy);
+        }
+}
+
+static void the_node_of_the_card_makes_no_desktop(void **state _unused_) {
+        const Findings findings = LIST(
+                        HOLDER(9, "python3", "/dev/dri/card1"), HOLDER(2, "nvtop", "/dev/nvidia0"));
+        Finding *one = &findings.items[0];
+
+        one->leads = true;
+        one->owner = (Owner){ .unit = S("frigate.service") };
+        assert_remedy(&findings, "systemctl stop 'frigate.service'");
+        one->leads = false;
+        assert_remedy(&findings, "close it, or kill 9");
+        one->command = S("discord");
+        one->owner = (Owner){ .unit = S("app-gnome-discord-2222.scope"), .of_user = true };
+        assert_remedy(&findings,
+                        "close it, or as its user: systemctl --user stop 'app-gnome-discord-2222.scope'");
+}
+
+static void a_machine_is_shut_down_and_never_ended_with_what_it_is_in(void **state _unused_) {
+        static const char shut[] = "shut the virtual machine down";
+        Finding items[] = {
+                { .kind = FINDING_HOLDER, .pid = 8, .command = S("glxgears") },
+                { .kind = FINDING_HOLDER, .pid = 9, .command = S("qemu-system-x86") },
+        };
+        const Findings findings = { .items = items, .n = 2 };
+        const Owner boxes = { .kind = OWNER_FLATPAK,
+                .name = S("org.gnome.Boxes"),
+                .unit = S("app-flatpak-org.gnome.Boxes-4711.scope"),
+                .of_user = true };
+
+        assert_holder_remedy("qemu-system-x86", boxes, shut);
+        assert_holder_remedy("qemu-system-x86",
+                        (Owner){ .kind = OWNER_DOCKER, .id = S("0123456789ab") }, shut);
+        assert_holder_remedy("qemu-system-x86",
+                        (Owner){ .kind = OWNER_RUNTIME, .unit = S("incus.service") }, shut);
+        assert_holder_remedy("gnome-boxes", boxes, "shut its virtual machines down, then close it");
+        items[0].owner = items[1].owner = boxes;
+        assert_remedy(&findings, "shut the virtual machine in there down first");
+        items[0].owner = items[1].owner = (Owner){ .unit = S("a.service") };
+        items[0].leads = true;
+        assert_remedy(&findings, "close it, or kill 8");
+}
+
+static void a_greeter_is_no_session_of_anybody(void **state _unused_) {
+        static const char greeter[] = "it seems to be the login screen, where nobody is logged in: "
+                                      "have it use another GPU only, or when all have logged out "
+                                      "elsewhere: systemctl stop display-manager";
+        const Findings findings = LIST(HOLDER(8, "gnome-shell", "/dev/dri/card1"),
+                        HOLDER(9, "wireplumber", "/dev/snd/controlC1"));
+        const Findings shell = { .items = findings.items, .n = 1 };
+        Finding *one = &findings.items[0];
+
+        one->uid = findings.items[1].uid = 120;
+        one->owner = (Owner){ .unit = S("session-c1.scope"), .session = S("c1") };
+        findings.items[1].owner = (Owner){ .unit = S("wireplumber.service"), .of_user = true };
+        assert_remedy(&findings, greeter);
+        one->uid = 60578;
+        assert_remedy(&shell, greeter);
+        one->uid = 1000;
+        assert_remedy(&shell,
+                        "log out, or have it use another GPU only; loginctl terminate-session c1 "
+                        "ends all that runs in that session");
+        assert_holder_remedy("lightdm-gtk-gre",
+                        (Owner){ .unit = S("session-c1.scope"), .session = S("c1") }, greeter);
+        assert_finding_remedy((Finding){ .kind = FINDING_HOLDER,
+                                              .pid = 9,
+                                              .uid = 120,
+                                              .node = S("/dev/nvidia0") },
+                        "python3", (Owner){ .unit = S("x.service"), .of_user = true },
+                        "close it, or kill 9");
 }
 
 static void names_are_shown_in_one_printable_line(void **state _unused_) {
@@ -721,7 +895,7 @@ static void a_process_counts_once_with_all_its_nodes(void **state _unused_) {
                         HOLDER(9, "b", "/dev/nvidiactl"));
 
         assert_explained(&findings,
-                        "in use by a (pid 8): /dev/nvidia0, /dev/nvidiactl, and 1 more; kill 8",
+                        "in use by a (pid 8) and b (pid 9): /dev/nvidia0, /dev/nvidiactl; kill 8 9",
                         "8 (a) /dev/nvidia0, 8 (a) /dev/nvidiactl, 9 (b) /dev/nvidia0, 9 (b) /dev/nvidiactl");
 }
 
@@ -813,12 +987,71 @@ static void what_computes_is_named_before_the_desktop(void **state _unused_) {
                         HOLDER(4, "trainer", "/dev/nvidia0"), HOLDER(5, "nvtop", "/dev/nvidia0"));
         const Findings desktop = { .items = findings.items, .n = 3 };
 
-        assert_explained(&findings, "in use by trainer (pid 4): /dev/nvidia0, and 4 more; kill 4",
+        assert_explained(&findings,
+                        "in use by trainer (pid 4) and nvtop (pid 5): /dev/nvidia0; kill 4 5; also in use by "
+                        "pipewire (pid 3): /dev/snd/controlC1; " SOUND
+                        "; also in use by gnome-shell (pid 2): /dev/nvidia0, and 1 more; log out, or have it "
+                        "use another GPU only",
                         "1 (x) ?, 2 (gnome-shell) /dev/nvidia0, 3 (pipewire) /dev/snd/controlC1, "
                         "4 (trainer) /dev/nvidia0, 5 (nvtop) /dev/nvidia0");
         assert_explained(&desktop,
-                        "in use by pipewire (pid 3): /dev/snd/controlC1, and 2 more; kill 3",
+                        "in use by pipewire (pid 3): /dev/snd/controlC1; " SOUND
+                        "; also in use by gnome-shell (pid 2): /dev/nvidia0, and 1 more; log out, or have it "
+                        "use another GPU only",
                         "1 (x) ?, 2 (gnome-shell) /dev/nvidia0, 3 (pipewire) /dev/snd/controlC1");
+}
+
+static void holders_are_told_of_in_groups_that_have_one_remedy(void **state _unused_) {
+        const Findings findings = LIST(HOLDER(11, "discord", "/dev/nvidia0"),
+                        HOLDER(2, "trainer", "/dev/nvidia0"),
+                        HOLDER(2, "trainer", "/dev/nvidiactl"),
+                        HOLDER(3, "trainer", "/dev/nvidia-uvm"),
+                        HOLDER(4, "wireplumber", "/dev/snd/controlC1"),
+                        HOLDER(5, "pipewire", "/dev/snd/controlC1"),
+                        HOLDER(6, "discord", "/dev/nvidia0"));
+        Finding *items = findings.items;
+
+        items[0].owner = items[6].owner =
+                        (Owner){ .unit = S("app-discord-7.scope"), .of_user = true };
+        items[1].owner = items[2].owner = items[3].owner = (Owner){ .unit = S("trainer.service") };
+        items[4].owner = (Owner){ .unit = S("wireplumber.service"), .of_user = true };
+        items[5].owner = (Owner){ .unit = S("pipewire.service"), .of_user = true };
+        assert_explained(&findings,
+                        "in use by discord (pid 11, app-discord-7.scope) and discord (pid 6, "
+                        "app-discord-7.scope): /dev/nvidia0; close it, or as its user: systemctl --user stop "
+                        "'app-discord-7.scope'; also in use by trainer (pid 2, trainer.service) and trainer "
+                        "(pid 3, trainer.service): /dev/nvidia0, /dev/nvidiactl, /dev/nvidia-uvm; systemctl "
+                        "stop 'trainer.service'; also in use by wireplumber (pid 4, wireplumber.service) and "
+                        "pipewire (pid 5, pipewire.service): /dev/snd/controlC1; " SOUND,
+                        "11 (discord) /dev/nvidia0, 2 (trainer) /dev/nvidia0, 2 (trainer) /dev/nvidiactl, "
+                        "3 (trainer) /dev/nvidia-uvm, 4 (wireplumber) /dev/snd/controlC1, "
+                        "5 (pipewire) /dev/snd/controlC1, 6 (discord) /dev/nvidia0");
+}
+
+/* Each is in a unit of its own. */
+static void more_groups_than_can_be_told_are_counted(void **state _unused_) {
+        Findings findings = FINDINGS_NULL;
+        char unit[32], *reason = NULL, *holders = NULL;
+
+        for (pid_t pid = 10; pid < 30; ++pid) {
+                snprintf(unit, sizeof(unit), "x%d.service", (int) pid);
+                assert_int_equal(findings_push(&findings,
+                                                 &(Finding){ .kind = FINDING_HOLDER,
+                                                                 .pid = pid,
+                                                                 .leads = true,
+                                                                 .command = S("x"),
+                                                                 .owner.unit = unit,
+                                                                 .node = S("/dev/nvidia0") }),
+                                0);
+        }
+        assert_int_equal(findings_explain(&findings, &gpu, MODE_PASSTHROUGH, &reason, &holders), 0);
+        assert_non_null(strstr(reason,
+                        "stop 'x16.service'; also in use by x (pid 17, x17.service): "
+                        "/dev/nvidia0, and 12 more; systemctl stop 'x17.service'"));
+        assert_null(strstr(reason, "pid 18"));
+        free(reason);
+        free(holders);
+        findings_deinit(&findings);
 }
 
 static void findings_without_a_process_are_no_holders(void **state _unused_) {
@@ -849,7 +1082,11 @@ static void more_processes_than_can_be_told_are_counted(void **state _unused_) {
         assert_int_equal(findings.n, 1 + FINDINGS_PROCESSES_MAX);
         assert_int_equal(findings.n_more, 100000 - FINDINGS_PROCESSES_MAX / 2);
         assert_int_equal(findings_explain(&findings, &gpu, MODE_PASSTHROUGH, &reason, &holders), 0);
-        assert_non_null(strstr(reason, ", and 100000 more; "));
+        assert_non_null(strstr(reason, "also in use by many (pid 1000), many (pid 1001), "));
+        assert_non_null(strstr(
+                        reason, "many (pid 1007) and 24 others: /dev/nvidia0, and 99968 more; "));
+        assert_non_null(strstr(reason, " 1030 1031"));
+        assert_true(strlen(reason) < 1024);
         assert_non_null(strstr(holders, ", and 99968 more processes"));
         assert_true(strlen(holders) < 4096);
         free(reason);
@@ -877,6 +1114,12 @@ int main(void) {
                 cmocka_unit_test(no_unit_is_stopped_that_the_machine_or_others_hang_on),
                 cmocka_unit_test(who_shows_something_on_a_screen_is_not_killed),
                 cmocka_unit_test(no_unit_is_stopped_that_has_a_display_server_in_it),
+                cmocka_unit_test(a_unit_is_stopped_for_what_it_is_there_for_alone),
+                cmocka_unit_test(the_node_of_the_card_makes_no_desktop),
+                cmocka_unit_test(a_machine_is_shut_down_and_never_ended_with_what_it_is_in),
+                cmocka_unit_test(a_greeter_is_no_session_of_anybody),
+                cmocka_unit_test(holders_are_told_of_in_groups_that_have_one_remedy),
+                cmocka_unit_test(more_groups_than_can_be_told_are_counted),
                 cmocka_unit_test(names_are_shown_in_one_printable_line),
                 cmocka_unit_test(what_is_not_known_is_said_to_be_unknown),
                 cmocka_unit_test(a_pushed_finding_is_a_copy),
