@@ -201,9 +201,9 @@ static bool is_sound_server(const char *command) {
 
 /* What carries the work of people who are elsewhere. */
 static bool is_remote_access(const char *command) {
-        static const char *const names[] = { "*-remote-de*", "*vnc", "anydesk*", "krfb", "nxnode*",
-                "nxserver*", "parsec*", "rustdesk*", "sunshine*", "teamviewer*", "ttyd",
-                "x0vncserver" };
+        static const char *const names[] = { "*-remote-de*", "*vnc", "anydesk*", "krfb",
+                "mosh-server", "nxnode*", "nxserver*", "parsec*", "rustdesk*", "sunshine*",
+                "teamviewer*", "ttyd", "x0vncserver" };
 
         return is_one_of(command, names, ARRAY_SIZE(names));
 }
