@@ -8,7 +8,7 @@
 #include "fuzz.h"
 
 #include "os/obstacle.h"
-#include "probe/finding.h"
+#include "probe/explain.h"
 
 #define FINDINGS_MAX 8U
 
