@@ -127,14 +127,13 @@ Watch *watch_free(Watch *watch) {
 static int on_file(sd_event_source *source, const struct inotify_event *event, void *userdata) {
         const char *name = event->len > 0 ? event->name : "";
         Watch *watch = userdata;
-
-        /* What is lost may have been a word of the administrator's. */
-        if (event->mask & IN_Q_OVERFLOW)
-                watch->watcher.reset(watch->watcher.userdata, true);
-        else if (source == watch->folders[FOLDER_DROPINS] ||
+        const bool is_config = source == watch->folders[FOLDER_DROPINS] ||
                         (source == watch->folders[FOLDER_ETC] &&
                                         (!strcmp(name, VFIOPT_ETC_CONFIG) ||
-                                                        !strcmp(name, VFIOPT_ETC_DROPINS))))
+                                                        !strcmp(name, VFIOPT_ETC_DROPINS)));
+
+        /* What is lost may have been a word of the administrator's. */
+        if (is_config || event->mask & IN_Q_OVERFLOW)
                 watch->watcher.reset(watch->watcher.userdata, true);
         (void) sd_event_source_set_enabled(watch->look, SD_EVENT_ONESHOT);
 
