@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Refusals: each names its culprit, within a second, with nothing written."""
+"""Refusals: each names its culprit, at once, with nothing written."""
 
 from testvm import Device, Gpu, Shape, scenario
 from testvm.product import BUSY, PRECONDITION, clean, leftovers, on_vfio, refused, state

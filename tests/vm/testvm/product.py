@@ -56,7 +56,7 @@ def clean(vm, *cards, before):
     vm.equal(out, "", "processes of ours")
 
 
-def refused(vm, command, code, *patterns, cards, limit=1.0):
+def refused(vm, command, code, *patterns, cards, limit=1.5):
     """A command is refused: exit code, words, within a second of a machine's own, nothing written."""
     limit *= vm.machines
     before = state(vm, *cards)
