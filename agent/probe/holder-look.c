@@ -421,8 +421,12 @@ static size_t count_cpus(void) {
  * Return: 0 on success, negative error code on failure.
  */
 int holder_look(void *userdata, int reply_fd) {
+        /* A thread that was given up may come back to it until the process ends. */
+        static Look look;
         pthread_condattr_t attributes;
-        Look look = {
+        int r;
+
+        look = (Look){
                 .input = userdata,
                 .tables = FILE_TABLES_NULL,
                 .deadline_usec = monotonic_usec() + LOOK_LIMIT_USEC,
@@ -430,8 +434,6 @@ int holder_look(void *userdata, int reply_fd) {
                 .lock = PTHREAD_MUTEX_INITIALIZER,
                 .reply = calloc(1, sizeof(*look.reply)),
         };
-        int r;
-
         if (!look.reply)
                 return -ENOMEM;
         (void) pthread_condattr_init(&attributes);

@@ -77,8 +77,8 @@ static void an_override_may_be_set_by_a_rule(void **state) {
         static const char *const lines[] = {
                 "KERNEL==\"0000:01:00.1\", ATTR{driver_override}=\"vfio-pci\"",
                 "ATTR{vendor}==\"0x10de\", ATTR{class}==\"0x0403*\", ATTR{driver_override}=\"vfio-pci\"",
-                "ATTR{vendor}==\"0x10de\", ATTR{device}==\"0x1aef\", "
-                "RUN+=\"/bin/sh -c 'echo vfio-pci > /sys$devpath/driver_override'\"",
+                ("ATTR{vendor}==\"0x10de\", ATTR{device}==\"0x1aef\", "
+                 "RUN+=\"/bin/sh -c 'echo vfio-pci > /sys$devpath/driver_override'\""),
         };
         static const char *const others[] = {
                 "KERNEL==\"0000:01:00.0\", ATTR{driver_override}=\"vfio-pci\"",
