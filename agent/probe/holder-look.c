@@ -12,7 +12,7 @@
  * list has none that is new: then each process that was there when it was made has been looked at,
  * and what one has by birth it has had since. On a machine that starts processes all the time that
  * comes true between two of them. Where it has not when the time is up, it is not known who
- * has the GPU. A list is made again to learn that nobody has it: where somebody has, one is enough.
+ * has the GPU.
  */
 
 #include <pthread.h>
@@ -179,25 +179,6 @@ static int list_new(Look *look) {
         return r;
 }
 
-/* Is each GPU that is asked about known to be in use, by a node of its own? */
-static bool is_answered(const Look *look) {
-        const LookInput *input = look->input;
-
-        for (size_t i = 0; i < input->n_sets; ++i) {
-                bool used = input->sets[i].is_witness || input->sets[i].n == 0;
-
-                for (size_t k = 0; k < look->reply->n_hits && !used; ++k) {
-                        const Hit *hit = &look->reply->hits[k];
-
-                        used = hit->set == i && hit->node >= 0 &&
-                                        !input->sets[i].items[hit->node].is_shared;
-                }
-                if (!used)
-                        return false;
-        }
-        return true;
-}
-
 /* All in the queue has been looked at, and this is the last thread at work: what comes next? */
 static int refill(Look *look) {
         Pids done;
@@ -216,9 +197,8 @@ static int refill(Look *look) {
                 return 0;
         }
         look->waiting = false;
-        look->done = is_answered(look);
-        r = look->done ? 0 : list_new(look);
-        look->done |= r >= 0 && look->queue.n == 0;
+        r = list_new(look);
+        look->done = r >= 0 && look->queue.n == 0;
         if (look->queue.n > PROCESSES_PER_THREAD)
                 pthread_cond_signal(&look->changed);
         return r;
