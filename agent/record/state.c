@@ -374,10 +374,17 @@ static void find_similar(const State *state, StateEntry *entry, const Inventory 
 
 /*
  * Whether there is one of a model only, among the remembered and among those that are there. The display
- * that a person may sit at is not taken for a card that was given away.
+ * that a person may sit at is not taken for a card that was given away; nor is any card where another
+ * device has not taken the address, which tells that the bus was renumbered: the one that was given away
+ * may be unplugged, and this one its twin.
  */
-static bool is_only_one(const State *state, const StateEntry *entry, const Inventory *present) {
+static bool
+is_only_one(const State *state, const StateEntry *entry, const Inventory *present, Sysfs *sysfs) {
+        char path[DEVICE_PATH_MAX];
         size_t n_present = 0;
+
+        if (!sysfs_exists(sysfs, device_path(entry->address, "vendor", path)))
+                return false;
 
         for (size_t i = 0; i < state->n_entries; ++i)
                 if (&state->entries[i] != entry &&
@@ -417,14 +424,19 @@ int state_place(State *state, const Roots *roots) {
 
         for (size_t i = 0; i < state->n_entries; ++i)
                 place_among(state, &state->entries[i], &present);
-        for (size_t i = 0; i < state->n_entries; ++i)
-                find_similar(state, &state->entries[i], &present);
-        for (size_t i = 0; i < state->n_entries; ++i) {
-                StateEntry *entry = &state->entries[i];
+        /* One that is found leaves its address to another one. */
+        for (bool changed = true; changed;) {
+                changed = false;
+                for (size_t i = 0; i < state->n_entries; ++i) {
+                        StateEntry *entry = &state->entries[i];
 
-                if (entry->place == PLACE_SIMILAR && entry->location.n_hops == 0 &&
-                                is_only_one(state, entry, &present))
+                        find_similar(state, entry, &present);
+                        if (entry->place != PLACE_SIMILAR || entry->location.n_hops > 0 ||
+                                        !is_only_one(state, entry, &present, roots->sysfs))
+                                continue;
                         entry->place = PLACE_FOUND;
+                        changed = true;
+                }
         }
         return 0;
 }

@@ -75,7 +75,7 @@ static int change_state(
         StateMatch match;
         int r, keeps;
 
-        r = by_person ? state_place(state, roots) : 0;
+        r = state_place(state, roots);
         if (r < 0)
                 return r;
         entry = state_find(state, gpu, &match);

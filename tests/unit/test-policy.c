@@ -560,8 +560,8 @@ static const struct {
         bool denies;      /* AllowDisplay= does not count */
 } moves[] = {
         { .state = MOVED, .mode = MODE_PASSTHROUGH, .source = POLICY_STATE },
-        /* of an older version */
-        { .state = STATE("passthrough"), .mode = MODE_PASSTHROUGH, .source = POLICY_STATE },
+        /* Of an older version; nothing has taken its address, so it may be unplugged, and this its twin. */
+        { .state = STATE("passthrough"), .source = POLICY_UNSURE },
         { .state = ABSENT, .source = POLICY_UNSURE },
         { .state = ABSENT,
                         .config = "[vfiopt]\nDefaultMode=passthrough\n",

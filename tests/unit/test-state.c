@@ -489,6 +489,8 @@ static void a_card_is_known_by_where_it_is_plugged_in(void **state _unused_) {
                                 { { 2, 'P', 'A' } }, "0?" },
                 { "old, elsewhere, beside one of its model", { { 1, 0, 'A' } },
                                 { { 2, 'P', 'A' }, { 3, 'Q', 'A' } }, "0? 0?" },
+                { "old, two models, and another card before them", { { 1, 0, 'A' }, { 2, 0, 'B' } },
+                                { { 1, 'X', 'D' }, { 2, 'P', 'A' }, { 3, 'Q', 'B' } }, "0! 0= 1=" },
                 { "old, elsewhere, and another model has its address", { { 1, 0, 'A' } },
                                 { { 1, 'Q', 'B' }, { 2, 'P', 'A' } }, "0! 0=" },
                 { "old, two of a model, and a disk", { { 1, 0, 'A' }, { 2, 0, 'A' } },
