@@ -274,11 +274,12 @@ bool driver_is_vfio(Sysfs *sysfs, const char *driver) {
         return holder && sysfs_exists(sysfs, holder);
 }
 
-/* Whether a driver has devices only to keep them for a guest: that is no use of them at the host. */
+/*
+ * Whether a driver has devices only to keep others from them: that is no use of them at the host. Xen's
+ * pciback is none, as a guest may have them through it.
+ */
 bool driver_is_stub(const char *driver) {
-        return driver &&
-                        (!strcmp(driver, "pci-stub") || !strcmp(driver, "pciback") ||
-                                        !strcmp(driver, "xen-pciback"));
+        return driver && !strcmp(driver, "pci-stub");
 }
 
 /*
