@@ -166,7 +166,7 @@ static Words words_for_late(const Finding *finding) {
         if (finding->pid > 0)
                 return (Words){ "cannot examine " WORDS_WHO
                                 ", which may use it: the kernel does not answer",
-                        "try again; if it is the same, kill @pid@" };
+                        "try again; if it does use the GPU, end it (pid @pid@)" };
         if (finding->number == 0)
                 return (Words){ "cannot examine in time which processes use it", "try again" };
         return (Words){ finding->number == 1

@@ -273,7 +273,7 @@ static const struct {
         { { .kind = FINDING_UNKNOWN, .pid = 9, .command = S("wedge"), .error = ETIME },
                         MODE_PASSTHROUGH,
                         "cannot examine wedge (pid 9), which may use it: the kernel does not answer",
-                        "kill 9" },
+                        "try again; if it does use the GPU, end it (pid 9)" },
         { { .kind = FINDING_UNKNOWN, .error = ETIME, .number = 7 }, MODE_PASSTHROUGH,
                         "cannot examine 7 processes in time, which may use it", "try again" },
         { { .kind = FINDING_UNKNOWN, .error = ETIME, .number = 1 }, MODE_PASSTHROUGH,
