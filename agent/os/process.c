@@ -133,7 +133,8 @@ int process_init(Process *process, int proc_fd, pid_t pid) {
         r = read_command(proc_fd, pid, &process->command);
         if (r >= 0)
                 r = read_status(proc_fd, pid, process);
-        if (r == PROCESS_E_GONE && !is_gone(proc_fd, pid))
+        /* A user may be in so many groups that it has no room: whose it is is not known then. */
+        if (r == -E2BIG || (r == PROCESS_E_GONE && !is_gone(proc_fd, pid)))
                 r = 0;
         if (r) {
                 process_deinit(process);
