@@ -64,9 +64,10 @@ struct Look {
         pthread_cond_t changed; /* the first thread has something to do */
         Seat *seats;
         size_t n_working;
-        Pids known;  /* listed last, ascending */
-        Pids queue;  /* to be looked at; or, if .waiting, to be waited for */
-        size_t next; /* of .queue: whichever thread is free takes it */
+        uint64_t clock_usec; /* of time in which the kernel had a chance to answer */
+        Pids known;          /* listed last, ascending */
+        Pids queue;          /* to be looked at; or, if .waiting, to be waited for */
+        size_t next;         /* of .queue: whichever thread is free takes it */
         bool waiting;
         uint64_t end_usec; /* how long it is waited */
         Pids ending;       /* they showed nothing, as they were ending */
@@ -214,7 +215,7 @@ static int take_process(Look *look, Seat *seat) {
                 return r;
         seat->pid = look->queue.items[look->next++];
         seat->waits = look->waiting;
-        seat->since_usec = monotonic_usec();
+        seat->since_usec = look->clock_usec;
         return 1;
 }
 
@@ -313,7 +314,7 @@ static int start_threads(Look *look) {
 }
 
 /* Give up the threads that get no answer; all of them, when the time is up. */
-static int give_up(Look *look, uint64_t now) {
+static int give_up(Look *look, bool is_over) {
         int r = 0;
 
         for (Seat *seat = look->seats; seat && r >= 0; seat = seat->next) {
@@ -324,10 +325,12 @@ static int give_up(Look *look, uint64_t now) {
                         continue;
                 if (steps != seat->steps) {
                         seat->steps = steps;
-                        seat->since_usec = now;
+                        seat->since_usec = look->clock_usec;
                 }
-                if (now < look->deadline_usec &&
-                                (seat->waits || now < seat->since_usec + LIMIT_SHARE_USEC))
+                if (!is_over &&
+                                (seat->waits ||
+                                                look->clock_usec < seat->since_usec +
+                                                                                LIMIT_SHARE_USEC))
                         continue;
                 seat->is_lost = true;
                 --look->n_working;
@@ -338,15 +341,18 @@ static int give_up(Look *look, uint64_t now) {
 
 /* With the lock held, to the end: whoever comes back now comes too late. */
 static int watch(Look *look) {
-        uint64_t now, until;
+        uint64_t now = monotonic_usec(), before, until;
         size_t n_left;
         int r = 0;
 
         while (!look->done && look->error == 0) {
                 struct timespec ts;
 
+                /* A machine that stood still, or has no time for us, has kept no answer back. */
+                before = now;
                 now = monotonic_usec();
-                r = give_up(look, now);
+                look->clock_usec += now - before < WATCH_USEC ? now - before : WATCH_USEC;
+                r = give_up(look, now >= look->deadline_usec);
                 if (r < 0 || now >= look->deadline_usec)
                         break;
                 r = start_threads(look);
