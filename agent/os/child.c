@@ -258,7 +258,8 @@ static void child_kill(const Child *child) {
         siginfo_t info;
         int r;
 
-        if (pidfd_send_signal(child->pidfd, SIGKILL, NULL, 0) < 0)
+        /* Its number is its own until it is reaped. */
+        if (kill(child->pid, SIGKILL) < 0)
                 return;
         do
                 r = poll_until(&fds, 1, deadline);
