@@ -43,16 +43,17 @@ static const char *find_device(char *rest) {
 }
 
 /*
- * Take a record apart. Return: 0, KMSG_E_NONE if it is not the kernel's own, or the rest of a
- * message that began in another record; or a negative error code.
+ * Take a record apart. Whether it is marked as the rest of another one says nothing: NVIDIA's driver marks
+ * all of its messages so (KERNEL.md 12.1). Return: 0, KMSG_E_NONE if it is not the kernel's own; or a
+ * negative error code.
  */
 static int read_record(char *record, KernelMessage *ret) {
-        char *text = strchr(record, ';'), *rest, flag;
+        char *text = strchr(record, ';'), *rest;
         unsigned int priority;
 
-        if (!text || sscanf(record, "%u,%*u,%*d,%c", &priority, &flag) != 2)
+        if (!text || sscanf(record, "%u,", &priority) != 1)
                 return -EBADMSG;
-        if (priority >> PRIORITY_BITS != 0 || flag == 'c')
+        if (priority >> PRIORITY_BITS != 0)
                 return KMSG_E_NONE;
 
         rest = ++text;

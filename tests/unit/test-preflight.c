@@ -540,7 +540,6 @@ static void nobody_but_the_kernel_says_that_it_fell_off(void **state) {
                 "01:00.0: GPU has fallen off the bus.[0,1000+1000]\n",
                 "6,1,1,-;usb 1-1: Product: NVRM: Xid (PCI:0000:01:00): 79, GPU has fallen off the bus.\n"
                 " SUBSYSTEM=usb\n DEVICE=c189:1\n",
-                "4,1,1,c;NVRM: Xid (PCI:0000:01:00): 79, x\n",
                 "12,1,1,-;NVRM: Xid (PCI:0000:01:00): 79, x\n",
                 "4,1,1,-;NVRM: Xid (PCI:0000:01:00): 13, pid=7, name=): 79, x\n",
         };
