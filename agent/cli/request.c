@@ -7,8 +7,12 @@
 #include "os/rule.h"
 #include "vfiopt/names.h"
 
-/* Of systemd (basic/unit-def.h: UNIT_NAME_MAX), less its zero. */
-#define UNIT_NAME_LENGTH_MAX 255U
+/*
+ * Less than systemd's own limit: with PrivateTmp= a folder is named "systemd-private-", 32 digits of the
+ * boot, "-", the unit, and "-XXXXXX" (core/namespace.c, setup_one_tmp_dir()). A unit whose folder had more
+ * than 255 bytes would not start.
+ */
+#define UNIT_NAME_LENGTH_MAX 199U
 
 /* instances */
 

@@ -84,7 +84,7 @@ def hostile_instances(vm):
         "vfiopt@passthrough@allow-display.service",
         "vfiopt@passthrough:0000:01:00.0_allow-display.service",
         r"vfiopt@passthrough\x2d\x2ddirect.service",
-        "vfiopt@" + "a" * 200 + ".service",
+        "vfiopt@" + "a" * 184 + ".service",
     ]
     for unit in hostile:
         vm.sh(
