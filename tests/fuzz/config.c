@@ -14,14 +14,12 @@
 static Gpu gpu;
 
 static FakeTree *machine(void) {
-        static FakeTree *tree;
+        FakeTree *tree;
 
-        if (tree)
-                return tree;
-        tree = fuzz_tree();
-        fake_standard_drivers(tree);
-        fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
-        fuzz_check(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }) == 0);
+        if (fuzz_machine(&tree)) {
+                fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
+                fuzz_check(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }) == 0);
+        }
         return tree;
 }
 

@@ -70,6 +70,19 @@ static inline FakeTree *fuzz_tree(void) {
         return fake_tree_newest() ?: fake_tree_new();
 }
 
+/* The same with the drivers of a PC, made at the first call; and whether this was that. */
+static inline bool fuzz_machine(FakeTree **ret) {
+        static FakeTree *tree;
+        const bool is_first = !tree;
+
+        if (is_first) {
+                tree = fuzz_tree();
+                fake_standard_drivers(tree);
+        }
+        *ret = tree;
+        return is_first;
+}
+
 /* Make a file of the next part of an input. Return: false if there is none; then there is no file. */
 static inline bool fuzz_write(FakeTree *tree, const char *path, FuzzInput *input) {
         size_t n;

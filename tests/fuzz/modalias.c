@@ -11,13 +11,10 @@
 #define GPU "0000:01:00.0"
 
 static FakeTree *machine(void) {
-        static FakeTree *tree;
+        FakeTree *tree;
 
-        if (tree)
-                return tree;
-        tree = fuzz_tree();
-        fake_standard_drivers(tree);
-        fake_gpu_add(tree, GPU, .group = 12);
+        if (fuzz_machine(&tree))
+                fake_gpu_add(tree, GPU, .group = 12);
         return tree;
 }
 

@@ -40,13 +40,10 @@ static const char *const files[] = {
 };
 
 static FakeTree *machine(void) {
-        static FakeTree *tree;
+        FakeTree *tree;
 
-        if (tree)
-                return tree;
-        tree = fuzz_tree();
-        fake_standard_drivers(tree);
-        fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
+        if (fuzz_machine(&tree))
+                fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia");
         return tree;
 }
 

@@ -14,14 +14,12 @@
 #define ARGS_MAX 8U
 
 static FakeTree *machine(void) {
-        static FakeTree *tree;
+        FakeTree *tree;
 
-        if (tree)
-                return tree;
-        tree = fuzz_tree();
-        fake_standard_drivers(tree);
-        fake_gpu_add(tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
-        fake_gpu_add(tree, "10000:e1:00.0", .device = 0x2204, .functions = 2);
+        if (fuzz_machine(&tree)) {
+                fake_gpu_add(tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
+                fake_gpu_add(tree, "10000:e1:00.0", .device = 0x2204, .functions = 2);
+        }
         return tree;
 }
 
