@@ -97,10 +97,8 @@ static int start_job(Server *server, const char *request, AskAnswer *answer) {
 /* Return: positive when there is something, 0 when time is up, negative error code on failure. */
 static int wait_for(int fd, uint64_t usec) {
         struct pollfd waited = { .fd = fd, .events = POLLIN };
-        int r;
 
-        r = poll(&waited, 1, (int) (usec / USEC_PER_MSEC));
-        return r < 0 ? -errno : r;
+        return poll_until(&waited, 1, monotonic_usec() + usec);
 }
 
 static int serve_one(Server *server, int fd) {
