@@ -18,28 +18,20 @@
 
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include "os/roots.h"
 #include "policy/policy.h"
 
 /* Return: 1 if the system bus is there, 0 if not yet, or a negative error code. */
 static int has_bus(const Roots *roots) {
-        const struct sockaddr_un address = { AF_UNIX, "system_bus_socket" };
-        _cleanup_(closep) int dir_fd = -1, fd = -1;
+        _cleanup_(closep) int fd = -1;
         int r;
 
-        r = roots_open(roots, "run/dbus", &dir_fd);
-        if (r)
-                return r == ROOTS_E_MISSING ? 0 : r;
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0 || fchdir(dir_fd) < 0)
-                return -errno;
+        r = roots_connect(roots, "dbus/system_bus_socket", SOCK_STREAM, &fd);
         /* EAGAIN: it is there, and more want to talk to it than it has room for. */
-        if (connect(fd, (const struct sockaddr *) &address, sizeof(address)) == 0 ||
-                        errno == EAGAIN)
+        if (r == 0 || r == -EAGAIN)
                 return 1;
-        return errno == ENOENT || errno == ECONNREFUSED ? 0 : -errno;
+        return r == -ENOENT || r == -ECONNREFUSED ? 0 : r;
 }
 
 int main(int argc, char **argv) {

@@ -80,7 +80,7 @@ int ask_new(sd_event *event,
         size_t n = strlen(gpu);
         int r;
 
-        r = roots_connect(roots, VFIOPT_RUN_ASK, &fd);
+        r = roots_connect(roots, VFIOPT_RUN_ASK, SOCK_SEQPACKET, &fd);
         if (r < 0)
                 return r;
         if (send(fd, gpu, n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)

@@ -25,10 +25,10 @@ int roots_open(const Roots *roots, const char *path, int *ret_fd) {
 }
 
 /*
- * Connect to a socket of packets in /run; it does not block. Return: 0, or a negative error code.
+ * Connect to a socket of a type below /run; it does not block. Return: 0, or a negative error code.
  * @ret_fd: close() it
  */
-int roots_connect(const Roots *roots, const char *name, int *ret_fd) {
+int roots_connect(const Roots *roots, const char *name, int type, int *ret_fd) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         _cleanup_(closep) int dir_fd = -1, fd = -1;
         int r;
@@ -38,7 +38,7 @@ int roots_connect(const Roots *roots, const char *name, int *ret_fd) {
                 return r < 0 ? r : -ENOENT;
         /* The name of a test's directory may be too long for an address. */
         snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", dir_fd, name);
-        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0 || connect(fd, (const struct sockaddr *) &address, sizeof(address)) < 0)
                 return -errno;
 

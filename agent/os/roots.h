@@ -34,6 +34,6 @@ enum {
 int roots_init(Roots *roots, const char *prefix) _warn_unused_result_;
 void roots_deinit(Roots *roots);
 int roots_open(const Roots *roots, const char *path, int *ret_fd) _warn_unused_result_;
-int roots_connect(const Roots *roots, const char *name, int *ret_fd) _warn_unused_result_;
+int roots_connect(const Roots *roots, const char *name, int type, int *ret_fd) _warn_unused_result_;
 int roots_open_run(Roots *roots, bool make) _warn_unused_result_;
 int roots_open_etc(Roots *roots, bool make) _warn_unused_result_;

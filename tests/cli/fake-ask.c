@@ -45,7 +45,7 @@ ssize_t fake_ask(FakeTree *tree, const void *request, size_t n, void *answer, si
         ssize_t length;
         int fd;
 
-        assert_int_equal(roots_connect(&tree->roots, VFIOPT_RUN_ASK, &fd), 0);
+        assert_int_equal(roots_connect(&tree->roots, VFIOPT_RUN_ASK, SOCK_SEQPACKET, &fd), 0);
         assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
         assert_int_equal(send(fd, request, n, MSG_NOSIGNAL), n);
         length = recv(fd, answer, n_answer, 0);

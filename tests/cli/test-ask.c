@@ -169,7 +169,9 @@ static void a_bad_client_ends_its_own_connection_only(void **state) {
 
         memcpy(CMSG_DATA(&control.header), &n, sizeof(n));
         for (size_t i = 0; i < ARRAY_SIZE(fds); ++i)
-                assert_int_equal(roots_connect(&fixture->tree->roots, VFIOPT_RUN_ASK, &fds[i]), 0);
+                assert_int_equal(roots_connect(&fixture->tree->roots, VFIOPT_RUN_ASK,
+                                                 SOCK_SEQPACKET, &fds[i]),
+                                0);
         /* The first one says nothing at all. */
         assert_int_equal(send(fds[1], "0000:01:00.0", 12, MSG_NOSIGNAL), 12);
         close(fds[1]);
