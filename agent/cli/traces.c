@@ -14,6 +14,9 @@
 
 #define KERNEL_LINE_MAX (64U * 1024)
 
+/* of a slot */
+#define FUNCTIONS_MAX 8U
+
 /* Lines by which vfio has functions of a GPU from the boot on, whatever is asked of us. */
 typedef struct Lines {
         const Gpu *gpu;
@@ -105,20 +108,53 @@ static int add_driverctl(Lines *lines, const Roots *roots, const Device *functio
         return 0;
 }
 
-static int add_rule(Lines *lines, const Roots *roots, const Device *function) {
-        char address[ADDRESS_STRING_MAX], device[8], class[12];
-        const RuleDevice about = { address_format(function->address, address), device, class };
-        _cleanup_(freep) char *rule = NULL;
-        int r;
+/* Rules of udev, one for each function, or NULL. The files are read once for all of them. */
+static int find_rules(const Roots *roots, const Gpu *gpu, char *rules[static FUNCTIONS_MAX]) {
+        struct {
+                char address[ADDRESS_STRING_MAX], device[8], class[12];
+        } names[FUNCTIONS_MAX];
+        RuleDevice about[FUNCTIONS_MAX];
+        size_t n = 0;
 
-        snprintf(device, sizeof(device), "0x%04x", function->identity.device);
-        snprintf(class, sizeof(class), "0x%06x", function->class & 0xffffffU);
-        r = rule_find_override(roots->root_fd, &about, &rule);
-        if (r < 0 || !rule)
-                return r;
+        for (; n < gpu->n_functions && n < FUNCTIONS_MAX; ++n) {
+                const Device *function = &gpu->functions[n];
+
+                address_format(function->address, names[n].address);
+                snprintf(names[n].device, sizeof(names[n].device), "0x%04x",
+                                function->identity.device);
+                snprintf(names[n].class, sizeof(names[n].class), "0x%06x",
+                                function->class & 0xffffffU);
+                about[n] = (RuleDevice){ names[n].address, names[n].device, names[n].class };
+        }
+        return rule_find_overrides(roots->root_fd, about, n, rules);
+}
+
+static int add_rule(Lines *lines, const Device *function, const char *rule) {
+        if (!rule)
+                return 0;
         lines->functions |= bit_of(function);
         /* Of several functions it is often one. */
         return strstr(text(&lines->text), rule) ? 0 : text_append(&lines->text, "  %s\n", rule);
+}
+
+static int add_lines(Lines *lines, const Roots *roots) {
+        const Gpu *gpu = lines->gpu;
+        char *rules[FUNCTIONS_MAX] = {};
+        int r;
+
+        r = add_kernel_line(lines, roots);
+        if (r >= 0)
+                r = conf_read_modprobe(roots->root_fd, take_options, lines);
+        if (r >= 0)
+                r = find_rules(roots, gpu, rules);
+        for (size_t i = 0; r >= 0 && i < gpu->n_functions && i < FUNCTIONS_MAX; ++i) {
+                r = add_driverctl(lines, roots, &gpu->functions[i]);
+                if (r >= 0)
+                        r = add_rule(lines, &gpu->functions[i], rules[i]);
+        }
+        for (size_t i = 0; i < FUNCTIONS_MAX; ++i)
+                free(rules[i]);
+        return r;
 }
 
 static int print_lines(const Roots *roots, const char *address, const Gpu *gpu) {
@@ -127,14 +163,7 @@ static int print_lines(const Roots *roots, const char *address, const Gpu *gpu) 
         bool all = true;
         int r;
 
-        r = add_kernel_line(&lines, roots);
-        if (r >= 0)
-                r = conf_read_modprobe(roots->root_fd, take_options, &lines);
-        for (size_t i = 0; r >= 0 && i < gpu->n_functions; ++i) {
-                r = add_driverctl(&lines, roots, &gpu->functions[i]);
-                if (r >= 0)
-                        r = add_rule(&lines, roots, &gpu->functions[i]);
-        }
+        r = add_lines(&lines, roots);
         if (r < 0 || lines.functions == 0)
                 return r;
 

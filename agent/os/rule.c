@@ -22,11 +22,12 @@ static const char *const folders[] = {
 };
 
 typedef struct Search {
-        const RuleDevice *device;
+        const RuleDevice *devices;
+        size_t n;
+        char **found;                /* for each of them, or NULL */
         const char *const *patterns; /* of what the rule is to do */
         size_t n_patterns;
         bool of_vendor; /* a line of the file that is read is about NVIDIA's devices */
-        char *found;
 } Search;
 
 /* keys */
@@ -79,8 +80,8 @@ static bool is_of_vendor(const char *line) {
 }
 
 /* Whether a line may be about the function, of which it has the vendor or the address. */
-static bool is_about(const Search *search, const char *line) {
-        const char *address = search->device->address, *class = search->device->class;
+static bool is_about(const Search *search, const RuleDevice *device, const char *line) {
+        const char *address = device->address, *class = device->class;
         char slot[32] = "";
 
         if (address)
@@ -88,7 +89,7 @@ static bool is_about(const Search *search, const char *line) {
         return (search->of_vendor || (*slot && strstr(line, slot))) &&
                         key_allows(line, "KERNEL", address) &&
                         key_allows(line, "{vendor}", "0x10de") &&
-                        key_allows(line, "{device}", search->device->device) &&
+                        key_allows(line, "{device}", device->device) &&
                         (key_allows(line, "{class}", class ?: "0x030000") ||
                                         (!class && key_allows(line, "{class}", "0x030200"))) &&
                         !writes_to_other(line, address);
@@ -113,22 +114,29 @@ static int take_line(void *userdata, const char *path, unsigned int number, char
         if (*line == '#')
                 return 0;
         search->of_vendor |= is_of_vendor(line);
-        if (search->found || !does_it(search, line) || !is_about(search, line))
+        if (!does_it(search, line))
                 return 0;
-        search->found = conf_where(path, number, line);
-        return search->found ? 0 : -ENOMEM;
+        for (size_t i = 0; i < search->n; ++i) {
+                if (search->found[i] || !is_about(search, &search->devices[i], line))
+                        continue;
+                search->found[i] = conf_where(path, number, line);
+                if (!search->found[i])
+                        return -ENOMEM;
+        }
+        return 0;
 }
 
-static int find(int root_fd, Search *search, char **ret_where) {
+static int find(int root_fd, Search *search) {
         int r;
 
+        for (size_t i = 0; i < search->n; ++i)
+                search->found[i] = NULL;
         r = conf_read_folders(root_fd, folders, ARRAY_SIZE(folders), ".rules", take_line, search);
-        if (r < 0) {
-                free(search->found);
-                return r;
+        for (size_t i = 0; i < search->n && r < 0; ++i) {
+                free(search->found[i]);
+                search->found[i] = NULL;
         }
-        *ret_where = search->found;
-        return 0;
+        return r < 0 ? r : 0;
 }
 
 /**
@@ -142,22 +150,22 @@ int rule_find_remover(int root_fd, const RuleDevice *device, char **ret_where) {
         /* By an assignment, or by a shell. */
         static const char *const patterns[] = { "*ATTR{*remove}=\"1\"*", "*ATTR{*remove}:=\"1\"*",
                 "*RUN*echo*1*>*/remove*", "*RUN*echo*1*tee*/remove*" };
-        Search search = { device, patterns, ARRAY_SIZE(patterns), false, NULL };
+        Search search = { device, 1, ret_where, patterns, ARRAY_SIZE(patterns), false };
 
-        return find(root_fd, &search, ret_where);
+        return find(root_fd, &search);
 }
 
 /**
- * rule_find_override() - find the rule that gives a function to vfio by driver_override
- * @device:     the function
- * @ret_where:  as above
+ * rule_find_overrides() - find the rules that give functions to vfio by driver_override
+ * @devices:    the functions, for all of which the files are read once
+ * @ret_where:  as above, for each of them
  *
  * Return: 0 on success, negative error code on failure.
  */
-int rule_find_override(int root_fd, const RuleDevice *device, char **ret_where) {
+int rule_find_overrides(int root_fd, const RuleDevice *devices, size_t n, char **ret_where) {
         static const char *const patterns[] = { "*ATTR{driver_override}=\"vfio*",
                 "*ATTR{driver_override}:=\"vfio*", "*RUN*vfio*driver_override*" };
-        Search search = { device, patterns, ARRAY_SIZE(patterns), false, NULL };
+        Search search = { devices, n, ret_where, patterns, ARRAY_SIZE(patterns), false };
 
-        return find(root_fd, &search, ret_where);
+        return find(root_fd, &search);
 }

@@ -18,5 +18,5 @@ typedef struct RuleDevice {
 } RuleDevice;
 
 int rule_find_remover(int root_fd, const RuleDevice *device, char **ret_where) _warn_unused_result_;
-int rule_find_override(int root_fd, const RuleDevice *device, char **ret_where)
+int rule_find_overrides(int root_fd, const RuleDevice *devices, size_t n, char **ret_where)
                 _warn_unused_result_;

@@ -107,7 +107,7 @@ static void check_others(const Roots *roots) {
         fuzz_check(modules_new(&modules) == 0);
         fuzz_check(initramfs_find(roots, "nvidia", &initramfs) == 0);
         fuzz_check(rule_find_remover(roots->root_fd, &device, &rule) == 0);
-        fuzz_check(rule_find_override(roots->root_fd, &device, &override) == 0);
+        fuzz_check(rule_find_overrides(roots->root_fd, &device, 1, &override) == 0);
         fuzz_check(obstacle_find(roots, modules, "nvidia", &obstacle) == 0);
         fuzz_check(obstacle_find_script(roots, modules, "vfio_pci", &script) == 0);
         fuzz_check(!initramfs.where || text_is_printable(initramfs.where));

@@ -98,7 +98,7 @@ static void an_override_may_be_set_by_a_rule(void **state) {
 
                 rule(tree, "etc/udev/rules.d/a.rules", line);
                 snprintf(where, sizeof(where), "/etc/udev/rules.d/a.rules:1: %s", line);
-                assert_int_equal(rule_find_override(tree->roots.root_fd, &sound, &found), 0);
+                assert_int_equal(rule_find_overrides(tree->roots.root_fd, &sound, 1, &found), 0);
                 if (counts)
                         assert_string_equal(found, where);
                 else
