@@ -72,11 +72,12 @@ static int read_status(int proc_fd, pid_t pid, Process *process) {
         return 0;
 }
 
-static bool is_gone(int proc_fd, pid_t pid) {
+/* Is its number in use, if only by one that has to be reaped? Asks for nothing that could wait. */
+bool process_is_there(int proc_fd, pid_t pid) {
         char path[PROCESS_PATH_MAX];
 
         snprintf(path, sizeof(path), "%d", pid);
-        return faccessat(proc_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
+        return faccessat(proc_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /*
@@ -134,7 +135,7 @@ int process_init(Process *process, int proc_fd, pid_t pid) {
         if (r >= 0)
                 r = read_status(proc_fd, pid, process);
         /* A user may be in so many groups that it has no room: whose it is is not known then. */
-        if (r == -E2BIG || (r == PROCESS_E_GONE && !is_gone(proc_fd, pid)))
+        if (r == -E2BIG || (r == PROCESS_E_GONE && process_is_there(proc_fd, pid)))
                 r = 0;
         if (r) {
                 process_deinit(process);
@@ -144,6 +145,13 @@ int process_init(Process *process, int proc_fd, pid_t pid) {
         if (r < 0)
                 process_deinit(process);
         return r;
+}
+
+/* Likewise its name and user alone, and of one that ends meanwhile as much as could be read. */
+void process_init_name(Process *process, int proc_fd, pid_t pid) {
+        *process = (Process){ .uid = (uid_t) -1 };
+        if (read_command(proc_fd, pid, &process->command) == 0)
+                (void) read_status(proc_fd, pid, process);
 }
 
 void process_deinit(Process *process) {
@@ -250,6 +258,65 @@ int process_count_threads(int proc_fd, pid_t pid, size_t *ret_n) {
                 return errno == ENOENT || errno == ESRCH ? PROCESS_E_GONE : -errno;
 
         *ret_n = st.st_nlink > 2 ? st.st_nlink - 2 : 0;
+        return 0;
+}
+
+/**
+ * process_of_thread() - which process does a number belong to?
+ * @tid:        number of a process, or of a thread
+ * @ret:        number of the process, which is that of its first thread
+ *
+ * Threads have numbers of the same kind, which are not listed, and can be opened all the same
+ * (fs/proc/base.c: proc_pid_lookup()).
+ *
+ * Return: 0 on success, PROCESS_E_GONE, or a negative error code.
+ */
+int process_of_thread(int proc_fd, pid_t tid, pid_t *ret) {
+        _cleanup_(freep) char *status = NULL;
+        size_t n_threads = 0;
+        unsigned int pid;
+        int r;
+
+        r = process_count_threads(proc_fd, tid, &n_threads);
+        if (r)
+                return r;
+        *ret = tid;
+        if (n_threads == 1)
+                return 0;
+        r = read_file(proc_fd, tid, "status", &status);
+        if (r)
+                return r;
+        if (!find_number(status, "\nTgid:", &pid))
+                return -EBADMSG;
+        *ret = (pid_t) pid;
+        return 0;
+}
+
+/**
+ * process_last_number() - the number that was given out last, to a process or to a thread
+ * @loadavg_fd: /proc/loadavg
+ *
+ * They are given out in ascending order, all around (kernel/pid.c: alloc_pid()), each before it
+ * can be seen. The last one is the last word of the file (fs/proc/loadavg.c), which is made anew
+ * by each read from its beginning.
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int process_last_number(int loadavg_fd, pid_t *ret) {
+        char text[128];
+        const char *word;
+        uint64_t number;
+        ssize_t n;
+
+        n = pread(loadavg_fd, text, sizeof(text) - 1, 0);
+        if (n < 0)
+                return -errno;
+        text[n] = 0;
+        text[strcspn(text, "\n")] = 0;
+        word = strrchr(text, ' ');
+        if (!word || text_to_uint(word + 1, 10, INT32_MAX, &number) < 0)
+                return -EBADMSG;
+        *ret = (pid_t) number;
         return 0;
 }
 

@@ -38,6 +38,7 @@ enum {
 };
 
 int process_init(Process *process, int proc_fd, pid_t pid) _warn_unused_result_;
+void process_init_name(Process *process, int proc_fd, pid_t pid);
 void process_deinit(Process *process);
 int process_login_uid(int proc_fd, pid_t pid, uid_t *ret) _warn_unused_result_;
 
@@ -45,6 +46,9 @@ int process_list(int proc_fd, pid_t **ret_pids, size_t *ret_n) _warn_unused_resu
 int process_list_threads(int proc_fd, pid_t pid, pid_t **ret_tids, size_t *ret_n)
                 _warn_unused_result_;
 int process_count_threads(int proc_fd, pid_t pid, size_t *ret_n) _warn_unused_result_;
+int process_of_thread(int proc_fd, pid_t tid, pid_t *ret) _warn_unused_result_;
+bool process_is_there(int proc_fd, pid_t pid);
+int process_last_number(int loadavg_fd, pid_t *ret) _warn_unused_result_;
 bool process_is_kernel_thread(int proc_fd, pid_t pid);
 int process_wait_for_end(int proc_fd, pid_t pid, uint64_t deadline_usec) _warn_unused_result_;
 

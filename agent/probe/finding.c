@@ -161,8 +161,17 @@ static Words words_for_other_card(const Finding *finding) {
         return chosen;
 }
 
-/* It could not be looked into in time: another process keeps the kernel's answer back, or it was never come to. */
+/*
+ * It could not be looked into: it moves on faster than that, or another process keeps the kernel's
+ * answer back, or it was never come to.
+ */
 static Words words_for_late(const Finding *finding) {
+        if (finding->error == EAGAIN)
+                return (Words){
+                        "cannot examine @who@ (pid @pid@, uid @uid@@place@), which may use it: it "
+                        "moves on too fast",
+                        "try again; if that happens again, end it and what starts it"
+                };
         if (finding->pid > 0)
                 return (Words){ "cannot examine " WORDS_WHO
                                 ", which may use it: the kernel does not answer",
@@ -238,7 +247,7 @@ Words words_choose(const Findings *findings, const Finding *finding) {
                 if (finding->pid == 0 && finding->node)
                         return (Words){ "cannot examine " WORDS_NODE ": @error@",
                                 is_denied(finding) ? "run as root" : "try again" };
-                if (finding->error == ETIME)
+                if (finding->error == ETIME || (finding->error == EAGAIN && finding->pid > 0))
                         return words_for_late(finding);
                 if (finding->pid == 0)
                         return (Words){ "@function@ is in use: @error@",
@@ -270,7 +279,7 @@ static int append_nested(
 /* Append a template, filled in. */
 int words_append(Text *out, const char *template, const Finding *finding, const Gpu *gpu, Mode to) {
         char function[ADDRESS_STRING_MAX], other[ADDRESS_STRING_MAX], address[ADDRESS_STRING_MAX];
-        char number[16], pid[16], slot[ADDRESS_STRING_MAX], error[64];
+        char number[16], pid[16], uid[16], slot[ADDRESS_STRING_MAX], error[64];
         const struct {
                 const char *name;
                 const char *value;
@@ -295,6 +304,7 @@ int words_append(Text *out, const char *template, const Finding *finding, const 
                 { "session", finding->owner.session },
                 { "side", finding->kind == FINDING_NO_VFIO_DRIVER ? "for guests" : "on the host" },
                 { "slot", slot },
+                { "uid", uid },
                 { "unit", finding->owner.unit },
                 { "who", finding->command ?: "a process" },
         };
@@ -302,6 +312,7 @@ int words_append(Text *out, const char *template, const Finding *finding, const 
 
         snprintf(number, sizeof(number), "%d", finding->number);
         snprintf(pid, sizeof(pid), "%d", (int) finding->pid);
+        snprintf(uid, sizeof(uid), "%u", (unsigned int) finding->uid);
         snprintf(slot, sizeof(slot), "%.*s", (int) strcspn(address, "."), address);
 
         for (const char *s = template;;) {

@@ -8,13 +8,20 @@
  * locks for it that a process can be made to hold while it waits for a FUSE server (mmap_lock).
  *
  * A process that forks and ends passes on what it has open. So when all that are listed have been
- * looked at, they are listed again, and those that are new are looked at, newest first, until a
- * list has none that is new: then each process that was there when it was made has been looked at,
- * and what one has by birth it has had since. On a machine that starts processes all the time that
- * comes true between two of them. Where it has not when the time is up, it is not known who
- * has the GPU.
+ * looked at, so is each number that was given out meanwhile, one after the other, and then each that
+ * was given out during that, until none was. What has a GPU in use at the beginning of such a round
+ * without births, and had it by birth or before the look began, was there when it was looked at: if
+ * not in this round, then in the one that its number was new in, or in the list. Whoever has ended by
+ * then has nothing to pass on. In ascending order, as a number is given out before its process can be
+ * seen: until it can, its parent is there, with the same files, and was looked at before. Threads
+ * have numbers, too, and can have files of their own (KERNEL.md 5.9, 5.10).
+ *
+ * A round takes microseconds, so it comes to its end on a machine that starts thousands of processes
+ * a second. Where none has when the time is up, it is not known who has the GPU. When the
+ * numbers have gone all around, all is listed anew.
  */
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
@@ -36,6 +43,9 @@
 /* A process that ends is gone in less, unless a driver keeps it. */
 #define LIMIT_END_USEC (1 * USEC_PER_SEC)
 
+/* A process that passes on what it has every few microseconds has a name in one of them. */
+#define NEWEST_TRIES 400U
+
 typedef struct Pids {
         pid_t *items;
         size_t n;
@@ -53,6 +63,8 @@ typedef struct Seat {
         bool is_lost;       /* given up */
         unsigned int steps; /* of .files, as seen last, and since when */
         uint64_t since_usec;
+        uint32_t uid; /* of the process that .files is about, if there is something to be told */
+        char command[sizeof(((Hit *) NULL)->command)];
 } Seat;
 
 struct Look {
@@ -65,7 +77,11 @@ struct Look {
         Seat *seats;
         size_t n_working;
         uint64_t clock_usec; /* of time in which the kernel had a chance to answer */
-        Pids known;          /* listed last, ascending */
+        int loadavg_fd;      /* -1: not there */
+        pid_t last;          /* up to this number all were queued; -1: none was */
+        pid_t latest;        /* number that was given out */
+        bool went_around;    /* numbers were given out from the beginning again */
+        bool chasing;        /* the queue is numbers, in order: one thread looks at them */
         Pids queue;          /* to be looked at; or, if .waiting, to be waited for */
         size_t next;         /* of .queue: whichever thread is free takes it */
         bool waiting;
@@ -114,26 +130,56 @@ static int push_hit(Look *look, Hit hit) {
 }
 
 static int push_unknown(Look *look, pid_t pid, int error) {
-        return push_hit(look, (Hit){ .pid = pid, .node = -1, .error = error });
+        return push_hit(look, (Hit){ .pid = pid, .node = -1, .error = error, .uid = UINT32_MAX });
 }
 
-static int push_hits(Look *look, const OpenFiles *files) {
+/* What was found of a process: a hit for each node, and one more if something could not be seen. */
+static int push_hits(Look *look, const Seat *seat) {
+        const OpenFiles *files = seat->files;
+        Hit hit = { .pid = files->pid, .node = -1, .error = files->error, .uid = seat->uid };
         int r = 0;
 
+        memcpy(hit.command, seat->command, sizeof(hit.command));
         if (files->error > 0)
-                r = push_unknown(look, files->pid, files->error);
+                r = push_hit(look, hit);
+        hit.error = 0;
         for (size_t i = 0; i < look->input->n_sets; ++i)
                 for (size_t k = 0; k < look->input->sets[i].n && r >= 0; ++k) {
                         unsigned char seen = files->seen[files->firsts[i] + k];
 
+                        hit.set = i;
+                        hit.node = k;
+                        hit.mapped = !(seen & SEEN_OPEN);
                         if (seen)
-                                r = push_hit(look,
-                                                (Hit){ .pid = files->pid,
-                                                                .set = i,
-                                                                .node = k,
-                                                                .mapped = !(seen & SEEN_OPEN) });
+                                r = push_hit(look, hit);
                 }
         return r;
+}
+
+/*
+ * Those of processes that have ended go. @keep_last: but for the last one of each set, as it is
+ * not known whether it has passed on what it had
+ */
+static int drop_ended(Look *look, bool keep_last) {
+        _cleanup_(freep) bool *has_one = calloc(look->input->n_sets, sizeof(*has_one));
+        Hit *hits = look->reply->hits;
+        size_t n = look->reply->n_hits, to = n;
+
+        if (!has_one)
+                return -ENOMEM;
+        for (size_t i = n; i-- > 0;) {
+                bool *last = &has_one[hits[i].set];
+
+                if (!process_is_there(look->input->roots->proc_fd, hits[i].pid)) {
+                        if (!keep_last || *last)
+                                continue;
+                        *last = true;
+                }
+                hits[--to] = hits[i];
+        }
+        look->reply->n_hits = n - to;
+        memmove(hits, hits + to, (n - to) * sizeof(*hits));
+        return 0;
 }
 
 static int compare_hits(const void *a, const void *b) {
@@ -146,38 +192,84 @@ static int compare_hits(const void *a, const void *b) {
         return (one->node > other->node) - (one->node < other->node);
 }
 
-/* the threads */
+/* In order, and each once: a process may have been looked at again, or a thread of it. */
+static void sort_hits(LookReply *reply) {
+        Hit *hits = reply->hits;
+        size_t n = 0;
 
-static int compare_pids(const void *a, const void *b) {
-        const pid_t one = *(const pid_t *) a, other = *(const pid_t *) b;
-
-        return (one > other) - (one < other);
+        if (reply->n_hits > 0)
+                qsort(hits, reply->n_hits, sizeof(*hits), compare_hits);
+        for (size_t i = 0; i < reply->n_hits; ++i) {
+                if (n > 0 && compare_hits(&hits[n - 1], &hits[i]) == 0)
+                        hits[n - 1].mapped &= hits[i].mapped;
+                else
+                        hits[n++] = hits[i];
+        }
+        reply->n_hits = n;
 }
 
-/* Queue the processes that have come since the last list, newest first. */
-static int list_new(Look *look) {
-        Pids now = {};
+/* the threads */
+
+/* Which number was given out last? Often enough that they cannot have gone around unseen. */
+static int read_latest(Look *look) {
+        pid_t latest;
         int r;
 
-        r = process_list(look->input->roots->proc_fd, &now.items, &now.n);
+        if (look->loadavg_fd < 0)
+                return 0;
+        r = process_last_number(look->loadavg_fd, &latest);
         if (r < 0)
                 return r;
-        qsort(now.items, now.n, sizeof(*now.items), compare_pids);
+        look->went_around |= latest < look->latest;
+        look->latest = latest;
+        return 0;
+}
+
+/* Queue all processes that there are. */
+static int queue_all(Look *look) {
+        _cleanup_(freep) pid_t *pids = NULL;
+        size_t n = 0;
+        int r;
+
+        r = process_list(look->input->roots->proc_fd, &pids, &n);
+        for (size_t i = 0; i < n && r >= 0; ++i)
+                r = pids_push(&look->queue, pids[i]);
+        return r;
+}
+
+/* Queue the numbers that were given out since the last time. */
+static int queue_new(Look *look) {
+        bool all;
+        int r;
+
         look->queue.n = 0;
         look->next = 0;
-        for (size_t i = now.n, k = look->known.n; i-- > 0 && r >= 0;) {
-                pid_t pid = now.items[i];
-
-                while (k > 0 && look->known.items[k - 1] > pid)
-                        --k;
-                if (k > 0 && look->known.items[k - 1] == pid)
-                        continue;
-                if (pid != look->input->self && pid != getpid())
-                        r = pids_push(&look->queue, pid);
-        }
-        free(look->known.items);
-        look->known = now;
+        r = read_latest(look);
+        all = look->last < 0 || look->went_around;
+        look->went_around = false;
+        look->chasing = !all;
+        if (r >= 0 && all)
+                r = queue_all(look);
+        for (pid_t pid = look->last + 1; pid <= look->latest && !all && r >= 0; ++pid)
+                r = pids_push(&look->queue, pid);
+        look->last = look->latest;
         return r;
+}
+
+/*
+ * None was started while the last ones were looked at: then who has ended by now, with none
+ * started still, has passed nothing on. Return: whether that is so, or a negative error code.
+ */
+static int is_done(Look *look) {
+        pid_t latest = look->latest;
+        int r;
+
+        if (!look->chasing || look->queue.n > 0)
+                return 0;
+        r = drop_ended(look, false);
+        if (r >= 0)
+                r = read_latest(look);
+        return r < 0 ? r : latest == look->latest;
 }
 
 /* All in the queue has been looked at, and this is the last thread at work: what comes next? */
@@ -198,9 +290,11 @@ static int refill(Look *look) {
                 return 0;
         }
         look->waiting = false;
-        r = list_new(look);
-        look->done = r >= 0 && look->queue.n == 0;
-        if (look->queue.n > PROCESSES_PER_THREAD)
+        r = queue_new(look);
+        if (r >= 0)
+                r = is_done(look);
+        look->done = r > 0;
+        if (!look->chasing && look->queue.n > PROCESSES_PER_THREAD)
                 pthread_cond_signal(&look->changed);
         return r;
 }
@@ -219,15 +313,38 @@ static int take_process(Look *look, Seat *seat) {
         return 1;
 }
 
-/* Without the lock, as it may never come back. */
-static int look_at_process(Seat *seat, uint64_t end_usec) {
-        int proc_fd = seat->look->input->roots->proc_fd, r;
+/* What is found is told of one that has ended since, too: its name, before it does. */
+static void learn_name(Seat *seat, int proc_fd) {
+        _cleanup_(process_deinit) Process process = {};
+
+        process_init_name(&process, proc_fd, seat->files->pid);
+        seat->uid = process.uid;
+        snprintf(seat->command, sizeof(seat->command), "%s", process.command ?: "");
+}
+
+/* Without the lock, as it may never come back. @chasing: the number may be that of a thread */
+static int look_at_process(Seat *seat, bool chasing, uint64_t end_usec) {
+        const LookInput *input = seat->look->input;
+        int proc_fd = input->roots->proc_fd, r = 0;
+        OpenFiles *files = seat->files;
+        pid_t pid = seat->pid;
 
         if (seat->waits)
-                return process_wait_for_end(proc_fd, seat->pid, end_usec);
-        r = open_files_look(seat->files, seat->pid);
-        if (r >= 0 && seat->files->error > 0 && process_is_kernel_thread(proc_fd, seat->pid))
-                seat->files->error = 0;
+                return process_wait_for_end(proc_fd, pid, end_usec);
+        if (chasing)
+                r = process_of_thread(proc_fd, pid, &pid);
+        if (r == PROCESS_E_GONE || pid == input->self || pid == getpid()) {
+                open_files_clear(files, pid);
+                return 0;
+        }
+        r = r >= 0 && pid != seat->pid ? open_files_look_at_thread(files, pid, seat->pid)
+                                       : open_files_look(files, pid);
+        if (r < 0)
+                return r;
+        if (files->error > 0 && process_is_kernel_thread(proc_fd, pid))
+                files->error = 0;
+        if (files->error > 0 || open_files_saw_any(files))
+                learn_name(seat, proc_fd);
         return r;
 }
 
@@ -241,20 +358,22 @@ static int note_process(Look *look, Seat *seat, int r) {
                 if (r < 0)
                         return r;
         }
-        return push_hits(look, seat->files);
+        return push_hits(look, seat);
 }
 
 static void *work(void *userdata) {
         Seat *seat = userdata;
         Look *look = seat->look;
         uint64_t end_usec;
+        bool chasing;
         int r;
 
         pthread_mutex_lock(&look->lock);
         while ((r = take_process(look, seat)) > 0) {
                 end_usec = look->end_usec;
+                chasing = look->chasing;
                 pthread_mutex_unlock(&look->lock);
-                r = look_at_process(seat, end_usec);
+                r = look_at_process(seat, chasing, end_usec);
                 pthread_mutex_lock(&look->lock);
                 if (seat->is_lost)
                         break;
@@ -308,6 +427,8 @@ static int start_threads(Look *look) {
 
         if (wanted > look->n_threads_max)
                 wanted = look->n_threads_max;
+        if (look->chasing)
+                wanted = 1;
         while (r >= 0 && !look->done && look->n_working < (wanted ?: 1))
                 r = start_thread(look);
         return look->n_working > 0 || look->done ? 0 : r;
@@ -339,10 +460,40 @@ static int give_up(Look *look, bool is_over) {
         return r;
 }
 
+/* One of those that were started last, by name: they come faster than they are looked at. */
+static int push_newest(Look *look) {
+        Hit hit = { .node = -1, .error = EAGAIN };
+
+        for (unsigned int i = 0; i < NEWEST_TRIES && hit.command[0] == 0; ++i) {
+                _cleanup_(process_deinit) Process process = {};
+
+                (void) read_latest(look);
+                hit.pid = look->latest - (pid_t) (i % 4);
+                process_init_name(&process, look->input->roots->proc_fd, hit.pid);
+                hit.uid = process.uid;
+                snprintf(hit.command, sizeof(hit.command), "%s", process.command ?: "");
+        }
+        if (hit.command[0] == 0) {
+                ++look->reply->n_left;
+                return 0;
+        }
+        return push_hit(look, hit);
+}
+
+/* The time is up: who was not come to? */
+static int note_rest(Look *look) {
+        int r;
+
+        look->reply->n_left += look->ending.n;
+        if (!look->chasing)
+                look->reply->n_left += look->queue.n - look->next ?: 1;
+        r = drop_ended(look, true);
+        return r < 0 || !look->chasing ? r : push_newest(look);
+}
+
 /* With the lock held, to the end: whoever comes back now comes too late. */
 static int watch(Look *look) {
         uint64_t now = monotonic_usec(), before, until;
-        size_t n_left;
         int r = 0;
 
         while (!look->done && look->error == 0) {
@@ -352,7 +503,9 @@ static int watch(Look *look) {
                 before = now;
                 now = monotonic_usec();
                 look->clock_usec += now - before < WATCH_USEC ? now - before : WATCH_USEC;
-                r = give_up(look, now >= look->deadline_usec);
+                r = read_latest(look);
+                if (r >= 0)
+                        r = give_up(look, now >= look->deadline_usec);
                 if (r < 0 || now >= look->deadline_usec)
                         break;
                 r = start_threads(look);
@@ -368,12 +521,7 @@ static int watch(Look *look) {
         if (look->error < 0 || r < 0)
                 return look->error < 0 ? look->error : r;
 
-        n_left = look->queue.n - look->next + look->ending.n;
-        /* New ones come faster than they are looked at: at least the next is not known. */
-        if (!look->done && n_left == 0)
-                n_left = 1;
-        look->reply->n_left += n_left;
-        return 0;
+        return look->done ? 0 : note_rest(look);
 }
 
 static int send_reply(const Look *look, int reply_fd) {
@@ -417,11 +565,15 @@ int holder_look(void *userdata, int reply_fd) {
                 .tables = FILE_TABLES_NULL,
                 .deadline_usec = monotonic_usec() + LOOK_LIMIT_USEC,
                 .n_threads_max = count_cpus(),
+                .last = -1,
                 .lock = PTHREAD_MUTEX_INITIALIZER,
                 .reply = calloc(1, sizeof(*look.reply)),
         };
         if (!look.reply)
                 return -ENOMEM;
+        look.loadavg_fd = openat(look.input->roots->proc_fd, "loadavg", O_RDONLY | O_CLOEXEC);
+        if (look.loadavg_fd < 0 && procfs_is_real(look.input->roots->proc_fd))
+                return -errno;
         (void) pthread_condattr_init(&attributes);
         (void) pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
         (void) pthread_cond_init(&look.changed, &attributes);
@@ -430,8 +582,7 @@ int holder_look(void *userdata, int reply_fd) {
         r = watch(&look);
         if (r < 0)
                 return r;
-        if (look.reply->n_hits > 0)
-                qsort(look.reply->hits, look.reply->n_hits, sizeof(Hit), compare_hits);
+        sort_hits(look.reply);
         return send_reply(&look, reply_fd);
 }
 
@@ -448,7 +599,8 @@ int look_reply_check(const LookInput *input, const char *reply, size_t n) {
         for (size_t i = 0; i < head.n_hits; ++i) {
                 memcpy(&hit, reply + sizeof(head) + i * sizeof(hit), sizeof(hit));
                 if (hit.pid <= 0 || hit.set >= input->n_sets || hit.node < -1 ||
-                                (hit.node >= 0 && (size_t) hit.node >= input->sets[hit.set].n))
+                                (hit.node >= 0 && (size_t) hit.node >= input->sets[hit.set].n) ||
+                                !memchr(hit.command, 0, sizeof(hit.command)))
                         return -EBADMSG;
         }
         return 0;

@@ -15,7 +15,7 @@
 #define LOOK_LIMIT_USEC (2 * USEC_PER_SEC)
 
 /* So many hits are told; a reply of that size is still one that os/child.h takes. */
-#define LOOK_HITS_MAX 32768U
+#define LOOK_HITS_MAX 24576U
 
 typedef struct LookInput {
         const Roots *roots;
@@ -30,13 +30,16 @@ typedef struct Hit {
         uint32_t set;
         int32_t node;  /* of the set; or -1: the process could not be looked into, by none */
         int32_t error; /* positive errno, where .node is -1: ETIMEDOUT if it is ending, ETIME if the
-                        * kernel gave no answer about it in time */
-        uint32_t mapped; /* no open file, a mapping only */
+                        * kernel gave no answer about it in time, EAGAIN if it moves on too fast */
+        uint32_t mapped;  /* no open file, a mapping only */
+        uint32_t uid;     /* as in Process, when it was looked at */
+        char command[16]; /* likewise; "" where it could not be read */
 } Hit;
 
 typedef struct LookReply {
         uint32_t n_hits;
-        uint32_t n_left; /* processes that were not come to, or whose hits were too many */
+        uint32_t n_left; /* processes that were not come to, or whose hits were too many; where that
+                          * is all that is known of them */
         Hit hits[];      /* by process, set and node */
 } LookReply;
 

@@ -75,12 +75,15 @@ static bool is_asked_about(const Scan *scan, size_t set) {
         return !scan->sets[set].is_witness && scan->sets[set].n > 0;
 }
 
-/* A process that could not be looked into may use each of the GPUs. */
+/*
+ * A process that could not be looked into may use each of the GPUs. One that has ended since may
+ * have passed on what it had.
+ */
 static int push_holder(Findings *const findings[], const Scan *scan, const Hit *hit) {
         const DevNode *node = node_of(scan, hit);
         _cleanup_(process_deinit) Process process = {};
         _cleanup_(freep) char *path = NULL;
-        bool has_room = false;
+        bool has_room = false, has_ended;
         int r = 0;
 
         /* Where no more are named, they are counted. */
@@ -88,18 +91,25 @@ static int push_holder(Findings *const findings[], const Scan *scan, const Hit *
                 has_room |= !scan->sets[i].is_witness && findings_have_room(findings[i]);
         if (has_room)
                 r = process_init(&process, scan->roots->proc_fd, hit->pid);
-        if (r)
-                return r == PROCESS_E_GONE ? 0 : r;
-        if (node) {
+        if (r < 0)
+                return r;
+        has_ended = r == PROCESS_E_GONE;
+        if (has_ended) {
+                process.uid = hit->uid;
+                r = hit->command[0] ? text_copy(hit->command, &process.command) : 0;
+                if (r < 0)
+                        return r;
+        }
+        if (node && !has_ended) {
                 path = text_format("/dev/%s", node->name);
                 if (!path)
                         return -ENOMEM;
         }
         for (size_t i = 0; i < scan->n_sets && r >= 0; ++i) {
                 const Finding finding = {
-                        .kind = node ? FINDING_HOLDER : FINDING_UNKNOWN,
+                        .kind = path ? FINDING_HOLDER : FINDING_UNKNOWN,
                         .function = node ? node->function : scan->sets[i].gpu,
-                        .error = hit->error,
+                        .error = has_ended ? EAGAIN : hit->error,
                         .pid = hit->pid,
                         .uid = process.uid,
                         .command = process.command,

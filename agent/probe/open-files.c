@@ -536,6 +536,41 @@ static int look_at_threads(OpenFiles *files, bool *has_maps) {
         return 0;
 }
 
+/* As if a process had been looked at, and there were nothing. */
+void open_files_clear(OpenFiles *files, pid_t pid) {
+        files->pid = pid;
+        files->error = 0;
+        files->has_files = false;
+        atomic_fetch_add_explicit(&files->steps, 1, memory_order_relaxed);
+        memset(files->seen, 0, files->firsts[files->n_sets]);
+}
+
+/* Does the process that was looked at last have any of the nodes? */
+bool open_files_saw_any(const OpenFiles *files) {
+        for (size_t i = 0; i < files->firsts[files->n_sets]; ++i)
+                if (files->seen[i])
+                        return true;
+        return false;
+}
+
+/* Likewise at the open files of one thread of a process alone. */
+int open_files_look_at_thread(OpenFiles *files, pid_t pid, pid_t tid) {
+        char path[PROCESS_PATH_MAX];
+        int r;
+
+        open_files_clear(files, pid);
+        snprintf(path, sizeof(path), "%d/fd", tid);
+        look_at_files(files, path, tid);
+        if (files->error > 0 || files->has_files)
+                return 0;
+        r = process_wait_for_end(files->proc_fd, tid, 0);
+        if (r == PROCESS_E_LATE)
+                return OPEN_FILES_E_ENDING;
+        if (r < 0)
+                note_error(files, -r);
+        return 0;
+}
+
 /**
  * open_files_look() - look at all files and mappings of a process
  * @files:      what is looked for; what is found is in .seen then
@@ -550,12 +585,7 @@ int open_files_look(OpenFiles *files, pid_t pid) {
         bool has_maps;
         int r;
 
-        files->pid = pid;
-        files->error = 0;
-        files->has_files = false;
-        atomic_fetch_add_explicit(&files->steps, 1, memory_order_relaxed);
-        memset(files->seen, 0, files->firsts[files->n_sets]);
-
+        open_files_clear(files, pid);
         r = process_count_threads(files->proc_fd, pid, &n_threads);
         if (r < 0)
                 note_error(files, -r);

@@ -60,3 +60,6 @@ int open_files_new(
 OpenFiles *open_files_free(OpenFiles *files);
 DEFINE_CLEANUP(OpenFiles, open_files_free);
 int open_files_look(OpenFiles *files, pid_t pid) _warn_unused_result_;
+int open_files_look_at_thread(OpenFiles *files, pid_t pid, pid_t tid) _warn_unused_result_;
+void open_files_clear(OpenFiles *files, pid_t pid);
+bool open_files_saw_any(const OpenFiles *files);

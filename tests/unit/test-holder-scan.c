@@ -384,10 +384,11 @@ static void who_cannot_be_looked_into_is_reported(void **state) {
 }
 
 /* Each process has it by birth, and ends as soon as the next one is born. */
-static void hold_in_chain(const Real *real, int ready_fd) {
+static void pass_on(const Real *real, int ready_fd, long pause_nsec) {
         const pid_t group = getpid();
-        const struct timespec pause_time = { .tv_nsec = 2000000 };
+        const struct timespec pause_time = { .tv_nsec = pause_nsec };
 
+        prctl(PR_SET_NAME, "chain");
         if (open(real->path, O_RDWR | O_NOCTTY | O_CLOEXEC) < 0 || setpgid(0, group) < 0)
                 return;
         if (write(ready_fd, "", 1) != 1)
@@ -395,30 +396,97 @@ static void hold_in_chain(const Real *real, int ready_fd) {
         for (uint64_t end = monotonic_usec() + 30 * USEC_PER_SEC; monotonic_usec() < end;) {
                 if (fork() > 0)
                         _exit(0);
-                nanosleep(&pause_time, NULL);
+                if (pause_nsec > 0)
+                        nanosleep(&pause_time, NULL);
         }
 }
 
-static void who_forks_and_ends_is_found_or_not_known(void **state) {
-        Real *real = *state;
-        pid_t group = start(real, hold_in_chain);
+static void hold_in_chain(const Real *real, int ready_fd) {
+        pass_on(real, ready_fd, 2000000);
+}
 
-        for (unsigned int i = 0; i < 10; ++i) {
-                bool found = false;
+static void hold_in_fast_chain(const Real *real, int ready_fd) {
+        pass_on(real, ready_fd, 0);
+}
 
-                findings_deinit(&real->findings);
-                assert_int_equal(find_holders(&real->roots, &real->nodes, false, &real->findings),
-                                0);
-                found = real->findings.n_more > 0;
-                for (size_t k = 0; k < real->findings.n; ++k) {
-                        const Finding *finding = &real->findings.items[k];
+/* Likewise threads, with a table of files that is none of the first thread's. */
+static void *hold_in_link(void *userdata) {
+        const Real *real = userdata;
+        pthread_attr_t attributes;
+        pthread_t next;
 
-                        found |= finding->kind == FINDING_HOLDER || finding->error == ETIME ||
-                                        finding->error == ETIMEDOUT;
-                }
-                assert_true(found);
+        if (real &&
+                        (unshare(CLONE_FILES) < 0 ||
+                                        open(real->path, O_RDWR | O_NOCTTY | O_CLOEXEC) < 0))
+                _exit(1);
+        pthread_attr_init(&attributes);
+        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+        while (pthread_create(&next, &attributes, hold_in_link, NULL) != 0)
+                sched_yield();
+        return NULL;
+}
+
+static void hold_in_threads(const Real *real, int ready_fd) {
+        pthread_t first;
+
+        prctl(PR_SET_NAME, "chain");
+        if (pthread_create(&first, NULL, hold_in_link, (void *) real) == 0 &&
+                        pthread_join(first, NULL) == 0)
+                stay(ready_fd);
+}
+
+/* Whether one called @command is found to have it, or may have it, by name. */
+static bool is_told(Real *real, const char *command) {
+        findings_deinit(&real->findings);
+        assert_int_equal(find_holders(&real->roots, &real->nodes, false, &real->findings), 0);
+        for (size_t i = 0; i < real->findings.n; ++i) {
+                const Finding *finding = &real->findings.items[i];
+
+                if (text_equal(finding->command, command) &&
+                                (finding->kind == FINDING_HOLDER || finding->error == EAGAIN ||
+                                                finding->error == ETIMEDOUT))
+                        return true;
         }
-        kill(-group, SIGKILL);
+        return false;
+}
+
+static void who_forks_and_ends_is_told_by_name(void **state) {
+        static const HoldFn chains[] = { hold_in_chain, hold_in_fast_chain, hold_in_threads };
+        Real *real = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(chains); ++i) {
+                pid_t group = start(real, chains[i]);
+
+                for (unsigned int k = 0; k < 10; ++k)
+                        assert_true(is_told(real, "chain"));
+                kill(chains[i] == hold_in_threads ? group : -group, SIGKILL);
+        }
+}
+
+/* As a build does: one starts others, which end, and has nothing to do with any device. */
+static void start_others(const Real *real, int ready_fd) {
+        (void) real;
+        prctl(PR_SET_NAME, "busy");
+        if (write(ready_fd, "", 1) != 1)
+                return;
+        for (;;) {
+                pid_t pid = fork();
+
+                if (pid == 0)
+                        _exit(0);
+                waitpid(pid, NULL, 0);
+        }
+}
+
+static void who_starts_others_all_the_time_is_not_in_the_way(void **state) {
+        Real *real = *state;
+
+        start(real, start_others);
+        for (unsigned int i = 0; i < 10; ++i) {
+                assert_false(is_told(real, "busy"));
+                for (size_t k = 0; k < real->findings.n; ++k)
+                        assert_int_not_equal(real->findings.items[k].error, ETIME);
+        }
 }
 
 static void nothing_to_look_for_is_not_looked_for(void **state) {
@@ -872,6 +940,99 @@ static void whoever_is_not_come_to_is_counted(void **state) {
         assert_true(findings_are_busy(&fixture->findings));
 }
 
+/*
+ * While the look waits for the mappings of one process, others come: what is done then is @fn. The
+ * number given out last is that of another one, by then.
+ */
+typedef struct Meanwhile {
+        Fixture *fixture;
+        void (*fn)(FakeTree *tree);
+        unsigned int last;
+} Meanwhile;
+
+static void write_last(FakeTree *tree, unsigned int last) {
+        char whole[FAKE_PATH_MAX];
+        int fd;
+
+        snprintf(whole, sizeof(whole), "%s/proc/loadavg", tree->root);
+        fd = open(whole, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        assert_true(dprintf(fd, "0.00 0.01 0.05 1/77 %u\n", last) > 0);
+        close(fd);
+}
+
+static void *come_meanwhile(void *userdata) {
+        Meanwhile *meanwhile = userdata;
+        FakeTree *tree = meanwhile->fixture->tree;
+        char whole[FAKE_PATH_MAX];
+        int fd;
+
+        snprintf(whole, sizeof(whole), "%s/proc/5000812/maps", tree->root);
+        fd = open(whole, O_WRONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        fake_remove(tree->root, "proc/5000812/maps");
+        meanwhile->fn(tree);
+        write_last(tree, meanwhile->last);
+        close(fd);
+        return NULL;
+}
+
+static void add_child(FakeTree *tree) {
+        add_process(tree, 5000815, "child", 1000);
+        fake_make_dir(tree->root, "proc/5000815/task/5000815");
+        add_file(tree, 5000815, "fd/3", "/dev/null");
+        /* Neither was given out: nobody looks there. */
+        add_process(tree, 5000816, "other", 1000);
+        fake_make_dir(tree->root, "proc/5000816/task/5000816");
+        add_file(tree, 5000816, "fd/3", "/dev/null");
+}
+
+static void add_thread(FakeTree *tree) {
+        fake_write(tree->root, "proc/5000814/status", "Name:\tx\nTgid:\t5000100\n");
+        fake_make_dir(tree->root, "proc/5000814/task/5000100");
+        fake_make_dir(tree->root, "proc/5000814/task/5000814");
+        fake_make_dir(tree->root, "proc/5000814/fd");
+        add_file(tree, 5000814, "fd/3", "/dev/null");
+}
+
+static void give_number_again(FakeTree *tree) {
+        add_file(tree, 5000100, "fd/3", "/dev/null");
+}
+
+static void what_comes_while_others_are_looked_at_is_looked_at(void **state) {
+        static const struct {
+                void (*fn)(FakeTree *tree);
+                unsigned int last;
+                pid_t found;
+        } cases[] = {
+                { add_child, 5000815, 5000815 },
+                { add_thread, 5000815, 5000100 },
+                /* Its number was given to another one, as there are only so many. */
+                { give_number_again, 5000100, 5000100 },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                Meanwhile meanwhile = { .fn = cases[i].fn, .last = cases[i].last };
+                void *fixture_state = NULL;
+                pthread_t thread;
+                Fixture *fixture;
+
+                fake_setup(&fixture_state);
+                fixture = meanwhile.fixture = fixture_state;
+                add_process(fixture->tree, 5000100, "first", 1000);
+                add_wedge(fixture, 5000812);
+                write_last(fixture->tree, 5000813);
+                assert_int_equal(pthread_create(&thread, NULL, come_meanwhile, &meanwhile), 0);
+                find(fixture);
+                assert_int_equal(pthread_join(thread, NULL), 0);
+                assert_int_equal(fixture->findings.n, 1);
+                assert_int_equal(fixture->findings.items[0].kind, FINDING_HOLDER);
+                assert_int_equal(fixture->findings.items[0].pid, cases[i].found);
+                card_teardown(&fixture_state);
+        }
+}
+
 static void findings_are_added_to_those_that_are_there(void **state) {
         Fixture *fixture = *state;
         const Finding usb = { .kind = FINDING_USB };
@@ -903,7 +1064,8 @@ int main(void) {
                 real_test(zombies_and_kernel_threads_hold_nothing),
                 real_test(who_is_ending_may_hold_anything),
                 real_test(who_cannot_be_looked_into_is_reported),
-                real_test(who_forks_and_ends_is_found_or_not_known),
+                real_test(who_forks_and_ends_is_told_by_name),
+                real_test(who_starts_others_all_the_time_is_not_in_the_way),
                 real_test(nothing_to_look_for_is_not_looked_for),
                 real_test(a_missing_procfs_is_an_error),
                 real_test(a_mapping_is_found_after_the_file_was_closed),
@@ -921,6 +1083,7 @@ int main(void) {
                 fake_test(a_process_without_files_to_see_is_none),
                 fake_test(who_keeps_the_answer_back_is_unknown_and_the_others_are_looked_at),
                 fake_test(whoever_is_not_come_to_is_counted),
+                cmocka_unit_test(what_comes_while_others_are_looked_at_is_looked_at),
                 fake_test(findings_are_added_to_those_that_are_there),
         };
 

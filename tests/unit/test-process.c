@@ -408,6 +408,65 @@ static void all_processes_are_listed_and_ours_is_among_them(void **state) {
         roots_deinit(&roots);
 }
 
+static void a_number_may_be_that_of_a_thread(void **state) {
+        FakeTree *tree = *state;
+        int proc_fd = tree->roots.proc_fd;
+        pid_t pid = 0;
+
+        assert_int_equal(process_of_thread(proc_fd, 812, &pid), PROCESS_E_GONE);
+        assert_false(process_is_there(proc_fd, 812));
+        fake_make_dir(tree->root, "proc/812/task/812");
+        assert_int_equal(process_of_thread(proc_fd, 812, &pid), 0);
+        assert_int_equal(pid, 812);
+        assert_true(process_is_there(proc_fd, 812));
+
+        fake_make_dir(tree->root, "proc/813/task/812");
+        fake_make_dir(tree->root, "proc/813/task/813");
+        assert_int_equal(process_of_thread(proc_fd, 813, &pid), PROCESS_E_GONE);
+        fake_write(tree->root, "proc/813/status", "Name:\tTgid: 5\nTgid:\t812\nNgid:\t0\n");
+        assert_int_equal(process_of_thread(proc_fd, 813, &pid), 0);
+        assert_int_equal(pid, 812);
+        fake_write(tree->root, "proc/813/status", "Name:\tx\n");
+        assert_int_equal(process_of_thread(proc_fd, 813, &pid), -EBADMSG);
+}
+
+static void the_last_number_is_that_of_the_last_birth(void **state) {
+        static const struct {
+                const char *text;
+                int expected;
+        } cases[] = {
+                { "0.00 0.01 0.05 1/77 31704\n", 31704 },
+                { "0.00 0.01 0.05 1/77 -1\n", -EBADMSG },
+                { "31704\n", -EBADMSG },
+                { "", -EBADMSG },
+        };
+        FakeTree *tree = *state;
+        pid_t number, pid;
+        int fd, status;
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                fake_write(tree->root, "proc/loadavg", "%s", cases[i].text);
+                fd = openat(tree->roots.proc_fd, "loadavg", O_RDONLY | O_CLOEXEC);
+                number = 0;
+                assert_int_equal(process_last_number(fd, &number),
+                                cases[i].expected < 0 ? cases[i].expected : 0);
+                assert_int_equal(number, cases[i].expected < 0 ? 0 : cases[i].expected);
+                close(fd);
+        }
+
+        fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        for (unsigned int i = 0; i < 3; ++i) {
+                pid = fork();
+                if (pid == 0)
+                        _exit(process_last_number(fd, &number) < 0 ||
+                                        (number < getpid() && getpid() - number < 100));
+                assert_int_equal(waitpid(pid, &status, 0), pid);
+                assert_int_equal(status, 0);
+        }
+        close(fd);
+}
+
 static void a_process_is_known_by_its_start_too(void **state) {
         FakeTree *tree = *state;
         ProcessId process;
@@ -454,6 +513,8 @@ int main(void) {
                 tree_test(a_process_that_is_not_there_is_gone),
                 tree_test(the_login_is_known_or_there_was_none),
                 tree_test(the_real_procfs_is_told_from_others),
+                tree_test(a_number_may_be_that_of_a_thread),
+                tree_test(the_last_number_is_that_of_the_last_birth),
                 tree_test(a_process_is_known_by_its_start_too),
                 cmocka_unit_test(we_know_ourselves),
                 cmocka_unit_test(a_process_that_has_been_waited_for_is_gone),
