@@ -13,8 +13,10 @@
  * without births, and had it by birth or before the look began, was there when it was looked at: if
  * not in this round, then in the one that its number was new in, or in the list. Whoever has ended by
  * then has nothing to pass on. In ascending order, as a number is given out before its process can be
- * seen: until it can, its parent is there, with the same files, and was looked at before. Threads
- * have numbers, too, and can have files of their own (KERNEL.md 5.9, 5.10).
+ * seen: until it can, its parent is there, with the same files, and was looked at before. A child that
+ * could not be seen is there when its parent has ended: so when one that was found ends, the numbers above
+ * its own are looked at once more. Threads have numbers, too, and can have files of their own (KERNEL.md
+ * 5.9, 5.10).
  *
  * A round takes microseconds, so it comes to its end on a machine that starts thousands of processes
  * a second. Where none has when the time is up, it is not known who has the GPU. When the
@@ -42,6 +44,9 @@
 
 /* A process that ends is gone in less, unless a driver keeps it. */
 #define LIMIT_END_USEC (1 * USEC_PER_SEC)
+
+/* So many numbers are not given out between the one that a child gets and the end of clone(). */
+#define BIRTHS_MAX 4096
 
 /* A process that passes on what it has every few microseconds has a name in one of them. */
 #define NEWEST_TRIES 400U
@@ -158,12 +163,14 @@ static int push_hits(Look *look, const Seat *seat) {
 
 /*
  * Those of processes that have ended go. @keep_last: but for the last one of each set, as it is
- * not known whether it has passed on what it had
+ * not known whether it has passed on what it had. Return: the lowest of them, 0 if there was none, or
+ * a negative error code
  */
-static int drop_ended(Look *look, bool keep_last) {
+static pid_t drop_ended(Look *look, bool keep_last) {
         _cleanup_(freep) bool *has_one = calloc(look->input->n_sets, sizeof(*has_one));
         Hit *hits = look->reply->hits;
         size_t n = look->reply->n_hits, to = n;
+        pid_t lowest = 0;
 
         if (!has_one)
                 return -ENOMEM;
@@ -171,15 +178,18 @@ static int drop_ended(Look *look, bool keep_last) {
                 bool *last = &has_one[hits[i].set];
 
                 if (!process_is_there(look->input->roots->proc_fd, hits[i].pid)) {
-                        if (!keep_last || *last)
+                        if (!keep_last || *last) {
+                                if (lowest == 0 || hits[i].pid < lowest)
+                                        lowest = hits[i].pid;
                                 continue;
+                        }
                         *last = true;
                 }
                 hits[--to] = hits[i];
         }
         look->reply->n_hits = n - to;
         memmove(hits, hits + to, (n - to) * sizeof(*hits));
-        return 0;
+        return lowest;
 }
 
 static int compare_hits(const void *a, const void *b) {
@@ -256,20 +266,34 @@ static int queue_new(Look *look) {
         return r;
 }
 
+/* Queue what may be a child of one that has ended, and could not be seen when its turn came. */
+static int queue_children(Look *look, pid_t parent) {
+        pid_t pid = look->latest - BIRTHS_MAX;
+        int r = 0;
+
+        for (pid = pid < parent ? parent + 1 : pid; pid <= look->latest && r >= 0; ++pid)
+                if (process_is_there(look->input->roots->proc_fd, pid))
+                        r = pids_push(&look->queue, pid);
+        return r;
+}
+
 /*
  * None was started while the last ones were looked at: then who has ended by now, with none
- * started still, has passed nothing on. Return: whether that is so, or a negative error code.
+ * started still, has passed nothing on but to those that were started before. Return: whether that
+ * is so, and none of these is left to be looked at; or a negative error code.
  */
 static int is_done(Look *look) {
-        pid_t latest = look->latest;
+        pid_t latest = look->latest, ended;
         int r;
 
         if (!look->chasing || look->queue.n > 0)
                 return 0;
-        r = drop_ended(look, false);
+        ended = r = drop_ended(look, false);
         if (r >= 0)
                 r = read_latest(look);
-        return r < 0 ? r : latest == look->latest;
+        if (r >= 0 && ended > 0)
+                r = queue_children(look, ended);
+        return r < 0 ? r : latest == look->latest && look->queue.n == 0;
 }
 
 /* All in the queue has been looked at, and this is the last thread at work: what comes next? */
