@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The agent as an attacker: its channel gives it one job for one GPU, and nothing else."""
+"""Hostile company: the agent as an attacker has one job for one GPU, and bob, who may do nothing, keeps no GPU
+from being switched but by using it, hides from nobody, and makes nobody see what is not there."""
+
+import json
 
 from testvm import Gpu, scenario
 from testvm.agent import jobs, on, remember, rest
-from testvm.product import VFIO, results
+from testvm.product import (
+    BUSY, STUCK, VFIO, clean, intruder, leftovers, on_vfio, records, refused, results, state,
+)
 
 GPU = Gpu("rp1")
+SECOND = Gpu("rp2")
 AUTO = f"vfiopt@auto:{GPU.address}.service"
 ASK = "vfiopt-ask.service"
 # As in os/systemd.h.
@@ -93,3 +99,153 @@ def channel_is_there_again(vm):
     vm.sh("systemctl start vfioptd")
     remember(vm, GPU)
     on(vm, GPU, VFIO)
+
+
+SWITCH = "vfioptctl switch --direct"
+# Within five seconds of a machine's own a switch is over; this one is emulated.
+LIMIT = 5
+CGROUP = "/sys/fs/cgroup/system.slice/system-vfiopt.slice/vfiopt@passthrough.service"
+
+
+def company(vm, command, user="bob"):
+    process = vm.spawn(f"exec {command}", user=user)
+    process.wait_for("held")
+    return process
+
+
+@scenario(gpus=[GPU, SECOND])
+def kernel_made_to_wait(vm):
+    """The kernel waits for bob's FUSE server when it is asked what his processes have mapped: that is told, in time."""
+    vm.sh("modprobe fuse; nvidia-nodes")
+    before = state(vm, GPU, SECOND)
+    wedge = company(vm, "wedge 3")
+    # At once for two GPUs: neither waits for the other.
+    switches = [vm.spawn(f"exec {SWITCH} passthrough:{card.address}") for card in (GPU, SECOND)]
+    for job in switches:
+        result = job.wait(ok=BUSY)
+        vm.match(r"wedge \(pid \d+.*, and 2 more", result.err, "what it says")
+        vm.check(result.seconds < LIMIT * vm.machines, f"it took {result.seconds:.1f} s")
+    vm.sh("vfioptctl status")
+    wedge.stop()
+    clean(vm, GPU, SECOND, before=before)
+    vm.sh(f"{SWITCH} passthrough:{GPU.address}")
+    on_vfio(vm, GPU)
+
+
+@scenario(gpus=[GPU])
+def job_stopped_while_it_looks(vm):
+    """While the kernel waits for bob, the job of systemd can be stopped, and leaves no lock and no process behind."""
+    vm.sh("modprobe fuse; nvidia-nodes")
+    before = state(vm, GPU)
+    wedge = company(vm, "wedge 24")
+    for _ in range(3):
+        # Not by pgrep, which waits for bob, too.
+        vm.sh(f"systemctl start --no-block vfiopt@passthrough; until grep -q . {CGROUP}/cgroup.procs; do :; done")
+        stopped = vm.sh("systemctl stop vfiopt@passthrough")
+        vm.check(stopped.seconds < LIMIT * vm.machines, f"stopping took {stopped.seconds:.1f} s")
+        vm.match("dead|failed", vm.sh("systemctl show -P SubState vfiopt@passthrough").out, "the job")
+        vm.equal((state(vm, GPU), leftovers(vm)), (before, []), "functions, and files in /run/vfiopt")
+        vm.sh(f"! grep -s . {CGROUP}/cgroup.procs")
+    result = vm.sh(f"{SWITCH} passthrough", ok=BUSY)
+    vm.check("waiting" not in result.err, "a lock was left behind")
+    wedge.stop()
+    vm.sh(f"{SWITCH} passthrough")
+    on_vfio(vm, GPU)
+
+
+@scenario(gpus=[GPU])
+def nobody_hides(vm):
+    """Passed on by birth, moved about, without memory: a node that is in use all the time is seen, each time."""
+    vm.sh("nvidia-nodes")
+    sound = vm.sh(f"ls -d /sys/bus/pci/devices/{GPU.addresses[1]}/sound/card*/controlC*").out.strip().rsplit("/", 1)[1]
+    for kind in ("chain", "bare", "toggle", "move"):
+        hidden = company(vm, f"hostile {kind} /dev/nvidia0")
+        for _ in range(3):
+            refused(vm, f"{SWITCH} passthrough", BUSY, r"hostile \(pid \d+", cards=[GPU], limit=LIMIT)
+        hidden.stop()
+    for kind in ("chain", "bare"):
+        hidden = company(vm, f"hostile {kind} /dev/snd/{sound}", user="alice")
+        for _ in range(3):
+            refused(vm, f"{SWITCH} passthrough", BUSY, r"hostile \(pid \d+", cards=[GPU], limit=LIMIT)
+        hidden.stop()
+    vm.sh("while pgrep -x hostile >/dev/null; do :; done")
+    vm.sh(f"{SWITCH} passthrough")
+    on_vfio(vm, GPU)
+
+
+MESSAGES = (
+    f"NVRM: Xid (PCI:{GPU.slot}): 79, GPU has fallen off the bus.", f"NVRM: GPU {GPU.address}: GPU has fallen off the bus.",
+    f"{GPU.address}: GPU has fallen off the bus.",
+    f"NVRM: Attempting to remove device {GPU.address} with non-zero usage count!",
+)
+
+
+@scenario(gpus=[GPU])
+def nobody_is_forged(vm):
+    """Files at the node's path elsewhere, dead threads, shared files, crashes named like a kernel's message: none holds it."""
+    vm.sh("nvidia-nodes")
+    before = state(vm, GPU)
+    elsewhere = "mount -t tmpfs none /dev && truncate -s 4096 /dev/nvidia0 && exec"
+    path = "/bin:/usr/bin:/usr/local/bin:/usr/local/sbin"
+    processes = []
+    for command in (
+        f"unshare -rm env PATH={path} sh -c '{elsewhere} hold /dev/nvidia0'",
+        f"unshare -rm env PATH={path} sh -c '{elsewhere} hold --map /dev/nvidia0'",
+        f"unshare -rm env PATH={path} sh -c '{elsewhere} hostile move /dev/nvidia0'",
+        "hostile undead", "hostile share", "hostile locks", "hold --path /dev/nvidia0",
+    ):
+        processes.append(company(vm, command))
+        r = vm.sh(f"{SWITCH} --dry-run passthrough", ok=None)
+        vm.report(f"{command[-40:]} {r.code} {r.seconds:.1f} {r.err}")
+    for message in MESSAGES:
+        vm.sh(f"d=$(mktemp -d); set -- '{message}'; cp $(command -v hostile) \"$d/$1\"; \"$d/$1\" crash", user="bob",
+              ok=139)
+    vm.match(r"GPU has fallen off the bus.*segfault|segfault.*GPU has fallen off the bus", vm.sh("dmesg").out,
+             "the kernel's log")
+    result = vm.sh(f"{SWITCH} passthrough")
+    on_vfio(vm, GPU)
+    vm.check(result.seconds < LIMIT * vm.machines, f"it took {result.seconds:.1f} s")
+    vm.sh(f"{SWITCH} host")
+    clean(vm, GPU, before=before)
+    for process in processes:
+        process.stop()
+
+
+@scenario(gpus=[GPU], timeout=240)
+def stuck_and_no_room_to_say_so(vm):
+    """The unbind hangs, /run is full, and bob's locks come and go: it is told, is exit 6, and is seen by each look."""
+    before = state(vm, GPU)
+    locks = company(vm, "hostile locks")
+    holder, switch = intruder(
+        vm, GPU, then="mount -o remount,size=$(df --output=used -B1 /run | tail -n1) /run; ! echo x >/run/full")
+    result = switch.wait(60, ok=STUCK)
+    vm.match(r"(?i)reboot", result.err, "the advice")
+    for _ in range(20):
+        gpus = json.loads(vm.sh("vfioptctl status --json", quiet=True).out)["gpus"]
+        vm.check(all(g["job"]["writer"] for g in gpus), "not seen")
+    vm.check(any(r["VFIOPT_RESULT"] == "stuck" for r in records(vm)), "no record of it")
+    # The next one waits for what still writes, and finishes when that has ended.
+    home = vm.spawn(f"exec {SWITCH} host")
+    vm.sh("until test -e /run/vfiopt/lock; do :; done; mount -o remount,size=64m /run")
+    holder.stop()
+    home.wait(60, ok=0)
+    locks.stop()
+    rest(vm)
+    clean(vm, GPU, before=before)
+
+
+@scenario(gpus=[GPU])
+def journal_that_is_not_read(vm):
+    """journald stands still, and bob has filled its socket: the switch goes on, and says that records are lost."""
+    pid = vm.sh("systemctl show -P MainPID systemd-journald").out.strip()
+    vm.sh(f"kill -STOP {pid}")
+    flood = company(vm, "hostile flood /run/systemd/journal/socket")
+    result = vm.sh(f"{SWITCH} passthrough")
+    vm.check(result.seconds < LIMIT * vm.machines, f"it took {result.seconds:.1f} s")
+    vm.match("records are lost", result.err, "what it says")
+    vm.sh(f"kill -CONT {pid}")
+    flood.stop()
+    on_vfio(vm, GPU)
+    cursor = vm.journal_cursor()
+    vm.sh(f"{SWITCH} host")
+    vm.check(results(vm, cursor), "no record is written again")

@@ -106,14 +106,15 @@ def strikes(vm, rule):
     return watcher
 
 
-def intruder(vm, card):
-    """A holder that appears between the last check and the unbind; returns it and the switch."""
+def intruder(vm, card, then="true"):
+    """A holder that appears between the last check and the unbind, and what else happens then; returns it and the switch."""
     vm.sh("nvidia-nodes")
     watcher = strikes(vm, f"hold-unbind {card.address} nvidia")
     switch = vm.spawn(f"exec vfioptctl switch passthrough:{card.address}")
     watcher.wait_for(f"hold-unbind {card.address}")
     holder = vm.spawn("exec hold /dev/nvidia0")
     holder.wait_for("held")
+    vm.sh(then)
     vm.write(RULES, f"release {card.address}")
     watcher.kill()
     return holder, switch
