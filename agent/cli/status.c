@@ -347,6 +347,10 @@ static int print_notes(const Status *status) {
                                                                          : &unnoted);
         else if (status->runtime.lock.locked)
                 printf("%s is being switched (pid %d).\n", gpu, (int) status->runtime.lock.owner);
+        else if (status->runtime.lock.writing)
+                printf("%s: a switch was interrupted, and its write is still at work (pid %d).\n"
+                       "  The next switch waits for that to end.\n",
+                                gpu, (int) status->runtime.lock.writer);
         if (status->interrupted && status->wish != MODE_UNSET)
                 printf("%s: an earlier switch was interrupted; it goes to %s next.\n"
                        "  vfioptd sees to that, or: vfioptctl switch auto %s\n",

@@ -241,6 +241,10 @@ static int print_move(const Move *move, const char *refusal, const char *no_driv
         address_format(move->gpu->address, address);
         /* Behind the GPU before it also where both streams go to one place. */
         fflush(stdout);
+        if (move->skip) {
+                printf("%s: is being written to; the switch waits for that to end\n", address);
+                return 0;
+        }
         if (refusal)
                 message_error("%s: would be refused: %s", address, refusal);
         if (no_driver)

@@ -110,9 +110,9 @@ static int watch_process(PidWatch **watch, pid_t pid, sd_event_source *look, boo
  * @observation: of this look
  * @look:       event source to enable when the next look is worth it
  *
- * These are the process that moves the GPU, a writer that is stuck, a reader that the kernel keeps
- * waiting, and the processes that the last job was refused for. While a writer is stuck, the machine is kept from going to sleep, which
- * would hang as well.
+ * These are the process that moves the GPU, a writer that is stuck or was left behind, a reader that the
+ * kernel keeps waiting, and the processes that the last job was refused for. While there is such a writer, the machine
+ * is kept from going to sleep, which would hang as well.
  *
  * Holders are waited for until another job starts, or none is needed. A refusal whose holders have
  * all exited is not waited for again: it stays in the record if the next job ends without a word.
@@ -131,7 +131,8 @@ int gpu_state_watch(GpuState *state, const Observation *observation, sd_event_so
         if (r < 0)
                 return r;
         if (is_new && state->stuck->n_left > 0) {
-                snprintf(why, sizeof(why), "GPU %s is stuck in the kernel, and sleep would hang",
+                snprintf(why, sizeof(why),
+                                "a write to GPU %s has not come back, and sleep would hang",
                                 address_format(state->address, address));
                 r = systemd_inhibit_sleep(VFIOPT_NAME, why, &state->stuck->inhibit_fd);
                 if (r < 0)
@@ -256,7 +257,8 @@ int observation_init(Observation *observation,
         if (r < 0)
                 return r;
 
-        stuck = runtime_is_stuck(&runtime);
+        /* The age of a writer is not known here: one that its parent has left behind is waited for. */
+        stuck = runtime_is_stuck(&runtime) || (lock->writing && !lock->locked);
         decision = policy_decide(policy, gpu, &runtime, 0);
         if (state && !reader && !stuck && !lock->locked) {
                 r = decision_look_for_claim(&decision, roots, gpu, &runtime, &reader);

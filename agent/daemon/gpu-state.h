@@ -27,7 +27,7 @@ typedef struct GpuState {
         uint32_t over_id;              /* the last one that ended while there was none; or 0 */
         AttemptState over;             /* how that ended */
         Attempts attempts;
-        PidWatch *stuck;        /* waits for a writer that hangs in the kernel; or NULL */
+        PidWatch *stuck;        /* waits for a writer that has not come back; or NULL */
         PidWatch *owner;        /* waits for the owner of the lock; or NULL */
         PidWatch *holders;      /* waits for the holders that a job was refused for; or NULL */
         PidWatch *reader;       /* waits for a child that reads overrides for too long; or NULL */

@@ -40,7 +40,7 @@ typedef struct Observation {
         bool fulfilled;      /* the GPU is where it belongs, or stays where it is */
         bool locked;         /* a move is under way, or a driver is at work on it */
         bool damaged;        /* the record of the GPU is not understood */
-        pid_t stuck;         /* the writer that hangs in the kernel, or 0 */
+        pid_t stuck;         /* the writer that has not come back, or 0 */
         pid_t owner;         /* the process that has the lock, or 0 */
         pid_t reader;        /* a child that the kernel keeps from reading overrides, or 0 */
         FunctionSet on_vfio; /* its functions on vfio drivers */

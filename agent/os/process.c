@@ -8,7 +8,6 @@
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -383,18 +382,22 @@ bool process_is_over(int proc_fd, const ProcessId *process) {
         return process->start > 0 && now.start > 0 && now.start != process->start;
 }
 
-/* How long ago it began; 0 if that is not known. */
-uint64_t process_age_usec(const ProcessId *process) {
+/*
+ * How long ago it began; 0 if that is not known. /proc/uptime has the clock that its start is a time of
+ * (fs/proc/uptime.c; fs/proc/array.c, do_task_stat(): both of CLOCK_BOOTTIME, in the reader's time namespace).
+ */
+uint64_t process_age_usec(int proc_fd, const ProcessId *process) {
         const uint64_t ticks = (uint64_t) sysconf(_SC_CLK_TCK);
-        struct timespec now = {};
-        uint64_t start, usec;
+        _cleanup_(freep) char *uptime = NULL;
+        uint64_t start, seconds, hundredths, now;
 
-        if (process->start == 0 || clock_gettime(CLOCK_BOOTTIME, &now) < 0)
+        if (process->start == 0 || file_read(proc_fd, "uptime", 256, &uptime, NULL) != 0 ||
+                        sscanf(uptime, "%" SCNu64 ".%2" SCNu64, &seconds, &hundredths) != 2)
                 return 0;
         start = process->start / ticks * USEC_PER_SEC +
                         process->start % ticks * USEC_PER_SEC / ticks;
-        usec = (uint64_t) now.tv_sec * USEC_PER_SEC + (uint64_t) now.tv_nsec / 1000;
-        return usec > start ? usec - start : 0;
+        now = seconds * USEC_PER_SEC + hundredths * (USEC_PER_SEC / 100);
+        return now > start ? now - start : 0;
 }
 
 /* Is this one of the kernel's own, which has no files? Any user may ask this of any process. */

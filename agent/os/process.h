@@ -55,6 +55,6 @@ int process_wait_for_end(int proc_fd, pid_t pid, uint64_t deadline_usec) _warn_u
 ProcessId process_identify(int proc_fd, pid_t pid);
 bool process_is_alive(int proc_fd, const ProcessId *process);
 bool process_is_over(int proc_fd, const ProcessId *process);
-uint64_t process_age_usec(const ProcessId *process);
+uint64_t process_age_usec(int proc_fd, const ProcessId *process);
 
 bool procfs_is_real(int proc_fd);

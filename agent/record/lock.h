@@ -29,12 +29,16 @@ typedef struct Lock {
 #define LOCK_NULL \
         { .dir_fd = -1, .lock_fd = -1, .guard_fd = -1 }
 
+/* How long a write to sysfs is waited for. */
+#define WRITE_LIMIT_USEC (300 * USEC_PER_SEC)
+
 typedef struct LockHolders {
         bool certain; /* the locks were asked; else a holder may have been missed */
         bool locked;  /* a switch is under way */
         pid_t owner;  /* by which process, or 0 */
         bool writing; /* a child of it, or of a predecessor that is gone, writes to sysfs */
         pid_t writer; /* which, or 0 */
+        bool overdue; /* nobody waits for it any more, and it is older than any write may be */
 } LockHolders;
 
 enum {

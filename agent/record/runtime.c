@@ -41,6 +41,12 @@ int runtime_test_lock(const Roots *roots, const GpuRecord *record, LockHolders *
                 lock.writing = true;
                 lock.writer = move->late.writer.pid;
         }
+        if (lock.writing && !lock.locked) {
+                const ProcessId writer = process_identify(roots->proc_fd, lock.writer);
+
+                /* It began no later than its write. */
+                lock.overdue = process_age_usec(roots->proc_fd, &writer) >= WRITE_LIMIT_USEC;
+        }
         *ret = lock;
         return 0;
 }

@@ -28,11 +28,11 @@ int runtime_init(Runtime *runtime, const Roots *roots, const Gpu *gpu) _warn_unu
 void runtime_deinit(Runtime *runtime);
 
 /*
- * A write to it has not come back, and still has not. Whoever began it has said so; or is gone, which
- * is all that is known where there was no room to say it.
+ * A write to it has not come back in time, and still has not. The record says so; or the age of the
+ * writer does, where its parent has ended before the time was up, or had no room to say it.
  */
 static inline bool lock_is_stuck(const LockHolders *lock, const GpuRecord *record) {
-        return lock->writing && (!lock->locked || (record->has_move && record->move.is_late));
+        return lock->writing && (lock->overdue || (record->has_move && record->move.is_late));
 }
 
 static inline bool runtime_is_stuck(const Runtime *runtime) {
@@ -41,5 +41,5 @@ static inline bool runtime_is_stuck(const Runtime *runtime) {
 
 /* A move of it was begun, and nobody is at it: the next one finishes or undoes it. */
 static inline bool runtime_is_interrupted(const Runtime *runtime) {
-        return runtime->record.has_move && !runtime->lock.locked && !runtime_is_stuck(runtime);
+        return runtime->record.has_move && !runtime->lock.locked && !runtime->lock.writing;
 }

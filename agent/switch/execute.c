@@ -187,7 +187,7 @@ static void tell_slow(void *userdata, const Step *step) {
                 return;
         reason = text_format("%s has not come back after %u s; waiting for it up to %u s", what,
                         (unsigned int) (STEP_SLOW_USEC / USEC_PER_SEC),
-                        (unsigned int) (STEP_LIMIT_USEC / USEC_PER_SEC));
+                        (unsigned int) (WRITE_LIMIT_USEC / USEC_PER_SEC));
         notify(move, EVENT_WARNING, step_kind_to_string(step->kind), reason);
 }
 

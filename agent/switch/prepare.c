@@ -68,7 +68,10 @@ int move_push_stuck(Move *move) {
                                         .detail = late->action });
 }
 
-/* Is a write to it stuck in the kernel? Nothing of the GPU may be read then. */
+/*
+ * Is a write to it stuck in the kernel? Nothing of the GPU may be read then; nor by who has no lock of
+ * it while a write is at work, as what waits for that would seem to be stuck as well. A switch waits.
+ */
 static int check_stuck(Move *move) {
         const Roots *roots = move->context->roots;
         LockHolders lock = {};
@@ -77,8 +80,12 @@ static int check_stuck(Move *move) {
         if (roots->run_fd < 0)
                 return 0;
         r = runtime_test_lock(roots, &move->record, &lock);
-        if (r < 0 || !lock_is_stuck(&lock, &move->record))
+        if (r < 0)
                 return r;
+        if (!lock_is_stuck(&lock, &move->record)) {
+                move->skip = lock.writing && move->lock.lock_fd < 0;
+                return 0;
+        }
         note_late(move, lock.writer);
         return move_push_stuck(move);
 }
@@ -214,7 +221,7 @@ static int examine(Move *move, const Displays *displays, bool is_first) {
 
         preflight.displays = displays;
         r = check_stuck(move);
-        if (r < 0 || move->findings.n > 0)
+        if (r < 0 || move->findings.n > 0 || move->skip)
                 return r;
 
         r = check_identity(move);

@@ -45,12 +45,16 @@ static int look_for_late(Move *move) {
         return r;
 }
 
-/* What is left of the time of a writer that its parent has left behind: it began no later than its write. */
+/*
+ * What is left of the time of a writer that its parent has left behind. It is at least as old as its
+ * write, and older by all that it has done before: even an old one may have begun just now.
+ */
 static uint64_t time_left(const Move *move, pid_t pid) {
-        const ProcessId writer = process_identify(move->context->roots->proc_fd, pid);
-        uint64_t age = process_age_usec(&writer);
+        const int proc_fd = move->context->roots->proc_fd;
+        const ProcessId writer = process_identify(proc_fd, pid);
+        uint64_t age = process_age_usec(proc_fd, &writer);
 
-        return age < STEP_LIMIT_USEC ? STEP_LIMIT_USEC - age : 0;
+        return age + STEP_SLOW_USEC < WRITE_LIMIT_USEC ? WRITE_LIMIT_USEC - age : STEP_SLOW_USEC;
 }
 
 /*
@@ -66,8 +70,7 @@ static int wait_for_writer(Move *move) {
         if (r <= 0)
                 return r;
         left = time_left(move, pid);
-        r = child_guard_wait(
-                        move->lock.guard_fd, left < STEP_SLOW_USEC ? left : STEP_SLOW_USEC, &pid);
+        r = child_guard_wait(move->lock.guard_fd, STEP_SLOW_USEC, &pid);
         if (r == CHILD_GUARD_E_HELD && left > STEP_SLOW_USEC) {
                 notify(move, EVENT_WARNING, "recover",
                                 "an interrupted switch still writes; waiting for that to end");

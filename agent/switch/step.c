@@ -206,7 +206,7 @@ static int receive(StepContext *context, size_t slot, Watch *watch, StepResult *
         ChildResult child = { .pid = worker->child.pid };
         int r;
 
-        options.limit_usec = STEP_LIMIT_USEC;
+        options.limit_usec = WRITE_LIMIT_USEC;
         options.warn_usec = STEP_SLOW_USEC;
         options.warn = warn_of_step;
         options.warn_userdata = context;

@@ -14,9 +14,8 @@
 #include "record/lock.h"
 #include "switch/plan.h"
 
-/* When a step that does not come back is told of, and when it is given up. */
-#define STEP_SLOW_USEC  (10 * USEC_PER_SEC)
-#define STEP_LIMIT_USEC (300 * USEC_PER_SEC)
+/* When a step that does not come back is told of. It is given up after WRITE_LIMIT_USEC. */
+#define STEP_SLOW_USEC (10 * USEC_PER_SEC)
 
 /* How long a driver is given to come through with its probe. */
 #define SETTLE_LIMIT_USEC (2 * USEC_PER_SEC)

@@ -506,6 +506,29 @@ def leaving(tree):
     tree.write("proc/driver/nvidia/gpus/0000:01:00.0/information", "")
 
 
+def left_behind(tree, age):
+    """A job was killed while its child unbinds the GPU. Root alone may ask the locks; others read the list."""
+    host(tree)
+    tree.intent("0000:01:00.0", "10de:2204", "1043:89e5", "host", "passthrough")
+    for name in ("0000:01:00.0", "0000:01:00.0.writer"):
+        tree.write(f"run/vfiopt/lock/{name}", "")
+        (tree.path / f"run/vfiopt/lock/{name}").chmod(0)
+    file = (tree.path / "run/vfiopt/lock/0000:01:00.0.writer").stat()
+    tree.write("proc/locks", f"1: POSIX  ADVISORY  WRITE 5000813 {os.major(file.st_dev):02x}:"
+               f"{os.minor(file.st_dev):02x}:{file.st_ino} 0 0\n")
+    tree.write("proc/uptime", "100000.00 5.00\n")
+    start = (100000 - age) * os.sysconf("SC_CLK_TCK")
+    tree.write("proc/5000813/stat", f"5000813 (vfioptctl) D 1 1 1 0 -1 64 0 0 0 0 0 0 0 0 20 0 1 0 {start} 0 0\n")
+
+
+def at_work(tree):
+    left_behind(tree, 299)
+
+
+def overdue(tree):
+    left_behind(tree, 300)
+
+
 def held(tree, cgroup, command="python3", **more):
     """Its render node is open in a process. Such numbers no process of this machine has."""
     host(tree)

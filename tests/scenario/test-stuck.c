@@ -134,12 +134,68 @@ static FakeTree *two_cards(void) {
         return tree;
 }
 
+/* What the kernel would say of the writer that is blocked, in seconds. */
+static void age_writer(FakeTree *tree, unsigned int age) {
+        pid_t writer = tree->machine->writes[atomic_load(&tree->machine->n_writes) - 1].pid;
+        char path[32];
+
+        fake_write(tree->root, "proc/uptime", "100000.00 5.00\n");
+        snprintf(path, sizeof(path), "proc/%d/stat", writer);
+        fake_write(tree->root, path,
+                        "%d (x) D 1 1 1 0 -1 4194560 5 5 5 5 5 5 5 5 20 0 1 0 %ld 5 5\n", writer,
+                        (100000 - age) * sysconf(_SC_CLK_TCK));
+}
+
+static bool is_stuck(FakeTree *tree) {
+        _cleanup_(runtime_deinit) Runtime runtime = RUNTIME_NULL;
+        _cleanup_(gpu_deinit) Gpu gpu = {};
+
+        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
+        assert_int_equal(runtime_init(&runtime, &tree->roots, &gpu), 0);
+        return runtime_is_stuck(&runtime);
+}
+
+/*
+ * To call it stuck is to ask for a reboot: a writer whose job was killed may be at work as any other. Even an
+ * old one is waited for, as it may have been at other writes before.
+ */
+static void a_writer_that_was_left_behind_has_its_time(void **state _unused_) {
+        FakeTree *tree = two_cards();
+        LockHolders holders = {};
+        Outcome outcome;
+        Job *job;
+
+        scenario_be_impatient(false);
+        faults_add(tree->machine, .kind = FAULT_KILL_BLOCK, .act = ACT_UNBIND, .device = GPU_A);
+        assert_true(scenario_switch(tree, MODE_PASSTHROUGH, GPU_A).killed);
+        assert_true(machine_wait_blocked(tree->machine, 1));
+        for (unsigned int age = 0; age <= 299; age += 299) {
+                age_writer(tree, age);
+                assert_false(is_stuck(tree));
+                assert_int_equal(scenario_foresee(tree, MODE_PASSTHROUGH, GPU_A), SWITCH_DONE);
+                assert_int_equal(scenario_preview(tree, MODE_PASSTHROUGH, GPU_A), 0);
+        }
+        age_writer(tree, 300);
+        assert_true(is_stuck(tree));
+        assert_int_equal(scenario_foresee(tree, MODE_PASSTHROUGH, GPU_A), SWITCH_STUCK);
+
+        job = scenario_start(tree, MODE_PASSTHROUGH, GPU_A);
+        while (!holders.locked)
+                assert_int_equal(lock_test(tree->roots.run_fd, tree->roots.proc_fd,
+                                                 (Address){ .bus = 1 }, &holders),
+                                0);
+        machine_open_gate(tree->machine);
+        outcome = scenario_finish(job);
+        assert_int_equal(outcome.result, SWITCH_DONE);
+        assert_false(scenario_was_told(&outcome, EVENT_STUCK));
+        assert_driver(tree, GPU_A, "vfio-pci");
+        fake_tree_free(tree);
+}
+
 /* That it hangs is known by its guard, and told, whether it can be written down or not. */
 static void a_write_is_stuck_where_there_is_no_room_to_say_so(void **state _unused_) {
         FakeTree *tree = two_cards();
         Outcome outcome;
-        Runtime runtime;
-        Gpu gpu;
 
         changes_need_room(&tree->machine->n_blocked);
         faults_add(tree->machine, .kind = FAULT_BLOCK, .act = ACT_UNBIND, .device = GPU_A);
@@ -151,11 +207,8 @@ static void a_write_is_stuck_where_there_is_no_room_to_say_so(void **state _unus
                 assert_false(scenario_is_late(tree, GPU_A));
         }
         assert_int_equal(scenario_preview(tree, MODE_HOST, GPU_A), 0);
-        assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), (Address){ .bus = 1 }), 0);
-        assert_int_equal(runtime_init(&runtime, &tree->roots, &gpu), 0);
-        assert_true(runtime_is_stuck(&runtime));
-        runtime_deinit(&runtime);
-        gpu_deinit(&gpu);
+        age_writer(tree, 300);
+        assert_true(is_stuck(tree));
 
         changes_need_room(NULL);
         machine_open_gate(tree->machine);
@@ -230,6 +283,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 stuck_test(each_write_that_does_not_come_back_is_left_alone_until_it_does),
                 stuck_test(a_write_of_a_job_that_was_killed_can_be_stuck_as_well),
+                stuck_test(a_writer_that_was_left_behind_has_its_time),
                 stuck_test(a_write_is_stuck_where_there_is_no_room_to_say_so),
                 stuck_test(another_card_still_moves),
                 stuck_test(on_old_kernels_a_stuck_card_is_not_even_asked_for_its_override),

@@ -224,6 +224,7 @@ static void a_list_that_leaves_somebody_out_is_not_believed(void **state) {
         assert_int_equal(holders.owner, 812);
         assert_true(holders.writing);
         assert_int_equal(holders.writer, 813);
+        assert_false(holders.overdue);
         assert_true(lock_is_stuck(&holders, &record));
 
         /* Others with their numbers, a zombie, and nobody. */
@@ -325,6 +326,25 @@ static void expect(FakeTree *tree, const Gpu *card, bool stuck, bool interrupted
         runtime_deinit(&runtime);
 }
 
+/* Likewise with a writer of that age, in seconds, and with who that is unknown. */
+static void expect_by_age(FakeTree *tree, const Gpu *card, pid_t writer, int age, bool stuck) {
+        const int real_fd = tree->roots.proc_fd;
+        char path[32];
+
+        fake_write(tree->root, "proc/locks", "%s", "");
+        fake_write(tree->root, "proc/uptime", "100000.00 5.00\n");
+        snprintf(path, sizeof(path), "proc/%d/stat", writer);
+        fake_write(tree->root, path,
+                        "%d (x) D 1 1 1 0 -1 4194560 5 5 5 5 5 5 5 5 20 0 1 0 %ld 5 5\n", writer,
+                        (100000 - age) * sysconf(_SC_CLK_TCK));
+        tree->roots.proc_fd =
+                        openat(tree->roots.root_fd, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(tree->roots.proc_fd >= 0);
+        expect(tree, card, stuck, false);
+        close(tree->roots.proc_fd);
+        tree->roots.proc_fd = real_fd;
+}
+
 static GpuRecord record_of(const Gpu *card) {
         return (GpuRecord){
                 .address = card->address,
@@ -380,13 +400,18 @@ static void a_gpu_is_stuck_for_as_long_as_its_writer_lives(void **state) {
         assert_true(holders.writing);
         assert_int_equal(holders.writer, result.pid);
         expect(tree, &card, true, false);
-        /* So it is where there was no room to write that down. */
+        /* Where that is not written down, it is at work until its time is up. */
         record.move.is_late = false;
         assert_int_equal(gpu_record_save(&record, tree->roots.run_fd), 0);
-        expect(tree, &card, true, false);
+        expect(tree, &card, false, false);
+        expect_by_age(tree, &card, result.pid, 0, false);
+        expect_by_age(tree, &card, result.pid, 299, false);
+        expect_by_age(tree, &card, result.pid, 300, true);
         record.has_move = false;
         assert_int_equal(gpu_record_save(&record, tree->roots.run_fd), 0);
-        expect(tree, &card, true, false);
+        expect(tree, &card, false, false);
+        expect_by_age(tree, &card, result.pid, 299, false);
+        expect_by_age(tree, &card, result.pid, 86400, true);
         record.has_move = record.move.is_late = true;
         assert_int_equal(gpu_record_save(&record, tree->roots.run_fd), 0);
 

@@ -489,13 +489,20 @@ static void a_process_is_known_by_its_start_too(void **state) {
         assert_false(process_is_over(tree->roots.proc_fd, &process));
         process = process_identify(tree->roots.proc_fd, 813);
         assert_int_equal(process.start, 0);
-        assert_int_equal(process_age_usec(&process), 0);
+        assert_int_equal(process_age_usec(tree->roots.proc_fd, &process), 0);
+        process.start = 150 * (uint64_t) sysconf(_SC_CLK_TCK);
+        assert_int_equal(process_age_usec(tree->roots.proc_fd, &process), 0);
+        fake_write(tree->root, "proc/uptime", "250.07 912.50\n");
+        assert_int_equal(process_age_usec(tree->roots.proc_fd, &process),
+                        100 * USEC_PER_SEC + 70 * USEC_PER_MSEC);
+        process.start *= 2;
+        assert_int_equal(process_age_usec(tree->roots.proc_fd, &process), 0);
 
         proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         assert_true(proc_fd >= 0);
         process = process_identify(proc_fd, getpid());
         assert_true(process_is_alive(proc_fd, &process));
-        assert_true(process_age_usec(&process) < 600 * USEC_PER_SEC);
+        assert_true(process_age_usec(proc_fd, &process) < 600 * USEC_PER_SEC);
         close(proc_fd);
 }
 
