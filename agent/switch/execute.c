@@ -519,6 +519,19 @@ static int give_up(Move *move, int why, Trouble *trouble, SwitchResult *ret) {
         return 0;
 }
 
+/*
+ * Have what systemd-modules-load.service leaves out be as the GPUs are now, and what it has left out be
+ * loaded with the first that is at the host. Goes with the writes: what ends the job behind them
+ * would leave it undone.
+ */
+void move_update_modules(const Move *move) {
+        int r;
+
+        r = modules_load_update(move->context->roots);
+        if (r < 0)
+                notify(move, EVENT_WARNING, "end", strerror(-r));
+}
+
 /**
  * move_execute() - move a GPU
  * @move:       prepared, with nothing in its way; its lock is held

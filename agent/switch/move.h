@@ -65,6 +65,7 @@ int move_explain_idle(const Move *move, char **ret) _warn_unused_result_;
 int move_explain_passed_over(const Move *move, size_t i, char **ret) _warn_unused_result_;
 int move_recover(Move *next, SwitchResult *ret) _warn_unused_result_;
 int move_execute(Move *move, SwitchResult *ret) _warn_unused_result_;
+void move_update_modules(const Move *move);
 void move_deinit(Move *move);
 
 /* parts of it, and how they are told */

@@ -134,6 +134,7 @@ static int run_recovery(Move *next, SwitchResult *ret) {
         } else if (r == 0) {
                 signals_hold(&old);
                 r = move_execute(&recovery, ret);
+                move_update_modules(&recovery);
                 signals_release(&old);
                 if (*ret == SWITCH_PRECONDITION)
                         *ret = SWITCH_BUSY;

@@ -25,7 +25,7 @@ void signals_hold(sigset_t *old) {
         (void) sigprocmask(SIG_BLOCK, &set, old);
 }
 
-/* What came meanwhile ends the process now: there is more to do, and it has not begun. */
+/* What came meanwhile ends the process now: there is more to do, and it has not begun. What was begun is done. */
 void signals_release(const sigset_t *old) {
         (void) sigprocmask(SIG_SETMASK, old, NULL);
 }

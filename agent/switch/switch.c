@@ -338,6 +338,8 @@ run_moves(SwitchContext *context, Move *moves, const SwitchRequest *request, Swi
                 return r;
         signals_hold(&old);
         r = execute_moves(moves, request, result);
+        if (request->n_gpus > 0)
+                move_update_modules(moves);
         if (signals_take(&old))
                 context->asked_to_end = true;
         return r;

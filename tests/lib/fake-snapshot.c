@@ -8,8 +8,8 @@
  * before" is then one comparison, and what is not shows as a difference of lines.
  *
  * Left out is what may differ from one time to the next: which modules are
- * loaded, the numbers that drivers hand out, and files of locks, which stay and say nothing; but they
- * are empty, or shown.
+ * loaded, and the blacklist that goes by that, the numbers that drivers hand out, and files of locks,
+ * which stay and say nothing; but they are empty, or shown.
  */
 
 #include <fcntl.h>
@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "lib/pci-model.h"
+#include "vfiopt/names.h"
 
 #define FILE_MAX 65536
 
@@ -81,6 +82,8 @@ static void add_entry(void *userdata, const char *name) {
         if (lstat(whole, &st) < 0)
                 return;
         if (S_ISREG(st.st_mode) && st.st_size == 0 && strstr(path, "/lock/"))
+                return;
+        if (!strcmp(name, VFIOPT_RUN_MODPROBE))
                 return;
         if (!S_ISDIR(st.st_mode)) {
                 add_file(snapshot, path);

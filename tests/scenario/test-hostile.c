@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "reference.h"
+#include "vfiopt/names.h"
 
 #define N_WEDGES  40
 #define FIRST_PID 5000100
@@ -86,10 +87,43 @@ static void a_request_to_end_is_heeded_before_the_first_write(void **state _unus
         fake_tree_free(tree);
 }
 
+static bool has_blacklist(FakeTree *tree) {
+        return faccessat(tree->roots.run_fd, VFIOPT_RUN_MODPROBE, F_OK, 0) == 0;
+}
+
+/* A recovery is seen through, with the modules that a boot has left out. The next move has not begun. */
+static void a_request_to_end_leaves_a_recovery_whole(void **state _unused_) {
+        FakeTree *tree = scenario_machine(&machineries[4], MODE_HOST);
+        Outcome outcome;
+        Job *job;
+
+        fake_write(tree->root, "run/vfiopt/" VFIOPT_RUN_MODPROBE, "blacklist nvidia\n");
+        faults_add(tree->machine, .kind = FAULT_KILL_AFTER, .act = ACT_UNBIND, .device = GPU_A);
+        assert_true(scenario_switch(tree, MODE_HOST, GPU_A).killed);
+        assert_true(has_blacklist(tree));
+        wait_for_children();
+        faults_clear(tree->machine);
+        writes_clear(tree->machine);
+
+        faults_add(tree->machine, .kind = FAULT_BLOCK, .at = 1);
+        job = scenario_start(tree, MODE_HOST, GPU_A);
+        assert_true(machine_wait_blocked(tree->machine, 1));
+        scenario_end(job);
+        machine_open_gate(tree->machine);
+        outcome = scenario_finish(job);
+        assert_true(outcome.ended);
+        assert_true(scenario_was_told(&outcome, EVENT_RECOVERED));
+        assert_driver(tree, GPU_A, "nvidia");
+        assert_false(scenario_has_move(tree, GPU_A));
+        assert_false(has_blacklist(tree));
+        fake_tree_free(tree);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_switch_refuses_in_time_and_says_why),
                 cmocka_unit_test(a_request_to_end_is_heeded_before_the_first_write),
+                cmocka_unit_test(a_request_to_end_leaves_a_recovery_whole),
         };
 
         return cmocka_run_group_tests_name("scenario/hostile", tests, NULL, NULL);
