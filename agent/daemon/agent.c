@@ -101,6 +101,10 @@ static void on_over(void *userdata, uint32_t job_id, const char *unit, const cha
         wake(agent);
 }
 
+/*
+ * Nobody listens where systemd has given the socket up, as what it starts has failed again and again. A new
+ * start of the agent brings the socket along, and asks again; the agent's own limit of starts ends that.
+ */
 static void ask(Agent *agent, GpuState *state) {
         char gpu[ADDRESS_STRING_MAX];
         int r;
@@ -111,6 +115,8 @@ static void ask(Agent *agent, GpuState *state) {
                         agent, &state->ask);
         if (r < 0)
                 on_failure(state, &(AskAnswer){ .outcome = r });
+        if (r == -ENOENT || r == -ECONNREFUSED)
+                (void) sd_event_exit(agent->event, AGENT_EXIT_AGAIN);
 }
 
 /* systemd does not report the jobs that ended while it was executed anew. */

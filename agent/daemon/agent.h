@@ -15,7 +15,10 @@
 typedef struct Agent Agent;
 struct sd_event;
 
-/* The exit code of the loop if a GPU came while the agent was about to leave. */
+/*
+ * The exit code of the loop if the agent is to be started again: a GPU came while it was about to leave, or
+ * its socket has gone.
+ */
 #define AGENT_EXIT_AGAIN 75
 
 int agent_new(struct sd_event *event, Roots *roots, Agent **ret) _warn_unused_result_;

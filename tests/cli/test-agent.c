@@ -500,8 +500,44 @@ static void what_cannot_be_asked_for_is_asked_for_later(void **state) {
         fake_standard_drivers(fixture->tree);
         fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
         fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
+        /* The socket has gone with its unit, or is closed: systemd has both started again. */
+        for (unsigned int i = 0; i < 2; ++i) {
+                int exit_code = -1;
+
+                if (i > 0)
+                        close(fake_ask_listen(fixture->tree));
+                start(fixture);
+                assert_int_equal(rest(fixture), 0);
+                assert_true(has_ended(fixture));
+                assert_int_equal(sd_event_get_exit_code(fixture->event, &exit_code), 0);
+                assert_int_equal(exit_code, AGENT_EXIT_AGAIN);
+                fixture->agent = agent_free(fixture->agent);
+                sd_event_unref(fixture->event);
+                assert_true(sd_event_new(&fixture->event) >= 0);
+        }
+        fake_remove(fixture->tree->root, "run/" VFIOPT_RUN_ASK);
+        fixture->server = fake_ask_start(fixture->tree, LIMIT_USEC);
+        start(fixture);
+        assert_int_equal(rest(fixture), 1);
+        assert_false(has_ended(fixture));
+}
+
+/* It answers nobody: that is no reason to leave. */
+static void what_is_not_answered_is_asked_for_later(void **state) {
+        Fixture *fixture = *state;
+        int fd;
+
+        stop_server(fixture);
+        fd = fake_ask_listen(fixture->tree);
+        fake_standard_drivers(fixture->tree);
+        fake_gpu_add(fixture->tree, "0000:01:00.0", .group = 12, .driver = "nvidia");
+        fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
         start(fixture);
         assert_int_equal(rest(fixture), 0);
+        close(fd);
+        assert_int_equal(rest(fixture), 0);
+        assert_false(has_ended(fixture));
+        fake_remove(fixture->tree->root, "run/" VFIOPT_RUN_ASK);
         fixture->server = fake_ask_start(fixture->tree, LIMIT_USEC);
         fake_write(fixture->tree->root, "etc/vfiopt/state", STATE("passthrough"));
         assert_int_equal(rest(fixture), 1);
@@ -766,6 +802,7 @@ int main(void) {
                 test(another_card_is_left_alone),
                 test(a_job_that_is_over_before_the_answer_is_over),
                 test(what_cannot_be_asked_for_is_asked_for_later),
+                test(what_is_not_answered_is_asked_for_later),
                 test(what_is_denied_is_not_asked_again),
                 test(what_is_refused_is_not_asked_again),
                 test(what_is_held_is_asked_again_when_all_holders_have_ended),

@@ -72,6 +72,9 @@ cp "$socket" "$folder"
 grep -q "^ExecStart=$ask_program$" "$folder/vfiopt-ask.service"
 grep -q '^CapabilityBoundingSet=$' "$ask"
 grep -q '^SocketMode=0600$' "$socket"
+# It is started again with the agent, which alone is limited, if its service has failed too often.
+grep -q '^Requires=.*vfiopt-ask.socket' "$agent"
+grep -q '^StartLimitIntervalSec=0$' "$socket"
 grep -q "^SocketUser=$(sed -n 's/^User=//p' "$agent")$" "$socket"
 # Each connection as a process of its own would be a unit of its own.
 if grep '^Accept=' "$socket" || grep 'systemd1' "$polkit"; then
