@@ -20,6 +20,8 @@ static int read_record(Runtime *runtime, const Roots *roots, const Gpu *gpu) {
 /*
  * Look who is at a GPU. /proc/locks may have left a holder out: a process that the record names and
  * that is still there, by number and start, is believed to be one. The caller knows what it is at itself.
+ * To the agent all others are hidden (ProtectProc=): the job that it then asks for waits for the lock, and decides
+ * anew. A number alone may be that of another process, for which an interrupted move would wait for ever.
  *
  * Return: 0 on success, negative error code on failure.
  */
