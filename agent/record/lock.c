@@ -106,6 +106,13 @@ int lock_take_state(Lock *lock, int run_fd) {
         return lock_take_named(lock, run_fd, "state", true);
 }
 
+/* Has its file been removed since, so that another process may have taken the same lock beside this one? */
+bool lock_is_lost(const Lock *lock) {
+        struct stat st;
+
+        return fstat(lock->lock_fd, &st) < 0 || st.st_nlink == 0;
+}
+
 /*
  * Let go. The file of the guard is closed last, and tells those that watch the folder that the lock is
  * free: a file is told to be closed before its own lock is dropped (fs/file_table.c, __fput()).

@@ -49,5 +49,6 @@ enum {
 
 int lock_take(Lock *lock, int run_fd, Address gpu, bool wait) _warn_unused_result_;
 int lock_take_state(Lock *lock, int run_fd) _warn_unused_result_;
+bool lock_is_lost(const Lock *lock);
 void lock_release(Lock *lock);
 int lock_test(int run_fd, int proc_fd, Address gpu, LockHolders *ret) _warn_unused_result_;

@@ -26,6 +26,7 @@
 #include "switch/commit.h"
 #include "switch/move.h"
 #include "switch/step.h"
+#include "vfiopt/names.h"
 
 /* What to do about a GPU that a write hangs on. */
 #define STUCK_ADVICE                                                                                \
@@ -140,6 +141,12 @@ static int write_down(Move *move) {
         GpuRecord *record = &move->record;
         const Trigger trigger = begun_by(move);
 
+        if (lock_is_lost(&move->lock)) {
+                notify(move, EVENT_WARNING, "start",
+                                "its lock was removed from " VFIOPT_RUN_DIR
+                                ", so that another switch may be at work; nothing is written to it");
+                return -ESTALE;
+        }
         gpu_record_forget_move(record);
         record->has_move = true;
         record->move = (MoveRecord){

@@ -277,6 +277,28 @@ static void one_of_two_late_writes_comes_back(void **state _unused_) {
         fake_tree_free(tree);
 }
 
+/* By root, who has removed our directory while a job looks: the next job takes it for free. */
+static void without_its_lock_no_card_is_written_to(void **state _unused_) {
+        FakeTree *tree = scenario_machine(&machineries[3], MODE_PASSTHROUGH);
+        Outcome outcome;
+        Job *job;
+
+        faults_add(tree->machine, .kind = FAULT_BLOCK, .at = 1);
+        job = scenario_start(tree, MODE_PASSTHROUGH, NULL);
+        assert_true(machine_wait_blocked(tree->machine, 1));
+        fake_remove(tree->root, "run/vfiopt/lock/" GPU_B);
+        machine_open_gate(tree->machine);
+        outcome = scenario_finish(job);
+        assert_int_equal(outcome.r, -ESTALE);
+        assert_true(scenario_was_told(&outcome, EVENT_WARNING));
+        assert_driver(tree, GPU_A, "vfio-pci");
+        assert_driver(tree, GPU_B, "nvidia");
+        assert_false(scenario_has_move(tree, GPU_B));
+        assert_int_equal(scenario_switch(tree, MODE_PASSTHROUGH, NULL).result, SWITCH_DONE);
+        assert_driver(tree, GPU_B, "vfio-pci");
+        fake_tree_free(tree);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 corner_test(function_0_stays_until_its_siblings_have_left),
@@ -290,6 +312,7 @@ int main(void) {
                 corner_test(rolled_back_to_the_driver_it_came_from),
                 corner_test(no_driver_at_home_is_no_success),
                 corner_test(one_of_two_late_writes_comes_back),
+                cmocka_unit_test(without_its_lock_no_card_is_written_to),
         };
 
         return cmocka_run_group_tests_name("scenario/corners", tests, NULL, NULL);

@@ -86,6 +86,9 @@ static void its_files_stay_and_say_nothing(void **state) {
         assert_false(holders.writing);
         assert_int_equal(lock_take(&lock, tree->roots.run_fd, gpu, false), 0);
         assert_int_equal(inode_of_the_lock(tree), inode);
+        assert_false(lock_is_lost(&lock));
+        fake_remove(tree->root, "run/vfiopt/lock");
+        assert_true(lock_is_lost(&lock));
         lock_release(&lock);
 }
 
