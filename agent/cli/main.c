@@ -264,11 +264,14 @@ static int dispatch(CommandLine *line, int argc, char **argv) {
  * monitor is lines, of which there may be none.
  */
 static int print_no_gpus(const CommandLine *line) {
-        const char *key = line->options & OPTION_DRY_RUN ? "plans" : "gpus";
+        const bool previews = line->options & OPTION_DRY_RUN;
+        const bool switches = line->n_words > 0 && !strcmp(line->words[0], verb_switch.name);
 
         if (!(line->options & OPTION_JSON) || line->printed || line->verb == &verb_monitor)
                 return 0;
-        return message_json(key, json_new_array());
+        if (previews || switches)
+                return message_json(previews ? "plans" : "gpus", json_new_array(), NULL, NULL);
+        return message_json("gpus", json_new_array(), "absent", json_new_array());
 }
 
 int main(int argc, char **argv) {

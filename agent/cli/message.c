@@ -54,14 +54,16 @@ void message_line(const char *format, ...) {
         va_end(args);
 }
 
-/* Print {"version":1,@key:@array}. Takes @array over. */
-int message_json(const char *key, Json *array) {
+/* Print {"version":1,@key:@array,@also:@more}. Takes both over. @also: NULL if there is no more. */
+int message_json(const char *key, Json *array, const char *also, Json *more) {
         _cleanup_(json_freep) Json *json = json_new_object();
         _cleanup_(freep) char *text = NULL;
         int r = 0;
 
         error_gather(&r, json_add_uint(json, "version", VFIOPT_JSON_VERSION));
         error_gather(&r, json_add(json, key, array));
+        if (also)
+                error_gather(&r, json_add(json, also, more));
         if (r < 0)
                 return r;
         r = json_format(json, true, &text);

@@ -17,7 +17,7 @@
 void message_error(const char *format, ...) _printf_(1, 2);
 void message_warning(const char *format, ...) _printf_(1, 2);
 void message_line(const char *format, ...) _printf_(1, 2);
-int message_json(const char *key, Json *array) _warn_unused_result_;
+int message_json(const char *key, Json *array, const char *also, Json *more) _warn_unused_result_;
 const char *message_quote(const char *input, char buffer[static QUOTE_MAX]);
 const char *message_suggest(const char *input, const char *const *names, size_t n);
 bool message_goes_to_journal(void);

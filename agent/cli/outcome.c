@@ -108,7 +108,7 @@ int outcomes_print_json(const Outcomes *outcomes) {
 
         for (size_t i = 0; i < outcomes->n; ++i)
                 error_gather(&r, push_outcome(gpus, &outcomes->items[i]));
-        return r < 0 ? r : message_json("gpus", TAKE_PTR(gpus));
+        return r < 0 ? r : message_json("gpus", TAKE_PTR(gpus), NULL, NULL);
 }
 
 /* One line on the standard error stream; steps only if asked for. */

@@ -494,13 +494,16 @@ static int push_gpu(Json *array, const Status *status) {
         return r < 0 ? r : json_push(array, TAKE_PTR(object));
 }
 
-static int print_json(const Statuses *statuses) {
-        _cleanup_(json_freep) Json *gpus = json_new_array();
+/* @inventory: NULL if GPUs are named: then those that are not there are of no interest */
+static int print_json(const Statuses *statuses, const Inventory *inventory, const State *state) {
+        _cleanup_(json_freep) Json *gpus = json_new_array(), *absent = json_new_array();
         int r = 0;
 
         for (size_t i = 0; i < statuses->n; ++i)
                 error_gather(&r, push_gpu(gpus, &statuses->items[i]));
-        return r < 0 ? r : message_json("gpus", TAKE_PTR(gpus));
+        if (inventory)
+                error_gather(&r, traces_push_absent(absent, inventory, state));
+        return r < 0 ? r : message_json("gpus", TAKE_PTR(gpus), "absent", TAKE_PTR(absent));
 }
 
 /* the verb */
@@ -562,7 +565,7 @@ static int status_run(Cli *cli) {
                 return r;
 
         if (cli_has(cli, OPTION_JSON)) {
-                r = print_json(&statuses);
+                r = print_json(&statuses, cli->n_args == 0 ? &inventory : NULL, &policy.state);
                 cli->printed = r >= 0;
                 return r < 0 ? r : VFIOPT_EXIT_DONE;
         }

@@ -213,20 +213,37 @@ static int switch_by_job(Cli *cli, const Request *request, Outcomes *outcomes) {
 
 /* not at all */
 
-/* Drivers that would not load, and are done without. That of the display may be among the findings. */
-static int warn_of_passed_over(const Move *move) {
+static int push_passed_over(Json *array, const char *address, const char *reason) {
+        _cleanup_(json_freep) Json *object = json_new_object();
+        int r = 0;
+
+        error_gather(&r, json_add_string(object, "function", address));
+        error_gather(&r, json_add_string(object, "reason", reason));
+        return r < 0 ? r : json_push(array, TAKE_PTR(object));
+}
+
+/*
+ * Drivers that would not load, and are done without. That of the display may be among the findings.
+ * @array: for JSON; NULL: in words
+ */
+static int tell_of_passed_over(const Move *move, const char *refusal, Json *array) {
         const PlanInput *input = &move->facts.input;
         char address[ADDRESS_STRING_MAX];
         int r = 0;
 
+        if (refusal || move->plan.n_steps == 0)
+                return 0;
         for (size_t i = move->findings.n > 0; i < input->n_functions && r >= 0; ++i) {
                 _cleanup_(freep) char *reason = NULL;
 
                 r = move_explain_passed_over(move, i, &reason);
-                if (reason)
-                        message_warning("%s: %s",
-                                        address_format(input->functions[i].address, address),
-                                        reason);
+                if (!reason)
+                        continue;
+                address_format(input->functions[i].address, address);
+                if (array)
+                        r = push_passed_over(array, address, reason);
+                else
+                        message_warning("%s: %s", address, reason);
         }
         return r;
 }
@@ -249,7 +266,7 @@ static int print_move(const Move *move, const char *refusal, const char *no_driv
                 message_error("%s: would be refused: %s", address, refusal);
         if (no_driver)
                 message_error("%s: would be without a driver: %s", address, no_driver);
-        r = refusal || plan->n_steps == 0 ? 0 : warn_of_passed_over(move);
+        r = tell_of_passed_over(move, refusal, NULL);
         if (r < 0)
                 return r;
         if (move->record.has_move)
@@ -297,9 +314,13 @@ static int push_move(Json *array,
                 const char *no_driver,
                 const char *holders) {
         _cleanup_(json_freep) Json *object = json_new_object(), *steps = json_new_array();
+        _cleanup_(json_freep) Json *passed_over = json_new_array();
         char address[ADDRESS_STRING_MAX];
-        int r = 0;
+        int r;
 
+        if (!passed_over)
+                return -ENOMEM;
+        r = tell_of_passed_over(move, refusal, passed_over);
         address_format(move->gpu->address, address);
         for (size_t i = 0; i < move->plan.n_steps; ++i)
                 error_gather(&r, push_step(steps, &move->plan.steps[i]));
@@ -310,6 +331,7 @@ static int push_move(Json *array,
         error_gather(&r, json_add(object, "steps", TAKE_PTR(steps)));
         error_gather(&r, json_add_string(object, "refusal", refusal));
         error_gather(&r, json_add_string(object, "no_driver", no_driver));
+        error_gather(&r, json_add(object, "passed_over", TAKE_PTR(passed_over)));
         error_gather(&r, json_add_string(object, "holders", holders));
         return r < 0 ? r : json_push(array, TAKE_PTR(object));
 }
@@ -387,7 +409,7 @@ static int switch_dry_run(Cli *cli, const Request *request) {
                 if (r < 0)
                         return r;
         }
-        r = plans ? message_json("plans", TAKE_PTR(plans)) : 0;
+        r = plans ? message_json("plans", TAKE_PTR(plans), NULL, NULL) : 0;
         cli->printed = r >= 0;
         return r < 0 ? r : exit_code;
 }

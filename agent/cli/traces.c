@@ -305,6 +305,57 @@ static const Gpu *find_told(const Inventory *inventory,
         return NULL;
 }
 
+/*
+ * Whether a remembered card is not there, as far as is known.
+ * @ret_told: the GPU of which it is told that it may be that card; or NULL
+ */
+static bool is_absent(const Inventory *inventory,
+                const State *state,
+                const StateEntry *entry,
+                const Gpu **ret_told) {
+        StateMatch match;
+
+        *ret_told = find_told(inventory, state, entry, &match);
+        return entry->place != PLACE_FOUND &&
+                        (!*ret_told ||
+                                        (match != MATCH_OTHER &&
+                                                        state_entry_has_moved(entry, *ret_told)));
+}
+
+/* Add an object for each card that is remembered and not there. Return: 0, or a negative error code. */
+int traces_push_absent(Json *array, const Inventory *inventory, const State *state) {
+        int r = 0;
+
+        for (size_t i = 0; i < state->n_entries && r >= 0; ++i) {
+                const StateEntry *entry = &state->entries[i];
+                char address[ADDRESS_STRING_MAX], location[LOCATION_STRING_MAX];
+                char id[IDENTITY_STRING_MAX], subsystem[IDENTITY_STRING_MAX];
+                _cleanup_(json_freep) Json *object = NULL;
+                char name[LOCATION_STRING_MAX];
+                const Gpu *told;
+
+                if (!is_absent(inventory, state, entry, &told))
+                        continue;
+                object = json_new_object();
+                address_format(entry->address, address);
+                location_format(&entry->location, location);
+                identity_format_id(entry->identity, id);
+                identity_format_subsystem(entry->identity, subsystem);
+                error_gather(&r,
+                                json_add_string(object, "entry",
+                                                state_entry_name(state, entry, name)));
+                error_gather(&r, json_add_string(object, "address", address));
+                error_gather(&r,
+                                json_add_string(object, "location", location[0] ? location : NULL));
+                error_gather(&r, json_add_string(object, "id", id));
+                error_gather(&r, json_add_string(object, "subsystem", subsystem));
+                error_gather(&r, json_add_string(object, "mode", mode_to_string(entry->mode)));
+                if (r >= 0)
+                        r = json_push(array, TAKE_PTR(object));
+        }
+        return r;
+}
+
 /**
  * traces_print_absent() - name the cards that are remembered and not there
  *
@@ -322,12 +373,8 @@ int traces_print_absent(const Roots *roots, const Inventory *inventory, const St
                 char address[ADDRESS_STRING_MAX], id[IDENTITY_STRING_MAX];
                 char name[LOCATION_STRING_MAX], device[8];
                 const Gpu *told;
-                StateMatch match;
 
-                if (entry->place == PLACE_FOUND)
-                        continue;
-                told = find_told(inventory, state, entry, &match);
-                if (told && (match == MATCH_OTHER || !state_entry_has_moved(entry, told)))
+                if (!is_absent(inventory, state, entry, &told))
                         continue;
                 any = true;
                 identity_format_id(entry->identity, id);
