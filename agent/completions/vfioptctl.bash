@@ -14,7 +14,7 @@ _vfioptctl_gpus() {
         shift
 
         mapfile -t gpus < <(vfioptctl --json 2>/dev/null | tr -d ' \n' |
-                grep -o '{"address":"[^"]*","name"' | cut -d '"' -f 4)
+                grep -o '{"address":"[^"]*","location"' | cut -d '"' -f 4)
         for gpu in "${gpus[@]}"; do
                 [[ " $* " != *" $gpu "* && " $* " != *" ${gpu#0000:} "* ]] || continue
                 if [[ $gpu == "$current"* ]]; then

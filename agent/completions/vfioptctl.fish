@@ -4,7 +4,7 @@
 
 function __vfioptctl_gpus
         vfioptctl --json 2>/dev/null | string join '' | string replace -a ' ' '' |
-                string match -ra '\{"address":"[^"]*","name"' | string replace -r '.*"address":"([^"]*)".*' '$1'
+                string match -ra '\{"address":"[^"]*","location"' | string replace -r '.*"address":"([^"]*)".*' '$1'
 end
 
 function __vfioptctl_has_mode

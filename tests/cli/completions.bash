@@ -14,10 +14,11 @@ mkdir "$folder/root" "$folder/rest"
 
 vfioptctl() {
         [ "$*" = --json ]
+        # As golden.txt has it.
         printf '{\n  "version": 1,\n  "gpus": [\n'
-        printf '    {\n      "address": "%s",\n      "name": "NVIDIA GPU",\n      "id": "10de:2204"\n    },\n' \
+        printf '    {\n      "address": "%s",\n      "location": null,\n      "name": "NVIDIA GPU",\n      "id": "10de:2204"\n    },\n' \
                 0000:41:00.0 0000:42:00.0 10000:01:00.0
-        printf '    {}\n  ]\n}\n'
+        printf '    {}\n  ],\n  "absent": [\n    {\n      "entry": "0000:43:00.0",\n      "address": "0000:43:00.0"\n    }\n  ]\n}\n'
 }
 
 compopt() {
