@@ -264,11 +264,17 @@ static void look_at_file(OpenFiles *files, int fd_dir, const char *name) {
         }
 }
 
-/* Fill .table with what is in the directory of a thread's files. */
+/*
+ * Fill .table with what is in the directory of a thread's files. To list a large one takes long, too: how
+ * many there are is told beforehand, since Linux 6.2 (fs/proc/fd.c: proc_fd_getattr()).
+ */
 static void fill_table(OpenFiles *files, int fd, pid_t tid) {
         size_t n_files = 0;
+        struct stat st;
         ssize_t n;
 
+        if (fstat(fd, &st) == 0 && st.st_size >= TABLE_LARGE && tables_recall(files, tid))
+                return;
         while ((n = getdents64(fd, files->buffer, sizeof(files->buffer))) > 0)
                 for (ssize_t i = 0; i < n;) {
                         const struct dirent64 *entry = (void *) (files->buffer + i);

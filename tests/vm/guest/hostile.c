@@ -37,7 +37,7 @@ static const char usage[] =
                 "  toggle PATH  open, map, close, unmap the one before, all the time\n"
                 "  bare PATH    a process without any memory has PATH open\n"
                 "  undead       a process all of whose threads are dead, and not waited for\n"
-                "  share        40 processes with one table of 2000 files\n"
+                "  share        40 processes with one table of 600 files\n"
                 "  flood PATH   datagrams to a socket that is not read, until it takes no more\n"
                 "  locks        400 locks on files of its own, taken and dropped all the time\n"
                 "  crash        a fault, which the kernel logs with the program's name\n";
@@ -45,7 +45,7 @@ static const char usage[] =
 enum {
         N_MOVES = 64,
         N_LOCKS = 400,
-        N_SHARED_FILES = 2000,
+        N_SHARED_FILES = 600,
         N_SHARERS = 40
 };
 
