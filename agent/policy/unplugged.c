@@ -55,7 +55,9 @@ static int pin_or_clear(
         /* Without a vfio driver there is nothing to pin it to. */
         if (r < 0 || pins != (driver != NULL))
                 return r < 0 ? r : 0;
-        return pins ? pins_set(roots->run_fd, gpu, driver) : pins_clear(roots->run_fd, gpu);
+        return pins ? pins_set(roots->run_fd, gpu, driver,
+                                      !config_allows_d3cold(&policy->config, gpu))
+                    : pins_clear(roots->run_fd, gpu);
 }
 
 /* Several, if cards have got the address one after the other. */

@@ -17,6 +17,7 @@
 
 #include "base/text.h"
 #include "probe/advice.h"
+#include "vfiopt/names.h"
 
 /* What the kernel leaves of the name of a process (include/linux/sched.h: TASK_COMM_LEN). */
 #define COMMAND_MAX 15U
@@ -563,16 +564,15 @@ const char *advice_for_virtual(const Finding *finding) {
                                       : "shut down the guests that have them, then: " SRIOV;
 }
 
-#define AWAKE                                                                                        \
-        "to keep it awake from the next time on: echo 0 | tee"                                       \
-        " /sys/bus/pci/devices/@slot@.*/d3cold_allowed, and \"options vfio-pci disable_idle_d3=1\" " \
-        "in a file of modprobe.d(5)"
+#define AWAKE                                                                                       \
+        "to keep it awake from the next time on: D3cold=no below [GPU @gpu@] in " VFIOPT_ETC_CONFIG \
+        ", and if "                                                                                 \
+        "that is not enough, \"options vfio-pci disable_idle_d3=1\" in a file of modprobe.d(5)"
 
 /*
  * The cheap things first, and each an end of its own: a write of "on" resumes the device and
  * returns, as our reading has just done; when the device does not come, that takes a minute
- * (drivers/base/power/sysfs.c: control_store(); drivers/pci/pci.c: pci_dev_wait()), and so does
- * one of d3cold_allowed (drivers/pci/pci-sysfs.c: d3cold_allowed_store()). Where reading has not
+ * (drivers/base/power/sysfs.c: control_store(); drivers/pci/pci.c: pci_dev_wait()). Where reading has not
  * come back yet, a write would wait behind it: there nothing is to be written to this card.
  */
 const char *advice_for_off_bus(const Finding *finding) {
@@ -580,8 +580,7 @@ const char *advice_for_off_bus(const Finding *finding) {
 
         if (finding->error == ETIMEDOUT)
                 return "try again in a few minutes; if it is the same, save your work and power the "
-                       "machine off and on again; to keep it awake from then on: \"options vfio-pci "
-                       "disable_idle_d3=1\" in a file of modprobe.d(5)";
+                       "machine off and on again; " AWAKE;
         /* Awake, so there is nothing to wake; or not there any more. */
         if (finding->error != 0 || (state && !strcmp(state, "D0")))
                 return "save your work and power the machine off and on again";

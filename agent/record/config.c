@@ -63,6 +63,7 @@ static const Key keys[] = {
                         "remembered, host, passthrough or unset" },
         { SECTION_GPU, "AllowDisplay", KEY_BOOLEAN, offsetof(ConfigGpu, allow_display),
                         "no or yes" },
+        { SECTION_GPU, "D3cold", KEY_BOOLEAN, offsetof(ConfigGpu, d3cold), "yes or no" },
 };
 
 #define complain(reader, is_warning, ...) \
@@ -470,6 +471,11 @@ bool config_allows_display(const Config *config, const Gpu *gpu) {
 bool config_allows_display_by_id(const Config *config, const Gpu *gpu) {
         return !config->incomplete &&
                         look_up_in(config, gpu, offsetof(ConfigGpu, allow_display), false, true);
+}
+
+/* Whether its power may be cut while it is with vfio and idle. */
+bool config_allows_d3cold(const Config *config, const Gpu *gpu) {
+        return look_up(config, gpu, offsetof(ConfigGpu, d3cold), 0) == 0;
 }
 
 /*

@@ -35,6 +35,7 @@ typedef struct ConfigGpu {
         ConfigValue managed;
         ConfigValue boot_mode;
         ConfigValue allow_display;
+        ConfigValue d3cold;
 } ConfigGpu;
 
 typedef struct ConfigComplaint {
@@ -67,6 +68,7 @@ bool config_boot(const Config *config, const Gpu *gpu, Mode *ret);
 bool config_boot_by_id(const Config *config, const Gpu *gpu, Mode *ret);
 bool config_allows_display(const Config *config, const Gpu *gpu);
 bool config_allows_display_by_id(const Config *config, const Gpu *gpu);
+bool config_allows_d3cold(const Config *config, const Gpu *gpu);
 
 /*
  * The kernel's command line: `vfiopt.mode=` beats every file, and is for the day when the screen

@@ -29,7 +29,9 @@ static const char *pin_name(const Device *function, char buffer[static PIN_NAME_
  * comes none. They have the same ids on each card of the family, which may have nvidia on function 0
  * (1.27): so their pins name function 0, and count beside that very one only.
  */
-static int pin_set(int dir_fd, const Gpu *gpu, const Device *function, const char *driver) {
+static int
+pin_set(int dir_fd, const Gpu *gpu, const Device *function, const char *driver, bool keeps_awake) {
+        const char *awake = keeps_awake ? "VFIOPT_D3COLD=0\n" : "";
         _cleanup_(freep) char *data = NULL;
         char name[PIN_NAME_MAX], card[ADDRESS_STRING_MAX];
         const char *rest;
@@ -37,20 +39,21 @@ static int pin_set(int dir_fd, const Gpu *gpu, const Device *function, const cha
         if (!text_starts_with(function->modalias, "pci:", &rest))
                 return -EBADMSG;
         if (function == gpu->functions)
-                data = text_format("VFIOPT_DRIVER=%s\nVFIOPT_MODALIAS=vfio_pci:%s\n", driver, rest);
+                data = text_format("VFIOPT_DRIVER=%s\nVFIOPT_MODALIAS=vfio_pci:%s\n%s", driver,
+                                rest, awake);
         else
-                data = text_format("VFIOPT_DRIVER=%s\nVFIOPT_CARD=%s\n", driver,
-                                address_format(gpu->functions[0].address, card));
+                data = text_format("VFIOPT_DRIVER=%s\nVFIOPT_CARD=%s\n%s", driver,
+                                address_format(gpu->functions[0].address, card), awake);
         if (!data)
                 return -ENOMEM;
         return file_replace(dir_fd, pin_name(function, name), 0644, data, false);
 }
 
 /*
- * Pin all functions of a card: function 0 for @vfio_driver (NULL: vfio-pci), the others for that. One
- * that fails does not keep the others from it. Return: 0, or the first negative error code.
+ * Pin all functions of a card: function 0 for @vfio_driver (NULL: vfio-pci), the others for that, and all
+ * of them to stay out of D3cold where @keeps_awake. One that fails does not keep the others from it. Return: 0, or the first negative error code.
  */
-int pins_set(int run_fd, const Gpu *gpu, const char *vfio_driver) {
+int pins_set(int run_fd, const Gpu *gpu, const char *vfio_driver, bool keeps_awake) {
         _cleanup_(closep) int dir_fd = -1;
         int r;
 
@@ -58,7 +61,8 @@ int pins_set(int run_fd, const Gpu *gpu, const char *vfio_driver) {
         for (size_t i = 0; dir_fd >= 0 && i < gpu->n_functions; ++i)
                 error_gather(&r,
                                 pin_set(dir_fd, gpu, &gpu->functions[i],
-                                                i == 0 && vfio_driver ? vfio_driver : "vfio-pci"));
+                                                i == 0 && vfio_driver ? vfio_driver : "vfio-pci",
+                                                keeps_awake));
         return r;
 }
 

@@ -14,7 +14,8 @@
 
 #include "model/gpu.h"
 
-int pins_set(int run_fd, const Gpu *gpu, const char *vfio_driver) _warn_unused_result_;
+int pins_set(int run_fd, const Gpu *gpu, const char *vfio_driver, bool keeps_awake)
+                _warn_unused_result_;
 int pins_clear(int run_fd, const Gpu *gpu) _warn_unused_result_;
 int pins_test(int run_fd, const Gpu *gpu, bool *ret) _warn_unused_result_;
 int pins_clear_slot(int run_fd, Address address) _warn_unused_result_;

@@ -73,7 +73,8 @@ static int save(const Move *move) {
 static void set_pins(const Move *move, bool pinned) {
         int run_fd = move->context->roots->run_fd, r;
 
-        r = pinned ? pins_set(run_fd, move->gpu, move->facts.vfio_driver)
+        r = pinned ? pins_set(run_fd, move->gpu, move->facts.vfio_driver,
+                                     move->facts.input.keeps_awake)
                    : pins_clear(run_fd, move->gpu);
         if (r < 0)
                 notify(move, EVENT_WARNING, "pin", strerror(-r));
@@ -433,6 +434,7 @@ static int roll_back(Move *move, Mode back, Trouble *trouble) {
                 trouble->result.reason = strdup(FACTS_LATE_REASON);
                 return STEP_E_LATE;
         }
+        facts.input.keeps_awake = move->facts.input.keeps_awake;
         if (r == 0 && move->facts.input.is_of_no_use)
                 leave_idle(&facts, &move->facts.input);
         /* A vfio driver that has no module any more is still there to go back to. */

@@ -93,6 +93,17 @@ static int find_homes(Facts *facts,
         return 0;
 }
 
+/* The kernel has no such attribute where it does not cut the power. */
+static int find_d3cold(Sysfs *sysfs, PlanFunction *function) {
+        _cleanup_(freep) char *value = NULL;
+        char path[DEVICE_PATH_MAX];
+        int r;
+
+        r = sysfs_read(sysfs, device_path(function->address, "d3cold_allowed", path), &value);
+        function->allows_d3cold = r == 0 && !strcmp(value, "1");
+        return r < 0 ? r : 0;
+}
+
 static int add_function(Facts *facts,
                 const Roots *roots,
                 Modules *modules,
@@ -119,7 +130,7 @@ static int add_function(Facts *facts,
                                 record->move.moved & 1U << device->address.function,
         };
         if (facts->input.to != MODE_HOST)
-                return 0;
+                return find_d3cold(sysfs, function);
         return find_homes(facts, roots, modules, device, function, record, i);
 }
 

@@ -112,9 +112,10 @@ static bool leaves_for_home(const PlanInput *input, const PlanFunction *function
  * looked for anew before function 0 leaves the host, whenever they were looked for before.
  */
 static int push_unbinds(Plan *plan, const PlanInput *input, bool from_vfio) {
-        /* To load a module takes its time as well. */
+        /* To load a module takes its time as well, and so does to wake the card up. */
         bool checked = input->looked && !from_vfio &&
-                        !(input->vfio_modules && *input->vfio_modules);
+                        !(input->vfio_modules && *input->vfio_modules) &&
+                        !(plan->n_steps > 0 && plan->steps[plan->n_steps - 1].kind == STEP_D3COLD);
         bool due = checked;
         int r;
 
@@ -191,6 +192,16 @@ static int push_vfio_load(Plan *plan, const PlanInput *input, const char *module
                         : text_copy(input->vfio_script, &step->script);
 }
 
+/* Before the host's drivers let go: without one, the power is cut as soon as the port above sleeps. */
+static int push_awake(Plan *plan, const PlanInput *input) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && input->keeps_awake && i < input->n_functions; ++i)
+                if (input->functions[i].allows_d3cold)
+                        r = push_optional(plan, STEP_D3COLD, input->functions[i].address, "0");
+        return r;
+}
+
 static int plan_passthrough(Plan *plan, const PlanInput *input) {
         char *const *module = needs_modules(input) ? input->vfio_modules : NULL;
         int r = 0;
@@ -207,6 +218,8 @@ static int plan_passthrough(Plan *plan, const PlanInput *input) {
                 if (!text_equal(function->override, driver) || has_to_be_parked(input, function))
                         r = push(plan, STEP_OVERRIDE, function->address, driver, NULL);
         }
+        if (r >= 0)
+                r = push_awake(plan, input);
         if (r >= 0)
                 r = push_unbinds(plan, input, false);
         for (size_t i = 0; r >= 0 && i < input->n_functions; ++i) {

@@ -72,6 +72,7 @@ typedef struct PlanFunction {
         size_t n_homes;                /* none: none is known, or it is to have none */
         const HostDriver *passed_over; /* the best one would not load; or NULL */
         bool stays_idle;               /* its owner keeps all drivers from it */
+        bool allows_d3cold;            /* now */
         bool interrupted;              /* a move that was about it was interrupted */
 } PlanFunction;
 
@@ -81,6 +82,7 @@ typedef struct PlanInput {
         PlanFunction functions[8]; /* by number, ascending; without those that are not to move */
         size_t n_functions;
         bool is_of_no_use; /* without a driver or on a stub, and it shall have one at the host */
+        bool keeps_awake;  /* it is not to come to D3cold with vfio */
         bool looked; /* for holders, just now, and nothing but the overrides will be written first */
         const char *vfio_driver;   /* the one for function 0; "vfio-pci" for its siblings */
         char *const *vfio_modules; /* to be loaded for it first, NULL-terminated, or NULL */

@@ -200,6 +200,7 @@ int move_plan(Move *move, bool looked) {
         if (r < 0)
                 return r;
         move->facts.input.is_of_no_use = is_of_no_use(move);
+        move->facts.input.keeps_awake = !config_allows_d3cold(&move->policy->config, move->gpu);
         if ((move->gpu->mode != move->to || move->facts.input.is_of_no_use) &&
                         move->facts.input.n_functions > 0) {
                 r = check_driver(move);

@@ -651,6 +651,11 @@ def asleep(tree):
     tree.write("sys/bus/pci/drivers/nvidia/bind", "")
 
 
+def never_cold(tree):
+    host(tree)
+    tree.write("etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nD3cold=no\n")
+
+
 def virtual_functions(tree):
     tree.device("0000:41:00.0", "10de:2331", "0302", "nvidia", 40)
     for i in range(2):

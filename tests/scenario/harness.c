@@ -332,6 +332,7 @@ static void build_one(FakeTree *tree) {
         fake_device_write(tree, "0000:01:00.1", "power/control", "on");
         fake_device_write(tree, GPU_A, "d3cold_allowed", "0");
         fake_device_write(tree, "0000:01:00.2", "power/control", "auto");
+        fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nD3cold=no\n");
 }
 
 /* A card with a function that nobody drives, and one with an override of its owner's. */
@@ -369,7 +370,7 @@ static void pin_all(FakeTree *tree) {
         Gpu gpu;
 
         assert_int_equal(gpu_init(&gpu, fake_sysfs(tree), address), 0);
-        assert_int_equal(pins_set(tree->roots.run_fd, &gpu, NULL), 0);
+        assert_int_equal(pins_set(tree->roots.run_fd, &gpu, NULL, false), 0);
         gpu_deinit(&gpu);
 }
 

@@ -312,7 +312,7 @@ static void what_is_unknown_is_warned_of_and_ignored(void **state) {
                         "unknown key BootMode= in [vfiopt]; known keys: DefaultMode=, ignoring");
         assert_complaint(&config, 5, "vfiopt.conf", 9, true, "unknown key = in [vfiopt]");
         assert_complaint(&config, 6, "vfiopt.conf", 11, true,
-                        "known keys: Managed=, BootMode=, AllowDisplay=, ignoring");
+                        "known keys: Managed=, BootMode=, AllowDisplay=, D3cold=, ignoring");
         assert_complaint(&config, 7, "vfiopt.conf", 12, true, "unknown key DriverAtHost=");
         assert_int_equal(config_default(&config), MODE_UNSET);
         assert_int_equal(boot(&config, &first), MODE_HOST);

@@ -151,7 +151,7 @@ static const struct {
                         "it does not answer on the PCI bus any more, and is in D3cold",
                         "echo on | tee /sys/bus/pci/devices/0000:01:00.0/../power/control "
                         "/sys/bus/pci/devices/0000:01:00.*/power/control; to keep it awake from the "
-                        "next time on: echo 0 | tee /sys/bus/pci/devices/0000:01:00.*/d3cold_allowed" },
+                        "next time on: D3cold=no below [GPU 0000:01:00.0] in vfiopt.conf" },
         { { .kind = FINDING_VIRTUAL, .function = GPU, .has_instances = true }, MODE_PASSTHROUGH,
                         "it is divided by MIG, and would lose its instances",
                         "end what computes on them, then: nvidia-smi mig -dci -i 0000:01:00.0; "

@@ -472,7 +472,7 @@ static void the_pins_of_a_card_are_seen(void **state) {
         Gpu card = add_card(tree);
         Runtime runtime;
 
-        assert_int_equal(pins_set(tree->roots.run_fd, &card, NULL), 0);
+        assert_int_equal(pins_set(tree->roots.run_fd, &card, NULL, false), 0);
         assert_int_equal(runtime_init(&runtime, &tree->roots, &card), 0);
         assert_true(runtime.pinned);
         runtime_deinit(&runtime);

@@ -19,6 +19,9 @@ static const Address address = { .bus = 1 };
 /* Whether plans are made as if holders had been looked for. */
 static bool looked;
 
+/* Whether the card is to stay out of D3cold. */
+static bool keeps_awake;
+
 static int card_setup(void **state) {
         FakeTree *tree = fake_tree_new();
 
@@ -66,6 +69,7 @@ static char *plan_of(FakeTree *tree, Mode to, Shape *ret) {
         assert_int_equal(modules_new(&modules), 0);
         assert_int_equal(facts_init(&facts, &tree->roots, modules, &gpu, to, &record), 0);
         facts.input.looked = looked;
+        facts.input.keeps_awake = keeps_awake;
         assert_int_equal(plan_init(&plan, &facts.input), 0);
         lines = plan_text(&plan);
         if (ret)
@@ -171,6 +175,25 @@ static void siblings_leave_right_behind_a_look_and_function_0_never(void **state
         assert_null(strstr(head_of(four, "unbind .0"), "check .0 -\nunbind .3"));
         assert_non_null(strstr(four, "unbind .1 snd_hda_intel\ncheck .0 -\n"));
         assert_non_null(strstr(head_of(one, "unbind .0"), "check .0 -\n"));
+}
+
+static void a_card_is_kept_awake_before_it_leaves_the_host(void **state) {
+        _cleanup_(freep) char *leaving = NULL, *moved = NULL;
+        FakeTree *tree = *state;
+
+        keeps_awake = looked = true;
+        fake_module_load(tree, "vfio_pci");
+        fake_device_write(tree, "0000:01:00.1", "d3cold_allowed", "0");
+        fake_remove(tree->root, "sys/bus/pci/devices/0000:01:00.2/d3cold_allowed");
+        leaving = plan_of(tree, MODE_PASSTHROUGH, NULL);
+        take(tree);
+        moved = plan_of(tree, MODE_PASSTHROUGH, NULL);
+        keeps_awake = looked = false;
+
+        /* It may take its time to wake up: holders are looked for once more. */
+        assert_non_null(strstr(leaving,
+                        "override .3 vfio-pci\nd3cold? .0 0\nd3cold? .3 0\ncheck .0 -\nunbind .3"));
+        assert_string_equal(head_of(moved, "verify .0"), "d3cold? .0 0\nd3cold? .3 0\n");
 }
 
 static void a_function_without_a_driver_is_not_unbound(void **state) {
@@ -462,6 +485,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 card_test(the_fence_comes_first_and_function_0_leaves_last),
                 card_test(siblings_leave_right_behind_a_look_and_function_0_never),
+                card_test(a_card_is_kept_awake_before_it_leaves_the_host),
                 card_test(a_function_without_a_driver_is_not_unbound),
                 card_test(there_is_nothing_to_do_where_it_is_there_already),
                 card_test(a_missing_fence_is_put_up_without_moving_anything),

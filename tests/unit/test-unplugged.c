@@ -62,7 +62,7 @@ static void pin_them_all(FakeTree *tree) {
 
         assert_int_equal(state_load(&state, tree->roots.etc_fd), 0);
         assert_int_equal(state_entry_to_gpu(&state.entries[0], &gpu), 0);
-        assert_int_equal(pins_set(tree->roots.run_fd, &gpu, NULL), 0);
+        assert_int_equal(pins_set(tree->roots.run_fd, &gpu, NULL, false), 0);
         assert_int_equal(count_pins(tree), ALL);
         gpu_deinit(&gpu);
         state_deinit(&state);
