@@ -10,6 +10,7 @@
 #include "vfiopt/names.h"
 
 #define FOLDER VFIOPT_RUN_PINS
+#define HEAD   "VFIOPT_DRIVER=%s\nMODALIAS=\"\"\n"
 
 /* "0000:01:00.0-10DE:2204-1043:89E5": ids as the kernel's uevent has them */
 #define PIN_NAME_MAX (ADDRESS_STRING_MAX + 4 * 5)
@@ -26,8 +27,9 @@ static const char *pin_name(const Device *function, char buffer[static PIN_NAME_
 
 /*
  * With function 0 come the modules of its driver, in place of its own (KERNEL.md 2.14); with the others
- * comes none. They have the same ids on each card of the family, which may have nvidia on function 0
- * (1.27): so their pins name function 0, and count beside that very one only.
+ * comes none. So MODALIAS is empty (6.1). The others have the same ids on each card of the family, which
+ * may have nvidia on function 0 (1.27): so their pins name function 0, and count beside that very one
+ * only.
  */
 static int
 pin_set(int dir_fd, const Gpu *gpu, const Device *function, const char *driver, bool keeps_awake) {
@@ -39,10 +41,9 @@ pin_set(int dir_fd, const Gpu *gpu, const Device *function, const char *driver, 
         if (!text_starts_with(function->modalias, "pci:", &rest))
                 return -EBADMSG;
         if (function == gpu->functions)
-                data = text_format("VFIOPT_DRIVER=%s\nVFIOPT_MODALIAS=vfio_pci:%s\n%s", driver,
-                                rest, awake);
+                data = text_format(HEAD "VFIOPT_MODALIAS=vfio_pci:%s\n%s", driver, rest, awake);
         else
-                data = text_format("VFIOPT_DRIVER=%s\nVFIOPT_CARD=%s\n%s", driver,
+                data = text_format(HEAD "VFIOPT_CARD=%s\n%s", driver,
                                 address_format(gpu->functions[0].address, card), awake);
         if (!data)
                 return -ENOMEM;

@@ -5,7 +5,8 @@
  * Pins
  *
  * What udev's rule is to do with a function that appears, as data that the rule
- * imports: the driver to set as its driver_override, and the alias of the modules to load.
+ * imports: the driver to set as its driver_override, the alias of the modules to load, and no alias of
+ * its own.
  *
  * A file per function, named after its address and its ids, as udev's rule has them from
  * the kernel's uevent: so another card at the address has no pin. The format is that of
