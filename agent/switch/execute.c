@@ -203,7 +203,8 @@ static void tell_slow(void *userdata, const Step *step) {
  * What becomes of a step that is over. An error of ours is taken like a refusal of the kernel's:
  * half-way there is no place to stop. Return: 0, or the outcome that stops the plan.
  */
-static int judge_step(Move *move, const Step *step, int outcome, StepResult *result) {
+static int
+judge_step(Move *move, const Step *step, int outcome, StepResult *result, FunctionSet *refused) {
         if (outcome < 0) {
                 free(result->reason);
                 result->reason = strdup(strerror(-outcome));
@@ -215,6 +216,8 @@ static int judge_step(Move *move, const Step *step, int outcome, StepResult *res
 
                 reason = trouble_format(&(Trouble){ .step = step, .result = *result });
                 notify(move, EVENT_WARNING, step_kind_to_string(step->kind), reason);
+                if (step->kind == STEP_BIND)
+                        *refused |= (FunctionSet) (1U << step->function.function);
                 return 0;
         }
         if (outcome == 0 && is_notable(step))
@@ -223,8 +226,12 @@ static int judge_step(Move *move, const Step *step, int outcome, StepResult *res
 }
 
 /* Steps that are at work at the same time. A late one outweighs the others: nothing more is written then. */
-static int run_along(
-                Move *move, StepContext *context, const Step *steps, size_t n, Trouble *trouble) {
+static int run_along(Move *move,
+                StepContext *context,
+                const Step *steps,
+                size_t n,
+                Trouble *trouble,
+                FunctionSet *refused) {
         StepResult results[STEP_ALONG_MAX];
         int outcomes[STEP_ALONG_MAX], worst = 0;
 
@@ -234,7 +241,7 @@ static int run_along(
                 (void) !steps_run_along(context, steps, n, results, outcomes);
 
         for (size_t i = 0; i < n; ++i) {
-                int r = judge_step(move, &steps[i], outcomes[i], &results[i]);
+                int r = judge_step(move, &steps[i], outcomes[i], &results[i], refused);
 
                 if (r > 0 && (worst == 0 || (r == STEP_E_LATE && worst != STEP_E_LATE))) {
                         trouble_deinit(trouble);
@@ -266,6 +273,12 @@ static void tell_next(Move *move, const Step *next, Trouble *trouble) {
         *trouble = (Trouble){};
 }
 
+/* Function 1 that its driver has not taken is not set free for vfio-pci, beside nvidia (KERNEL.md 1.27). */
+static bool stays_aimed(const Step *step, FunctionSet refused) {
+        return step->kind == STEP_OVERRIDE && !step->value && step->function.function == 1 &&
+                        refused & 1U << 1;
+}
+
 /*
  * Carry out a plan, step by step until the first that is not done.
  *
@@ -288,6 +301,7 @@ static int run_plan(Move *move,
         };
         uint8_t candidate =
                         1; /* of the drivers of function 0, the one that is tried, or has taken it */
+        FunctionSet refused = 0;
         size_t n;
 
         step_context_init(&context);
@@ -298,9 +312,10 @@ static int run_plan(Move *move,
                 for (n = 1; i + n < plan->n_steps && n < STEP_ALONG_MAX; ++n)
                         if (!plan->steps[i + n].along)
                                 break;
-                if (step->candidate > 0 && step->candidate != candidate)
+                if ((step->candidate > 0 && step->candidate != candidate) ||
+                                stays_aimed(step, refused))
                         continue;
-                r = run_along(move, &context, step, n, trouble);
+                r = run_along(move, &context, step, n, trouble, &refused);
                 next = r == STEP_E_REFUSED ? next_candidate(plan, step) : NULL;
                 if (next) {
                         candidate = next->candidate;

@@ -93,6 +93,15 @@ static int find_homes(Facts *facts,
         return 0;
 }
 
+/*
+ * Function 1 is not left to whichever driver is asked first where none of the host's takes it: vfio-pci
+ * may have ids= of it, and must not have it beside nvidia (KERNEL.md 1.27, 2.16).
+ */
+static void park(PlanFunction *function) {
+        if (function->address.function == 1 && function->n_homes == 0 && !function->stays_idle)
+                function->parked = function->passed_over ? function->passed_over->driver : "none";
+}
+
 /* The kernel has no such attribute where it does not cut the power. */
 static int find_d3cold(Sysfs *sysfs, PlanFunction *function) {
         _cleanup_(freep) char *value = NULL;
@@ -113,6 +122,7 @@ static int add_function(Facts *facts,
         const Device *device = &gpu->functions[i];
         PlanFunction *function = &facts->input.functions[facts->input.n_functions++];
         Sysfs *sysfs = roots->sysfs;
+        int r;
 
         *function = (PlanFunction){
                 .address = device->address,
@@ -131,7 +141,9 @@ static int add_function(Facts *facts,
         };
         if (facts->input.to != MODE_HOST)
                 return find_d3cold(sysfs, function);
-        return find_homes(facts, roots, modules, device, function, record, i);
+        r = find_homes(facts, roots, modules, device, function, record, i);
+        park(function);
+        return r;
 }
 
 /**

@@ -395,7 +395,8 @@ static int push_away(Plan *plan, const PlanInput *input, PushFn fn) {
 }
 
 static int push_aim(Plan *plan, const PlanInput *input _unused_, const PlanFunction *function) {
-        const char *home = function->stays_idle ? function->host->override : home_of(function);
+        const char *home = function->stays_idle ? function->host->override
+                                                : home_of(function) ?: function->parked;
 
         if (text_equal(function->override, home))
                 return 0;
@@ -422,6 +423,8 @@ static int push_override_back(
         bool is_as_aimed =
                         function->n_homes <= 1 && !(function->n_homes && function->homes->is_guess);
 
+        if (function->parked)
+                return 0;
         if (is_as_aimed &&
                         text_equal(function->stays_idle ? override : home_of(function), override))
                 return 0;

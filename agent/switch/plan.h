@@ -72,8 +72,9 @@ typedef struct PlanFunction {
         size_t n_homes;                /* none: none is known, or it is to have none */
         const HostDriver *passed_over; /* the best one would not load; or NULL */
         bool stays_idle;               /* its owner keeps all drivers from it */
-        bool allows_d3cold;            /* now */
-        bool interrupted;              /* a move that was about it was interrupted */
+        const char *parked; /* the override that it keeps at home, as no driver takes it; or NULL */
+        bool allows_d3cold; /* now */
+        bool interrupted;   /* a move that was about it was interrupted */
 } PlanFunction;
 
 typedef struct PlanInput {

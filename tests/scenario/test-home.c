@@ -117,16 +117,22 @@ static void a_part_that_has_left_vfio_comes_home_with_the_rest(void **state _unu
         }
 }
 
-/* A driver of no device, and its modules. */
-static void unload_nvidia(FakeTree *tree) {
-        static const char *const modules[] = { "nvidia_uvm", "nvidia_modeset", "nvidia_drm",
-                "nvidia" };
+/* A driver of no device, and the module that has its name. */
+static void unload(FakeTree *tree, const char *driver) {
         Machine *machine = tree->machine;
-        MachineDriver *driver = machine_find_driver(machine, "nvidia");
         char path[FAKE_PATH_MAX];
 
-        *driver = machine->drivers[--machine->n_drivers];
-        fake_remove(tree->root, "sys/bus/pci/drivers/nvidia");
+        *machine_find_driver(machine, driver) = machine->drivers[machine->n_drivers - 1];
+        --machine->n_drivers;
+        fake_remove(tree->root, fake_path(path, "sys/bus/pci/drivers/%s", driver));
+        fake_remove(tree->root, fake_path(path, "sys/module/%s", driver));
+}
+
+static void unload_nvidia(FakeTree *tree) {
+        static const char *const modules[] = { "nvidia_uvm", "nvidia_modeset", "nvidia_drm" };
+        char path[FAKE_PATH_MAX];
+
+        unload(tree, "nvidia");
         for (size_t i = 0; i < ARRAY_SIZE(modules); ++i)
                 fake_remove(tree->root, fake_path(path, "sys/module/%s", modules[i]));
 }
@@ -135,6 +141,49 @@ static bool is_loaded(FakeTree *tree, const char *module) {
         char path[FAKE_PATH_MAX];
 
         return fake_exists(tree->root, fake_path(path, "sys/module/%s", module));
+}
+
+/* Whatever the reason, vfio-pci must not have it beside nvidia when somebody asks for a driver. */
+static void audio_that_no_driver_takes_is_kept_from_vfio(void **state _unused_) {
+        enum {
+                KEPT_AWAY,
+                NOT_THERE,
+                REFUSES,
+                _CASES
+        };
+
+        for (int i = 0; i < _CASES; ++i) {
+                FakeTree *tree = stranded_machine(true, false);
+                char name[MACHINE_NAME_MAX];
+
+                if (i == REFUSES)
+                        strcpy(machine_find_driver(tree->machine, "snd_hda_intel")->refuses,
+                                        AUDIO_A);
+                else
+                        unload(tree, "snd_hda_intel");
+                if (i == KEPT_AWAY)
+                        fake_write(tree->root, "etc/modprobe.d/mute.conf", "%s",
+                                        "install snd_hda_intel /bin/false\n");
+                if (i == NOT_THERE)
+                        strcpy(machine_find_module(tree->machine, "snd_hda_intel")->aliases[0],
+                                        "none");
+                assert_switch(tree, MODE_HOST, SWITCH_DONE);
+                assert_is_on(tree, GPU_A, "nvidia");
+                assert_int_equal(pci_model_write(tree, "bus/pci/drivers_probe", AUDIO_A), 0);
+                assert_string_equal(fake_device_driver(tree, AUDIO_A, name), "-");
+
+                /* And comes back as soon as it can. */
+                if (i == KEPT_AWAY) {
+                        fake_remove(tree->root, "etc/modprobe.d/mute.conf");
+                        fake_module_load(tree, "snd_hda_intel");
+                        assert_int_equal(
+                                        pci_model_write(tree, "bus/pci/drivers_probe", AUDIO_A), 0);
+                        assert_string_equal(
+                                        fake_device_driver(tree, AUDIO_A, name), "snd_hda_intel");
+                }
+                assert_switch(tree, MODE_PASSTHROUGH, SWITCH_DONE);
+                fake_tree_free(tree);
+        }
 }
 
 /* Somebody unloads NVIDIA's modules while the card is away: those that were there come back. */
@@ -215,7 +264,6 @@ static void a_driver_may_be_called_otherwise_than_its_module(void **state _unuse
 /* And is found again by the module that it was in, when that is not loaded any more. */
 static void a_driver_that_was_unloaded_is_found_by_its_module(void **state _unused_) {
         FakeTree *tree = fake_tree_new();
-        Machine *machine = tree->machine;
         Outcome outcome;
 
         fake_standard_drivers(tree);
@@ -227,9 +275,7 @@ static void a_driver_that_was_unloaded_is_found_by_its_module(void **state _unus
         fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "NovaCore");
         assert_switch(tree, MODE_PASSTHROUGH, SWITCH_DONE);
 
-        *machine_find_driver(machine, "NovaCore") = machine->drivers[machine->n_drivers - 1];
-        --machine->n_drivers;
-        fake_remove(tree->root, "sys/bus/pci/drivers/NovaCore");
+        unload(tree, "NovaCore");
         fake_remove(tree->root, "sys/module/nova_core");
         outcome = scenario_switch(tree, MODE_HOST, GPU_A);
         assert_int_equal(outcome.result, SWITCH_DONE);
@@ -590,6 +636,7 @@ int main(void) {
                 cmocka_unit_test(ids_do_not_take_an_idle_sibling_while_nvidia_has_the_card),
                 cmocka_unit_test(a_card_that_was_plugged_in_for_a_guest_comes_home),
                 cmocka_unit_test(a_part_that_has_left_vfio_comes_home_with_the_rest),
+                cmocka_unit_test(audio_that_no_driver_takes_is_kept_from_vfio),
                 cmocka_unit_test(the_company_of_a_driver_comes_back_as_it_was),
                 cmocka_unit_test(a_card_at_the_host_without_a_driver_gets_one),
                 cmocka_unit_test(a_card_at_the_host_that_no_driver_takes_stays_there),
