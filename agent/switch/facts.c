@@ -54,6 +54,20 @@ static void choose_homes(PlanFunction *function, HostDrivers *homes) {
 }
 
 /*
+ * A GPU that was kept for a guest by another name was not at home, and neither were the siblings that
+ * went with it. A sibling alone on such a driver is its owner's wish.
+ */
+static bool was_inert(
+                Sysfs *sysfs, const Device *device, const GpuRecord *record, const char *before) {
+        const HostFunction *display =
+                        gpu_record_find_host(record, address_of_function(device->address, 0));
+
+        return driver_is_inert(sysfs, before) &&
+                        (device->address.function == 0 ||
+                                        (display && driver_is_stub(display->driver)));
+}
+
+/*
  * A host driver that has it already goes first, for whoever bound it there knew, and it may be in
  * use; then the one that it had before. To have had none is no knowledge: it was not loaded yet, or
  * the card was plugged in for a guest. But a move that is undone leaves it as it was.
@@ -71,9 +85,7 @@ static int find_homes(Facts *facts,
         const char *only = function->host && !before ? function->host->override : NULL;
         int r;
 
-        /* A GPU that was kept for a guest by another name was not at home. */
-        if (before && !now && !undoes && device->address.function == 0 &&
-                        driver_is_inert(roots->sysfs, before))
+        if (before && !now && !undoes && was_inert(roots->sysfs, device, record, before))
                 before = NULL;
         r = host_drivers_find(roots, modules, device, now ?: before ?: only,
                         !now && before ? function->host->module : NULL, &facts->homes[i]);

@@ -539,6 +539,16 @@ static void a_card_that_a_stub_has_comes_home(void **state _unused_) {
         }
 }
 
+/* What a line of the kernel's command line keeps for guests, all of it, was not at home there. */
+static void a_card_on_pci_stub_comes_home_to_its_drivers(void **state _unused_) {
+        FakeTree *tree = stubbed_machine(true);
+
+        fake_gpu_add(tree, GPU_B, .functions = 1, .group = 13, .driver = "nvidia");
+        assert_switch(tree, MODE_PASSTHROUGH, SWITCH_DONE);
+        go_home(tree);
+        fake_tree_free(tree);
+}
+
 /* Its owner keeps all drivers from it by an override that none answers to. */
 static void a_card_that_is_kept_from_all_drivers_comes_home_without_one(void **state _unused_) {
         FakeTree *tree = fake_tree_new();
@@ -641,6 +651,7 @@ int main(void) {
                 cmocka_unit_test(a_card_at_the_host_without_a_driver_gets_one),
                 cmocka_unit_test(a_card_at_the_host_that_no_driver_takes_stays_there),
                 cmocka_unit_test(a_card_that_a_stub_has_comes_home),
+                cmocka_unit_test(a_card_on_pci_stub_comes_home_to_its_drivers),
                 cmocka_unit_test(a_card_at_the_host_for_which_there_is_no_driver_says_so),
                 cmocka_unit_test(a_card_that_is_kept_from_all_drivers_comes_home_without_one),
                 cmocka_unit_test(a_distribution_may_rename_the_module),
