@@ -76,6 +76,25 @@ static bool is_one_of(const char *name, const char *const *names, size_t n) {
         return false;
 }
 
+/* Whether the next word may belong to an option of a shell: of the long ones, few have none. */
+static bool has_argument(const char *option) {
+        static const char *const without[] = { "--", "--login", "--noprofile", "--norc",
+                "--posix" };
+
+        return option[1] == '-' ? !is_one_of(option, without, ARRAY_SIZE(without))
+                                : strpbrk(option, "oO") != NULL;
+}
+
+/* What runs a command within a word, and what is not cut into words as here. */
+static bool is_unread(const char *command) {
+        static const char *const signs[] = { "`", "$(", "<(", ">(", "\\\"", "\\'" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(signs); ++i)
+                if (strstr(command, signs[i]))
+                        return true;
+        return false;
+}
+
 /* Only writes, or only tells that it ran; a shell's -c is looked into. Anything else may load the module. */
 static bool loads_nothing(char *command) {
         static const char *const idle[] = { "true", "false", ":", "exit", "echo", "printf",
@@ -91,7 +110,7 @@ static bool loads_nothing(char *command) {
         } place = PLACE_NAME;
         Words words = { .rest = command, .ends = true };
 
-        if (strchr(command, '`') || strstr(command, "$("))
+        if (is_unread(command))
                 return false;
         for (char *word; (word = next_word(&words));) {
                 const char *file = word + strspn(word, "0123456789&");
@@ -102,15 +121,16 @@ static bool loads_nothing(char *command) {
                         place = PLACE_REST;
                 else if (*file == '>' || *file == '<')
                         place = strchr("<>", file[strlen(file) - 1]) ? PLACE_FILE : place;
-                else if (place == PLACE_SCRIPT && !loads_nothing(word))
-                        return false;
-                else if (place == PLACE_SCRIPT)
+                else if (place == PLACE_REST)
+                        continue;
+                else if (*word == '-' && place != PLACE_NAME && !has_argument(word))
+                        /* Others may come between -c and the script. */
+                        place = word[1] != '-' && strchr(word, 'c') ? PLACE_SCRIPT : place;
+                else if (place == PLACE_SCRIPT && *word != '-' && loads_nothing(word))
                         place = PLACE_REST;
-                else if (place == PLACE_SHELL && *word == '-')
-                        place = strchr(word, 'c') ? PLACE_SCRIPT : PLACE_SHELL;
-                else if (place == PLACE_SHELL)
+                else if (place != PLACE_NAME)
                         return false;
-                else if (place == PLACE_REST || word[strcspn(word, "=/")] == '=' || *word == '-' ||
+                else if (word[strcspn(word, "=/")] == '=' || !strcmp(word, "-i") ||
                                 is_one_of(word, wrappers, ARRAY_SIZE(wrappers)))
                         continue;
                 else if (is_one_of(word, shells, ARRAY_SIZE(shells)))

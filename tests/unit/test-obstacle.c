@@ -103,6 +103,21 @@ static void commands_are_looked_into(void **state) {
                 { "/bin/echo $(modprobe -i nvidia)", false },
                 { "true &&modprobe -i nvidia", false },
                 { "sh", false },
+                { "bash --norc -c 'exit 1'", true },
+                { "bash --norc -c 'modprobe -i nvidia'", false },
+                { "bash --rcfile /dev/null -c 'modprobe -i nvidia'", false },
+                { "bash --init-file true -c 'modprobe -i nvidia'", false },
+                { "sh -ec 'modprobe -i nvidia'", false },
+                { "sh -c -e 'modprobe -i nvidia'", false },
+                { "sh -c -e 'exit 1'", true },
+                { "sh -c -- 'modprobe -i nvidia'", false },
+                { "bash -ceo pipefail 'modprobe -i nvidia'", false },
+                { "bash -cO true 'modprobe -i nvidia'", false },
+                { "env X=1 sh -c 'modprobe -i nvidia'", false },
+                { "env X=1 sh -c 'exit 1'", true },
+                { "env '-Smodprobe -i nvidia'", false },
+                { "echo <(modprobe -i nvidia)", false },
+                { "sh -c \"true \\\"; modprobe -i nvidia\"", false },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
