@@ -273,7 +273,7 @@ static int refuse_unmanaged(const Request *request, const Cli *cli) {
                 return r;
         if (inventory->n_gpus == 0)
                 message_error("there is no NVIDIA GPU in this machine%s%s",
-                                rule ? "; a rule of udev's removes it from the bus: " : "",
+                                rule ? "; a rule of udev's removes such a card from the bus: " : "",
                                 rule ?: "");
         else
                 message_error("no managed NVIDIA GPU (%s%s%s); name the GPU to move it anyway",

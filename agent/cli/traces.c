@@ -249,7 +249,7 @@ int traces_print(const Roots *roots, const Gpu *gpu, Mode wish, char *const *ove
 }
 
 /* Whether the firmware of a laptop has the card off. Return: 1 if so, which is told; or 0, or negative. */
-static int print_switched_off(const Roots *roots) {
+static int print_switched_off(const Roots *roots, const char *what) {
         static const char *const switches[] = {
                 "devices/platform/asus-nb-wmi/dgpu_disable",
                 "class/firmware-attributes/asus-armoury/attributes/dgpu_disable/current_value",
@@ -264,11 +264,11 @@ static int print_switched_off(const Roots *roots) {
                         return r;
                 if (r || strcmp(value, "1") != 0)
                         continue;
-                printf("  The firmware has it switched off: /sys/%s is 1.\n"
+                printf("  The firmware has %s switched off: /sys/%s is 1.\n"
                        "  To have it back, have the tool that has set this take it back, or write 0 there: "
                        "echo 0 | tee /sys/%s\n"
                        "  Then reboot.\n",
-                                switches[i], switches[i]);
+                                what, switches[i], switches[i]);
                 return 1;
         }
         return 0;
@@ -280,6 +280,7 @@ static int print_switched_off(const Roots *roots) {
  */
 static int print_cause(const Roots *roots, const char *address, const char *device) {
         const RuleDevice about = { .address = address, .device = device };
+        const char *what = address ? "it" : "a card";
         _cleanup_(freep) char *rule = NULL;
         int r;
 
@@ -287,10 +288,10 @@ static int print_cause(const Roots *roots, const char *address, const char *devi
         if (r < 0)
                 return r;
         if (!rule)
-                return print_switched_off(roots);
-        printf("  A rule of udev's removes it from the bus: %s\n"
+                return print_switched_off(roots, what);
+        printf("  A rule of udev's removes %s from the bus: %s\n"
                "  To have it back, have the tool that wrote the rule take it back, and reboot.\n",
-                        rule);
+                        what, rule);
         return 1;
 }
 
