@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <poll.h>
 #include <string.h>
@@ -23,6 +25,48 @@ bool procfs_is_real(int proc_fd) {
         struct statfs fs;
 
         return fstatfs(proc_fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
+}
+
+static int pids_push(pid_t **pids, size_t *n, size_t *n_allocated, pid_t pid) {
+        size_t want = *n_allocated ? 2 * *n_allocated : 256;
+        pid_t *more;
+
+        if (*n == *n_allocated) {
+                more = realloc(*pids, want * sizeof(*more));
+                if (!more)
+                        return -ENOMEM;
+                *pids = more;
+                *n_allocated = want;
+        }
+        (*pids)[(*n)++] = pid;
+        return 0;
+}
+
+static int list_numbers(int proc_fd, const char *path, pid_t **ret_pids, size_t *ret_n) {
+        _cleanup_(closedirp) DIR *dir = NULL;
+        _cleanup_(freep) pid_t *pids = NULL;
+        size_t n = 0, n_allocated = 0;
+        struct dirent *entry;
+        uint64_t number;
+        int r;
+
+        r = file_open_dirp(proc_fd, path, 0, &dir);
+        if (r)
+                return r == FILE_E_MISSING || r == -ESRCH ? PROCESS_E_GONE : r;
+
+        for (errno = 0; (entry = readdir(dir)); errno = 0) {
+                if (text_to_uint(entry->d_name, 10, INT32_MAX, &number) < 0 || number == 0)
+                        continue;
+                r = pids_push(&pids, &n, &n_allocated, (pid_t) number);
+                if (r < 0)
+                        return r;
+        }
+        if (errno > 0)
+                return errno == ENOENT || errno == ESRCH ? PROCESS_E_GONE : -errno;
+
+        *ret_n = n;
+        *ret_pids = TAKE_PTR(pids);
+        return 0;
 }
 
 static int read_file(int proc_fd, pid_t pid, const char *name, char **ret) {
@@ -124,6 +168,29 @@ static int read_owner(int proc_fd, pid_t pid, Owner *ret) {
         return path ? owner_init(ret, path) : 0;
 }
 
+/*
+ * Whether it has the lock of a Wayland display open (KERNEL.md 9.2). To read where a link of procfs leads
+ * opens nothing, and waits for no file system. What may not be read shows nothing.
+ */
+static int read_serves(int proc_fd, pid_t pid, bool *ret) {
+        _cleanup_(freep) pid_t *fds = NULL;
+        char path[PROCESS_PATH_MAX], target[PATH_MAX];
+        size_t n = 0;
+        int r;
+
+        snprintf(path, sizeof(path), "%d/fd", pid);
+        r = list_numbers(proc_fd, path, &fds, &n);
+        for (size_t i = 0; r == 0 && i < n && !*ret; ++i) {
+                ssize_t k;
+
+                snprintf(path, sizeof(path), "%d/fd/%d", pid, fds[i]);
+                k = readlinkat(proc_fd, path, target, sizeof(target) - 1);
+                target[k > 0 ? k : 0] = 0;
+                *ret = fnmatch("/*/wayland-*.lock", target, 0) == 0;
+        }
+        return r == -ENOMEM ? r : 0;
+}
+
 /* Learn about a process. Return: 0, PROCESS_E_GONE, or a negative error code. */
 int process_init(Process *process, int proc_fd, pid_t pid) {
         int r;
@@ -141,6 +208,8 @@ int process_init(Process *process, int proc_fd, pid_t pid) {
                 return r;
         }
         r = read_owner(proc_fd, pid, &process->owner);
+        if (r >= 0)
+                r = read_serves(proc_fd, pid, &process->serves);
         if (r < 0)
                 process_deinit(process);
         return r;
@@ -181,48 +250,6 @@ int process_login_uid(int proc_fd, pid_t pid, uid_t *ret) {
                 return PROCESS_E_NONE;
 
         *ret = (uid_t) uid;
-        return 0;
-}
-
-static int pids_push(pid_t **pids, size_t *n, size_t *n_allocated, pid_t pid) {
-        size_t want = *n_allocated ? 2 * *n_allocated : 256;
-        pid_t *more;
-
-        if (*n == *n_allocated) {
-                more = realloc(*pids, want * sizeof(*more));
-                if (!more)
-                        return -ENOMEM;
-                *pids = more;
-                *n_allocated = want;
-        }
-        (*pids)[(*n)++] = pid;
-        return 0;
-}
-
-static int list_numbers(int proc_fd, const char *path, pid_t **ret_pids, size_t *ret_n) {
-        _cleanup_(closedirp) DIR *dir = NULL;
-        _cleanup_(freep) pid_t *pids = NULL;
-        size_t n = 0, n_allocated = 0;
-        struct dirent *entry;
-        uint64_t number;
-        int r;
-
-        r = file_open_dirp(proc_fd, path, 0, &dir);
-        if (r)
-                return r == FILE_E_MISSING || r == -ESRCH ? PROCESS_E_GONE : r;
-
-        for (errno = 0; (entry = readdir(dir)); errno = 0) {
-                if (text_to_uint(entry->d_name, 10, INT32_MAX, &number) < 0 || number == 0)
-                        continue;
-                r = pids_push(&pids, &n, &n_allocated, (pid_t) number);
-                if (r < 0)
-                        return r;
-        }
-        if (errno > 0)
-                return errno == ENOENT || errno == ESRCH ? PROCESS_E_GONE : -errno;
-
-        *ret_n = n;
-        *ret_pids = TAKE_PTR(pids);
         return 0;
 }
 

@@ -21,6 +21,7 @@ typedef struct Process {
         char *command; /* its name, or NULL where it cannot be read */
         Owner owner;   /* what it belongs to */
         bool leads;    /* a child of the first process, and the leader of its session */
+        bool serves;   /* a display: it is a compositor, whatever it is called */
 } Process;
 
 /* A process, told from a later one with its number. */

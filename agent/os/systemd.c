@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
+#include <systemd/sd-login.h>
 
 #include "base/text.h"
 #include "os/systemd.h"
@@ -359,6 +360,26 @@ int systemd_load_modules(void) {
                 r = sd_bus_call_method(bus, NAME, PATH, INTERFACE, "TryRestartUnit", NULL, NULL,
                                 "ss", "systemd-modules-load.service", "fail");
         return bus_result(r);
+}
+
+static bool is_class_of_person(const char *session) {
+        _cleanup_(freep) char *class = NULL;
+
+        return sd_session_get_class(session, &class) >= 0 && text_starts_with(class, "user", NULL);
+}
+
+/* Whether logind has a session, or where that is NULL, one of a user, for a person's and no greeter's. */
+bool systemd_is_of_person(const char *session, uid_t uid) {
+        _cleanup_(strv_freep) char **sessions = NULL;
+        bool found = false;
+
+        if (session)
+                return is_class_of_person(session);
+        if (sd_uid_get_sessions(uid, 0, &sessions) < 0)
+                return false;
+        for (char **name = sessions; name && *name && !found; ++name)
+                found = is_class_of_person(*name);
+        return found;
 }
 
 /**

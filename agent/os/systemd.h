@@ -8,6 +8,8 @@
  * connection on an event loop; functions without one open a connection for their one call.
  */
 
+#include <sys/types.h>
+
 #include "base/macro.h"
 
 typedef struct Systemd Systemd;
@@ -55,5 +57,6 @@ int systemd_reset_failed(Systemd *systemd, const char *unit) _warn_unused_result
 
 int systemd_is_starting(void) _warn_unused_result_;
 int systemd_start_once(const char *unit, uint32_t *ret_job_id, char **ret_why) _warn_unused_result_;
+bool systemd_is_of_person(const char *session, uid_t uid);
 int systemd_load_modules(void) _warn_unused_result_;
 int systemd_inhibit_sleep(const char *who, const char *why, int *ret_fd) _warn_unused_result_;

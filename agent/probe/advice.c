@@ -135,7 +135,7 @@ static bool is_display_manager(const Owner *owner) {
 static bool shows(const Findings *findings, const Finding *finding) {
         const Owner *owner = &finding->owner;
 
-        return is_display_server(finding->command) ||
+        return finding->serves || is_display_server(finding->command) ||
                         ((owner->of_desktop || is_display_manager(owner)) &&
                                         has_card_node(findings, finding));
 }
@@ -167,7 +167,9 @@ static bool is_of_greeter(const Findings *findings, const Finding *finding) {
 
         if (is_one_of(finding->command, names, ARRAY_SIZE(names)))
                 return true;
-        if (!is_system_user(finding->uid) || !(finding->owner.session || finding->owner.of_user))
+        /* A kiosk has a user of the machine's own, too, and logs it in. */
+        if (finding->of_person || !is_system_user(finding->uid) ||
+                        !(finding->owner.session || finding->owner.of_user))
                 return false;
         for (size_t i = 0; i < findings->n; ++i) {
                 const Finding *other = &findings->items[i];
@@ -202,9 +204,11 @@ static bool is_sound_server(const char *command) {
 
 /* What carries the work of people who are elsewhere. */
 static bool is_remote_access(const char *command) {
-        static const char *const names[] = { "*-remote-de*", "*vnc", "anydesk*", "krfb",
-                "mosh-server", "nxnode*", "nxserver*", "parsec*", "rustdesk*", "sunshine*",
-                "teamviewer*", "ttyd", "x0vncserver" };
+        static const char *const names[] = { "*-remote-de*", "*vnc", "SRServer", "SRStreamer",
+                "anydesk*", "dcvagent*", "dcvserver*", "dcvsession*", "dwagent*", "krdpserver",
+                "krfb", "mosh-server", "nxagent*", "nxnode*", "nxserver*", "parsec*", "rustdesk*",
+                "selkies*", "sunshine*", "teamviewer*", "ttyd", "x0vncserver", "x2goagent*",
+                "xpra*" };
 
         return is_one_of(command, names, ARRAY_SIZE(names));
 }
@@ -280,13 +284,14 @@ const char *advice_place(const Finding *finding) {
  */
 static bool is_shared(const Owner *owner) {
         /* of the machine, and of a user who has started one */
-        static const char *const units[] = { "*dbus*", "*getty*", "*nxserver*", "*remote-desktop*",
-                "*session*", "*vnc*", "anydesk*", "atd*", "byobu*", "cockpit*", "code-server*",
-                "cron*", "dropbear*", "elogind*", "emacs*", "fcron*", "jupyter*", "networkmanager*",
-                "openvpn*", "parsec*", "plasma-*", "polkit*", "rstudio*", "rustdesk*", "screen*",
-                "seatd*", "slurm*", "ssh*", "sunshine*", "supervisor*", "systemd-*", "tailscaled*",
-                "teamviewer*", "tmux*", "ttyd*", "user@*", "uwsm*", "wayland-*", "wg-quick@*",
-                "wpa_supplicant*", "x2go*", "xrdp*", "zellij*" };
+        static const char *const units[] = { "*dbus*", "*dcv*", "*getty*", "*krdp*", "*nxserver*",
+                "*remote-desktop*", "*selkies*", "*session*", "*vnc*", "anydesk*", "atd*", "byobu*",
+                "cockpit*", "code-server*", "cron*", "dropbear*", "elogind*", "emacs*", "fcron*",
+                "jupyter*", "networkmanager*", "openvpn*", "parsec*", "plasma-*", "polkit*",
+                "rstudio*", "rustdesk*", "screen*", "seatd*", "slurm*", "ssh*", "sunshine*",
+                "supervisor*", "systemd-*", "tailscaled*", "teamviewer*", "tmux*", "ttyd*",
+                "user@*", "uwsm*", "wayland-*", "wg-quick@*", "wpa_supplicant*", "x2go*", "xpra*",
+                "xrdp*", "zellij*" };
         /* of a user's desktop, and what has a whole terminal in it */
         static const char *const of_user[] = { "*alacritty*", "*foot*", "*ghostty*",
                 "*gnome*console*", "*gnome*shell*", "*kitty*", "*konsole*", "*ptyxis*", "*termina*",

@@ -65,11 +65,13 @@ typedef struct Finding {
         /* the process */
         pid_t pid;
         uid_t uid;
-        char *command; /* process name */
-        Owner owner;   /* what it belongs to */
-        char *node;    /* like "/dev/nvidia0" */
-        bool mapped;   /* a mapping of it is left, no open file */
-        bool leads;    /* the manager of the machine has started it as the first of a service */
+        char *command;  /* process name */
+        Owner owner;    /* what it belongs to */
+        char *node;     /* like "/dev/nvidia0" */
+        bool mapped;    /* a mapping of it is left, no open file */
+        bool leads;     /* the manager of the machine has started it as the first of a service */
+        bool serves;    /* a display, by what it has open */
+        bool of_person; /* logind knows its session for one of a person's */
 } Finding;
 
 /* So many findings of processes are kept of a GPU, and the processes of the others counted. */

@@ -12,6 +12,7 @@
 #include "model/nvidia.h"
 #include "os/child.h"
 #include "os/process.h"
+#include "os/systemd.h"
 #include "probe/holder-look.h"
 #include "probe/holder-scan.h"
 
@@ -83,7 +84,7 @@ static int push_holder(Findings *const findings[], const Scan *scan, const Hit *
         const DevNode *node = node_of(scan, hit);
         _cleanup_(process_deinit) Process process = {};
         _cleanup_(freep) char *path = NULL;
-        bool has_room = false, has_ended;
+        bool has_room = false, has_ended, of_person;
         int r = 0;
 
         /* Where no more are named, they are counted. */
@@ -100,6 +101,8 @@ static int push_holder(Findings *const findings[], const Scan *scan, const Hit *
                 if (r < 0)
                         return r;
         }
+        of_person = scan->roots->is_real && (process.owner.session || process.owner.of_user) &&
+                        systemd_is_of_person(process.owner.session, process.uid);
         if (node && !has_ended) {
                 path = text_format("/dev/%s", node->name);
                 if (!path)
@@ -117,6 +120,8 @@ static int push_holder(Findings *const findings[], const Scan *scan, const Hit *
                         .node = path,
                         .mapped = hit->mapped,
                         .leads = process.leads,
+                        .serves = process.serves,
+                        .of_person = of_person,
                 };
 
                 if (is_asked_about(scan, i) && (!node || hit->set == i))

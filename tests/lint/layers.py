@@ -37,6 +37,7 @@ LIBRARIES = {
     "pci/pci.h": {"os/ids.c"},
     "systemd/sd-journal.h": {"journal/read.c"},
     "systemd/sd-bus.h": {"os/systemd.c"},
+    "systemd/sd-login.h": {"os/systemd.c"},
     "systemd/sd-daemon.h": {"ask/main.c", "daemon/agent.c", "daemon/log.c", "daemon/main.c"},
     "systemd/sd-event.h": {"cli/job.c", "cli/monitor.c", "daemon/agent.c", "daemon/gpu-state.c", "daemon/main.c",
                            "daemon/watch.c", "journal/read.c", "os/ask.c", "os/systemd.c"},

@@ -785,6 +785,42 @@ static void a_machine_is_shut_down_and_never_ended_with_what_it_is_in(void **sta
         assert_remedy(&findings, "close it, or kill 8");
 }
 
+/* It has the lock of its display open, and is called as nobody else is. */
+static void a_compositor_is_known_by_what_it_serves(void **state _unused_) {
+        static const char log_out[] = "log out, or have it use another GPU only; loginctl "
+                                      "terminate-session 2 ends all that runs in that session";
+        Finding items[] = {
+                { .kind = FINDING_HOLDER, .pid = 8, .command = S("foowm"), .serves = true },
+                { .kind = FINDING_HOLDER, .pid = 9, .command = S("trainer"), .leads = true },
+        };
+        const Findings one = { .items = items, .n = 1 }, both = { .items = items, .n = 2 };
+
+        items[0].owner = (Owner){ .unit = S("session-2.scope"), .session = S("2") };
+        assert_remedy(&one, log_out);
+        items[1].owner = (Owner){ .unit = S("trainer.service") };
+        assert_remedy(&both, "systemctl stop 'trainer.service'");
+        items[0].owner = items[1].owner;
+        assert_remedy(&both, "close it, or kill 9");
+}
+
+static void who_works_from_afar_is_not_cut_off_unasked(void **state _unused_) {
+        static const char *const commands[] = { "xpra", "dcvserver", "dcvagent", "dcvsessionlaunc",
+                "selkies-gstreame", "krdpserver", "x2goagent", "nxagent", "dwagent", "sunshine",
+                "rustdesk", "parsecd", "anydesk" };
+        static const char *const units[] = { "dcvserver.service", "selkies.service", "xpra.service",
+                "app-org.kde.krdpserver.service" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(commands); ++i)
+                assert_leader_remedy(commands[i], (Owner){ .unit = S("x.service") },
+                                "close it, or kill 9, which cuts off who works through it");
+        for (size_t i = 0; i < ARRAY_SIZE(units); ++i) {
+                char unit[64];
+
+                snprintf(unit, sizeof(unit), "%s", units[i]);
+                assert_leader_remedy("ffmpeg", (Owner){ .unit = unit }, "close it, or kill 9");
+        }
+}
+
 static void a_greeter_is_no_session_of_anybody(void **state _unused_) {
         static const char greeter[] = "it seems to be the login screen, where nobody is logged in: "
                                       "have it use another GPU only, or when all have logged out "
@@ -798,6 +834,12 @@ static void a_greeter_is_no_session_of_anybody(void **state _unused_) {
         one->owner = (Owner){ .unit = S("session-c1.scope"), .session = S("c1") };
         findings.items[1].owner = (Owner){ .unit = S("wireplumber.service"), .of_user = true };
         assert_remedy(&findings, greeter);
+        /* A kiosk, which logind knows. */
+        one->of_person = true;
+        assert_remedy(&shell,
+                        "log out, or have it use another GPU only; loginctl terminate-session c1 "
+                        "ends all that runs in that session");
+        one->of_person = false;
         one->uid = 60578;
         assert_remedy(&shell, greeter);
         one->uid = 1000;
@@ -1125,6 +1167,8 @@ int main(void) {
                 cmocka_unit_test(a_unit_is_stopped_for_what_it_is_there_for_alone),
                 cmocka_unit_test(the_node_of_the_card_makes_no_desktop),
                 cmocka_unit_test(a_machine_is_shut_down_and_never_ended_with_what_it_is_in),
+                cmocka_unit_test(a_compositor_is_known_by_what_it_serves),
+                cmocka_unit_test(who_works_from_afar_is_not_cut_off_unasked),
                 cmocka_unit_test(a_greeter_is_no_session_of_anybody),
                 cmocka_unit_test(holders_are_told_of_in_groups_that_have_one_remedy),
                 cmocka_unit_test(more_groups_than_can_be_told_are_counted),

@@ -98,6 +98,35 @@ static void a_process_has_a_name_and_a_user(void **state) {
         assert_null(process.command);
 }
 
+static void a_compositor_has_the_lock_of_its_display_open(void **state) {
+        static const struct {
+                const char *target;
+                bool expected;
+        } cases[] = {
+                { "/run/user/1000/wayland-0.lock", true },
+                { "/tmp/kiosk/wayland-custom.lock", true },
+                { "/run/user/1000/wayland-0", false },
+                { "/home/me/wayland.lock", false },
+                { "socket:[4711]", false },
+        };
+        FakeTree *tree = *state;
+        char path[FAKE_PATH_MAX];
+
+        fake_write(tree->root, "proc/812/comm", "%s", "foowm\n");
+        fake_write(tree->root, "proc/812/status", STATUS, "1000");
+        fake_make_dir(tree->root, "proc/812/fd");
+        fake_path(path, "%s/proc/812/fd/7", tree->root);
+        for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
+                Process process;
+
+                assert_int_equal(symlink(cases[i].target, path), 0);
+                assert_int_equal(process_init(&process, tree->roots.proc_fd, 812), 0);
+                assert_int_equal(process.serves, cases[i].expected);
+                process_deinit(&process);
+                assert_int_equal(unlink(path), 0);
+        }
+}
+
 /* A child of the first process that leads a session, as systemd starts what a service is there for. */
 static void what_is_started_by_the_manager_is_told_from_the_rest(void **state) {
         static const struct {
@@ -513,6 +542,7 @@ int main(void) {
                 tree_test(kernel_threads_are_known_by_their_flags),
                 tree_test(a_process_has_a_name_and_a_user),
                 tree_test(what_is_started_by_the_manager_is_told_from_the_rest),
+                tree_test(a_compositor_has_the_lock_of_its_display_open),
                 tree_test(a_process_belongs_to_what_systemd_has_put_it_in),
                 tree_test(a_control_group_that_cannot_be_read_is_none),
                 tree_test(what_cannot_be_read_of_a_process_is_left_out),
