@@ -539,6 +539,26 @@ static void a_card_that_a_stub_has_comes_home(void **state _unused_) {
         }
 }
 
+/* The key may come when the card is away already; what it was at home comes back. */
+static void a_card_is_kept_awake_from_the_next_switch_on(void **state _unused_) {
+        FakeTree *tree = fake_tree_new();
+
+        fake_standard_drivers(tree);
+        fake_gpu_add(tree, GPU_A, .functions = 2, .group = 12, .driver = "nvidia");
+        assert_switch(tree, MODE_PASSTHROUGH, SWITCH_DONE);
+        assert_attribute(tree, GPU_A, "d3cold_allowed", "1");
+        fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[GPU 01:00]\nD3cold=no\n");
+        assert_switch(tree, MODE_PASSTHROUGH, SWITCH_DONE);
+        assert_attribute(tree, GPU_A, "d3cold_allowed", "0");
+        assert_attribute(tree, AUDIO_A, "d3cold_allowed", "0");
+        go_home(tree);
+        assert_attribute(tree, GPU_A, "d3cold_allowed", "1");
+        assert_attribute(tree, AUDIO_A, "d3cold_allowed", "1");
+        assert_switch(tree, MODE_PASSTHROUGH, SWITCH_DONE);
+        assert_attribute(tree, GPU_A, "d3cold_allowed", "0");
+        fake_tree_free(tree);
+}
+
 /* What a line of the kernel's command line keeps for guests, all of it, was not at home there. */
 static void a_card_on_pci_stub_comes_home_to_its_drivers(void **state _unused_) {
         FakeTree *tree = stubbed_machine(true);
@@ -652,6 +672,7 @@ int main(void) {
                 cmocka_unit_test(a_card_at_the_host_that_no_driver_takes_stays_there),
                 cmocka_unit_test(a_card_that_a_stub_has_comes_home),
                 cmocka_unit_test(a_card_on_pci_stub_comes_home_to_its_drivers),
+                cmocka_unit_test(a_card_is_kept_awake_from_the_next_switch_on),
                 cmocka_unit_test(a_card_at_the_host_for_which_there_is_no_driver_says_so),
                 cmocka_unit_test(a_card_that_is_kept_from_all_drivers_comes_home_without_one),
                 cmocka_unit_test(a_distribution_may_rename_the_module),
