@@ -20,53 +20,14 @@
 #define FLAG_IS_ENDING        0x00000004U
 #define FLAG_IS_KERNEL_THREAD 0x00200000U
 
+/* So many files of a process are looked at to learn what it is. */
+#define FILES_MAX 256U
+
 /* Whether this is the kernel's own, and its numbers are those of real processes. */
 bool procfs_is_real(int proc_fd) {
         struct statfs fs;
 
         return fstatfs(proc_fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
-}
-
-static int pids_push(pid_t **pids, size_t *n, size_t *n_allocated, pid_t pid) {
-        size_t want = *n_allocated ? 2 * *n_allocated : 256;
-        pid_t *more;
-
-        if (*n == *n_allocated) {
-                more = realloc(*pids, want * sizeof(*more));
-                if (!more)
-                        return -ENOMEM;
-                *pids = more;
-                *n_allocated = want;
-        }
-        (*pids)[(*n)++] = pid;
-        return 0;
-}
-
-static int list_numbers(int proc_fd, const char *path, pid_t **ret_pids, size_t *ret_n) {
-        _cleanup_(closedirp) DIR *dir = NULL;
-        _cleanup_(freep) pid_t *pids = NULL;
-        size_t n = 0, n_allocated = 0;
-        struct dirent *entry;
-        uint64_t number;
-        int r;
-
-        r = file_open_dirp(proc_fd, path, 0, &dir);
-        if (r)
-                return r == FILE_E_MISSING || r == -ESRCH ? PROCESS_E_GONE : r;
-
-        for (errno = 0; (entry = readdir(dir)); errno = 0) {
-                if (text_to_uint(entry->d_name, 10, INT32_MAX, &number) < 0 || number == 0)
-                        continue;
-                r = pids_push(&pids, &n, &n_allocated, (pid_t) number);
-                if (r < 0)
-                        return r;
-        }
-        if (errno > 0)
-                return errno == ENOENT || errno == ESRCH ? PROCESS_E_GONE : -errno;
-
-        *ret_n = n;
-        *ret_pids = TAKE_PTR(pids);
-        return 0;
 }
 
 static int read_file(int proc_fd, pid_t pid, const char *name, char **ret) {
@@ -169,26 +130,26 @@ static int read_owner(int proc_fd, pid_t pid, Owner *ret) {
 }
 
 /*
- * Whether it has the lock of a Wayland display open (KERNEL.md 9.2). To read where a link of procfs leads
- * opens nothing, and waits for no file system. What may not be read shows nothing.
+ * Whether it has the lock of a Wayland display open (KERNEL.md 9.2), which a compositor opens when it
+ * starts: any user can have any number of files, so the first ones are all that is looked at. To read
+ * where a link of procfs leads opens nothing, and waits for no file system. What may not be read shows
+ * nothing.
  */
-static int read_serves(int proc_fd, pid_t pid, bool *ret) {
-        _cleanup_(freep) pid_t *fds = NULL;
+static bool serves_display(int proc_fd, pid_t pid) {
         char path[PROCESS_PATH_MAX], target[PATH_MAX];
-        size_t n = 0;
-        int r;
 
-        snprintf(path, sizeof(path), "%d/fd", pid);
-        r = list_numbers(proc_fd, path, &fds, &n);
-        for (size_t i = 0; r == 0 && i < n && !*ret; ++i) {
-                ssize_t k;
+        for (unsigned int fd = 0; fd < FILES_MAX; ++fd) {
+                ssize_t n;
 
-                snprintf(path, sizeof(path), "%d/fd/%d", pid, fds[i]);
-                k = readlinkat(proc_fd, path, target, sizeof(target) - 1);
-                target[k > 0 ? k : 0] = 0;
-                *ret = fnmatch("/*/wayland-*.lock", target, 0) == 0;
+                snprintf(path, sizeof(path), "%d/fd/%u", pid, fd);
+                n = readlinkat(proc_fd, path, target, sizeof(target) - 1);
+                if (n < 0 && errno != ENOENT)
+                        return false;
+                target[n > 0 ? n : 0] = 0;
+                if (fnmatch("/*/wayland-*.lock", target, 0) == 0)
+                        return true;
         }
-        return r == -ENOMEM ? r : 0;
+        return false;
 }
 
 /* Learn about a process. Return: 0, PROCESS_E_GONE, or a negative error code. */
@@ -208,10 +169,10 @@ int process_init(Process *process, int proc_fd, pid_t pid) {
                 return r;
         }
         r = read_owner(proc_fd, pid, &process->owner);
-        if (r >= 0)
-                r = read_serves(proc_fd, pid, &process->serves);
         if (r < 0)
                 process_deinit(process);
+        else
+                process->serves = serves_display(proc_fd, pid);
         return r;
 }
 
@@ -250,6 +211,48 @@ int process_login_uid(int proc_fd, pid_t pid, uid_t *ret) {
                 return PROCESS_E_NONE;
 
         *ret = (uid_t) uid;
+        return 0;
+}
+
+static int pids_push(pid_t **pids, size_t *n, size_t *n_allocated, pid_t pid) {
+        size_t want = *n_allocated ? 2 * *n_allocated : 256;
+        pid_t *more;
+
+        if (*n == *n_allocated) {
+                more = realloc(*pids, want * sizeof(*more));
+                if (!more)
+                        return -ENOMEM;
+                *pids = more;
+                *n_allocated = want;
+        }
+        (*pids)[(*n)++] = pid;
+        return 0;
+}
+
+static int list_numbers(int proc_fd, const char *path, pid_t **ret_pids, size_t *ret_n) {
+        _cleanup_(closedirp) DIR *dir = NULL;
+        _cleanup_(freep) pid_t *pids = NULL;
+        size_t n = 0, n_allocated = 0;
+        struct dirent *entry;
+        uint64_t number;
+        int r;
+
+        r = file_open_dirp(proc_fd, path, 0, &dir);
+        if (r)
+                return r == FILE_E_MISSING || r == -ESRCH ? PROCESS_E_GONE : r;
+
+        for (errno = 0; (entry = readdir(dir)); errno = 0) {
+                if (text_to_uint(entry->d_name, 10, INT32_MAX, &number) < 0 || number == 0)
+                        continue;
+                r = pids_push(&pids, &n, &n_allocated, (pid_t) number);
+                if (r < 0)
+                        return r;
+        }
+        if (errno > 0)
+                return errno == ENOENT || errno == ESRCH ? PROCESS_E_GONE : -errno;
+
+        *ret_n = n;
+        *ret_pids = TAKE_PTR(pids);
         return 0;
 }
 

@@ -111,20 +111,25 @@ static void a_compositor_has_the_lock_of_its_display_open(void **state) {
         };
         FakeTree *tree = *state;
         char path[FAKE_PATH_MAX];
+        Process process;
 
         fake_write(tree->root, "proc/812/comm", "%s", "foowm\n");
         fake_write(tree->root, "proc/812/status", STATUS, "1000");
         fake_make_dir(tree->root, "proc/812/fd");
         fake_path(path, "%s/proc/812/fd/7", tree->root);
         for (size_t i = 0; i < ARRAY_SIZE(cases); ++i) {
-                Process process;
-
                 assert_int_equal(symlink(cases[i].target, path), 0);
                 assert_int_equal(process_init(&process, tree->roots.proc_fd, 812), 0);
                 assert_int_equal(process.serves, cases[i].expected);
                 process_deinit(&process);
                 assert_int_equal(unlink(path), 0);
         }
+        /* Nobody makes us look at all that he has open. */
+        fake_path(path, "%s/proc/812/fd/100000", tree->root);
+        assert_int_equal(symlink(cases[0].target, path), 0);
+        assert_int_equal(process_init(&process, tree->roots.proc_fd, 812), 0);
+        assert_false(process.serves);
+        process_deinit(&process);
 }
 
 /* A child of the first process that leads a session, as systemd starts what a service is there for. */
