@@ -34,6 +34,11 @@
  *    name proves nothing either: any user can mount a file of his own at any path. So the
  *    name is used only where map_files may not be asked.
  *
+ *  * Mappings can be moved while maps is read, and be in neither place. The directory map_files
+ *    has all that there are at one moment. So if one of them is worth a question, all of these
+ *    are asked for, until each was still there; if that never comes true, it is not known what
+ *    they are. None that is worth a question is an answer that is asked for several times.
+ *
  *  * No memory is allocated and no path is read for a file that is no device:
  *    there are tens of thousands.
  */
@@ -54,6 +59,12 @@
 
 /* A table with as many files is large: to look at fewer costs less than to ask who shares them. */
 #define TABLE_LARGE 256U
+
+/* Since Linux 6.17 a query may overlook a mapping that is moved just then. */
+#define N_PASSES 3U
+
+/* Who moves mappings as often, each time while they are asked for, does so on purpose. */
+#define N_MOVES 8U
 
 enum {
         _MAPS_E_SUCCESS,
@@ -90,6 +101,7 @@ int open_files_new(const Roots *roots,
         files->sets = sets;
         files->n_sets = n_sets;
         files->deep = deep;
+        files->lock_fd = -1;
         files->firsts = calloc(n_sets + 1, sizeof(*files->firsts));
         if (!files->firsts)
                 return -ENOMEM;
@@ -324,6 +336,23 @@ static bool is_suspect(const OpenFiles *files, bool shared, dev_t fs, uint64_t i
 }
 
 /*
+ * Wait until the mappings of the process can be asked about, by a read that SIGKILL ends. To look a
+ * name up in map_files takes the same lock, but whoever looks up the same one meanwhile waits for the first,
+ * and SIGKILL does not end that: any user can look up the mappings of his own (KERNEL.md 5.7).
+ */
+static void wait_for_lock(OpenFiles *files) {
+        char path[PROCESS_PATH_MAX];
+        uint64_t entry;
+
+        if (files->lock_fd < 0) {
+                snprintf(path, sizeof(path), "%d/pagemap", files->memory);
+                files->lock_fd = openat(files->proc_fd, path, O_RDONLY | O_CLOEXEC);
+        }
+        if (files->lock_fd >= 0 && pread(files->lock_fd, &entry, sizeof(entry), 0) < 0)
+                return;
+}
+
+/*
  * By number, or by name where the kernel does not let us follow map_files: without privilege
  * (fs/proc/base.c: proc_map_files_get_link()). @name: as the kernel prints it
  */
@@ -335,13 +364,16 @@ static void look_at_mapping(
         struct statx stx;
 
         atomic_fetch_add_explicit(&files->steps, 1, memory_order_relaxed);
+        files->suspects = true;
         if (n > strlen(deleted) && !memcmp(name + n - strlen(deleted), deleted, strlen(deleted)))
                 n -= strlen(deleted);
 
-        snprintf(path, sizeof(path), "%d/map_files/%jx-%jx", files->pid, (uintmax_t) start,
+        wait_for_lock(files);
+        snprintf(path, sizeof(path), "%d/map_files/%jx-%jx", files->memory, (uintmax_t) start,
                         (uintmax_t) end);
         if (statx(files->proc_fd, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &stx) < 0) {
                 denied = errno == EACCES || errno == EPERM;
+                files->denied |= denied;
                 if (!denied) {
                         note_error(files, errno);
                         return;
@@ -464,6 +496,7 @@ static int search_by_text(OpenFiles *files, int fd) {
         bool any = false;
         ssize_t k;
 
+        (void) lseek(fd, 0, SEEK_SET);
         for (;;) {
                 if (n == sizeof(files->buffer))
                         return -E2BIG;
@@ -486,25 +519,97 @@ static int search_by_text(OpenFiles *files, int fd) {
         }
 }
 
+/* What is mapped by way of one link of map_files. */
+static void look_at_link(OpenFiles *files, int map_dir, const char *name) {
+        char target[sizeof(vfio_device)];
+        const DevNode *node;
+        struct statx stx;
+        bool is_vfio = false;
+
+        wait_for_lock(files);
+        if (statx(map_dir, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &stx) < 0) {
+                files->moved |= errno == ENOENT;
+                note_error(files, errno);
+                return;
+        }
+        if ((stx.stx_mode & S_IFMT) == 0 && files->has_vfio) {
+                ssize_t n = readlinkat(map_dir, name, target, sizeof(target));
+
+                is_vfio = n == (ssize_t) strlen(vfio_device) && !memcmp(target, vfio_device, n);
+        }
+        for (size_t i = 0; i < files->n_sets; ++i) {
+                node = is_vfio ? devnodes_find_vfio(&files->sets[i], NULL)
+                               : devnodes_find(&files->sets[i], stx.stx_mode & S_IFMT,
+                                                 makedev(stx.stx_rdev_major, stx.stx_rdev_minor));
+                note_node(files, files->seen, i, node, SEEN_MAPPED);
+        }
+}
+
 /*
- * All mappings of a process. Return: whether it has any memory; a kernel thread has
- * none, nor has a thread that has ended.
+ * All mappings of files as they are at one moment: the kernel takes them down under the lock of the
+ * mappings, as many as there is room for (fs/proc/base.c: proc_map_files_readdir()).
  */
-static bool look_at_maps(OpenFiles *files, const char *path) {
+static void look_at_links(OpenFiles *files) {
+        char path[PROCESS_PATH_MAX];
+        _cleanup_(closep) int fd = -1;
+        ssize_t n = -1;
+
+        snprintf(path, sizeof(path), "%d/map_files", files->memory);
+        fd = openat(files->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0)
+                wait_for_lock(files);
+        while (fd >= 0 && (n = getdents64(fd, files->buffer, sizeof(files->buffer))) > 0)
+                for (ssize_t i = 0; i < n;) {
+                        const struct dirent64 *entry = (void *) (files->buffer + i);
+
+                        i += entry->d_reclen;
+                        if (entry->d_name[0] == '.')
+                                continue;
+                        look_at_link(files, fd, entry->d_name);
+                        atomic_fetch_add_explicit(&files->steps, 1, memory_order_relaxed);
+                }
+        if (n < 0)
+                note_error(files, errno);
+}
+
+static int search(OpenFiles *files, int fd) {
+        int r = 0;
+
+        for (unsigned int i = 0; i < N_PASSES && r == 0 && !files->suspects; ++i)
+                r = search_by_query(files, fd);
+        return r == MAPS_E_UNSUPPORTED ? search_by_text(files, fd) : r;
+}
+
+/*
+ * All mappings of a process. @tid: a thread of it. Return: whether it has any memory; a kernel
+ * thread has none, nor has a thread that has ended.
+ */
+static bool look_at_maps(OpenFiles *files, pid_t tid) {
+        char path[PROCESS_PATH_MAX];
         _cleanup_(closep) int fd = -1;
         int r;
 
+        snprintf(path, sizeof(path), "%d/maps", tid);
         fd = openat(files->proc_fd, path, O_RDONLY | O_CLOEXEC);
         if (fd < 0) {
                 note_error(files, errno);
                 return false;
         }
 
-        r = search_by_query(files, fd);
-        if (r == MAPS_E_UNSUPPORTED)
-                r = search_by_text(files, fd);
+        files->memory = tid;
+        files->suspects = files->denied = false;
+        r = search(files, fd);
         if (r < 0)
                 note_error(files, -r);
+        files->moved = files->suspects && !files->denied;
+        for (unsigned int i = 0; i < N_MOVES && files->moved; ++i) {
+                files->moved = false;
+                look_at_links(files);
+        }
+        if (files->moved)
+                note_error(files, EAGAIN);
+        closep(&files->lock_fd);
+        files->lock_fd = -1;
         return r != MAPS_E_NONE;
 }
 
@@ -529,8 +634,7 @@ static int look_at_threads(OpenFiles *files, bool *has_maps) {
 
         for (size_t i = 0; i < n; ++i) {
                 if (!*has_maps && tids[i] != files->pid) {
-                        snprintf(path, sizeof(path), "%d/task/%d/maps", files->pid, tids[i]);
-                        *has_maps = look_at_maps(files, path);
+                        *has_maps = look_at_maps(files, tids[i]);
                 }
                 atomic_fetch_add_explicit(&files->steps, 1, memory_order_relaxed);
                 if (tids[i] == like || syscall(SYS_kcmp, like, tids[i], KCMP_FILES, 0UL, 0UL) == 0)
@@ -598,8 +702,7 @@ int open_files_look(OpenFiles *files, pid_t pid) {
 
         snprintf(path, sizeof(path), "%d/fd", pid);
         look_at_files(files, path, pid);
-        snprintf(path, sizeof(path), "%d/maps", pid);
-        has_maps = look_at_maps(files, path);
+        has_maps = look_at_maps(files, pid);
         if (n_threads > 1) {
                 r = look_at_threads(files, &has_maps);
                 if (r < 0)

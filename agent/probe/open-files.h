@@ -43,6 +43,11 @@ typedef struct OpenFiles {
         bool has_files;       /* at least one */
         unsigned char *table; /* like .seen, of one table of files */
         int error;            /* positive: something could not be seen, for this reason */
+        pid_t memory;         /* its thread that its mappings are asked for by */
+        bool suspects;        /* one of them may be of a device */
+        bool denied;          /* map_files may not be asked */
+        bool moved;           /* one was gone when it was asked for */
+        int lock_fd;          /* a file of it whose reader takes the lock of its mappings; or -1 */
         unsigned char *seen;  /* SEEN_*, for each node of each set */
         char buffer[65536];
 } OpenFiles;
