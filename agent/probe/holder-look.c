@@ -479,6 +479,12 @@ static int give_up(Look *look, bool is_over) {
                         continue;
                 seat->is_lost = true;
                 --look->n_working;
+                /* Maybe it waits for another one: again, without that. */
+                if (!is_over && atomic_load(&seat->files->compares)) {
+                        file_tables_turn_off(&look->tables);
+                        look->queue.items[--look->next] = seat->pid;
+                        continue;
+                }
                 r = push_unknown(look, seat->pid, seat->waits ? ETIMEDOUT : ETIME);
         }
         return r;

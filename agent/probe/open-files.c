@@ -57,9 +57,6 @@
 #include "os/process.h"
 #include "probe/open-files.h"
 
-/* A table with as many files is large: to look at fewer costs less than to ask who shares them. */
-#define TABLE_LARGE 256U
-
 /* Since Linux 6.17 a query may overlook a mapping that is moved just then. */
 #define N_PASSES 3U
 
@@ -152,60 +149,6 @@ static void note_node(OpenFiles *files,
                 seen[files->firsts[set] + (node - files->sets[set].items)] |= how;
 }
 
-/* tables of files */
-
-void file_tables_deinit(FileTables *tables) {
-        for (size_t i = 0; i < FILE_TABLES_MAX; ++i)
-                free(tables->seen[i]);
-        *tables = (FileTables) FILE_TABLES_NULL;
-}
-
-/* Has the table of a thread been looked at already, by way of another one? Then .table is filled in. */
-static bool tables_recall(OpenFiles *files, pid_t tid) {
-        FileTables *tables = files->tables;
-        pid_t tids[FILE_TABLES_MAX];
-        bool found = false;
-        size_t i, n;
-
-        if (!tables)
-                return false;
-        pthread_mutex_lock(&tables->lock);
-        n = tables->n < FILE_TABLES_MAX ? tables->n : FILE_TABLES_MAX;
-        memcpy(tids, tables->tids, n * sizeof(*tids));
-        pthread_mutex_unlock(&tables->lock);
-
-        for (i = 0; i < n; ++i)
-                if (syscall(SYS_kcmp, tids[i], tid, KCMP_FILES, 0UL, 0UL) == 0)
-                        break;
-        if (i == n)
-                return false;
-        pthread_mutex_lock(&tables->lock);
-        found = tables->tids[i] == tids[i];
-        if (found)
-                memcpy(files->table, tables->seen[i], files->firsts[files->n_sets]);
-        pthread_mutex_unlock(&tables->lock);
-        return found;
-}
-
-/* Without memory for it, it is looked at as often as it is shared. */
-static void tables_remember(OpenFiles *files, pid_t tid) {
-        FileTables *tables = files->tables;
-        unsigned char *seen = calloc(files->firsts[files->n_sets] + 1, 1);
-        size_t i;
-
-        if (!tables || !seen) {
-                free(seen);
-                return;
-        }
-        memcpy(seen, files->table, files->firsts[files->n_sets]);
-        pthread_mutex_lock(&tables->lock);
-        i = tables->n++ % FILE_TABLES_MAX;
-        free(tables->seen[i]);
-        tables->seen[i] = seen;
-        tables->tids[i] = tid;
-        pthread_mutex_unlock(&tables->lock);
-}
-
 /* files */
 
 /* The value of a line of fdinfo, in the buffer of @n bytes. Return: whether there is one. */
@@ -294,7 +237,10 @@ static void fill_table(OpenFiles *files, int fd, pid_t tid) {
                         i += entry->d_reclen;
                         if (entry->d_name[0] == '.')
                                 continue;
-                        if (++n_files == TABLE_LARGE && tables_recall(files, tid))
+                        if (++n_files == FILE_TABLE_LARGE &&
+                                        file_tables_recall(files->tables, tid, files->table,
+                                                        files->firsts[files->n_sets],
+                                                        &files->compares))
                                 return;
                         look_at_file(files, fd, entry->d_name);
                         files->has_files = true;
@@ -302,8 +248,9 @@ static void fill_table(OpenFiles *files, int fd, pid_t tid) {
                 }
         if (n < 0)
                 note_error(files, errno);
-        if (files->error == 0 && n_files >= TABLE_LARGE)
-                tables_remember(files, tid);
+        if (files->error == 0 && n_files >= FILE_TABLE_LARGE)
+                file_tables_remember(
+                                files->tables, tid, files->table, files->firsts[files->n_sets]);
 }
 
 /* All open files of a thread. @path: the directory of its files, relative to procfs */
@@ -353,45 +300,43 @@ static void wait_for_lock(OpenFiles *files) {
 }
 
 /*
- * By number, or by name where the kernel does not let us follow map_files: without privilege
- * (fs/proc/base.c: proc_map_files_get_link()). @name: as the kernel prints it
+ * One that may be of a device. If the kernel lets us follow map_files, all are asked for there; else,
+ * without privilege, its name decides (fs/proc/base.c: proc_map_files_get_link()). @name: as the
+ * kernel prints it
  */
 static void look_at_mapping(
                 OpenFiles *files, uint64_t start, uint64_t end, const char *name, size_t n) {
         static const char deleted[] = " (deleted)";
         char path[PROCESS_PATH_MAX + 32];
-        bool denied = false;
         struct statx stx;
 
         atomic_fetch_add_explicit(&files->steps, 1, memory_order_relaxed);
         files->suspects = true;
-        if (n > strlen(deleted) && !memcmp(name + n - strlen(deleted), deleted, strlen(deleted)))
-                n -= strlen(deleted);
-
         wait_for_lock(files);
         snprintf(path, sizeof(path), "%d/map_files/%jx-%jx", files->memory, (uintmax_t) start,
                         (uintmax_t) end);
-        if (statx(files->proc_fd, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &stx) < 0) {
-                denied = errno == EACCES || errno == EPERM;
-                files->denied |= denied;
-                if (!denied) {
-                        note_error(files, errno);
-                        return;
-                }
-        }
+        if (statx(files->proc_fd, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &stx) == 0 ||
+                        (errno != EACCES && errno != EPERM))
+                return;
+
+        files->denied = true;
+        if (n > strlen(deleted) && !memcmp(name + n - strlen(deleted), deleted, strlen(deleted)))
+                n -= strlen(deleted);
         for (size_t i = 0; i < files->n_sets; ++i) {
                 const DevNodes *nodes = &files->sets[i];
                 const DevNode *node = NULL;
 
-                if (denied && n > 5 && !memcmp(name, "/dev/", 5))
+                if (n > 5 && !memcmp(name, "/dev/", 5))
                         node = devnodes_find_name(nodes, name + 5, n - 5);
-                else if (!denied && (stx.stx_mode & S_IFMT) != 0)
-                        node = devnodes_find(nodes, stx.stx_mode & S_IFMT,
-                                        makedev(stx.stx_rdev_major, stx.stx_rdev_minor));
                 else if (n == strlen(vfio_device) && !memcmp(name, vfio_device, n))
                         node = devnodes_find_vfio(nodes, NULL); /* no path: these begin with "/" */
                 note_node(files, files->seen, i, node, SEEN_MAPPED);
         }
+}
+
+/* Those that are worth a question are all asked for in map_files, if they may be. */
+static bool knows_enough(const OpenFiles *files) {
+        return files->suspects && !files->denied;
 }
 
 /* include/uapi/linux/fs.h, which is older than this where we are built. */
@@ -431,7 +376,7 @@ static int search_by_query(OpenFiles *files, int fd) {
         if (!files->deep)
                 query.query_flags |= QUERY_SHARED;
 
-        for (;; query.query_addr = query.vma_end) {
+        for (; !knows_enough(files); query.query_addr = query.vma_end) {
                 Query named = {
                         .size = sizeof(named),
                         .vma_name_size = 4096,
@@ -456,6 +401,25 @@ static int search_by_query(OpenFiles *files, int fd) {
                 look_at_mapping(files, query.vma_start, query.vma_end, files->buffer,
                                 named.vma_name_size - 1);
         }
+        return 0;
+}
+
+/* Is a link of map_files, "7f0c…-7f0c…", worth a question? If it is not there any more, it has moved. */
+static bool is_link_suspect(OpenFiles *files, int maps_fd, const char *name) {
+        Query query = { .size = sizeof(query), .query_flags = QUERY_FILE_BACKED };
+        const char *dash = strchr(name, '-');
+        uint64_t end;
+
+        if (!dash || text_n_to_uint(name, dash - name, 16, UINT64_MAX, &query.query_addr) < 0 ||
+                        text_to_uint(dash + 1, 16, UINT64_MAX, &end) < 0)
+                return true;
+        if (ioctl(maps_fd, QUERY_IOCTL, &query) < 0) {
+                files->moved |= errno == ENOENT;
+                return errno != ENOENT;
+        }
+        files->moved |= query.vma_start != query.query_addr || query.vma_end != end;
+        return is_suspect(files, query.vma_flags & QUERY_SHARED,
+                        makedev(query.dev_major, query.dev_minor), query.inode);
 }
 
 static bool take_number(
@@ -549,7 +513,7 @@ static void look_at_link(OpenFiles *files, int map_dir, const char *name) {
  * All mappings of files as they are at one moment: the kernel takes them down under the lock of the
  * mappings, as many as there is room for (fs/proc/base.c: proc_map_files_readdir()).
  */
-static void look_at_links(OpenFiles *files) {
+static void look_at_links(OpenFiles *files, int maps_fd) {
         char path[PROCESS_PATH_MAX];
         _cleanup_(closep) int fd = -1;
         ssize_t n = -1;
@@ -565,7 +529,8 @@ static void look_at_links(OpenFiles *files) {
                         i += entry->d_reclen;
                         if (entry->d_name[0] == '.')
                                 continue;
-                        look_at_link(files, fd, entry->d_name);
+                        if (is_link_suspect(files, maps_fd, entry->d_name))
+                                look_at_link(files, fd, entry->d_name);
                         atomic_fetch_add_explicit(&files->steps, 1, memory_order_relaxed);
                 }
         if (n < 0)
@@ -601,10 +566,10 @@ static bool look_at_maps(OpenFiles *files, pid_t tid) {
         r = search(files, fd);
         if (r < 0)
                 note_error(files, -r);
-        files->moved = files->suspects && !files->denied;
+        files->moved = knows_enough(files);
         for (unsigned int i = 0; i < N_MOVES && files->moved; ++i) {
                 files->moved = false;
-                look_at_links(files);
+                look_at_links(files, fd);
         }
         if (files->moved)
                 note_error(files, EAGAIN);

@@ -3,29 +3,16 @@
 
 /* Open Files: which nodes of some GPUs one process has open, and which mapped. */
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "os/roots.h"
 #include "probe/devnodes.h"
+#include "probe/file-tables.h"
 
 enum {
         SEEN_OPEN = 1 << 0,
         SEEN_MAPPED = 1 << 1,
 };
-
-/* Processes can share a table of files by the thousand; so many of the large ones are remembered. */
-#define FILE_TABLES_MAX 64U
-
-typedef struct FileTables {
-        pthread_mutex_t lock;
-        pid_t tids[FILE_TABLES_MAX];          /* the thread that each was looked at by */
-        unsigned char *seen[FILE_TABLES_MAX]; /* as OpenFiles.seen, of this table alone; or NULL */
-        size_t n;                             /* that there have been: the oldest goes */
-} FileTables;
-
-#define FILE_TABLES_NULL \
-        { .lock = PTHREAD_MUTEX_INITIALIZER }
 
 typedef struct OpenFiles {
         int proc_fd;
@@ -36,8 +23,9 @@ typedef struct OpenFiles {
         bool deep;       /* look for private mappings, too */
         dev_t nodes_fs;  /* the file system of device nodes, or 0: not known, so filter less */
         dev_t memory_fs; /* that of shared memory, which has no nodes; likewise */
-        FileTables *tables; /* shared with others who look; NULL: none is remembered */
-        atomic_uint steps;  /* goes up with each answer of the kernel's */
+        FileTables *tables;   /* shared with others who look; NULL: none is remembered */
+        atomic_uint steps;    /* goes up with each answer of the kernel's */
+        atomic_bool compares; /* it is asked about two processes, of which the other may hang */
         /* of the process looked at last */
         pid_t pid;
         bool has_files;       /* at least one */
@@ -58,7 +46,6 @@ enum {
         OPEN_FILES_E_ENDING, /* it shows nothing, as it is about to end; it may still hold anything */
 };
 
-void file_tables_deinit(FileTables *tables);
 int open_files_new(
                 const Roots *roots, const DevNodes *sets, size_t n_sets, bool deep, OpenFiles **ret)
                 _warn_unused_result_;

@@ -421,6 +421,14 @@ static void a_table_that_many_processes_share_is_looked_at_once(void **state) {
                 else
                         assert_true(steps < ARRAY_SIZE(fds) / 2);
         }
+        assert_false(files->compares);
+        /* Until one hangs that others are compared with. */
+        file_tables_turn_off(&tables);
+        steps = files->steps;
+        assert_int_equal(open_files_look(files, pids[0]), 0);
+        assert_int_equal(files->seen[0], SEEN_OPEN);
+        assert_true(files->steps - steps > ARRAY_SIZE(fds));
+
         for (size_t i = 0; i < ARRAY_SIZE(pids); ++i) {
                 kill(pids[i], SIGKILL);
                 waitpid(pids[i], NULL, 0);
