@@ -170,8 +170,14 @@ static Words words_for_late(const Finding *finding) {
                 return (Words){
                         "cannot examine @who@ (pid @pid@, uid @uid@@place@), which may use it: it "
                         "moves on too fast",
-                        "try again; if that happens again, end it and what starts it"
+                        "try again; if that happens again when the machine is not busy, see to what "
+                        "starts it"
                 };
+        /* It is no fault of its own: it was its turn when the time was up. */
+        if (finding->error == EBUSY)
+                return (Words){ "cannot examine " WORDS_WHO
+                                ", which may use it: there is no time left for it",
+                        "try again when the machine is less busy" };
         if (finding->pid > 0)
                 return (Words){ "cannot examine " WORDS_WHO
                                 ", which may use it: the kernel does not answer",
@@ -247,7 +253,10 @@ Words words_choose(const Findings *findings, const Finding *finding) {
                 if (finding->pid == 0 && finding->node)
                         return (Words){ "cannot examine " WORDS_NODE ": @error@",
                                 is_denied(finding) ? "run as root" : "try again" };
-                if (finding->error == ETIME || (finding->error == EAGAIN && finding->pid > 0))
+                if (finding->error == ETIME ||
+                                (finding->pid > 0 &&
+                                                (finding->error == EAGAIN ||
+                                                                finding->error == EBUSY)))
                         return words_for_late(finding);
                 if (finding->pid == 0)
                         return (Words){ "@function@ is in use: @error@",

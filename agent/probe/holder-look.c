@@ -465,6 +465,7 @@ static int give_up(Look *look, bool is_over) {
         for (Seat *seat = look->seats; seat && r >= 0; seat = seat->next) {
                 unsigned int steps =
                                 atomic_load_explicit(&seat->files->steps, memory_order_relaxed);
+                bool answers;
 
                 if (seat->is_lost || seat->pid == 0)
                         continue;
@@ -472,10 +473,8 @@ static int give_up(Look *look, bool is_over) {
                         seat->steps = steps;
                         seat->since_usec = look->clock_usec;
                 }
-                if (!is_over &&
-                                (seat->waits ||
-                                                look->clock_usec < seat->since_usec +
-                                                                                LIMIT_SHARE_USEC))
+                answers = look->clock_usec < seat->since_usec + LIMIT_SHARE_USEC;
+                if (!is_over && (seat->waits || answers))
                         continue;
                 seat->is_lost = true;
                 --look->n_working;
@@ -485,7 +484,10 @@ static int give_up(Look *look, bool is_over) {
                         look->queue.items[--look->next] = seat->pid;
                         continue;
                 }
-                r = push_unknown(look, seat->pid, seat->waits ? ETIMEDOUT : ETIME);
+                r = push_unknown(look, seat->pid,
+                                seat->waits               ? ETIMEDOUT
+                                                : answers ? EBUSY
+                                                          : ETIME);
         }
         return r;
 }

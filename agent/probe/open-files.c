@@ -219,17 +219,30 @@ static void look_at_file(OpenFiles *files, int fd_dir, const char *name) {
         }
 }
 
+/* A large table that was looked at by way of another thread: then .table is filled in. */
+static bool recall_table(OpenFiles *files, pid_t tid) {
+        bool found = file_tables_recall(files->tables, tid, files->table,
+                        files->firsts[files->n_sets], &files->compares);
+
+        files->has_files |= found;
+        return found;
+}
+
 /*
  * Fill .table with what is in the directory of a thread's files. To list a large one takes long, too: how
- * many there are is told beforehand, since Linux 6.2 (fs/proc/fd.c: proc_fd_getattr()).
+ * many there are is known beforehand since Linux 6.2 (fs/proc/fd.c: proc_fd_getattr()).
  */
 static void fill_table(OpenFiles *files, int fd, pid_t tid) {
+        bool asked = false;
         size_t n_files = 0;
         struct stat st;
         ssize_t n;
 
-        if (fstat(fd, &st) == 0 && st.st_size >= TABLE_LARGE && tables_recall(files, tid))
-                return;
+        if (fstat(fd, &st) == 0 && st.st_size >= FILE_TABLE_LARGE) {
+                if (recall_table(files, tid))
+                        return;
+                asked = true;
+        }
         while ((n = getdents64(fd, files->buffer, sizeof(files->buffer))) > 0)
                 for (ssize_t i = 0; i < n;) {
                         const struct dirent64 *entry = (void *) (files->buffer + i);
@@ -237,10 +250,7 @@ static void fill_table(OpenFiles *files, int fd, pid_t tid) {
                         i += entry->d_reclen;
                         if (entry->d_name[0] == '.')
                                 continue;
-                        if (++n_files == FILE_TABLE_LARGE &&
-                                        file_tables_recall(files->tables, tid, files->table,
-                                                        files->firsts[files->n_sets],
-                                                        &files->compares))
+                        if (++n_files == FILE_TABLE_LARGE && !asked && recall_table(files, tid))
                                 return;
                         look_at_file(files, fd, entry->d_name);
                         files->has_files = true;

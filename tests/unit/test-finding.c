@@ -281,7 +281,12 @@ static const struct {
                           .error = EAGAIN },
                         MODE_PASSTHROUGH,
                         "cannot examine chain (pid 9, uid 1000), which may use it: it moves on too fast",
-                        "try again; if that happens again, end it and what starts it" },
+                        "try again; if that happens again when the machine is not busy, see to what "
+                        "starts it" },
+        { { .kind = FINDING_UNKNOWN, .pid = 9, .command = S("dbus-daemon"), .error = EBUSY },
+                        MODE_PASSTHROUGH,
+                        "cannot examine dbus-daemon (pid 9), which may use it: there is no time left for it",
+                        "try again when the machine is less busy" },
         { { .kind = FINDING_UNKNOWN, .error = ETIME, .number = 7 }, MODE_PASSTHROUGH,
                         "cannot examine 7 processes in time, which may use it", "try again" },
         { { .kind = FINDING_UNKNOWN, .error = ETIME, .number = 1 }, MODE_PASSTHROUGH,
