@@ -68,8 +68,7 @@ typedef struct Seat {
         bool is_lost;       /* given up */
         unsigned int steps; /* of .files, as seen last, and since when */
         uint64_t since_usec;
-        uint32_t uid; /* of the process that .files is about, if there is something to be told */
-        char command[sizeof(((Hit *) NULL)->command)];
+        Hit hit; /* with the name of the process that .files is about, if there is something to be told */
 } Seat;
 
 struct Look {
@@ -134,17 +133,29 @@ static int push_hit(Look *look, Hit hit) {
         return 0;
 }
 
+/* What a hit tells of its process even if that ends: by what waits for nothing (KERNEL.md 5.7). */
+static void learn_name(Hit *hit, int proc_fd) {
+        _cleanup_(process_deinit) Process process = {};
+
+        process_init_name(&process, proc_fd, hit->pid);
+        hit->uid = process.uid;
+        snprintf(hit->command, sizeof(hit->command), "%s", process.command ?: "");
+}
+
 static int push_unknown(Look *look, pid_t pid, int error) {
-        return push_hit(look, (Hit){ .pid = pid, .node = -1, .error = error, .uid = UINT32_MAX });
+        Hit hit = { .pid = pid, .node = -1, .error = error };
+
+        learn_name(&hit, look->input->roots->proc_fd);
+        return push_hit(look, hit);
 }
 
 /* What was found of a process: a hit for each node, and one more if something could not be seen. */
 static int push_hits(Look *look, const Seat *seat) {
         const OpenFiles *files = seat->files;
-        Hit hit = { .pid = files->pid, .node = -1, .error = files->error, .uid = seat->uid };
+        Hit hit = seat->hit;
         int r = 0;
 
-        memcpy(hit.command, seat->command, sizeof(hit.command));
+        hit.error = files->error;
         if (files->error > 0)
                 r = push_hit(look, hit);
         hit.error = 0;
@@ -337,15 +348,6 @@ static int take_process(Look *look, Seat *seat) {
         return 1;
 }
 
-/* What is found is told of one that has ended since, too: its name, before it does. */
-static void learn_name(Seat *seat, int proc_fd) {
-        _cleanup_(process_deinit) Process process = {};
-
-        process_init_name(&process, proc_fd, seat->files->pid);
-        seat->uid = process.uid;
-        snprintf(seat->command, sizeof(seat->command), "%s", process.command ?: "");
-}
-
 /* Without the lock, as it may never come back. @chasing: the number may be that of a thread */
 static int look_at_process(Seat *seat, bool chasing, uint64_t end_usec) {
         const LookInput *input = seat->look->input;
@@ -367,8 +369,9 @@ static int look_at_process(Seat *seat, bool chasing, uint64_t end_usec) {
                 return r;
         if (files->error > 0 && process_is_kernel_thread(proc_fd, pid))
                 files->error = 0;
+        seat->hit = (Hit){ .pid = files->pid, .node = -1 };
         if (files->error > 0 || open_files_saw_any(files))
-                learn_name(seat, proc_fd);
+                learn_name(&seat->hit, proc_fd);
         return r;
 }
 
@@ -497,13 +500,9 @@ static int push_newest(Look *look) {
         Hit hit = { .node = -1, .error = EAGAIN };
 
         for (unsigned int i = 0; i < NEWEST_TRIES && hit.command[0] == 0; ++i) {
-                _cleanup_(process_deinit) Process process = {};
-
                 (void) read_latest(look);
                 hit.pid = look->latest - (pid_t) (i % 4);
-                process_init_name(&process, look->input->roots->proc_fd, hit.pid);
-                hit.uid = process.uid;
-                snprintf(hit.command, sizeof(hit.command), "%s", process.command ?: "");
+                learn_name(&hit, look->input->roots->proc_fd);
         }
         if (hit.command[0] == 0) {
                 ++look->reply->n_left;
