@@ -190,6 +190,27 @@ static Words words_for_late(const Finding *finding) {
                 "try again when the machine is less busy" };
 }
 
+static Words words_for_unknown(const Finding *finding) {
+        bool is_process = finding->pid > 0;
+        Words chosen = words[FINDING_UNKNOWN];
+
+        if (!is_process && finding->node)
+                return (Words){ "cannot examine " WORDS_NODE ": @error@",
+                        is_denied(finding) ? "run as root" : "try again" };
+        if (finding->error == ETIME ||
+                        (is_process && (finding->error == EAGAIN || finding->error == EBUSY)))
+                return words_for_late(finding);
+        if (!is_process)
+                return (Words){ "@function@ is in use: @error@",
+                        "end the programs that may use it" };
+        if (finding->error == ETIMEDOUT)
+                return (Words){ WORDS_WHO " is ending, and may use it until then",
+                        "try again when it has ended" };
+        if (is_denied(finding))
+                chosen.remedy = "run as root";
+        return chosen;
+}
+
 static Words words_for_lit(const Finding *finding) {
         Words chosen = words[FINDING_DISPLAY_ACTIVE];
 
@@ -250,23 +271,7 @@ Words words_choose(const Findings *findings, const Finding *finding) {
                 chosen.remedy = advice_for_holder(findings, finding);
                 break;
         case FINDING_UNKNOWN:
-                if (finding->pid == 0 && finding->node)
-                        return (Words){ "cannot examine " WORDS_NODE ": @error@",
-                                is_denied(finding) ? "run as root" : "try again" };
-                if (finding->error == ETIME ||
-                                (finding->pid > 0 &&
-                                                (finding->error == EAGAIN ||
-                                                                finding->error == EBUSY)))
-                        return words_for_late(finding);
-                if (finding->pid == 0)
-                        return (Words){ "@function@ is in use: @error@",
-                                "end the programs that may use it" };
-                if (finding->error == ETIMEDOUT)
-                        return (Words){ WORDS_WHO " is ending, and may use it until then",
-                                "try again when it has ended" };
-                if (is_denied(finding))
-                        chosen.remedy = "run as root";
-                break;
+                return words_for_unknown(finding);
         default:
                 break;
         }
