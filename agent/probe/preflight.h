@@ -23,6 +23,7 @@ typedef struct PreflightInput {
         size_t n_moving;
         const Displays *displays; /* of this moment; NULL: looked at anew */
         bool allow_display;       /* the user gives up the boot display, or a lit one */
+        bool is_passive; /* nothing is woken up, and no node opened: what only that tells is left out */
         uint64_t wake_usec; /* how long a GPU that sleeps may take to wake up; 0: ten seconds */
 } PreflightInput;
 

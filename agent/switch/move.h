@@ -31,6 +31,7 @@ typedef struct SwitchContext {
         EventFn observer;
         void *observer_userdata;
         bool asked_to_end; /* by a signal during a switch, which was seen through */
+        bool is_passive;   /* of a preview: as PreflightInput has it */
 } SwitchContext;
 
 typedef struct Move {

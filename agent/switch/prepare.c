@@ -36,6 +36,7 @@ PreflightInput move_preflight(const Move *move, const Gpu *gpu, Mode to) {
                 .moving = move->along,
                 .n_moving = move->n_along,
                 .allow_display = move->allow_display,
+                .is_passive = move->context->is_passive,
         };
 }
 

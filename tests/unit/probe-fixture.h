@@ -30,6 +30,7 @@ typedef struct Fixture {
         Findings findings;
         bool allow_display;
         uint64_t wake_usec;
+        bool is_passive;
 } Fixture;
 
 #define card_test(fn) cmocka_unit_test_setup_teardown(fn, card_setup, card_teardown)

@@ -93,6 +93,7 @@ static void assert_check(
                 .n_moving = n_moving,
                 .allow_display = fixture->allow_display,
                 .wake_usec = fixture->wake_usec,
+                .is_passive = fixture->is_passive,
         };
 
         assert_int_equal(check(&input, &fixture->findings), 0);
@@ -420,6 +421,34 @@ static void a_gpu_that_sleeps_is_asked_in_a_child(void **state) {
         }
         fake_device_drop(fixture->tree, GPU);
         assert_off_bus(fixture, LONG_USEC, "off-bus .0 -;");
+}
+
+/* The configuration space of one that sleeps is a pipe here, and so is the log: to open either would hang. */
+static void who_only_looks_wakes_nothing_and_opens_no_node(void **state) {
+        static const char *const paths[] = { "sys/bus/pci/devices/" GPU "/config", "dev/kmsg" };
+        Fixture *fixture = *state;
+        FakeTree *tree = fixture->tree;
+
+        fake_gpu_add(tree, GPU, .group = 12, .driver = "nvidia", .functions = 1);
+        for (size_t i = 0; i < ARRAY_SIZE(paths); ++i) {
+                char path[FAKE_PATH_MAX];
+
+                fake_remove(tree->root, paths[i]);
+                snprintf(path, sizeof(path), "%s/%s", tree->root, paths[i]);
+                assert_int_equal(mkfifo(path, 0600), 0);
+        }
+        fixture->is_passive = true;
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "");
+}
+
+static void who_only_looks_asks_one_that_is_awake(void **state) {
+        Fixture *fixture = *state;
+
+        fake_gpu_add(fixture->tree, GPU, .group = 12);
+        fake_device_write(fixture->tree, GPU, "power/runtime_status", "active");
+        fake_device_drop(fixture->tree, GPU);
+        fixture->is_passive = true;
+        assert_preconditions(fixture, MODE_PASSTHROUGH, "off-bus .0 -;");
 }
 
 static void a_function_that_is_lost_alone_is_named(void **state) {
@@ -1155,6 +1184,8 @@ int main(void) {
                 card_test(all_that_is_in_the_way_is_told),
                 card_test(a_gpu_that_is_awake_is_asked_at_once),
                 card_test(a_gpu_that_sleeps_is_asked_in_a_child),
+                card_test(who_only_looks_wakes_nothing_and_opens_no_node),
+                card_test(who_only_looks_asks_one_that_is_awake),
                 card_test(a_function_that_is_lost_alone_is_named),
                 card_test(a_gpu_that_does_not_wake_up_in_time_is_off),
                 card_test(a_gpu_that_cannot_be_asked_is_off),
