@@ -138,8 +138,12 @@ static int append_holders(Text *out,
         return r < 0 ? r : append_nodes(out, findings, told, group, gpu);
 }
 
-/* A group, and what would help against it. @n_more: how many culprits are only counted, told with the last */
+/*
+ * A group, and what would help against it, behind what is in @remedies. @n_more: how many culprits are only
+ * counted, told with the last
+ */
 static int append_group(Text *out,
+                Text *remedies,
                 const Findings *findings,
                 const Told *told,
                 size_t first,
@@ -162,13 +166,14 @@ static int append_group(Text *out,
         }
         if (r >= 0 && n_more > 0)
                 r = text_append(out, ", and %zu more", n_more);
-        if (r >= 0)
-                r = text_append(out, "; ");
+        if (r >= 0 && remedies->n > 0)
+                r = text_append(remedies, "; ");
         if (r < 0)
                 return r;
         return finding.kind == FINDING_GROUP_MEMBER
-                        ? words_append_group_remedy(out, findings, &findings->items[first], gpu, to)
-                        : words_append(out, chosen.remedy, &finding, gpu, to);
+                        ? words_append_group_remedy(
+                                          remedies, findings, &findings->items[first], gpu, to)
+                        : words_append(remedies, chosen.remedy, &finding, gpu, to);
 }
 
 /* All processes that are kept: "812 (ollama) /dev/nvidia0, 977 (Xorg) /dev/dri/card1" */
@@ -196,8 +201,9 @@ static int append_processes(Text *out, const Findings *findings, const Gpu *gpu)
                                     : 0;
 }
 
-/* The first culprit, and where that is use of the GPU, all who hold it. */
-static int append_reason(Text *out, const Findings *findings, const Gpu *gpu, Mode to) {
+/* The first culprit, and where that is use of the GPU, all who hold it. @remedies: where they go; maybe @out */
+static int append_reason(
+                Text *out, Text *remedies, const Findings *findings, const Gpu *gpu, Mode to) {
         _cleanup_(freep) Told *told = calloc(findings->n, sizeof(*told));
         size_t firsts[GROUPS_MAX], n = 0, n_more;
         int r = 0;
@@ -223,8 +229,8 @@ static int append_reason(Text *out, const Findings *findings, const Gpu *gpu, Mo
         for (size_t i = 0; i < n && r >= 0; ++i) {
                 r = text_append(out, "%s", i > 0 ? "; " : "");
                 if (r >= 0)
-                        r = append_group(out, findings, told, firsts[i], i + 1 == n ? n_more : 0,
-                                        gpu, to);
+                        r = append_group(out, remedies, findings, told, firsts[i],
+                                        i + 1 == n ? n_more : 0, gpu, to);
         }
         return r;
 }
@@ -252,7 +258,7 @@ int findings_explain(const Findings *findings,
         _cleanup_(text_deinit) Text reason = TEXT_NULL, holders = TEXT_NULL;
         int r;
 
-        r = append_reason(&reason, findings, gpu, to);
+        r = append_reason(&reason, &reason, findings, gpu, to);
         if (r >= 0 && findings->hint) {
                 r = text_append(&reason, "; ");
                 if (r >= 0)
@@ -265,5 +271,30 @@ int findings_explain(const Findings *findings,
 
         *ret_reason = text_take(&reason);
         *ret_holders = text_take(&holders);
+        return 0;
+}
+
+/**
+ * findings_explain_apart() - what is in the way, and what would help, each in one line
+ * @findings:   at least one; a hint of theirs is left out
+ * @ret_what:   as @ret_reason of findings_explain(), without the remedies; free() it
+ * @ret_remedy: what would help, in the same order; free() it
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int findings_explain_apart(const Findings *findings,
+                const Gpu *gpu,
+                Mode to,
+                char **ret_what,
+                char **ret_remedy) {
+        _cleanup_(text_deinit) Text what = TEXT_NULL, remedy = TEXT_NULL;
+        int r;
+
+        r = append_reason(&what, &remedy, findings, gpu, to);
+        if (r < 0)
+                return r;
+
+        *ret_what = text_take(&what);
+        *ret_remedy = text_take(&remedy);
         return 0;
 }

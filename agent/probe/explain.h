@@ -10,3 +10,8 @@ int findings_explain(const Findings *findings,
                 Mode to,
                 char **ret_reason,
                 char **ret_holders) _warn_unused_result_;
+int findings_explain_apart(const Findings *findings,
+                const Gpu *gpu,
+                Mode to,
+                char **ret_what,
+                char **ret_remedy) _warn_unused_result_;

@@ -954,6 +954,36 @@ static void a_process_counts_once_with_all_its_nodes(void **state _unused_) {
                         "8 (a) /dev/nvidia0, 8 (a) /dev/nvidiactl, 9 (b) /dev/nvidia0, 9 (b) /dev/nvidiactl");
 }
 
+static void what_helps_can_be_had_apart(void **state _unused_) {
+        const Findings used = LIST(HOLDER(8, "a", "/dev/nvidia0"),
+                        { .kind = FINDING_HOLDER,
+                                        .pid = 9,
+                                        .command = (char *) "b",
+                                        .node = (char *) "/dev/x",
+                                        .owner = { .kind = OWNER_DOCKER, .id = (char *) "0123" } });
+        const Findings missing = LIST({ .kind = FINDING_NO_HOST_DRIVER });
+        const struct {
+                const Findings *findings;
+                const char *what, *remedy;
+        } expected[] = {
+                { &used, "in use by a (pid 8): /dev/nvidia0; also in use by b (pid 9, Docker container 0123): /dev/x",
+                                "kill 8; docker stop 0123 (one with the restart policy always comes back when "
+                                "Docker is started again)" },
+                { &missing, "no host driver is known for it",
+                                "install NVIDIA's driver, or nouveau, for the running kernel" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(expected); ++i) {
+                _cleanup_(freep) char *what = NULL, *remedy = NULL;
+
+                assert_int_equal(findings_explain_apart(expected[i].findings, &gpu,
+                                                 MODE_PASSTHROUGH, &what, &remedy),
+                                0);
+                assert_string_equal(what, expected[i].what);
+                assert_string_equal(remedy, expected[i].remedy);
+        }
+}
+
 static void a_long_list_of_nodes_is_cut_but_holders_are_not(void **state _unused_) {
         const Findings findings = LIST(HOLDER(8, "a", "/dev/a"), HOLDER(8, "a", "/dev/b"),
                         HOLDER(8, "a", "/dev/c"), HOLDER(8, "a", "/dev/d"),
@@ -1187,6 +1217,7 @@ int main(void) {
                 cmocka_unit_test(
                                 all_members_of_a_group_are_named_and_none_that_is_needed_is_given_away),
                 cmocka_unit_test(what_computes_is_named_before_the_desktop),
+                cmocka_unit_test(what_helps_can_be_had_apart),
                 cmocka_unit_test(findings_without_a_process_are_no_holders),
                 cmocka_unit_test(a_process_that_cannot_be_looked_into_is_listed),
                 cmocka_unit_test(more_processes_than_can_be_told_are_counted),
