@@ -45,6 +45,7 @@ typedef struct Verb {
         int (*run)(Cli *cli);
 } Verb;
 
+extern const Verb verb_diagnose;
 extern const Verb verb_forget;
 extern const Verb verb_monitor;
 extern const Verb verb_status;

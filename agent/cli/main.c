@@ -15,7 +15,8 @@
 #include "cli/cli.h"
 #include "cli/message.h"
 
-static const Verb *const verbs[] = { &verb_status, &verb_switch, &verb_monitor, &verb_forget };
+static const Verb *const verbs[] = { &verb_status, &verb_switch, &verb_monitor, &verb_diagnose,
+        &verb_forget };
 
 typedef struct OptionInfo {
         const char *name;
@@ -266,9 +267,12 @@ static int dispatch(CommandLine *line, int argc, char **argv) {
 static int print_no_gpus(const CommandLine *line) {
         const bool previews = line->options & OPTION_DRY_RUN;
         const bool switches = line->n_words > 0 && !strcmp(line->words[0], verb_switch.name);
+        const bool diagnoses = line->n_words > 0 && !strcmp(line->words[0], verb_diagnose.name);
 
         if (!(line->options & OPTION_JSON) || line->printed || line->verb == &verb_monitor)
                 return 0;
+        if (diagnoses)
+                return message_json("checks", json_new_array(), NULL, NULL);
         if (previews || switches)
                 return message_json(previews ? "plans" : "gpus", json_new_array(), NULL, NULL);
         return message_json("gpus", json_new_array(), "absent", json_new_array());

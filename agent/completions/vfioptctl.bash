@@ -69,12 +69,12 @@ _vfioptctl() {
                 ;;
         *)
                 case $verb in
-                '') words='status switch monitor forget' ;;
+                '') words='status switch monitor diagnose forget' ;;
                 switch)
                         words='host passthrough toggle auto'
                         [[ ! $mode ]] || words=$(_vfioptctl_gpus "$current" "${before[@]}")
                         ;;
-                status | monitor | forget) words=$(_vfioptctl_gpus "$current" "${before[@]}") ;;
+                status | monitor | diagnose | forget) words=$(_vfioptctl_gpus "$current" "${before[@]}") ;;
                 esac
                 ;;
         esac

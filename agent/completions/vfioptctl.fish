@@ -11,7 +11,7 @@ function __vfioptctl_has_mode
         __fish_seen_subcommand_from host passthrough toggle auto
 end
 
-set -l verbs status switch monitor forget
+set -l verbs status switch monitor diagnose forget
 set -l none "not __fish_seen_subcommand_from $verbs"
 set -l switch '__fish_seen_subcommand_from switch'
 
@@ -19,6 +19,7 @@ complete -c vfioptctl -f
 complete -c vfioptctl -n $none -a status -d 'Where each GPU is'
 complete -c vfioptctl -n $none -a switch -d 'Move GPUs to host or passthrough'
 complete -c vfioptctl -n $none -a monitor -d 'Print events as they happen'
+complete -c vfioptctl -n $none -a diagnose -d 'Whether guests can have them, and what is missing'
 complete -c vfioptctl -n $none -a forget -d 'Forget the card that was at an address'
 
 complete -c vfioptctl -n "$switch; and not __vfioptctl_has_mode" -a host -d 'To the drivers of the host'
@@ -26,7 +27,7 @@ complete -c vfioptctl -n "$switch; and not __vfioptctl_has_mode" -a passthrough 
 complete -c vfioptctl -n "$switch; and not __vfioptctl_has_mode" -a toggle -d 'To the mode that it is not in'
 complete -c vfioptctl -n "$switch; and not __vfioptctl_has_mode" -a auto -d 'To where each belongs'
 complete -c vfioptctl -n "$switch; and __vfioptctl_has_mode" -a '(__vfioptctl_gpus)'
-complete -c vfioptctl -n '__fish_seen_subcommand_from status monitor forget' -a '(__vfioptctl_gpus)'
+complete -c vfioptctl -n '__fish_seen_subcommand_from status monitor diagnose forget' -a '(__vfioptctl_gpus)'
 
 complete -c vfioptctl -n $switch -l allow-display -d 'Give up a display that is in use, too'
 complete -c vfioptctl -n $switch -l direct -d 'Switch in this process: for a rescue shell'

@@ -10,6 +10,7 @@
 enum {
         VFIOPT_EXIT_DONE = 0,         /* done, or nothing to do */
         VFIOPT_EXIT_ERROR = 1,        /* unexpected error */
+        VFIOPT_EXIT_WARNING = 1,      /* of a diagnosis: there are warnings */
         VFIOPT_EXIT_USAGE = 2,        /* the command line was wrong */
         VFIOPT_EXIT_BUSY = 3,         /* refused: the GPU is in use */
         VFIOPT_EXIT_PRECONDITION = 4, /* refused: a precondition does not hold */

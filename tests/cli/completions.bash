@@ -40,7 +40,7 @@ offered() {
 }
 
 all='0000:41:00.0 0000:42:00.0 10000:01:00.0'
-verbs='status switch monitor forget'
+verbs='status switch monitor diagnose forget'
 modes='host passthrough toggle auto'
 
 COMP_WORDBREAKS=$' \t\n"\'><=;|&(:'
@@ -67,6 +67,8 @@ offered 'vfioptctl status ' "$all"
 offered 'vfioptctl status --json 42' 42:00.0
 offered 'vfioptctl monitor ' "$all"
 offered 'vfioptctl forget ' "$all"
+offered 'vfioptctl diagnose ' "$all"
+offered 'vfioptctl diagnose --' '--json --root= --help --version'
 offered 'vfioptctl switch --d' '--direct --dry-run'
 offered 'vfioptctl switch host -' '--allow-display --direct --dry-run --json --root= --verbose --help --version'
 offered 'vfioptctl status --r' --root=

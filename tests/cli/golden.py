@@ -61,7 +61,8 @@ class Case:
         assert not settings, f"{self.title}: {settings}"
 
     def schema(self):
-        verb = "switch" if re.search(r"\bswitch\b", self.command) else "status"
+        found = re.search(r"\b(switch|diagnose)\b", self.command)
+        verb = found[1] if found else "status"
         return verb + ("-dry-run" if "--dry-run" in self.command else "")
 
     def run(self, program):

@@ -23,7 +23,8 @@ LAYERS = {
     "journal": {"base", "os", "model", "record"},
     "policy": {"base", "os", "model", "record", "journal"},
     "switch": {"base", "os", "model", "probe", "record", "journal", "policy"},
-    "cli": {"base", "os", "model", "probe", "record", "journal", "policy", "switch"},
+    "diagnose": {"base", "os", "model", "probe", "record", "journal", "policy", "switch"},
+    "cli": {"base", "os", "model", "probe", "record", "journal", "policy", "switch", "diagnose"},
     # What writes to sysfs is in none of these: so the agent cannot.
     "daemon": {"base", "os", "model", "record", "journal", "policy"},
     "boot": {"base", "os", "policy"},

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Checks of the machine as a whole: firmware, kernel, and our own files. */
+
+#include <string.h>
+
+#include "base/text.h"
+#include "diagnose/check.h"
+#include "vfiopt/names.h"
+
+int check_container(const Survey *survey, const SurveyGpu *gpu _unused_, Result *result) {
+        int r;
+
+        if (!survey->container)
+                return 0;
+        r = result_say(result, VERDICT_WARN, "this is a container, says /%s", survey->container);
+        return r < 0 ? r : result_advise(result, "run vfioptctl diagnose on the host itself");
+}
+
+static bool has_flag(const char *flags, const char *flag) {
+        const size_t n = strlen(flag);
+
+        for (const char *s = flags; s && (s = strstr(s, flag)); s += n)
+                if (s > flags && strchr(" \t", s[-1]) && (s[n] == ' ' || !s[n]))
+                        return true;
+        return false;
+}
+
+/*
+ * A guest can have a GPU without it, as slow as it then is. The kernel takes the flag away where the
+ * firmware has it off (arch/x86/kernel/cpu/feat_ctl.c: init_ia32_feat_ctl()), but not that of AMD's.
+ */
+int check_processor(const Survey *survey, const SurveyGpu *gpu _unused_, Result *result) {
+        const bool intel = has_flag(survey->processor, "vmx");
+        const bool amd = has_flag(survey->processor, "svm");
+        int r;
+
+        if (survey->has_kvm)
+                return result_say(result, VERDICT_PASS, "/dev/kvm is there");
+        if (!survey->processor)
+                return result_say(result, VERDICT_UNKNOWN,
+                                "/dev/kvm is not there, and /proc/cpuinfo does not tell why");
+        if (intel || amd) {
+                r = result_say(result, VERDICT_WARN,
+                                "the processor has it (%s), but /dev/kvm is not there",
+                                intel ? "VT-x" : "AMD-V");
+                return r < 0 ? r
+                             : result_advise(result,
+                                               "modprobe %s; if that fails, enable it in the firmware",
+                                               intel ? "kvm_intel" : "kvm_amd");
+        }
+        r = result_say(result, VERDICT_WARN, "the processor does not show VT-x or AMD-V");
+        return r < 0 ? r : result_advise(result, "enable VT-x or SVM (AMD-V) in the firmware");
+}
+
+static bool is_missing_in_firmware(const Survey *survey) {
+        return survey->iommu == IOMMU_FIRMWARE || survey->iommu == IOMMU_FIRMWARE_AND_OFF;
+}
+
+/* The words that the pre-flight has for its cause. */
+static int advise_iommu(const Survey *survey, Result *result) {
+        const Finding finding = {
+                .kind = FINDING_NO_IOMMU,
+                .iommu = survey->iommu,
+                .detail = survey->iommu_argument,
+        };
+        _cleanup_(text_deinit) Text remedy = TEXT_NULL;
+        const Gpu none = {};
+        int r;
+
+        r = words_append(&remedy, "@iommu@", &finding, &none, MODE_PASSTHROUGH);
+        if (r >= 0)
+                result->remedy = text_take(&remedy);
+        return r;
+}
+
+int check_firmware(const Survey *survey, const SurveyGpu *gpu _unused_, Result *result) {
+        int r;
+
+        if (survey->iommu == IOMMU_UNKNOWN || survey->iommu == IOMMU_XEN)
+                return 0;
+        if (survey->iommu == IOMMU_DEVICE_TREE)
+                return result_say(result, VERDICT_FAIL, "the device tree of this machine has none");
+        if (!is_missing_in_firmware(survey))
+                return result_say(result, VERDICT_PASS, "it is enabled");
+        r = result_say(result, VERDICT_FAIL, "the firmware describes none");
+        return r < 0 ? r : advise_iommu(survey, result);
+}
+
+/* Without a table of the firmware's there is nothing to be said of the kernel. */
+int check_iommu(const Survey *survey, const SurveyGpu *gpu _unused_, Result *result) {
+        int r;
+
+        if (is_missing_in_firmware(survey) || survey->iommu == IOMMU_DEVICE_TREE)
+                return 0;
+        if (survey->iommu == IOMMU_DEVICE)
+                return result_say(result, VERDICT_PASS, "there are IOMMU groups");
+        r = result_say(result, VERDICT_FAIL, "there are no IOMMU groups");
+        return r < 0 ? r : advise_iommu(survey, result);
+}
+
+int check_files(const Survey *survey, const SurveyGpu *gpu _unused_, Result *result) {
+        int r;
+
+        if (survey->n_complaints == 0)
+                return result_say(result, VERDICT_PASS, "all are understood");
+        r = result_say(result, VERDICT_WARN, "%s", survey->complaints[0]);
+        if (r < 0 || survey->n_complaints == 1)
+                return r;
+        return result_say(result, VERDICT_WARN, "%s, and %zu more", survey->complaints[0],
+                        survey->n_complaints - 1);
+}
+
+int check_kernel_line(const Survey *survey, const SurveyGpu *gpu _unused_, Result *result) {
+        const KernelLine *kernel = &survey->policy.kernel;
+        int r;
+
+        if (!kernel->is_set)
+                return 0;
+        r = result_say(result, VERDICT_WARN,
+                        kernel->mode == MODE_UNSET ? "no GPU moves on its own in this boot"
+                                                   : "all managed GPUs belong in %s in this boot",
+                        mode_to_string(kernel->mode));
+        return r < 0 ? r
+                     : result_advise(result,
+                                       "if that is not meant to be, boot without " VFIOPT_KERNEL_KEY
+                                       "=");
+}
+
+/* A rule of a laptop's tool takes the card off the bus. */
+int check_presence(const Survey *survey, const SurveyGpu *gpu _unused_, Result *result) {
+        const size_t n = survey->inventory.n_gpus;
+        int r;
+
+        if (n > 0)
+                return result_say(result, VERDICT_PASS, "%zu of them", n);
+        if (!survey->remover)
+                return result_say(result, VERDICT_FAIL, "there is no NVIDIA GPU in this machine");
+        r = result_say(result, VERDICT_FAIL,
+                        "there is no NVIDIA GPU; a rule of udev's removes it: %s", survey->remover);
+        return r < 0 ? r
+                     : result_advise(result,
+                                       "have the tool that wrote the rule take it back, and reboot");
+}
