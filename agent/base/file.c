@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "base/file.h"
 #include "base/text.h"
 
 /* More than an attribute of sysfs has: those must come with one read. */
 #define READ_SIZE_MIN 8192U
+
+/* Each takes microseconds, and hardly one of them meets a rename. */
+#define WITHIN_TRIES 1000U
 
 /*
  * Make room for more, but for no more than @max bytes, one beyond, and the terminator.
@@ -32,24 +37,44 @@ static int file_grow(char **data, size_t *size, size_t max) {
 }
 
 /**
- * file_read() - read a small file whole
- * @max:        most bytes it may have
- * @ret_data:   its content, zero-terminated; free() it
- * @ret_n:      its size without the terminator, or NULL
+ * file_open_within() - open a file of a machine, be it this one or a copy
+ * @root_fd:    top of its tree
+ * @path:       below it
+ * @flags:      for openat(2); O_CLOEXEC is added
  *
- * Return: 0 on success, FILE_E_MISSING, -E2BIG if it is larger than @max, other
- *         negative error code on failure.
+ * Whoever has made the tree cannot have a file outside it opened, by no link and by no "..". Where a directory
+ * is renamed meanwhile, anywhere, the kernel cannot tell, and wants to be asked again (fs/namei.c:
+ * handle_dots()).
+ *
+ * Return: a file descriptor, close() it; or a negative error code.
  */
-int file_read(int dir_fd, const char *path, size_t max, char **ret_data, size_t *ret_n) {
+int file_open_within(int root_fd, const char *path, int flags) {
+        const struct open_how how = {
+                .flags = (uint64_t) (flags | O_CLOEXEC),
+                .resolve = RESOLVE_IN_ROOT,
+        };
+        long fd = -1;
+
+        for (unsigned int i = 0; i < WITHIN_TRIES; ++i) {
+                fd = syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+                if (fd >= 0 || errno != EAGAIN)
+                        break;
+        }
+        return fd < 0 ? -errno : (int) fd;
+}
+
+/* A link to nothing is not there. */
+bool file_exists_within(int root_fd, const char *path) {
+        _cleanup_(closep) int fd = file_open_within(root_fd, path, O_PATH);
+
+        return fd >= 0;
+}
+
+static int read_whole(int fd, size_t max, char **ret_data, size_t *ret_n) {
         _cleanup_(freep) char *data = NULL;
-        _cleanup_(closep) int fd = -1;
         size_t n = 0, size = 0;
         ssize_t k;
         int r;
-
-        fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        if (fd < 0)
-                return errno == ENOENT || errno == ENOTDIR ? FILE_E_MISSING : -errno;
 
         do {
                 if (n + 1 >= size) {
@@ -70,6 +95,34 @@ int file_read(int dir_fd, const char *path, size_t max, char **ret_data, size_t 
                 *ret_n = n;
         *ret_data = TAKE_PTR(data);
         return 0;
+}
+
+#define READ_FLAGS (O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+
+/**
+ * file_read() - read a small file whole
+ * @max:        most bytes it may have
+ * @ret_data:   its content, zero-terminated; free() it
+ * @ret_n:      its size without the terminator, or NULL
+ *
+ * Return: 0 on success, FILE_E_MISSING, -E2BIG if it is larger than @max, other
+ *         negative error code on failure.
+ */
+int file_read(int dir_fd, const char *path, size_t max, char **ret_data, size_t *ret_n) {
+        _cleanup_(closep) int fd = openat(dir_fd, path, READ_FLAGS);
+
+        if (fd < 0)
+                return errno == ENOENT || errno == ENOTDIR ? FILE_E_MISSING : -errno;
+        return read_whole(fd, max, ret_data, ret_n);
+}
+
+/* Likewise, within a root. */
+int file_read_within(int root_fd, const char *path, size_t max, char **ret_data, size_t *ret_n) {
+        _cleanup_(closep) int fd = file_open_within(root_fd, path, READ_FLAGS);
+
+        if (fd < 0)
+                return fd == -ENOENT || fd == -ENOTDIR ? FILE_E_MISSING : fd;
+        return read_whole(fd, max, ret_data, ret_n);
 }
 
 static int file_write_all(int fd, const char *data, size_t n) {

@@ -21,6 +21,15 @@ enum {
         FILE_E_MISSING, /* there is no such file, or no such directory */
 };
 
+/* within a root: no link leads out of it, and an absolute one begins there */
+
+int file_open_within(int root_fd, const char *path, int flags) _warn_unused_result_;
+int file_read_within(int root_fd, const char *path, size_t max, char **ret_data, size_t *ret_n)
+                _warn_unused_result_;
+bool file_exists_within(int root_fd, const char *path);
+
+/* relative to a directory */
+
 int file_read(int dir_fd, const char *path, size_t max, char **ret_data, size_t *ret_n)
                 _warn_unused_result_;
 int file_replace(int dir_fd, const char *name, mode_t mode, const char *data, bool durable)

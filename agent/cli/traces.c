@@ -94,7 +94,7 @@ static int add_driverctl(Lines *lines, const Roots *roots, const Device *functio
                 path = text_format("etc/driverctl.d/%s%s", buses[i], address);
                 if (!path)
                         return -ENOMEM;
-                r = file_read(roots->root_fd, path, 64, &driver, NULL);
+                r = file_read_within(roots->root_fd, path, 64, &driver, NULL);
                 if (r == -ENOMEM)
                         return r;
                 if (r)

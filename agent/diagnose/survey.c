@@ -233,7 +233,7 @@ static int look_for_container(Survey *survey) {
                 ".dockerenv" };
 
         for (size_t i = 0; i < ARRAY_SIZE(files); ++i)
-                if (faccessat(survey->roots->root_fd, files[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+                if (file_exists_within(survey->roots->root_fd, files[i]))
                         return text_copy(files[i], &survey->container);
         return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -51,7 +52,7 @@ int conf_read_file(int root_fd, const char *path, ConfFn fn, void *userdata) {
         _cleanup_(freep) char *data = NULL;
         int r;
 
-        r = file_read(root_fd, path, CONF_SIZE_MAX, &data, NULL);
+        r = file_read_within(root_fd, path, CONF_SIZE_MAX, &data, NULL);
         if (r == -ENOMEM)
                 return r;
         return r == 0 ? take_file(path, data, fn, userdata) : 0;
@@ -109,12 +110,16 @@ static int add_conf(Confs *confs, const char *name, const char *folder, const ch
 
 static int list_folder(Confs *confs, int root_fd, const char *folder, const char *suffix) {
         _cleanup_(closedirp) DIR *dir = NULL;
+        _cleanup_(closep) int fd = -1;
         const struct dirent *entry;
         int r;
 
-        r = file_open_dirp(root_fd, folder, 0, &dir);
+        fd = file_open_within(root_fd, folder, O_RDONLY | O_DIRECTORY);
+        if (fd < 0)
+                return fd == -ENOENT ? 0 : fd;
+        r = file_open_dirp(fd, ".", 0, &dir);
         if (r)
-                return r == FILE_E_MISSING ? 0 : r;
+                return error_fold(r);
         for (errno = 0; r == 0 && (entry = readdir(dir)); errno = 0)
                 r = add_conf(confs, entry->d_name, folder, suffix);
         return r < 0 ? r : -errno;

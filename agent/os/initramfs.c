@@ -421,7 +421,7 @@ static int ask_kernel_line(const Roots *roots, const char *driver, Initramfs *re
 
 static bool any_is_there(int root_fd, const char *const *paths, size_t n) {
         for (size_t i = 0; i < n; ++i)
-                if (paths[i] && faccessat(root_fd, paths[i], F_OK, 0) == 0)
+                if (paths[i] && file_exists_within(root_fd, paths[i]))
                         return true;
         return false;
 }

@@ -306,8 +306,8 @@ int obstacle_find_no_index(const Roots *roots, Obstacle *ret) {
         path = text_format("lib/modules/%s/modules.dep", release);
         if (!path)
                 return -ENOMEM;
-        if (faccessat(roots->root_fd, "lib/modules", F_OK, 0) == 0 &&
-                        faccessat(roots->root_fd, path, F_OK, 0) < 0 && errno == ENOENT)
+        if (file_exists_within(roots->root_fd, "lib/modules") &&
+                        !file_exists_within(roots->root_fd, path))
                 *ret = (Obstacle){ OBSTACLE_NO_INDEX, TAKE_PTR(release) };
         return 0;
 }

@@ -10,15 +10,15 @@
 #include "vfiopt/names.h"
 
 /*
- * Open any directory of the machine, "boot" or "usr/lib"; links are followed. Return: 0,
+ * Open any directory of the machine, "boot" or "usr/lib"; links are followed, and none out of it. Return: 0,
  * ROOTS_E_MISSING, or a negative error code. @ret_fd: close() it
  */
 int roots_open(const Roots *roots, const char *path, int *ret_fd) {
         int fd;
 
-        fd = openat(roots->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        fd = file_open_within(roots->root_fd, path, O_RDONLY | O_DIRECTORY);
         if (fd < 0)
-                return errno == ENOENT ? ROOTS_E_MISSING : -errno;
+                return fd == -ENOENT ? ROOTS_E_MISSING : fd;
 
         *ret_fd = fd;
         return 0;

@@ -64,9 +64,9 @@ int sysfs_read_bytes(Sysfs *sysfs, const char *path, void *buffer, size_t n, siz
         _cleanup_(closep) int fd = -1;
         ssize_t k;
 
-        fd = openat(sysfs->root_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        fd = file_open_within(sysfs->root_fd, path, O_RDONLY | O_NOCTTY);
         if (fd < 0)
-                return sysfs_missing(errno);
+                return sysfs_missing(-fd);
 
         k = read(fd, buffer, n);
         if (k < 0)
@@ -162,12 +162,17 @@ int sysfs_write(Sysfs *sysfs, const char *path, const char *value) {
 
 /* The target of a link, as it is written there. @ret_target: free() it */
 int sysfs_link_target(Sysfs *sysfs, const char *path, char **ret_target) {
+        _cleanup_(closep) int fd = -1;
         char target[PATH_MAX];
         ssize_t n;
 
-        n = readlinkat(sysfs->root_fd, path, target, sizeof(target));
+        fd = file_open_within(sysfs->root_fd, path, O_PATH | O_NOFOLLOW);
+        if (fd < 0)
+                return sysfs_missing(-fd);
+        n = readlinkat(fd, "", target, sizeof(target));
         if (n < 0)
-                return sysfs_missing(errno);
+                /* Of what is no link there is no such name to the kernel. */
+                return errno == ENOENT ? -EINVAL : -errno;
         if ((size_t) n >= sizeof(target))
                 return -ENAMETOOLONG;
         target[n] = 0;
@@ -200,6 +205,7 @@ static int compare_names(const void *a, const void *b) {
 int sysfs_list(Sysfs *sysfs, const char *path, char ***ret_names, size_t *ret_n) {
         _cleanup_(strv_freep) char **names = NULL;
         _cleanup_(closedirp) DIR *dir = NULL;
+        _cleanup_(closep) int fd = -1;
         struct dirent *entry;
         size_t n = 0;
         int r;
@@ -208,9 +214,12 @@ int sysfs_list(Sysfs *sysfs, const char *path, char ***ret_names, size_t *ret_n)
         if (!names)
                 return -ENOMEM;
 
-        r = file_open_dirp(sysfs->root_fd, path, 0, &dir);
+        fd = file_open_within(sysfs->root_fd, path, O_RDONLY | O_DIRECTORY);
+        if (fd < 0)
+                return sysfs_missing(-fd);
+        r = file_open_dirp(fd, ".", 0, &dir);
         if (r)
-                return r == FILE_E_MISSING || r == -ENOTDIR ? SYSFS_E_MISSING : r;
+                return error_fold(r);
 
         for (errno = 0; (entry = readdir(dir)); errno = 0) {
                 if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
@@ -229,7 +238,9 @@ int sysfs_list(Sysfs *sysfs, const char *path, char ***ret_names, size_t *ret_n)
 }
 
 bool sysfs_exists(Sysfs *sysfs, const char *path) {
-        return faccessat(sysfs->root_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+        _cleanup_(closep) int fd = file_open_within(sysfs->root_fd, path, O_PATH | O_NOFOLLOW);
+
+        return fd >= 0;
 }
 
 /* walks */

@@ -134,7 +134,14 @@ bool fake_read(const char *root, const char *path, char *buffer, size_t n) {
 void fake_link(const char *root, const char *target, const char *path) {
         char whole[FAKE_PATH_MAX], relative[FAKE_PATH_MAX] = "";
 
-        for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/'))
+        const char *from = path, *top = strchr(path, '/');
+
+        /* Those of sysfs do not go above it. */
+        if (top && !strncmp(target, path, (size_t) (top - path) + 1)) {
+                target += top - path + 1;
+                from = top + 1;
+        }
+        for (const char *slash = strchr(from, '/'); slash; slash = strchr(slash + 1, '/'))
                 strncat(relative, "../", sizeof(relative) - strlen(relative) - 1);
         strncat(relative, target, sizeof(relative) - strlen(relative) - 1);
 

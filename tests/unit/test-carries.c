@@ -100,7 +100,6 @@ static void a_disk_is_needed_for_swap(void **state) {
 }
 
 static void a_disk_is_needed_for_what_is_made_of_it(void **state) {
-        char target[FAKE_PATH_MAX], link[FAKE_PATH_MAX];
         FakeTree *tree = *state;
 
         add_disk(tree);
@@ -109,9 +108,7 @@ static void a_disk_is_needed_for_what_is_made_of_it(void **state) {
         fake_write(tree->root, "sys/devices/virtual/block/dm-0/size", "900\n");
         fake_write(tree->root, "sys/devices/virtual/block/dm-0/dm/name", "luks\n");
         fake_make_dir(tree->root, FOLDER SDA "sda2/holders");
-        snprintf(target, sizeof(target), "%s/sys/devices/virtual/block/dm-0", tree->root);
-        snprintf(link, sizeof(link), "%s/" FOLDER SDA "sda2/holders/dm-0", tree->root);
-        assert_int_equal(symlink(target, link), 0);
+        fake_link(tree->root, "sys/devices/virtual/block/dm-0", FOLDER SDA "sda2/holders/dm-0");
         assert_carries(tree, true, "disk controller with a part of dm-0");
 
         fake_write(tree->root, "proc/self/mountinfo",

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "os/roots.h"
 
 static void remove_own(FakeTree *tree) {
@@ -117,6 +118,44 @@ static void any_directory_of_the_machine_can_be_opened(void **state) {
         roots_deinit(&roots);
 }
 
+static void make_link(FakeTree *tree, const char *target, const char *path) {
+        char whole[FAKE_PATH_MAX];
+
+        assert_int_equal(symlink(target, fake_path(whole, "%s/%s", tree->root, path)), 0);
+}
+
+/* Whoever has made a copy of a machine may have made links in it to what is none of that. */
+static void no_link_leads_out(void **state) {
+        FakeTree *tree = *state;
+        _cleanup_(freep) char *value = NULL;
+        Roots roots = ROOTS_NULL;
+        int fd = -1;
+
+        fake_write(tree->root, "etc/alternatives/real", "inside\n");
+        fake_write(tree->root, "etc/passwd", "inside\n");
+        make_link(tree, "/etc/alternatives/real", "etc/absolute");
+        make_link(tree, "../../../../../../../../etc/passwd", "etc/upwards");
+        make_link(tree, "/usr/include", "boot");
+        make_link(tree, "/etc/passwd", "sys/passwd");
+        make_link(tree, "/etc", "sys/folder");
+        assert_int_equal(roots_init(&roots, tree->root), 0);
+        for (size_t i = 0; i < 2; ++i) {
+                assert_int_equal(file_read_within(roots.root_fd, i ? "etc/upwards" : "etc/absolute",
+                                                 100, &value, NULL),
+                                0);
+                assert_string_equal(value, "inside\n");
+                free(TAKE_PTR(value));
+        }
+        assert_int_equal(roots_open(&roots, "boot", &fd), ROOTS_E_MISSING);
+        assert_false(file_exists_within(roots.root_fd, "boot"));
+        assert_true(file_exists_within(roots.root_fd, "etc/upwards"));
+        assert_int_equal(sysfs_read(roots.sysfs, "passwd", &value), SYSFS_E_MISSING);
+        assert_int_equal(sysfs_read(roots.sysfs, "folder/passwd", &value), SYSFS_E_MISSING);
+        assert_false(sysfs_exists(roots.sysfs, "folder/passwd"));
+        assert_int_equal(sysfs_link(roots.sysfs, "folder/localtime", &value), SYSFS_E_MISSING);
+        roots_deinit(&roots);
+}
+
 static void only_the_machine_itself_is_real(void **state) {
         FakeTree *tree = *state;
         Roots roots;
@@ -135,6 +174,7 @@ int main(void) {
                 tree_test(a_link_is_not_our_directory),
                 tree_test(without_the_parent_nothing_is_made),
                 tree_test(any_directory_of_the_machine_can_be_opened),
+                tree_test(no_link_leads_out),
                 tree_test(only_the_machine_itself_is_real),
         };
 
