@@ -25,6 +25,19 @@ int check_iommu(const Survey *survey, const SurveyGpu *gpu, Result *result);
 int check_presence(const Survey *survey, const SurveyGpu *gpu, Result *result);
 int check_files(const Survey *survey, const SurveyGpu *gpu, Result *result);
 int check_kernel_line(const Survey *survey, const SurveyGpu *gpu, Result *result);
+int check_unsafe(const Survey *survey, const SurveyGpu *gpu, Result *result);
+int check_remapping(const Survey *survey, const SurveyGpu *gpu, Result *result);
+int check_acs_override(const Survey *survey, const SurveyGpu *gpu, Result *result);
+
+/* files, of ours and of others */
+
+int check_rules(const Survey *survey, const SurveyGpu *gpu, Result *result);
+int check_units(const Survey *survey, const SurveyGpu *gpu, Result *result);
+int check_agent(const Survey *survey, const SurveyGpu *gpu, Result *result);
+int check_script(const Survey *survey, const SurveyGpu *gpu, Result *result);
+int check_leftovers(const Survey *survey, const SurveyGpu *gpu, Result *result);
+int check_initramfs(const Survey *survey, const SurveyGpu *gpu, Result *result);
+int check_traces(const Survey *survey, const SurveyGpu *gpu, Result *result);
 
 /* GPUs */
 
@@ -38,6 +51,8 @@ int check_release(const Survey *survey, const SurveyGpu *gpu, Result *result);
 int check_users(const Survey *survey, const SurveyGpu *gpu, Result *result);
 int check_way_home(const Survey *survey, const SurveyGpu *gpu, Result *result);
 int check_sides(const Survey *survey, const SurveyGpu *gpu, Result *result);
+int check_regions(const Survey *survey, const SurveyGpu *gpu, Result *result);
+int check_reset(const Survey *survey, const SurveyGpu *gpu, Result *result);
 int check_wish(const Survey *survey, const SurveyGpu *gpu, Result *result);
 int check_switches(const Survey *survey, const SurveyGpu *gpu, Result *result);
 int check_memory(const Survey *survey, const SurveyGpu *gpu, Result *result);

@@ -195,6 +195,44 @@ int check_sides(const Survey *survey _unused_, const SurveyGpu *gpu, Result *res
                                        address_format(gpu->gpu->address, address));
 }
 
+/*
+ * Intel's driver refuses such a device (drivers/iommu/intel/iommu.c: device_rmrr_is_relaxable()), and newer
+ * kernels do so for all (drivers/iommu/iommu.c: __iommu_device_set_domain()).
+ */
+int check_regions(const Survey *survey _unused_, const SurveyGpu *gpu, Result *result) {
+        int r;
+
+        if (is_stuck(gpu) || gpu->gpu->functions[0].iommu_group < 0)
+                return 0;
+        if (!gpu->is_mapped)
+                return result_say(result, VERDICT_PASS, "the firmware wants none");
+        r = result_say(result, VERDICT_WARN,
+                        "the firmware wants some for its group, which the kernel may not give to a "
+                        "guest then");
+        return r < 0 ? r
+                     : result_advise(result,
+                                       "update the firmware, or put the card into another slot");
+}
+
+/* Kernels before 5.15 do not tell. */
+int check_reset(const Survey *survey, const SurveyGpu *gpu, Result *result) {
+        char path[DEVICE_PATH_MAX];
+        int r;
+
+        if (is_stuck(gpu))
+                return 0;
+        if (gpu->reset && gpu->reset[0])
+                return result_say(result, VERDICT_PASS, "%s", gpu->reset);
+        if (sysfs_exists(survey->roots->sysfs, device_path(gpu->gpu->address, "reset", path)))
+                return result_say(result, VERDICT_PASS, "the kernel has a way");
+        r = result_say(result, VERDICT_WARN,
+                        "the kernel knows no way, so a guest may find it as another has left it");
+        return r < 0 ? r
+                     : result_advise(result,
+                                       "where a guest cannot use it for that, power the machine off "
+                                       "and on again");
+}
+
 int check_wish(const Survey *survey _unused_, const SurveyGpu *gpu, Result *result) {
         const Mode wish = gpu->decision.mode, mode = gpu->gpu->mode;
         char address[ADDRESS_STRING_MAX];

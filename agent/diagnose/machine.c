@@ -127,6 +127,58 @@ int check_kernel_line(const Survey *survey, const SurveyGpu *gpu _unused_, Resul
                                        "=");
 }
 
+/* Both let a guest do to the host what the IOMMU is there to keep it from. */
+int check_unsafe(const Survey *survey, const SurveyGpu *gpu _unused_, Result *result) {
+        const char *setting = survey->has_noiommu   ? "vfio.enable_unsafe_noiommu_mode"
+                        : survey->trusts_interrupts ? "vfio_iommu_type1.allow_unsafe_interrupts"
+                                                    : NULL;
+        int r;
+
+        if (!setting)
+                return result_say(result, VERDICT_PASS, "none of them is unsafe");
+        r = result_say(result, VERDICT_WARN, "%s is on", setting);
+        return r < 0 ? r
+                     : result_advise(result,
+                                       "take it out of modprobe.d and of the kernel's command line, "
+                                       "and reboot");
+}
+
+/* AMD's IOMMUs all have it, and other machines have other means. */
+int check_remapping(const Survey *survey, const SurveyGpu *gpu _unused_, Result *result) {
+        int r;
+
+        if (survey->no_remapping) {
+                r = result_say(result, VERDICT_WARN,
+                                "%s turns it off, and no guest with a PCI device starts without it",
+                                survey->no_remapping);
+                return r < 0 ? r : result_advise(result, "boot without %s", survey->no_remapping);
+        }
+        if (survey->n_not_remapping == 0)
+                return survey->n_remapping == 0
+                                ? 0
+                                : result_say(result, VERDICT_PASS, "the IOMMU has it");
+        r = result_say(result, VERDICT_WARN,
+                        "an IOMMU of this machine lacks it, and no guest with a PCI device starts "
+                        "without it");
+        return r < 0 ? r
+                     : result_advise(result,
+                                       "update the firmware; or, where all guests are trusted, boot "
+                                       "with vfio_iommu_type1.allow_unsafe_interrupts=1");
+}
+
+int check_acs_override(const Survey *survey, const SurveyGpu *gpu _unused_, Result *result) {
+        int r;
+
+        if (!survey->acs_override)
+                return 0;
+        r = result_say(result, VERDICT_WARN,
+                        "%s has groups shown that the hardware may not isolate from each other",
+                        survey->acs_override);
+        return r < 0 ? r
+                     : result_advise(result,
+                                       "boot without it, if the GPU has a group of its own then");
+}
+
 /* A rule of a laptop's tool takes the card off the bus. */
 int check_presence(const Survey *survey, const SurveyGpu *gpu _unused_, Result *result) {
         const size_t n = survey->inventory.n_gpus;
@@ -134,6 +186,17 @@ int check_presence(const Survey *survey, const SurveyGpu *gpu _unused_, Result *
 
         if (n > 0)
                 return result_say(result, VERDICT_PASS, "%zu of them", n);
+        if (survey->switch_off) {
+                r = result_say(result, VERDICT_FAIL,
+                                "there is no NVIDIA GPU; the firmware has it switched off: /sys/%s "
+                                "is 1",
+                                survey->switch_off);
+                return r < 0 ? r
+                             : result_advise(result,
+                                               "have the tool that has set this take it back, or echo "
+                                               "0 | tee /sys/%s; then reboot",
+                                               survey->switch_off);
+        }
         if (!survey->remover)
                 return result_say(result, VERDICT_FAIL, "there is no NVIDIA GPU in this machine");
         r = result_say(result, VERDICT_FAIL,

@@ -27,6 +27,9 @@
 /* on each event of a function of an NVIDIA card */
 #define VFIOPT_UDEV_TAG "vfiopt"
 
+/* what tags them, and pins */
+#define VFIOPT_UDEV_RULES "70-vfiopt.rules"
+
 /* kernel command line: vfiopt.mode=host, =passthrough or =off */
 #define VFIOPT_KERNEL_KEY "vfiopt.mode"
 

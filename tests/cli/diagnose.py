@@ -66,6 +66,54 @@ def idle_function(root):
     root.write("etc/vfiopt/vfiopt.conf", "[GPU 02:00]\nManaged=no\n")
 
 
+UNITS = ("vfiopt@.service", "vfiopt-boot.service", "vfioptd.service", "vfiopt-ask.socket")
+
+
+def installed(root):
+    """With all that there is to be."""
+    awake(root)
+    root.write("dev/kvm", "")
+    root.write("usr/lib/udev/rules.d/70-vfiopt.rules", "#\n")
+    for unit in UNITS:
+        root.write(f"usr/lib/systemd/system/{unit}", "[Unit]\n")
+    root.write("sys/fs/cgroup/system.slice/vfioptd.service/cgroup.procs", "")
+
+
+def masked(root):
+    """By an administrator, as systemctl and udev(7) have it."""
+    installed(root)
+    for path in "etc/systemd/system/vfioptd.service", "etc/udev/rules.d/70-vfiopt.rules":
+        (root.path / path).parent.mkdir(parents=True, exist_ok=True)
+        (root.path / path).symlink_to("/dev/null")
+
+
+def overridden(root):
+    """A file of an administrator's goes before a package's, and a link in it means a file of the machine."""
+    installed(root)
+    root.write("opt/rules", "#\n")
+    (root.path / "etc/udev/rules.d").mkdir(parents=True)
+    (root.path / "etc/udev/rules.d/70-vfiopt.rules").symlink_to("/opt/rules")
+
+
+def not_running(root):
+    installed(root)
+    (root.path / "sys/fs/cgroup/system.slice/vfioptd.service/cgroup.procs").unlink()
+    (root.path / "sys/fs/cgroup/system.slice/vfioptd.service").rmdir()
+
+
+def remapping(*capabilities):
+    return with_files(tree.host, **{f"sys/class/iommu/dmar{i}/intel-iommu/ecap": f"{value}\n"
+                                    for i, value in enumerate(capabilities)})
+
+
+def with_a_link(root):
+    """As Debian's alternatives have it: an absolute link, which means a file of the copy."""
+    tree.host(root)
+    root.write("etc/nvidia/vfio.conf", "options vfio-pci ids=10de:2204\n")
+    (root.path / "etc/modprobe.d").mkdir()
+    (root.path / "etc/modprobe.d/vfio.conf").symlink_to("/etc/nvidia/vfio.conf")
+
+
 # id, what comes of it, on which machine, and words of the summary or the remedy
 CASES = (
     ("SY01", ABSENT, tree.host, ""),
@@ -94,6 +142,49 @@ CASES = (
     ("DV01", "pass", tree.host, ""),
     ("DV01", "fail", tree.empty, "there is no NVIDIA GPU"),
     ("DV01", "fail", tree.removed, "50-remove.rules:1"),
+    ("DV01", "fail", tree.switched_off, "dgpu_disable"),
+    ("KR03", "pass", tree.host, ""),
+    ("KR03", "warn", add("sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts", "Y\n"), "unsafe_interrupts"),
+    ("KR03", "warn", add("sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "Y\n"), "noiommu"),
+    ("KR05", ABSENT, tree.host, ""),
+    ("KR05", "pass", remapping("f020df"), "the IOMMU has it"),
+    ("KR05", "warn", remapping("f020df", "f020d7"), "allow_unsafe_interrupts=1"),
+    ("KR05", "warn", add("proc/cmdline", "quiet intremap=off\n"), "boot without intremap=off"),
+    ("KR06", "pass", add("sys/kernel/iommu_groups/12/reserved_regions", "0xfee00000 0xfeefffff msi\n"
+                         "0x9d000000 0x9f7fffff direct-relaxable\n"), ""),
+    ("KR06", "warn", add("sys/kernel/iommu_groups/12/reserved_regions", "0x9d000000 0x9f7fffff direct\n"
+                         "0xfee00000 0xfeefffff msi\n"), "update the firmware"),
+    ("GR02", ABSENT, tree.host, ""),
+    ("GR02", ABSENT, add("proc/cmdline", "quiet -- pcie_acs_override=downstream\n"), ""),
+    ("GR02", "warn", add("proc/cmdline", "quiet pcie_acs_override=downstream,multifunction\n"), "boot without it"),
+    ("DV07", "pass", tree.host, "flr bus"),
+    ("DV07", "warn", add(f"sys/devices/pci0000:00/{GPU}/reset_method", "\n"), "power the machine off"),
+    ("UN01", "pass", installed, "/usr/lib/udev/rules.d/70-vfiopt.rules"),
+    ("UN01", "pass", overridden, "/etc/udev/rules.d/70-vfiopt.rules"),
+    ("UN01", "warn", tree.host, "install vfiopt again"),
+    ("UN01", "warn", masked, "rm /etc/udev/rules.d/70-vfiopt.rules"),
+    ("UN01", "warn", with_files(installed, **{"etc/udev/rules.d/70-vfiopt.rules": ""}), "masks them"),
+    ("UN02", "pass", installed, ""),
+    ("UN02", "warn", tree.host, "vfiopt-boot.service, vfioptd.service"),
+    ("UN02", "warn", masked, "systemctl unmask vfioptd.service"),
+    ("UN03", ABSENT, tree.host, ""),
+    ("UN03", ABSENT, masked, ""),
+    ("UN03", "pass", installed, ""),
+    ("UN03", "warn", not_running, "systemctl start vfioptd.service"),
+    ("MD02", "pass", tree.host, ""),
+    ("MD02", "warn", tree.script_for_vfio, "local.conf:2"),
+    ("MD03", "pass", tree.host, ""),
+    ("MD03", "warn", tree.ids, "vfio.conf:2"),
+    ("MD03", "warn", tree.saved_by_driverctl, "/etc/driverctl.d/pci-0000:01:00.0"),
+    ("MD03", "warn", tree.given_by_a_rule, "10-gpu.rules:1"),
+    ("MD03", "warn", with_a_link, "vfio.conf:1"),
+    ("MD03", ABSENT, tree.ids_and_passthrough, ""),
+    ("MD04", "pass", tree.host, ""),
+    ("MD04", "warn", add("etc/modprobe.d/nvidia-passthrough-blacklist.conf", "blacklist nvidia\n"),
+     "mv -t /root /etc/modprobe.d/nvidia-passthrough-blacklist.conf;"),
+    ("IR02", ABSENT, tree.host, ""),
+    ("IR02", "pass", tree.two, ""),
+    ("IR02", "warn", tree.early, "mkinitcpio -P"),
     ("SY02", "pass", tree.host, ""),
     ("SY02", "fail", tree.leaving, "stuck in the kernel"),
     ("SY02", "warn", tree.interrupted, f"vfioptctl switch host {GPU}"),
@@ -199,6 +290,9 @@ def main(program, *pages):
     trees = [make for name, make in inspect.getmembers(tree, inspect.isfunction)
              if list(inspect.signature(make).parameters)[:1] == ["tree"]
              and all(p.default is not p.empty for p in list(inspect.signature(make).parameters.values())[1:])]
+    ready = Machine(program, installed).run("diagnose")
+    if ready.returncode != 0 or not ready.stdout.startswith("Yes.\n\n"):
+        problems.append(f"exit status {ready.returncode} where all is well: {ready.stdout}")
     for make in trees:
         problems += [f"{make.__name__}: {problem}" for problem in check_verdict(program, make)]
     print("\n".join(problems) or f"{len(listed)} checks, {len(CASES)} cases, {len(trees)} verdicts")

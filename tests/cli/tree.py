@@ -49,7 +49,7 @@ class Tree:
             "vendor": "0x" + vendor, "device": "0x" + device, "class": f"0x{kind}00",
             "subsystem_vendor": "0x" + subsystem[:4], "subsystem_device": "0x" + subsystem[5:],
             "modalias": modalias, "driver_override": override or "(null)",
-            "power/control": "on", "d3cold_allowed": "1", "msi_bus": "1", **attributes,
+            "power/control": "on", "d3cold_allowed": "1", "msi_bus": "1", "reset_method": "flr bus", **attributes,
         }
         for name, value in values.items():
             self.write(f"{folder}/{name}", value + "\n")
