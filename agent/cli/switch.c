@@ -384,7 +384,7 @@ static int switch_dry_run(Cli *cli, const Request *request) {
         r = cli_open_own(cli, false);
         if (r < 0)
                 return r;
-        r = modules_new(&modules);
+        r = modules_new_for(cli->roots, &modules);
         if (r < 0)
                 return r;
         context.modules = modules;

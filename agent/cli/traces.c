@@ -58,7 +58,7 @@ static int print_script(
         for (size_t i = 0; overrides && i < gpu->n_functions; ++i)
                 found |= driver_is_vfio(roots->sysfs, overrides[i]);
         if (found)
-                r = modules_new(&modules);
+                r = modules_new_for(roots, &modules);
         if (found && r >= 0)
                 r = obstacle_find_script(roots, modules, "vfio_pci", &script);
         if (r < 0)

@@ -101,7 +101,7 @@ int survey_init(Survey *survey, Roots *roots) {
         int r;
 
         *survey = (Survey){ .roots = roots };
-        r = modules_new(&survey->modules);
+        r = modules_new_for(roots, &survey->modules);
         if (r >= 0)
                 r = read_policy(survey);
         if (r >= 0)

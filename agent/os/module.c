@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <fcntl.h>
 #include <libkmod.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include "base/file.h"
 #include "base/text.h"
+#include "os/conf.h"
 #include "os/module.h"
 
 struct Modules {
         struct kmod_ctx *kmod; /* NULL until it is needed: it reads all of modprobe.d */
+        bool is_copy;          /* of another machine: these are what it is asked about */
+        int index_fd, conf_fd;
 };
 
 static void log_nothing(void *data _unused_,
@@ -27,11 +33,75 @@ static void list_unrefp(struct kmod_list **list) {
 int modules_new(Modules **ret_modules) {
         Modules *modules;
 
-        modules = calloc(1, sizeof(*modules));
+        modules = malloc(sizeof(*modules));
         if (!modules)
                 return -ENOMEM;
 
+        *modules = (Modules){ .index_fd = -1, .conf_fd = -1 };
         *ret_modules = modules;
+        return 0;
+}
+
+/* Where libkmod has no index it knows of no module: at the top of a machine there is none. */
+static int open_index(const Roots *roots, int *ret_fd) {
+        _cleanup_(freep) char *release = NULL, *path = NULL;
+        int fd = -ENOENT, r;
+
+        r = file_read(roots->proc_fd, "sys/kernel/osrelease", 256, &release, NULL);
+        if (r < 0)
+                return r;
+        if (r == 0) {
+                release[strcspn(release, "\n")] = '\0';
+                path = text_format("lib/modules/%s", release);
+                if (!path)
+                        return -ENOMEM;
+                fd = file_open_within(roots->root_fd, path, O_RDONLY | O_DIRECTORY);
+        }
+        if (fd == -ENOENT)
+                fd = file_open_within(roots->root_fd, ".", O_RDONLY | O_DIRECTORY);
+        if (fd < 0)
+                return fd;
+        *ret_fd = fd;
+        return 0;
+}
+
+static int
+copy_line(void *userdata, const char *path _unused_, unsigned int number _unused_, char *line) {
+        const int *fd = userdata;
+
+        return dprintf(*fd, "%s\n", line) < 0 ? -errno : 0;
+}
+
+/**
+ * modules_new_for() - likewise of the machine below a root, which may be a copy
+ *
+ * libkmod would follow links of the copy to files of this machine, so it gets the lines of modprobe.d in
+ * one file. It takes them all to be from before modules.softdep, which in the copy itself lies between
+ * them; and blacklists of this machine's command line count as well.
+ *
+ * Return: 0 on success, negative error code on failure.
+ */
+int modules_new_for(const Roots *roots, Modules **ret_modules) {
+        _cleanup_(modules_freep) Modules *modules = NULL;
+        int r;
+
+        r = modules_new(&modules);
+        if (r < 0)
+                return r;
+        if (!roots->is_real) {
+                modules->is_copy = true;
+                r = open_index(roots, &modules->index_fd);
+                if (r < 0)
+                        return r;
+                modules->conf_fd = memfd_create("modprobe.d", MFD_CLOEXEC);
+                if (modules->conf_fd < 0)
+                        return -errno;
+                r = conf_read_modprobe(roots->root_fd, copy_line, &modules->conf_fd);
+                if (r < 0)
+                        return r;
+        }
+
+        *ret_modules = TAKE_PTR(modules);
         return 0;
 }
 
@@ -39,7 +109,14 @@ static int modules_open(Modules *modules) {
         if (modules->kmod)
                 return 0;
 
-        modules->kmod = kmod_new(NULL, NULL);
+        if (modules->is_copy) {
+                char index[FD_PATH_MAX], conf[FD_PATH_MAX];
+                const char *const confs[] = { fd_path(modules->conf_fd, conf), NULL };
+
+                modules->kmod = kmod_new(fd_path(modules->index_fd, index), confs);
+        } else {
+                modules->kmod = kmod_new(NULL, NULL);
+        }
         if (!modules->kmod)
                 return -ENOMEM;
         kmod_set_log_fn(modules->kmod, log_nothing, NULL);
@@ -51,6 +128,8 @@ Modules *modules_free(Modules *modules) {
                 return NULL;
 
         kmod_unref(modules->kmod);
+        closep(&modules->index_fd);
+        closep(&modules->conf_fd);
         free(modules);
         return NULL;
 }

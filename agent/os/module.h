@@ -10,7 +10,7 @@
  * that are loaded (version, parameters, reference count) come from sysfs instead.
  */
 
-#include "base/macro.h"
+#include "os/roots.h"
 
 typedef struct Modules Modules;
 
@@ -22,6 +22,7 @@ enum {
 };
 
 int modules_new(Modules **ret_modules) _warn_unused_result_;
+int modules_new_for(const Roots *roots, Modules **ret_modules) _warn_unused_result_;
 Modules *modules_free(Modules *modules);
 DEFINE_CLEANUP(Modules, modules_free);
 

@@ -24,6 +24,12 @@ int roots_open(const Roots *roots, const char *path, int *ret_fd) {
         return 0;
 }
 
+/* A path for what takes nothing else: of the very file that is open, whatever its name is now. */
+const char *fd_path(int fd, char buffer[static FD_PATH_MAX]) {
+        snprintf(buffer, FD_PATH_MAX, "/proc/self/fd/%d", fd);
+        return buffer;
+}
+
 /*
  * Connect to a socket of a type below /run; it does not block. Return: 0, or a negative error code.
  * @ret_fd: close() it
@@ -31,13 +37,14 @@ int roots_open(const Roots *roots, const char *path, int *ret_fd) {
 int roots_connect(const Roots *roots, const char *name, int type, int *ret_fd) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         _cleanup_(closep) int dir_fd = -1, fd = -1;
+        char path[FD_PATH_MAX];
         int r;
 
         r = roots_open(roots, "run", &dir_fd);
         if (r)
                 return r < 0 ? r : -ENOENT;
         /* The name of a test's directory may be too long for an address. */
-        snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", dir_fd, name);
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", fd_path(dir_fd, path), name);
         fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0 || connect(fd, (const struct sockaddr *) &address, sizeof(address)) < 0)
                 return -errno;

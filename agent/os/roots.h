@@ -31,6 +31,10 @@ enum {
         ROOTS_E_MISSING, /* the directory is not there, and was not to be made */
 };
 
+/* "/proc/self/fd/2147483647" and a zero */
+#define FD_PATH_MAX 25
+
+const char *fd_path(int fd, char buffer[static FD_PATH_MAX]);
 int roots_init(Roots *roots, const char *prefix) _warn_unused_result_;
 void roots_deinit(Roots *roots);
 int roots_open(const Roots *roots, const char *path, int *ret_fd) _warn_unused_result_;
