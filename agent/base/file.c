@@ -55,6 +55,8 @@ int file_open_within(int root_fd, const char *path, int flags) {
         };
         long fd = -1;
 
+        if (root_fd == FILE_NO_DIR)
+                return -ENOENT;
         for (unsigned int i = 0; i < WITHIN_TRIES; ++i) {
                 fd = syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
                 if (fd >= 0 || errno != EAGAIN)
@@ -109,8 +111,11 @@ static int read_whole(int fd, size_t max, char **ret_data, size_t *ret_n) {
  *         negative error code on failure.
  */
 int file_read(int dir_fd, const char *path, size_t max, char **ret_data, size_t *ret_n) {
-        _cleanup_(closep) int fd = openat(dir_fd, path, READ_FLAGS);
+        _cleanup_(closep) int fd = -1;
 
+        if (dir_fd == FILE_NO_DIR)
+                return FILE_E_MISSING;
+        fd = openat(dir_fd, path, READ_FLAGS);
         if (fd < 0)
                 return errno == ENOENT || errno == ENOTDIR ? FILE_E_MISSING : -errno;
         return read_whole(fd, max, ret_data, ret_n);
@@ -254,6 +259,8 @@ int file_open_dirp(int dir_fd, const char *path, int flags, DIR **ret) {
         _cleanup_(closep) int fd = -1;
         DIR *dir;
 
+        if (dir_fd == FILE_NO_DIR)
+                return FILE_E_MISSING;
         fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
         if (fd < 0)
                 return errno == ENOENT ? FILE_E_MISSING : -errno;

@@ -21,6 +21,9 @@ enum {
         FILE_E_MISSING, /* there is no such file, or no such directory */
 };
 
+/* In the place of a directory that is not there, and has no files to be read. */
+#define FILE_NO_DIR (-2)
+
 /* within a root: no link leads out of it, and an absolute one begins there */
 
 int file_open_within(int root_fd, const char *path, int flags) _warn_unused_result_;

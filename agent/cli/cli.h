@@ -41,6 +41,7 @@ typedef struct Verb {
         const char *summary;
         unsigned int options;
         size_t n_min;
+        bool takes_image; /* --root may be no more than the files of a machine */
         /* Return: an exit code, or a negative error code. */
         int (*run)(Cli *cli);
 } Verb;

@@ -137,5 +137,6 @@ const Verb verb_diagnose = {
         .args = "[GPU...]",
         .summary = "whether guests can have them, and what is missing",
         .options = OPTION_JSON | OPTION_ROOT,
+        .takes_image = true,
         .run = diagnose_run,
 };

@@ -223,10 +223,14 @@ static int run(CommandLine *line) {
                 return VFIOPT_EXIT_USAGE;
         }
 
-        r = roots_init(&roots, line->prefix);
+        r = line->verb->takes_image && line->prefix[0] ? roots_init_image(&roots, line->prefix)
+                                                       : roots_init(&roots, line->prefix);
         if (r < 0) {
-                message_error("cannot open %s/sys, %s/proc and %s/dev: %s", line->prefix,
-                                line->prefix, line->prefix, strerror(-r));
+                if (line->verb->takes_image)
+                        message_error("cannot open %s: %s", line->prefix, strerror(-r));
+                else
+                        message_error("cannot open %s/sys, %s/proc and %s/dev: %s", line->prefix,
+                                        line->prefix, line->prefix, strerror(-r));
                 return VFIOPT_EXIT_ERROR;
         }
         r = line->verb->run(&cli);

@@ -129,6 +129,14 @@ static const Result *find_hopeless(const Results *results) {
         return NULL;
 }
 
+/* What keeps it from being told; or NULL. */
+static const Result *find_blind(const Results *results) {
+        for (size_t i = 0; i < results->n; ++i)
+                if (results->items[i].is_blind)
+                        return &results->items[i];
+        return NULL;
+}
+
 static const Result *find_use(const Results *results) {
         for (size_t i = 0; i < results->n; ++i)
                 if (results->items[i].is_in_use && results->items[i].remedy)
@@ -138,12 +146,13 @@ static const Result *find_use(const Results *results) {
 
 /**
  * results_conclude() - can this machine give the GPUs to a guest?
- * @ret:        one line: yes, no and why, or after which step; free() it
+ * @ret:        one line: yes, no and why, after which step, or why it is not known; free() it
  *
  * Return: 0 on success, -ENOMEM.
  */
 int results_conclude(const Results *results, char **ret) {
         const Result *first = NULL, *hopeless = find_hopeless(results), *use = find_use(results);
+        const Result *blind = find_blind(results);
         const size_t n_fail = count(results, VERDICT_FAIL, &first);
 
         if (hopeless)
@@ -153,6 +162,8 @@ int results_conclude(const Results *results, char **ret) {
         else if (n_fail > 0)
                 *ret = text_format("After %zu steps, of which the first is: %s.", n_fail,
                                 first->remedy);
+        else if (blind)
+                *ret = text_format("Not known: %s.", blind->summary);
         else if (use)
                 *ret = text_format("Yes, as soon as it is not in use: %s.", use->remedy);
         else if (count(results, VERDICT_UNKNOWN, &first) > 0)

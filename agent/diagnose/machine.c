@@ -35,6 +35,8 @@ int check_processor(const Survey *survey, const SurveyGpu *gpu _unused_, Result 
         const bool amd = has_flag(survey->processor, "svm");
         int r;
 
+        if (survey->roots->is_image)
+                return 0;
         if (survey->has_kvm)
                 return result_say(result, VERDICT_PASS, "/dev/kvm is there");
         if (!survey->processor)
@@ -77,7 +79,7 @@ static int advise_iommu(const Survey *survey, Result *result) {
 int check_firmware(const Survey *survey, const SurveyGpu *gpu _unused_, Result *result) {
         int r;
 
-        if (survey->iommu == IOMMU_UNKNOWN || survey->iommu == IOMMU_XEN)
+        if (survey->iommu == IOMMU_UNKNOWN || survey->iommu == IOMMU_XEN || survey->roots->is_image)
                 return 0;
         if (survey->iommu == IOMMU_DEVICE_TREE)
                 return result_say(result, VERDICT_FAIL, "the device tree of this machine has none");
@@ -91,7 +93,8 @@ int check_firmware(const Survey *survey, const SurveyGpu *gpu _unused_, Result *
 int check_iommu(const Survey *survey, const SurveyGpu *gpu _unused_, Result *result) {
         int r;
 
-        if (is_missing_in_firmware(survey) || survey->iommu == IOMMU_DEVICE_TREE)
+        if (is_missing_in_firmware(survey) || survey->iommu == IOMMU_DEVICE_TREE ||
+                        survey->roots->is_image)
                 return 0;
         if (survey->iommu == IOMMU_DEVICE)
                 return result_say(result, VERDICT_PASS, "there are IOMMU groups");
@@ -134,6 +137,8 @@ int check_unsafe(const Survey *survey, const SurveyGpu *gpu _unused_, Result *re
                                                     : NULL;
         int r;
 
+        if (survey->roots->is_image)
+                return 0;
         if (!setting)
                 return result_say(result, VERDICT_PASS, "none of them is unsafe");
         r = result_say(result, VERDICT_WARN, "%s is on", setting);
@@ -184,6 +189,15 @@ int check_presence(const Survey *survey, const SurveyGpu *gpu _unused_, Result *
         const size_t n = survey->inventory.n_gpus;
         int r;
 
+        if (survey->roots->is_image) {
+                result->is_blind = true;
+                r = result_say(result, VERDICT_UNKNOWN,
+                                "these are only the files of a machine, and no hardware");
+                return r < 0 ? r
+                             : result_advise(result,
+                                               "run it on the machine itself, or with its /sys, /proc "
+                                               "and /dev mounted in there");
+        }
         if (n > 0)
                 return result_say(result, VERDICT_PASS, "%zu of them", n);
         if (survey->switch_off) {

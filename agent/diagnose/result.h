@@ -26,6 +26,7 @@ typedef struct Result {
         const Gpu *gpu; /* NULL: it is about the machine */
         Verdict verdict;
         bool is_in_use; /* a switch would be refused as long as that lasts */
+        bool is_blind;  /* without it nothing can be said of the whole */
         char *summary;
         char *remedy; /* fit to be typed; NULL: there is none, or none is needed */
 } Result;

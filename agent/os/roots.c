@@ -60,11 +60,15 @@ static int open_existing(const Roots *roots, const char *path, int *ret_fd) {
         return r == ROOTS_E_MISSING ? -ENOENT : r;
 }
 
-/* Open the kernel's directories. @prefix: "" in production, the top of a tree in tests */
-int roots_init(Roots *roots, const char *prefix) {
+/* @may_lack: the kernel's directories may be missing */
+static int init(Roots *roots, const char *prefix, bool may_lack) {
         _cleanup_(roots_deinit) Roots opened = ROOTS_NULL;
         _cleanup_(closep) int sys_fd = -1;
-        int r;
+        const struct {
+                const char *name;
+                int *fd;
+        } dirs[] = { { "sys", &sys_fd }, { "proc", &opened.proc_fd }, { "dev", &opened.dev_fd } };
+        int r = 0;
 
         *roots = (Roots) ROOTS_NULL;
         opened.is_real = !prefix[0];
@@ -72,19 +76,32 @@ int roots_init(Roots *roots, const char *prefix) {
         if (opened.root_fd < 0)
                 return -errno;
 
-        r = open_existing(&opened, "sys", &sys_fd);
+        for (size_t i = 0; i < ARRAY_SIZE(dirs) && r >= 0; ++i) {
+                r = open_existing(&opened, dirs[i].name, dirs[i].fd);
+                if (r == -ENOENT && may_lack) {
+                        *dirs[i].fd = FILE_NO_DIR;
+                        r = 0;
+                }
+        }
+        opened.is_image = sys_fd == FILE_NO_DIR;
         if (r >= 0)
                 r = sysfs_new(sys_fd, &opened.sysfs);
-        if (r >= 0)
-                r = open_existing(&opened, "proc", &opened.proc_fd);
-        if (r >= 0)
-                r = open_existing(&opened, "dev", &opened.dev_fd);
         if (r < 0)
                 return r;
 
         *roots = opened;
         opened = (Roots) ROOTS_NULL;
         return 0;
+}
+
+/* Open the kernel's directories. @prefix: "" in production, the top of a tree in tests */
+int roots_init(Roots *roots, const char *prefix) {
+        return init(roots, prefix, false);
+}
+
+/* Likewise of what may be no more than the files of a machine. */
+int roots_init_image(Roots *roots, const char *prefix) {
+        return init(roots, prefix, true);
 }
 
 void roots_deinit(Roots *roots) {

@@ -17,9 +17,10 @@ typedef struct Roots {
         int root_fd; /* what all of them are in */
         int proc_fd;
         int dev_fd;
-        int run_fd;   /* our own directory in /run, -1 until roots_open_run() */
-        int etc_fd;   /* our own directory in /etc, -1 if there is none */
-        bool is_real; /* this is the machine itself, and no tree of a test */
+        int run_fd;    /* our own directory in /run, -1 until roots_open_run() */
+        int etc_fd;    /* our own directory in /etc, -1 if there is none */
+        bool is_real;  /* this is the machine itself, and no copy, nor a tree of a test */
+        bool is_image; /* it has no /sys: nothing of it runs, and its files are all there is */
 } Roots;
 
 #define ROOTS_NULL \
@@ -36,6 +37,7 @@ enum {
 
 const char *fd_path(int fd, char buffer[static FD_PATH_MAX]);
 int roots_init(Roots *roots, const char *prefix) _warn_unused_result_;
+int roots_init_image(Roots *roots, const char *prefix) _warn_unused_result_;
 void roots_deinit(Roots *roots);
 int roots_open(const Roots *roots, const char *path, int *ret_fd) _warn_unused_result_;
 int roots_connect(const Roots *roots, const char *name, int type, int *ret_fd) _warn_unused_result_;

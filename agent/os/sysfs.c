@@ -21,14 +21,17 @@ struct Sysfs {
         void *userdata;
 };
 
-/* Open the tree below a directory, which is duplicated. Return: 0, or a negative error code. */
+/*
+ * Open the tree below a directory, which is duplicated; or an empty one, below FILE_NO_DIR. Return: 0, or a negative
+ * error code.
+ */
 int sysfs_new(int root_fd, Sysfs **ret_sysfs) {
         _cleanup_(freep) Sysfs *sysfs = calloc(1, sizeof(*sysfs));
 
         if (!sysfs)
                 return -ENOMEM;
-        sysfs->root_fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 3);
-        if (sysfs->root_fd < 0)
+        sysfs->root_fd = root_fd == FILE_NO_DIR ? FILE_NO_DIR : fcntl(root_fd, F_DUPFD_CLOEXEC, 3);
+        if (root_fd != FILE_NO_DIR && sysfs->root_fd < 0)
                 return -errno;
 
         *ret_sysfs = TAKE_PTR(sysfs);
@@ -40,7 +43,7 @@ Sysfs *sysfs_free(Sysfs *sysfs) {
         if (!sysfs)
                 return NULL;
 
-        close(sysfs->root_fd);
+        closep(&sysfs->root_fd);
         free(sysfs);
         return NULL;
 }

@@ -719,6 +719,18 @@ def empty(tree):
     pass
 
 
+def image(tree):
+    """The files of a machine, on a disk that another one has mounted."""
+    for folder in "sys/bus/pci/devices", "sys/bus/pci/drivers", "sys/bus/pci", "sys/bus", "sys/kernel/iommu_groups", \
+            "sys/kernel", "sys", "dev":
+        (tree.path / folder).rmdir()
+    for file in "proc/locks", "proc/cmdline":
+        (tree.path / file).unlink()
+    (tree.path / "proc").rmdir()
+    tree.write("etc/modprobe.d/vfio-passthrough.conf", "options vfio-pci ids=10de:2204\n")
+    tree.write("etc/modprobe.d/local.conf", "install vfio-pci /sbin/vfio-override.sh\n")
+
+
 def script_for_vfio(tree):
     """An install line runs a script with vfio-pci, which has written an override on another card as well."""
     host(tree)

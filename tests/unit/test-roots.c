@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "os/roots.h"
 
 static void remove_own(FakeTree *tree) {
@@ -49,6 +50,29 @@ static void each_of_them_has_to_be_there(void **state) {
                 assert_int_equal(roots.dev_fd, -1);
                 fake_make_dir(tree->root, names[i]);
         }
+}
+
+static void an_image_has_its_files_alone(void **state) {
+        static const char *const names[] = { "sys", "proc", "dev" };
+        FakeTree *tree = *state;
+        _cleanup_(freep) char *value = NULL;
+        _cleanup_(strv_freep) char **list = NULL;
+        Roots roots;
+        size_t n;
+
+        assert_int_equal(roots_init_image(&roots, tree->root), 0);
+        assert_false(roots.is_image);
+        roots_deinit(&roots);
+        for (size_t i = 0; i < ARRAY_SIZE(names); ++i)
+                fake_remove(tree->root, names[i]);
+        assert_int_equal(roots_init_image(&roots, tree->root), 0);
+        assert_true(roots.is_image);
+        assert_false(sysfs_exists(roots.sysfs, "bus"));
+        assert_int_equal(sysfs_read(roots.sysfs, "bus/x", &value), SYSFS_E_MISSING);
+        assert_int_equal(sysfs_list(roots.sysfs, "bus", &list, &n), SYSFS_E_MISSING);
+        assert_int_equal(file_read(roots.proc_fd, "cmdline", 100, &value, NULL), FILE_E_MISSING);
+        roots_deinit(&roots);
+        assert_int_equal(roots_init_image(&roots, "/nowhere"), -ENOENT);
 }
 
 static void our_own_directories_are_made_only_on_request(void **state) {
@@ -170,6 +194,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 tree_test(the_kernels_directories_are_opened),
                 tree_test(each_of_them_has_to_be_there),
+                tree_test(an_image_has_its_files_alone),
                 tree_test(our_own_directories_are_made_only_on_request),
                 tree_test(a_link_is_not_our_directory),
                 tree_test(without_the_parent_nothing_is_made),
