@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "diagnose/result.h"
+#include "base/text.h"
 #include "probe/explain.h"
 
 const char *verdict_to_string(Verdict verdict) {
@@ -16,13 +17,20 @@ void result_deinit(Result *result) {
         *result = (Result){};
 }
 
+/* What comes from a copy of a machine, or from a command line, may be anything. */
 static int format_into(char **s, const char *format, va_list args) {
-        char *made;
+        _cleanup_(freep) char *made = NULL;
+        char *printable;
 
-        if (vasprintf(&made, format, args) < 0)
+        if (vasprintf(&made, format, args) < 0) {
+                made = NULL;
+                return -ENOMEM;
+        }
+        printable = text_printable(made);
+        if (!printable)
                 return -ENOMEM;
         free(*s);
-        *s = made;
+        *s = printable;
         return 0;
 }
 

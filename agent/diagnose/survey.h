@@ -4,7 +4,7 @@
 /*
  * Survey
  *
- * All that checks.h judges, looked at once: what a switch to passthrough would find of each GPU, what
+ * All that check.h judges, looked at once: what a switch to passthrough would find of each GPU, what
  * one back to the host would, and what the machine says of itself. It reads only. No device node is
  * opened and no sleeping GPU is woken; what only that would tell is not known here.
  */
@@ -52,9 +52,9 @@ typedef struct Survey {
         bool has_cgroups, agent_runs;
         bool trusts_interrupts, has_noiommu; /* settings of vfio's that protect nothing */
         char *acs_override, *no_remapping;   /* such an argument of the kernel's; or NULL */
-        size_t n_remapping,
-                        n_not_remapping; /* Intel's IOMMUs, by whether they isolate interrupts */
-        const char *switch_off;          /* the switch of a laptop, static; or NULL */
+        size_t n_remapping;                  /* Intel's IOMMUs that isolate interrupts */
+        size_t n_not_remapping;              /* and those that do not */
+        const char *switch_off;              /* the switch of a laptop, static; or NULL */
         char *remover;    /* the rule that removes NVIDIA's cards from the bus; or NULL */
         IommuCause iommu; /* IOMMU_DEVICE: there are groups */
         char *iommu_argument;

@@ -157,6 +157,7 @@ CASES = (
     ("GR02", ABSENT, tree.host, ""),
     ("GR02", ABSENT, add("proc/cmdline", "quiet -- pcie_acs_override=downstream\n"), ""),
     ("GR02", "warn", add("proc/cmdline", "quiet pcie_acs_override=downstream,multifunction\n"), "boot without it"),
+    ("GR02", "warn", add("proc/cmdline", "quiet pcie_acs_override=\x1b[2J\xff\n".encode("latin-1")), "boot without it"),
     ("DV07", "pass", tree.host, "flr bus"),
     ("DV07", "warn", add(f"sys/devices/pci0000:00/{GPU}/reset_method", "\n"), "power the machine off"),
     ("UN01", "pass", installed, "/usr/lib/udev/rules.d/70-vfiopt.rules"),
@@ -259,6 +260,8 @@ def check_case(program, id, status, make, words):
     told = f"{found['summary']}; {found['remedy']}"
     if found["status"] != status or words not in told:
         yield f"is {found['status']} ({told}), not {status} ({words})"
+    if not told.isascii() or not told.isprintable():
+        yield f"is not fit for a terminal: {told!r}"
     if found["status"] == "pass" and found["remedy"]:
         yield f"needs no remedy: {found['remedy']}"
     worst = {check["status"] for check in checks.values()}
