@@ -238,6 +238,16 @@ int json_get_array(const Json *object, const char *key, Json **ret) {
         return json_get(object, key, json_type_array, ret);
 }
 
+/* A string, as of json_at(); NULL where it is of another type, or a zero in it would end it early. */
+const char *json_as_string(const Json *value) {
+        const char *s;
+
+        if (!json_object_is_type(value, json_type_string))
+                return NULL;
+        s = json_object_get_string((Json *) value);
+        return strlen(s) == (size_t) json_object_get_string_len(value) ? s : NULL;
+}
+
 int json_get_string(const Json *object, const char *key, const char **ret) {
         const char *s;
         Json *value;
@@ -247,9 +257,8 @@ int json_get_string(const Json *object, const char *key, const char **ret) {
         if (r)
                 return r;
 
-        s = json_object_get_string(value);
-        /* A zero in it would end it early. */
-        if (strlen(s) != (size_t) json_object_get_string_len(value))
+        s = json_as_string(value);
+        if (!s)
                 return JSON_E_INVALID;
 
         *ret = s;

@@ -60,3 +60,4 @@ int json_get_uint(const Json *object, const char *key, uint64_t max, uint64_t *r
                 _warn_unused_result_;
 size_t json_length(const Json *array);
 Json *json_at(const Json *array, size_t i);
+const char *json_as_string(const Json *value);

@@ -24,7 +24,8 @@ LAYERS = {
     "policy": {"base", "os", "model", "record", "journal"},
     "switch": {"base", "os", "model", "probe", "record", "journal", "policy"},
     "diagnose": {"base", "os", "model", "probe", "record", "journal", "policy", "switch"},
-    "cli": {"base", "os", "model", "probe", "record", "journal", "policy", "switch", "diagnose"},
+    "setup": {"base", "os", "model", "record", "journal", "policy"},
+    "cli": {"base", "os", "model", "probe", "record", "journal", "policy", "switch", "diagnose", "setup"},
     # What writes to sysfs is in none of these: so the agent cannot.
     "daemon": {"base", "os", "model", "record", "journal", "policy"},
     "boot": {"base", "os", "policy"},
@@ -46,7 +47,7 @@ LIBRARIES = {
 }
 
 # Those that may spell /sys, /proc, /dev, /run and /etc; and the one that knows where the journal listens.
-ROOTS = {"os/roots.c", "cli/main.c", "journal/socket.c"}
+ROOTS = {"os/roots.c", "os/tree.c", "cli/main.c", "journal/socket.c"}
 
 # Each of these is one module that is split over several files. Delete the entry when the files are
 # merged, and add none.

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Rollback
+ *
+ * Files that are still what the set-up wrote become what they were. From those that were changed since,
+ * only our lines and words go. What is not understood is left and told.
+ */
+
+#include <string.h>
+
+#include "base/text.h"
+#include "os/tool.h"
+#include "setup/apply.h"
+#include "setup/words.h"
+
+/* The lines of a file of ours, taken out of what somebody made of it. */
+static int take_lines_out(const BackupFile *file, const TreeFile *now, char **ret, size_t *ret_n) {
+        char *out = malloc(now->n + 1);
+        size_t n_out = 0;
+
+        if (!out)
+                return -ENOMEM;
+        for (size_t i = 0; i < now->n;) {
+                const char *line = now->data + i, *end = memchr(line, '\n', now->n - i);
+                size_t n = end ? (size_t) (end - line) + 1 : now->n - i;
+                bool is_ours = false;
+
+                for (size_t k = 0; !is_ours && k < file->after.n;) {
+                        const char *other = file->after.data + k;
+                        const char *stop = memchr(other, '\n', file->after.n - k);
+                        size_t n_other = stop ? (size_t) (stop - other) + 1 : file->after.n - k;
+
+                        is_ours = n == n_other && memcmp(line, other, n) == 0;
+                        k += n_other;
+                }
+                if (!is_ours) {
+                        memcpy(out + n_out, line, n);
+                        n_out += n;
+                }
+                i += n;
+        }
+        out[n_out] = '\0';
+        *ret = out;
+        *ret_n = n_out;
+        return 0;
+}
+
+/* Of a file that is neither as it was nor as it was written. Return: 0, or a negative error code. */
+static int take_out(const SetupTarget *target,
+                const Backup *backup,
+                const BackupFile *file,
+                TreeFile *now,
+                SetupReport *report) {
+        _cleanup_(freep) char *data = NULL;
+        size_t n = 0;
+        int r;
+
+        if (!now->data || !file->after.data)
+                return setup_note(report, "/%s was %s since, and is left like that", file->path,
+                                now->data ? "made again" : "removed");
+        r = file->kind == PLAN_FILE_OURS
+                        ? take_lines_out(file, now, &data, &n)
+                        : words_take_out(now->data, now->n, file->before.data, file->before.n,
+                                          backup->words, backup->n_words, &data, &n);
+        if (r < 0)
+                return r;
+        if (file->kind == PLAN_FILE_OURS && !file->before.data && strspn(data, " \t\n") == n)
+                r = tree_remove(target->root_fd, file->path);
+        else if (n != now->n) {
+                free(now->data);
+                now->data = TAKE_PTR(data);
+                now->n = n;
+                now->mtime.tv_nsec = UTIME_OMIT_;
+                r = tree_write(target->root_fd, file->path, now);
+        }
+        if (r)
+                return r < 0 ? r : -EIO;
+        return setup_note(report, "/%s was changed since: what is ours was taken out of it",
+                        file->path);
+}
+
+static int restore(const SetupTarget *target,
+                const Backup *backup,
+                const BackupFile *file,
+                SetupReport *report) {
+        _cleanup_(tree_file_deinit) TreeFile now = TREE_FILE_NULL;
+        int r;
+
+        r = tree_clean(target->root_fd, file->path);
+        if (r >= 0)
+                r = tree_read(target->root_fd, file->path, &now);
+        if (r < 0)
+                return r;
+        if (r == TREE_E_SPECIAL)
+                return setup_note(report, "/%s is no regular file any more, and is left like that",
+                                file->path);
+        if (tree_file_equal(&now, &file->before) || tree_file_equal(&now, &file->after)) {
+                r = setup_restore_file(target, file);
+                return r > 0 ? -EIO : r;
+        }
+        return take_out(target, backup, file, &now, report);
+}
+
+/* boot entries of later kernels */
+
+static bool is_in_backup(const Backup *backup, const char *path) {
+        for (size_t i = 0; i < backup->n_files; ++i)
+                if (!strcmp(backup->files[i].path, path))
+                        return true;
+        return false;
+}
+
+static int clean_entry(const SetupTarget *target,
+                const Backup *backup,
+                const char *path,
+                SetupReport *report) {
+        _cleanup_(tree_file_deinit) TreeFile entry = TREE_FILE_NULL;
+        _cleanup_(freep) char *data = NULL;
+        size_t n;
+        int r;
+
+        r = tree_read(target->root_fd, path, &entry);
+        if (r)
+                return r < 0 ? r : 0;
+        r = words_take_out(entry.data, entry.n, NULL, 0, backup->words, backup->n_words, &data, &n);
+        if (r < 0 || n == entry.n)
+                return r;
+        free(entry.data);
+        entry.data = TAKE_PTR(data);
+        entry.n = n;
+        entry.mtime.tv_nsec = UTIME_OMIT_;
+        r = tree_write(target->root_fd, path, &entry);
+        if (r)
+                return r < 0 ? r : -EIO;
+        return setup_note(report, "/%s was made since: our words were taken out of it", path);
+}
+
+static int clean_entries(const SetupTarget *target, const Backup *backup, SetupReport *report) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < backup->n_entry_dirs; ++i) {
+                _cleanup_(strv_freep) char **names = NULL;
+                size_t n = 0;
+
+                r = tree_list(target->root_fd, backup->entry_dirs[i], &names, &n);
+                for (size_t k = 0; r >= 0 && k < n; ++k) {
+                        _cleanup_(freep) char *path = NULL;
+
+                        if (!text_ends_with(names[k], ".conf"))
+                                continue;
+                        path = text_format("%s/%s", backup->entry_dirs[i], names[k]);
+                        if (!path)
+                                return -ENOMEM;
+                        if (!is_in_backup(backup, path))
+                                r = clean_entry(target, backup, path, report);
+                }
+        }
+        return r < 0 ? r : 0;
+}
+
+/* programs */
+
+static int run_commands(const SetupTarget *target,
+                const SetupPlan *plan,
+                bool *ret_failed,
+                SetupReport *report) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < plan->n_commands; ++i) {
+                r = setup_run_command(target, plan->commands[i].argv, report);
+                if (r <= 0)
+                        continue;
+                *ret_failed = true;
+                r = setup_note(report, "%s; it is to be run yet", report->problem);
+        }
+        return r < 0 ? r : 0;
+}
+
+/* Where the program has failed that writes them, the boot files become what they were. */
+static int restore_outputs(const SetupTarget *target, const Backup *backup, SetupReport *report) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < backup->n_files; ++i) {
+                _cleanup_(tree_file_deinit) TreeFile now = TREE_FILE_NULL;
+                const BackupFile *file = &backup->files[i];
+
+                if (!file->is_output)
+                        continue;
+                r = tree_read(target->root_fd, file->path, &now);
+                if (r < 0)
+                        return r;
+                if (backup->state == BACKUP_BEGUN || tree_file_equal(&now, &file->after))
+                        r = setup_restore_file(target, file);
+                else if (!tree_file_equal(&now, &file->before))
+                        r = setup_note(report, "/%s was written anew since, and is left like that",
+                                        file->path);
+        }
+        return r < 0 ? r : 0;
+}
+
+static int
+roll_back(const SetupTarget *target, Backup *backup, const SetupPlan *plan, SetupReport *report) {
+        bool has_failed = false;
+        int r = 0;
+
+        for (size_t i = backup->n_files; r >= 0 && i > 0; --i)
+                if (!backup->files[i - 1].is_output)
+                        r = restore(target, backup, &backup->files[i - 1], report);
+        for (size_t i = backup->n_dirs; r >= 0 && i > 0; --i)
+                r = tree_remove_dir(target->root_fd, backup->dirs[i - 1]);
+        if (r >= 0)
+                r = run_commands(target, plan, &has_failed, report);
+        if (r >= 0 && has_failed)
+                r = restore_outputs(target, backup, report);
+        if (r >= 0)
+                r = clean_entries(target, backup, report);
+        if (r >= 0)
+                r = backup_set_state(backup, target->root_fd, BACKUP_RESTORED);
+        if (r < 0)
+                return r;
+        return has_failed ? SETUP_E_LEFT : 0;
+}
+
+/**
+ * setup_roll_back() - take a set-up back
+ * @name:       of its backup; NULL: the last that is in force or was interrupted
+ * @plan:       its commands make boot files anew from what is there
+ * @report:     setup_report_deinit() it, whatever is returned
+ *
+ * It may be run again where it failed.
+ *
+ * Return: 0 on success; SETUP_E_BUSY, SETUP_E_MISSING or SETUP_E_INVALID: nothing was touched; SETUP_E_LEFT: files
+ *         are back, and a program that is to be run has failed; or a negative error code.
+ */
+int setup_roll_back(const SetupTarget *target,
+                const char *name,
+                const SetupPlan *plan,
+                SetupReport *report) {
+        _cleanup_(backup_deinit) Backup backup = BACKUP_NULL;
+        _cleanup_(closep) int lock_fd = -1;
+        int r;
+
+        if (!tree_has(target->root_fd, BACKUPS_DIR))
+                return SETUP_E_MISSING;
+        r = backup_lock(target->root_fd, &lock_fd);
+        if (r)
+                return r < 0 ? r : SETUP_E_BUSY;
+        r = name ? backup_load(&backup, target->root_fd, name)
+                 : backup_find_last(&backup, target->root_fd);
+        if (r)
+                return r < 0 ? r : r == BACKUP_E_MISSING ? SETUP_E_MISSING : SETUP_E_INVALID;
+        r = text_copy(backup.name, &report->backup);
+        return r < 0 ? r : roll_back(target, &backup, plan, report);
+}

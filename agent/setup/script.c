@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * restore.sh
+ *
+ * Takes a set-up back from a rescue shell, with the few programs that busybox has. It has all paths in
+ * itself and reads no manifest. It puts back what the backup has, boot entries included; programs that
+ * make images are only named, as a rescue system is no place to run them.
+ */
+
+#include <string.h>
+
+#include "base/text.h"
+#include "setup/backup.h"
+
+static const char script_head[] =
+                "#!/bin/sh\n"
+                "# Puts files back as they were before `vfioptctl setup`. From a rescue shell:\n"
+                "#     ROOT=/mnt sh /mnt/" BACKUPS_DIR "/NAME/restore.sh\n"
+                "# It may be run again. `vfioptctl rollback` does the same, and more.\n"
+                "ROOT=${ROOT-}\n"
+                "ROOT=${ROOT%/}\n"
+                "here=${0%/*}\n"
+                "status=0\n"
+                "\n"
+                "fail() {\n"
+                "\techo \"restore.sh: $*\" >&2\n"
+                "\tstatus=1\n"
+                "}\n"
+                "\n"
+                "# A file that somebody changed since is kept beside the backup.\n"
+                "keep() { # NUMBER PATH\n"
+                "\t[ -e \"$ROOT/$2\" ] || return 0\n"
+                "\tcmp -s \"$ROOT/$2\" \"$here/after/$1\" && return 0\n"
+                "\tmkdir -p \"$here/changed\" && cp -p \"$ROOT/$2\" \"$here/changed/$1\" && return 0\n"
+                "\tfail \"cannot keep a copy of /$2, left as it is\"\n"
+                "\treturn 1\n"
+                "}\n"
+                "\n"
+                "put() { # NUMBER PATH\n"
+                "\tnew=$ROOT/${2%/*}/.${2##*/}.vfiopt-new\n"
+                "\trm -f \"$new\"\n"
+                "\tcmp -s \"$ROOT/$2\" \"$here/before/$1\" && return 0\n"
+                "\t[ ! -L \"$ROOT/$2\" ] || { fail \"/$2 has become a link, left as it is\"; return; }\n"
+                "\tkeep \"$1\" \"$2\" || return\n"
+                "\tcp -a \"$here/before/$1\" \"$new\" && mv -f \"$new\" \"$ROOT/$2\" || fail \"cannot put /$2 back\"\n"
+                "}\n"
+                "\n"
+                "drop() { # NUMBER PATH\n"
+                "\trm -f \"$ROOT/${2%/*}/.${2##*/}.vfiopt-new\"\n"
+                "\t[ -e \"$ROOT/$2\" ] || [ -L \"$ROOT/$2\" ] || return 0\n"
+                "\tkeep \"$1\" \"$2\" || return\n"
+                "\trm -f \"$ROOT/$2\" || fail \"cannot remove /$2\"\n"
+                "}\n"
+                "\n";
+
+/* In single quotes. */
+static int append_quoted(Text *out, const char *word) {
+        int r;
+
+        r = text_append(out, "'");
+        for (const char *s = word; r >= 0 && *s; ++s)
+                r = *s == '\'' ? text_append(out, "'\\''") : text_append(out, "%c", *s);
+        return r < 0 ? r : text_append(out, "'");
+}
+
+static int append_file(Text *out, const BackupFile *file, size_t number) {
+        int r;
+
+        r = text_append(out, "%s %zu ", file->before.data ? "put" : "drop", number);
+        if (r >= 0)
+                r = append_quoted(out, file->path);
+        return r < 0 ? r : text_append(out, "\n");
+}
+
+static int append_commands(Text *out, const SetupPlan *plan) {
+        int r;
+
+        if (plan->n_commands == 0)
+                return 0;
+        r = text_append(out,
+                        "echo 'Files and boot entries are as before. When this machine runs again, or chrooted "
+                        "into it:'\n");
+        for (size_t i = 0; r >= 0 && i < plan->n_commands; ++i) {
+                r = text_append(out, "echo '   '");
+                for (char **word = plan->commands[i].argv; r >= 0 && word && *word; ++word) {
+                        r = text_append(out, " ");
+                        if (r >= 0)
+                                r = append_quoted(out, *word);
+                }
+                if (r >= 0)
+                        r = text_append(out, "\n");
+        }
+        return r;
+}
+
+/* @ret: free() it. Return: 0, or a negative error code. */
+int backup_script(const Backup *backup, const SetupPlan *plan, char **ret) {
+        _cleanup_(text_deinit) Text out = TEXT_NULL;
+        int r;
+
+        r = text_append(&out, "%s", script_head);
+        for (size_t i = backup->n_files; r >= 0 && i > 0; --i)
+                r = append_file(&out, &backup->files[i - 1], i - 1);
+        for (size_t i = backup->n_dirs; r >= 0 && i > 0; --i) {
+                r = text_append(&out, "rmdir \"$ROOT/\"");
+                if (r >= 0)
+                        r = append_quoted(&out, backup->dirs[i - 1]);
+                if (r >= 0)
+                        r = text_append(&out, " 2>/dev/null\n");
+        }
+        if (r >= 0)
+                r = text_append(&out, "sync\n[ $status -eq 0 ] || exit 1\n");
+        if (r >= 0)
+                r = append_commands(&out, plan);
+        if (r < 0)
+                return r;
+        *ret = text_take(&out);
+        return 0;
+}
