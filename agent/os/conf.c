@@ -11,8 +11,11 @@
 
 /* lines */
 
-/* A backslash at the end of a line joins the next to it; the first one's number counts. */
-static int take_file(const char *path, char *data, ConfFn fn, void *userdata) {
+/*
+ * Call for each line of what was read of a file, which is cut into pieces. A backslash at the end of a line
+ * joins the next to it; the first one's number counts. Return: 0, or what @fn returned that was not 0.
+ */
+int conf_read_data(const char *path, char *data, ConfFn fn, void *userdata) {
         unsigned int number = 1, first = 1;
         char *line = data;
         int r = 0;
@@ -55,7 +58,7 @@ int conf_read_file(int root_fd, const char *path, ConfFn fn, void *userdata) {
         r = file_read_within(root_fd, path, CONF_SIZE_MAX, &data, NULL);
         if (r == -ENOMEM)
                 return r;
-        return r == 0 ? take_file(path, data, fn, userdata) : 0;
+        return r == 0 ? conf_read_data(path, data, fn, userdata) : 0;
 }
 
 /* "/PATH:NUMBER: LINE", without the blanks around that, and without a line that is not printable; free() it. */

@@ -14,6 +14,7 @@
 /* The line may be cut into pieces. @path has no slash in front. Return: 0 to go on. */
 typedef int (*ConfFn)(void *userdata, const char *path, unsigned int number, char *line);
 
+int conf_read_data(const char *path, char *data, ConfFn fn, void *userdata) _warn_unused_result_;
 int conf_read_file(int root_fd, const char *path, ConfFn fn, void *userdata) _warn_unused_result_;
 int conf_read_folders(int root_fd,
                 const char *const *folders,

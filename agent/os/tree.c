@@ -2,17 +2,13 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/xattr.h>
 
 #include "base/file.h"
 #include "base/text.h"
 #include "os/tree.h"
-
-_Static_assert(UTIME_OMIT_ == UTIME_OMIT, "it is spelled twice");
 
 /* As many links in a row as the kernel follows. */
 #define LINKS_MAX 40U
@@ -22,15 +18,10 @@ _Static_assert(UTIME_OMIT_ == UTIME_OMIT, "it is spelled twice");
 /* looking */
 
 static int open_inside(int root_fd, const char *path, int flags, int *ret_fd) {
-        struct open_how how = {
-                .flags = (uint64_t) flags | O_CLOEXEC,
-                .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
-        };
-        int fd;
+        int fd = file_open_within(root_fd, path[0] ? path : ".", flags);
 
-        fd = (int) syscall(SYS_openat2, root_fd, path[0] ? path : ".", &how, sizeof(how));
         if (fd < 0)
-                return errno == ENOENT || errno == ENOTDIR ? TREE_E_MISSING : -errno;
+                return fd == -ENOENT || fd == -ENOTDIR ? TREE_E_MISSING : fd;
 
         *ret_fd = fd;
         return 0;
@@ -206,6 +197,17 @@ bool tree_is_link(int root_fd, const char *path) {
 
         return open_inside(root_fd, path, O_PATH | O_NOFOLLOW, &fd) == 0 && fstat(fd, &st) == 0 &&
                         S_ISLNK(st.st_mode);
+}
+
+/* What the kernel knows of a file, links followed. Return: 0, TREE_E_MISSING, or a negative error code. */
+int tree_stat(int root_fd, const char *path, struct stat *ret) {
+        _cleanup_(closep) int fd = -1;
+        int r;
+
+        r = open_inside(root_fd, path, O_PATH, &fd);
+        if (r)
+                return r;
+        return fstat(fd, ret) < 0 ? -errno : 0;
 }
 
 /* content */

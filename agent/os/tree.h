@@ -13,7 +13,7 @@
  * content. Two at a time would use one temporary name: the caller holds a lock.
  */
 
-#include <sys/types.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/macro.h"
@@ -32,8 +32,7 @@ typedef struct TreeFile {
 } TreeFile;
 
 #define TREE_FILE_NULL \
-        { .mtime = { 0, UTIME_OMIT_ }, }
-#define UTIME_OMIT_ ((1L << 30) - 2L) /* UTIME_OMIT, without <sys/stat.h> */
+        { .mtime = { 0, UTIME_OMIT }, }
 
 enum {
         _TREE_E_SUCCESS,
@@ -49,6 +48,7 @@ int tree_list(int root_fd, const char *path, char ***ret_names, size_t *ret_n) _
 int tree_find(int root_fd, const char *path, char **ret_place) _warn_unused_result_;
 bool tree_has(int root_fd, const char *path);
 bool tree_is_link(int root_fd, const char *path);
+int tree_stat(int root_fd, const char *path, struct stat *ret) _warn_unused_result_;
 int tree_read(int root_fd, const char *path, TreeFile *ret) _warn_unused_result_;
 void tree_file_deinit(TreeFile *file);
 bool tree_file_equal(const TreeFile *a, const TreeFile *b);

@@ -166,6 +166,37 @@ static int check_file(const SetupTarget *target, const PlanCheck *check, SetupRe
         return r;
 }
 
+/* images */
+
+static int take_stamps(const SetupTarget *target, const SetupPlan *plan, struct stat *stamps) {
+        for (size_t i = 0; i < plan->n_image_files; ++i) {
+                int r;
+
+                r = tree_stat(target->root_fd, plan->image_files[i], &stamps[i]);
+                if (r < 0)
+                        return r;
+                if (r == TREE_E_MISSING)
+                        stamps[i] = (struct stat){};
+        }
+        return 0;
+}
+
+/* Whether a program may have made an image: all are known, and none is another file or has another time. */
+static bool has_new_image(
+                const SetupTarget *target, const SetupPlan *plan, const struct stat *stamps) {
+        for (size_t i = 0; i < plan->n_image_files; ++i) {
+                struct stat now = {};
+
+                if (tree_stat(target->root_fd, plan->image_files[i], &now) < 0 ||
+                                now.st_ino != stamps[i].st_ino ||
+                                now.st_size != stamps[i].st_size ||
+                                now.st_mtim.tv_sec != stamps[i].st_mtim.tv_sec ||
+                                now.st_mtim.tv_nsec != stamps[i].st_mtim.tv_nsec)
+                        return true;
+        }
+        return plan->n_image_files == 0;
+}
+
 static int change(const SetupTarget *target,
                 const SetupPlan *plan,
                 const Backup *backup,
@@ -212,13 +243,13 @@ int setup_restore_file(const SetupTarget *target, const BackupFile *file) {
 }
 
 /*
- * Images are not in the backup: they are made again from what is there now, and may have been replaced
- * by a program that failed all the same. Outputs are put back last, as a program may write them.
+ * Images are not in the backup: where one may have been replaced, be it by a program that failed, they are made
+ * again from what is there now. Outputs are put back last, as a program may write them.
  */
 static int undo(const SetupTarget *target,
                 const SetupPlan *plan,
                 const Backup *backup,
-                bool has_run,
+                bool has_images,
                 SetupReport *report) {
         _cleanup_(setup_report_deinit) SetupReport again = SETUP_REPORT_NULL;
         int left = 0, r = 0;
@@ -236,7 +267,7 @@ static int undo(const SetupTarget *target,
                         r = setup_note(report, "cannot put /%s back: %s", file->path,
                                         r < 0 ? strerror(-r) : "it is no regular file any more");
                 }
-                for (size_t i = 0; has_run && !outputs && r >= 0 && i < plan->n_commands; ++i) {
+                for (size_t i = 0; has_images && !outputs && r >= 0 && i < plan->n_commands; ++i) {
                         if (!plan->commands[i].makes_images)
                                 continue;
                         r = setup_run_command(target, plan->commands[i].argv, &again);
@@ -269,11 +300,11 @@ static int refuse_begun(const SetupTarget *target) {
 static int fail(const SetupTarget *target,
                 const SetupPlan *plan,
                 Backup *backup,
-                bool has_run,
+                bool has_images,
                 SetupReport *report) {
         int r;
 
-        r = undo(target, plan, backup, has_run, report);
+        r = undo(target, plan, backup, has_images, report);
         if (r != 0)
                 return r < 0 ? r : SETUP_E_LEFT;
         r = backup_remove(backup->name, target->root_fd);
@@ -299,9 +330,12 @@ static int fail(const SetupTarget *target,
 int setup_apply(const SetupTarget *target, const SetupPlan *plan, SetupReport *report) {
         _cleanup_(backup_deinit) Backup backup = BACKUP_NULL;
         _cleanup_(closep) int lock_fd = -1;
+        _cleanup_(freep) struct stat *stamps = calloc(plan->n_image_files + 1, sizeof(*stamps));
         bool has_run = false;
         int r;
 
+        if (!stamps)
+                return -ENOMEM;
         if (plan->n_refusals > 0)
                 return -EINVAL;
         r = backup_lock(target->root_fd, &lock_fd);
@@ -310,7 +344,9 @@ int setup_apply(const SetupTarget *target, const SetupPlan *plan, SetupReport *r
         r = refuse_begun(target);
         if (r)
                 return r;
-        r = backup_init(&backup, target->root_fd, plan);
+        r = take_stamps(target, plan, stamps);
+        if (r >= 0)
+                r = backup_init(&backup, target->root_fd, plan);
         if (r < 0)
                 return r == -ESTALE ? SETUP_E_CHANGED : r;
         r = backup_create(&backup, target->root_fd, plan);
@@ -329,5 +365,5 @@ int setup_apply(const SetupTarget *target, const SetupPlan *plan, SetupReport *r
                         return 0;
                 r = set_problem(report, "cannot finish the backup: %s", strerror(-r));
         }
-        return fail(target, plan, &backup, has_run, report);
+        return fail(target, plan, &backup, has_run && has_new_image(target, plan, stamps), report);
 }

@@ -35,6 +35,7 @@ void setup_plan_deinit(SetupPlan *plan) {
         strv_free(plan->warnings);
         strv_free(plan->dirs);
         strv_free(plan->outputs);
+        strv_free(plan->image_files);
         strv_free(plan->entry_dirs);
         strv_free(plan->words);
         free(plan->loader);
@@ -146,7 +147,7 @@ int setup_plan_own(SetupPlan *plan,
         after.data = strdup(content);
         after.n = strlen(content);
         after.mode = mode;
-        after.mtime = (struct timespec){ .tv_nsec = UTIME_OMIT_ };
+        after.mtime = (struct timespec){ .tv_nsec = UTIME_OMIT };
         if (!after.data)
                 return -ENOMEM;
         if (tree_file_equal(&before, &after) && before.mode == mode)
@@ -194,7 +195,7 @@ int setup_plan_edit(SetupPlan *plan,
         memcpy(after.data, data, n);
         after.data[n] = '\0';
         after.n = n;
-        after.mtime = (struct timespec){ .tv_nsec = UTIME_OMIT_ };
+        after.mtime = (struct timespec){ .tv_nsec = UTIME_OMIT };
         return push_file(plan, PLAN_FILE_EDITED, place, &old, &after, why);
 }
 
@@ -322,21 +323,22 @@ static unsigned int count_lines(Lines lines) {
         return n_lines;
 }
 
-/* What is not printable becomes a question mark: it goes to a terminal. */
+/* What is not printable becomes a question mark, but for tabs: it goes to a terminal. */
 static int append_lines(Text *out, char sign, Lines lines) {
         int r = 0;
 
         while (r >= 0 && lines.n > 0) {
                 size_t n = line_length(&lines), n_text = n - (lines.data[n - 1] == '\n');
-                _cleanup_(freep) char *line = strndup(lines.data, n_text), *printable = NULL;
 
-                if (line)
-                        text_repair(line);
-                printable = line ? text_printable(line) : NULL;
-                if (!printable)
-                        return -ENOMEM;
-                r = text_append(out, "%c%s\n%s", sign, printable,
-                                n_text == n ? "\\ No newline at end of file\n" : "");
+                r = text_append(out, "%c", sign);
+                for (size_t i = 0; r >= 0 && i < n_text; ++i) {
+                        char c = lines.data[i];
+
+                        r = text_append(out, "%c", c == '\t' || (c >= ' ' && c <= '~') ? c : '?');
+                }
+                if (r >= 0)
+                        r = text_append(out, "\n%s",
+                                        n_text == n ? "\\ No newline at end of file\n" : "");
                 lines.data += n;
                 lines.n -= n;
         }

@@ -62,6 +62,8 @@ typedef struct SetupPlan {
         size_t n_dirs;
         char **outputs; /* files that commands write, which the backup has */
         size_t n_outputs;
+        char **image_files; /* that commands make, and that are too large for the backup */
+        size_t n_image_files;
         char **entry_dirs; /* where boot entries are made from the files of the plan, also later ones */
         size_t n_entry_dirs;
         char **words; /* of the kernel's command line, which are ours as far as they were not there */

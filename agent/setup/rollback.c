@@ -71,7 +71,7 @@ static int take_out(const SetupTarget *target,
                 free(now->data);
                 now->data = TAKE_PTR(data);
                 now->n = n;
-                now->mtime.tv_nsec = UTIME_OMIT_;
+                now->mtime.tv_nsec = UTIME_OMIT;
                 r = tree_write(target->root_fd, file->path, now);
         }
         if (r)
@@ -129,7 +129,7 @@ static int clean_entry(const SetupTarget *target,
         free(entry.data);
         entry.data = TAKE_PTR(data);
         entry.n = n;
-        entry.mtime.tv_nsec = UTIME_OMIT_;
+        entry.mtime.tv_nsec = UTIME_OMIT;
         r = tree_write(target->root_fd, path, &entry);
         if (r)
                 return r < 0 ? r : -EIO;

@@ -61,7 +61,9 @@ WordPresence word_judge(const char *line, size_t n, const char *word, char **ret
                 while (i + n_token < n &&
                                 (token[n_token] == '\0' || !strchr(BLANKS, token[n_token])))
                         ++n_token;
-                if (n_token < n_key || !is_same_key(token, word, n_key))
+                if (n_token < n_key || !is_same_key(token, word, n_key) ||
+                                (n_key == strlen(word) && word[n_key - 1] != '=' &&
+                                                n_token > n_key))
                         continue;
                 if (has_item(token + n_key, n_token - n_key, value, strlen(value)) ||
                                 text_equal(value, "") ||

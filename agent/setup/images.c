@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Images
+ *
+ * An initramfs that has a driver of the GPU loads it before the real root is there; so vfio-pci has to be in there, too,
+ * and the file of modprobe.d. Each generator gets a file of ours, and its images are looked into
+ * afterwards: they end with success where they have done nothing (facts of each below).
+ */
+
+#include <string.h>
+
+#include "base/text.h"
+#include "os/conf.h"
+#include "os/tool.h"
+#include "setup/facts.h"
+#include "setup/names.h"
+
+/* The image of a kernel holds them, as @tool lists it. */
+static int check_image(
+                SetupPlan *plan, const SetupFacts *facts, const char *tool, const char *image) {
+        _cleanup_(freep) char *path = NULL;
+        PlanCheck *check;
+        size_t n = 0, n_needs = 0;
+        int r;
+
+        r = strv_push(&plan->image_files, &plan->n_image_files, image + 1);
+        if (r >= 0)
+                r = tool_find(facts->root_fd, tool, &path);
+        if (r == TOOL_E_MISSING)
+                return setup_plan_warn(plan, "%s is not there: nobody looks into %s", tool, image);
+        if (r < 0)
+                return r;
+        check = setup_plan_check(plan);
+        if (!check)
+                return -ENOMEM;
+        check->what = text_format("the image %s", image);
+        r = check->what ? strv_push(&check->argv, &n, tool) : -ENOMEM;
+        if (r >= 0)
+                r = strv_push(&check->argv, &n, image);
+        if (r >= 0)
+                r = strv_push(&check->needs, &n_needs, SETUP_MODPROBE_NAME);
+        if (r >= 0 && !facts->vfio_is_built_in)
+                r = strv_push(&check->needs, &n_needs, "vfio-pci.ko");
+        return r;
+}
+
+/* initramfs-tools */
+
+typedef struct Setting {
+        const char *key;
+        char *where;
+        char *value;
+} Setting;
+
+static int take_setting(void *userdata, const char *path, unsigned int number, char *line) {
+        Setting *setting = userdata;
+        const char *value;
+
+        line += strspn(line, " \t");
+        if (!text_starts_with(line, setting->key, &value) || value[0] != '=')
+                return 0;
+        free(setting->where);
+        free(setting->value);
+        setting->where = text_format("/%s:%u", path, number);
+        setting->value = strdup(value + 1);
+        return setting->where && setting->value ? 0 : -ENOMEM;
+}
+
+/* With "no" there, update-initramfs -u says so, does nothing, and ends with success. */
+static int refuse_disabled(SetupPlan *plan, const SetupFacts *facts) {
+        static const char path[] = "etc/initramfs-tools/update-initramfs.conf";
+        _cleanup_(tree_file_deinit) TreeFile file = TREE_FILE_NULL;
+        Setting setting = { .key = "update_initramfs" };
+        int r;
+
+        r = tree_read(facts->root_fd, path, &file);
+        if (r)
+                return r < 0 ? r : 0;
+        r = conf_read_data(path, file.data, take_setting, &setting);
+        if (r >= 0 && setting.value && strstr(setting.value, "no"))
+                r = setup_plan_refuse(plan, setting.where, "update-initramfs is told to do nothing",
+                                "set update_initramfs=yes there, then run vfioptctl setup again");
+        free(setting.where);
+        free(setting.value);
+        return r;
+}
+
+static int plan_initramfs_tools(SetupPlan *plan, const SetupFacts *facts) {
+        static const char *const argv[] = { "update-initramfs", "-u", "-k", "all", NULL };
+        int r;
+
+        r = setup_plan_command(plan, true, "vfio-pci in each initramfs", argv);
+        if (r >= 0)
+                r = refuse_disabled(plan, facts);
+        if (r >= 0)
+                r = setup_plan_own(plan, facts->root_fd, SETUP_HOOK_FILE, 0755,
+                                "#!/bin/sh\n" SETUP_HEADER "case ${1-} in\n"
+                                "prereqs)\n"
+                                "\techo\n"
+                                "\texit 0\n"
+                                "\t;;\n"
+                                "esac\n"
+                                ". /usr/share/initramfs-tools/hook-functions\n"
+                                "force_load vfio_pci\n"
+                                "force_load vfio\n"
+                                "force_load vfio_iommu_type1\n",
+                                "vfio-pci in each initramfs");
+        for (size_t i = 0; r >= 0 && i < facts->n_kernels; ++i) {
+                _cleanup_(freep) char *image =
+                                text_format("/boot/initrd.img-%s", facts->kernels[i]);
+
+                if (!image)
+                        return -ENOMEM;
+                /* -u makes none that was not there. */
+                if (tree_has(facts->root_fd, image + 1))
+                        r = check_image(plan, facts, "lsinitramfs", image);
+        }
+        return r;
+}
+
+/* dracut */
+
+/* The name of an image differs by distribution; it is given, as Debian's dracut chooses another with systemd-boot. */
+static int plan_dracut_image(
+                SetupPlan *plan, const SetupFacts *facts, const char *kernel, bool *ret_found) {
+        static const struct {
+                const char *start, *end;
+        } names[] = { { "initrd.img-", "" }, { "initramfs-", ".img" }, { "initrd-", "" } };
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); ++i) {
+                _cleanup_(freep) char *image =
+                                text_format("/boot/%s%s%s", names[i].start, kernel, names[i].end);
+                const char *const argv[] = { "dracut", "--force", image, kernel, NULL };
+                int r;
+
+                if (!image)
+                        return -ENOMEM;
+                if (!tree_has(facts->root_fd, image + 1))
+                        continue;
+                *ret_found = true;
+                r = setup_plan_command(plan, true, "vfio-pci in this initramfs", argv);
+                return r < 0 ? r : check_image(plan, facts, "lsinitrd", image);
+        }
+        return 0;
+}
+
+/* It leaves out /etc/modprobe.d unless it is host-only, and ends with success where a module is missing. */
+static int plan_dracut(SetupPlan *plan, const SetupFacts *facts) {
+        bool is_found = false;
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < facts->n_kernels; ++i)
+                r = plan_dracut_image(plan, facts, facts->kernels[i], &is_found);
+        if (r >= 0 && !is_found)
+                r = setup_plan_warn(plan,
+                                "no image of dracut is in /boot: make those anew that the machine boots, by its "
+                                "own way");
+        if (r < 0)
+                return r;
+        return setup_plan_own(plan, facts->root_fd, SETUP_DRACUT_FILE, 0644,
+                        SETUP_HEADER "force_drivers+=\" vfio_pci vfio vfio_iommu_type1 \"\n"
+                                     "install_items+=\" /" SETUP_MODPROBE_FILE " \"\n",
+                        "vfio-pci in each initramfs");
+}
+
+/* mkinitcpio */
+
+/* A preset with a configuration of its own does not read ours. Return: 0, or a negative error code. */
+static int take_preset(void *userdata, const char *path, unsigned int number, char *line) {
+        SetupPlan *plan = userdata;
+        _cleanup_(freep) char *where = NULL;
+        const char *end;
+
+        line += strspn(line, " \t");
+        end = strstr(line, "_config=");
+        if (!end || line[0] == '#')
+                return 0;
+        where = text_format("/%s:%u", path, number);
+        return where ? setup_plan_refuse(plan, where,
+                                       "this preset does not read /" SETUP_MKINIT_FILE,
+                                       "put MODULES=(vfio_pci vfio vfio_iommu_type1 \"${MODULES[@]}\") at the end of "
+                                       "the file that it names, and take the line out")
+                     : -ENOMEM;
+}
+
+static int check_presets(SetupPlan *plan, const SetupFacts *facts) {
+        _cleanup_(strv_freep) char **names = NULL;
+        size_t n = 0;
+        int r;
+
+        r = tree_list(facts->root_fd, "etc/mkinitcpio.d", &names, &n);
+        for (size_t i = 0; r >= 0 && i < n; ++i) {
+                _cleanup_(tree_file_deinit) TreeFile file = TREE_FILE_NULL;
+                _cleanup_(freep) char *path = text_format("etc/mkinitcpio.d/%s", names[i]);
+
+                if (!path)
+                        return -ENOMEM;
+                if (!text_ends_with(names[i], ".preset"))
+                        continue;
+                r = tree_read(facts->root_fd, path, &file);
+                if (r == 0)
+                        r = conf_read_data(path, file.data, take_preset, plan);
+        }
+        return r < 0 ? r : 0;
+}
+
+/* Each image of /boot that it made. */
+static int check_arch_images(SetupPlan *plan, const SetupFacts *facts) {
+        _cleanup_(strv_freep) char **names = NULL;
+        size_t n = 0;
+        int r;
+
+        r = tree_list(facts->root_fd, "boot", &names, &n);
+        for (size_t i = 0; r >= 0 && i < n; ++i) {
+                _cleanup_(freep) char *image = text_format("/boot/%s", names[i]);
+
+                if (!image)
+                        return -ENOMEM;
+                if (text_starts_with(names[i], "initramfs-", NULL) &&
+                                text_ends_with(names[i], ".img"))
+                        r = check_image(plan, facts, "lsinitcpio", image);
+        }
+        return r < 0 ? r : 0;
+}
+
+/*
+ * Its init loads MODULES in their order, before udev: so ours go before those of the main file. FILES are for a
+ * machine whose HOOKS do not have modconf.
+ */
+static int plan_mkinitcpio(SetupPlan *plan, const SetupFacts *facts) {
+        static const char *const argv[] = { "mkinitcpio", "-P", NULL };
+        int r;
+
+        r = setup_plan_command(plan, true, "vfio-pci in each initramfs", argv);
+        if (r >= 0)
+                r = check_presets(plan, facts);
+        if (r >= 0)
+                r = check_arch_images(plan, facts);
+        if (r < 0)
+                return r;
+        return setup_plan_own(plan, facts->root_fd, SETUP_MKINIT_FILE, 0644,
+                        SETUP_HEADER "MODULES=(vfio_pci vfio vfio_iommu_type1 \"${MODULES[@]}\")\n"
+                                     "FILES+=(/" SETUP_MODPROBE_FILE ")\n",
+                        "vfio-pci in each initramfs, before other drivers");
+}
+
+/* which one */
+
+typedef struct Generator {
+        const char *name;
+        const char *tool; /* the one that only this generator has */
+        int (*plan)(SetupPlan *plan, const SetupFacts *facts);
+} Generator;
+
+static const Generator generators[] = {
+        { "initramfs-tools", "mkinitramfs", plan_initramfs_tools },
+        { "dracut", "dracut", plan_dracut },
+        { "mkinitcpio", "mkinitcpio", plan_mkinitcpio },
+};
+
+/* Return: 0, or a negative error code. */
+int images_plan(SetupPlan *plan, const SetupFacts *facts) {
+        const Generator *found = NULL;
+
+        for (size_t i = 0; i < ARRAY_SIZE(generators); ++i) {
+                _cleanup_(freep) char *path = NULL;
+                int r;
+
+                r = tool_find(facts->root_fd, generators[i].tool, &path);
+                if (r < 0)
+                        return r;
+                if (r == TOOL_E_MISSING)
+                        continue;
+                if (found) {
+                        _cleanup_(freep) char *problem =
+                                        text_format("there are two generators of an initramfs: %s "
+                                                    "and %s",
+                                                        found->name, generators[i].name);
+
+                        return problem ? setup_plan_refuse(plan, NULL, problem,
+                                                         "uninstall the one that is not in use, then run vfioptctl "
+                                                         "setup again")
+                                       : -ENOMEM;
+                }
+                found = &generators[i];
+        }
+        if (!found)
+                return setup_plan_warn(plan,
+                                "no generator of an initramfs is known here: where there is one, vfio-pci and /%s "
+                                "belong into it",
+                                SETUP_MODPROBE_FILE);
+        plan->images = strdup(found->name);
+        return plan->images ? found->plan(plan, facts) : -ENOMEM;
+}
