@@ -22,6 +22,9 @@ enum {
         OPTION_VERBOSE = 1 << 6,
         OPTION_HELP = 1 << 7,
         OPTION_VERSION = 1 << 8,
+        OPTION_LIST = 1 << 9,
+        OPTION_MODE = 1 << 10,
+        OPTION_YES = 1 << 11,
 };
 
 #define OPTIONS_FOR_ALL (OPTION_HELP | OPTION_VERSION)
@@ -29,6 +32,7 @@ enum {
 typedef struct Cli {
         Roots *roots; /* without run_fd and etc_fd, see cli_open_own() */
         Trigger trigger;
+        const char *mode; /* of --mode; or NULL */
         unsigned int options;
         char **args; /* behind the verb, NULL-terminated */
         size_t n_args;
@@ -49,6 +53,8 @@ typedef struct Verb {
 extern const Verb verb_diagnose;
 extern const Verb verb_forget;
 extern const Verb verb_monitor;
+extern const Verb verb_rollback;
+extern const Verb verb_setup;
 extern const Verb verb_status;
 extern const Verb verb_switch;
 

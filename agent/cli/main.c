@@ -16,7 +16,7 @@
 #include "cli/message.h"
 
 static const Verb *const verbs[] = { &verb_status, &verb_switch, &verb_monitor, &verb_diagnose,
-        &verb_forget };
+        &verb_setup, &verb_rollback, &verb_forget };
 
 typedef struct OptionInfo {
         const char *name;
@@ -31,10 +31,13 @@ static const OptionInfo option_table[] = {
         { "dry-run", NULL, "print what would be done, and do nothing", OPTION_DRY_RUN },
         { "help", NULL, "print this", OPTION_HELP },
         { "json", NULL, "print JSON", OPTION_JSON },
+        { "list", NULL, "list backups", OPTION_LIST },
+        { "mode", "MODE", "where GPUs are to be at boot: host or passthrough", OPTION_MODE },
         { "root", "DIR", "look at a copy of a machine below DIR", OPTION_ROOT },
         { "trigger", "WHO", NULL, OPTION_TRIGGER },
         { "verbose", NULL, "print every step", OPTION_VERBOSE },
         { "version", NULL, "print the version", OPTION_VERSION },
+        { "yes", NULL, "agree to all of the plan", OPTION_YES },
 };
 
 #define OPTIONS_N ARRAY_SIZE(option_table)
@@ -44,6 +47,7 @@ typedef struct CommandLine {
         const Verb *verb;
         const char *prefix;
         const char *trigger;
+        const char *mode;
         unsigned int options;
         bool printed; /* the document of --json */
         char **words; /* the verb, if there is one, and its arguments */
@@ -99,7 +103,7 @@ static void print_help(void) {
                "MODE is host, passthrough, toggle, or auto: where each GPU was last, or as\n"
                "vfiopt.conf(5) says. GPU is an address (0000:01:00.0, or just 01:00) or an id\n"
                "(10de:2204). Default: all managed GPUs (status, monitor: all GPUs). ADDRESS is\n"
-               "the address of a GPU that is there or was.\n"
+               "the address of a GPU that is there or was. BACKUP is one of rollback --list.\n"
                "\n"
                "Exit status: 0 done, 1 error, 2 usage, 3 refused: in use, 4 refused: a\n"
                "precondition does not hold, 5 failed and rolled back, 6 stuck: reboot, 7 in\n"
@@ -175,6 +179,8 @@ static int sort_words(CommandLine *line, int argc, char **argv) {
                         line->prefix = optarg;
                 if (option == OPTION_TRIGGER)
                         line->trigger = optarg;
+                if (option == OPTION_MODE)
+                        line->mode = optarg;
         }
         while (optind < argc)
                 line->words[line->n_words++] = argv[optind++];
@@ -204,6 +210,7 @@ static int run(CommandLine *line) {
         Cli cli = {
                 .roots = &roots,
                 .options = line->options,
+                .mode = line->mode,
                 .args = line->words + (line->n_words ? 1 : 0),
                 .n_args = line->n_words ? line->n_words - 1 : 0,
         };
@@ -269,7 +276,7 @@ static int dispatch(CommandLine *line, int argc, char **argv) {
  * monitor is lines, of which there may be none.
  */
 static int print_no_gpus(const CommandLine *line) {
-        const bool previews = line->options & OPTION_DRY_RUN;
+        const bool previews = line->options & OPTION_DRY_RUN || line->verb == &verb_setup;
         const bool switches = line->n_words > 0 && !strcmp(line->words[0], verb_switch.name);
         const bool diagnoses = line->n_words > 0 && !strcmp(line->words[0], verb_diagnose.name);
 

@@ -55,6 +55,9 @@ _vfioptctl() {
                 compopt -o nospace -o filenames
                 mapfile -t COMPREPLY < <(compgen -d -P --root= -- "${current#--root=}")
                 ;;
+        --mode=*)
+                words='--mode=host --mode=passthrough'
+                ;;
         --trigger=*)
                 words='--trigger=command --trigger=agent --trigger=boot'
                 ;;
@@ -62,6 +65,8 @@ _vfioptctl() {
                 case $verb in
                 switch) words='--allow-display --direct --dry-run --json --root= --verbose' ;;
                 monitor) words='--json' ;;
+                setup) words='--dry-run --json --mode= --root= --yes' ;;
+                rollback) words='--list --root=' ;;
                 forget) ;;
                 *) words='--json --root=' ;;
                 esac
@@ -69,11 +74,12 @@ _vfioptctl() {
                 ;;
         *)
                 case $verb in
-                '') words='status switch monitor diagnose forget' ;;
+                '') words='status switch monitor diagnose setup rollback forget' ;;
                 switch)
                         words='host passthrough toggle auto'
                         [[ ! $mode ]] || words=$(_vfioptctl_gpus "$current" "${before[@]}")
                         ;;
+                rollback) words=$(vfioptctl rollback --list 2>/dev/null | cut -d ' ' -f 1) ;;
                 status | monitor | diagnose | forget) words=$(_vfioptctl_gpus "$current" "${before[@]}") ;;
                 esac
                 ;;

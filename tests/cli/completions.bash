@@ -40,12 +40,12 @@ offered() {
 }
 
 all='0000:41:00.0 0000:42:00.0 10000:01:00.0'
-verbs='status switch monitor diagnose forget'
+verbs='status switch monitor diagnose setup rollback forget'
 modes='host passthrough toggle auto'
 
 COMP_WORDBREAKS=$' \t\n"\'><=;|&(:'
 offered 'vfioptctl ' "$verbs"
-offered 'vfioptctl s' 'status switch'
+offered 'vfioptctl s' 'status switch setup'
 offered 'vfioptctl --json ' "$verbs"
 offered 'vfioptctl switch ' "$modes"
 offered 'vfioptctl switch --dry-run ' "$modes"
@@ -69,6 +69,10 @@ offered 'vfioptctl monitor ' "$all"
 offered 'vfioptctl forget ' "$all"
 offered 'vfioptctl diagnose ' "$all"
 offered 'vfioptctl diagnose --' '--json --root= --help --version'
+offered 'vfioptctl setup --m' --mode=
+offered 'vfioptctl setup --mode=p' passthrough
+offered 'vfioptctl setup --' '--dry-run --json --mode= --root= --yes --help --version'
+offered 'vfioptctl rollback --' '--list --root= --help --version'
 offered 'vfioptctl switch --d' '--direct --dry-run'
 offered 'vfioptctl switch host -' '--allow-display --direct --dry-run --json --root= --verbose --help --version'
 offered 'vfioptctl status --r' --root=

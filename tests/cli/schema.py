@@ -10,7 +10,7 @@ import pathlib
 import jsonschema
 
 FOLDER = pathlib.Path(__file__).parents[2] / "schemas"
-NAMES = ("diagnose", "monitor", "status", "switch", "switch-dry-run")
+NAMES = ("diagnose", "monitor", "setup", "status", "switch", "switch-dry-run")
 
 
 def close(schema):

@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Set-up and rollback, as a user meets them, on machines made of files.
+
+setup.py PROGRAM BUSYBOX
+"""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import machines
+import schema
+
+PROGRAM = BUSYBOX = None
+WORDS = {"debian": "intel_iommu=on iommu=pt", "ubuntu_dracut": "amd_iommu=on iommu=pt",
+         "arch": "amd_iommu=on iommu=pt", "fedora": "intel_iommu=on iommu=pt",
+         "debian_sdboot": "intel_iommu=on iommu=pt"}
+SOFTDEPS = "".join(f"softdep {name} pre: vfio-pci\n" for name in (
+    "nvidia", "nvidia_modeset", "nvidia_uvm", "nvidia_drm", "nouveau", "nova_core", "snd_hda_intel"))
+
+
+class Failure(Exception):
+    pass
+
+
+def check(condition, *what):
+    if not condition:
+        raise Failure(*what)
+
+
+def run(machine, *argv, status=0):
+    # Standard input that is no terminal: nobody is asked.
+    result = subprocess.run([PROGRAM, argv[0], f"--root={machine.root}", *argv[1:]], capture_output=True, text=True,
+                            stdin=subprocess.DEVNULL)
+    check(result.returncode == status, argv, result.returncode, result.stdout, result.stderr)
+    return result
+
+
+def same(machine, before, times=True):
+    now = machine.picture(times)
+    differing = {k: (before.get(k), now.get(k)) for k in before.keys() | now.keys() if before.get(k) != now.get(k)}
+    check(not differing, differing)
+
+
+def there_and_back(name, machine):
+    before = machine.picture()
+    plan = run(machine, "setup", "--dry-run")
+    same(machine, before)
+    for argv in (["setup"], ["setup", "--json"]):
+        run(machine, *argv, status=4)
+        same(machine, before)
+
+    done = run(machine, "setup", "--yes")
+    check(plan.stdout in done.stdout, "another plan than --dry-run has shown", plan.stdout, done.stdout)
+    check("softdep" in plan.stdout and "Done, and verified." in done.stdout, done.stdout)
+    check(machine.read("etc/modprobe.d/00-vfiopt.conf").endswith(SOFTDEPS))
+    boot = "".join(path.read_text() for path in (machine.root / "boot").rglob("*")
+                   if path.is_file() and path.suffix in (".cfg", ".conf"))
+    lines = [line for line in boot.splitlines() if re.match(r"\s*(linux\t|options )", line)]
+    with_words = [line for line in lines if WORDS[name] in line]
+    check(len(with_words) == 2, boot)
+
+    after = machine.picture()
+    again = run(machine, "setup", "--yes")
+    check("nothing to do" in again.stdout, again.stdout)
+    same(machine, after)
+    listed = run(machine, "rollback", "--list").stdout
+    check(re.fullmatch(r"\d{8}T\d{6}Z  in force\n", listed), listed)
+
+    run(machine, "rollback")
+    same(machine, before)
+    check("taken back" in run(machine, "rollback", "--list").stdout)
+    check("no set-up" in run(machine, "rollback").stdout)
+    same(machine, before)
+
+
+def restored_by_script(name, machine):
+    before = machine.picture(times=False)
+    run(machine, "setup", "--yes")
+    script, = (machine.root / "var/lib/vfiopt/backups").glob("*/restore.sh")
+    for _ in range(2):
+        subprocess.run([BUSYBOX, "sh", script], env={"ROOT": f"{machine.root}/", "PATH": os.environ["PATH"]},
+                       check=True, capture_output=True)
+    now = machine.picture(times=False)
+    images = {k for k in now if k.startswith("boot/init")}
+    check({k: v for k, v in now.items() if k not in images} == {k: v for k, v in before.items() if k not in images})
+
+
+def broken(file, what):
+    def test(name, machine):
+        machine.write(f"etc/{file}", "")
+        machine.age()
+        before = machine.picture()
+        result = run(machine, "setup", "--yes", status=5)
+        check(what in result.stderr and "all was undone" in result.stderr, result.stderr)
+        same(machine, before)
+        check(not (machine.root / "var/lib/vfiopt").exists())
+    return test
+
+
+def changed_since(name, machine):
+    run(machine, "setup", "--yes")
+    path = {"arch": "etc/default/grub", "fedora": "etc/kernel/cmdline", "debian_sdboot": "etc/kernel/cmdline"}.get(name)
+    if path:
+        machine.write(path, machine.read(path).replace("quiet", "quiet mitigations=off"))
+    machine.write("etc/modprobe.d/00-vfiopt.conf",
+                  machine.read("etc/modprobe.d/00-vfiopt.conf") + "options vfio-pci disable_idle_d3=1\n")
+    run(machine, "rollback")
+    check(machine.read("etc/modprobe.d/00-vfiopt.conf") == "options vfio-pci disable_idle_d3=1\n")
+    if path:
+        check("mitigations=off" in machine.read(path) and "iommu" not in machine.read(path), machine.read(path))
+
+
+def later_kernel(name, machine):
+    run(machine, "setup", "--yes")
+    entry = "boot/loader/entries/0123-7.0.0.conf"
+    machine.write(entry, "title new\noptions root=UUID=0 ro intel_iommu=on iommu=pt\n")
+    run(machine, "rollback")
+    check(machine.read(entry) == "title new\noptions root=UUID=0 ro\n", machine.read(entry))
+
+
+# what is refused: files to add, or to remove, and what the message has
+REFUSED = (
+    ("debian", {"etc/NIXOS": ""}, 'boot.kernelParams = [ "intel_iommu=on" "iommu=pt" ];'),
+    ("debian", {"run/ostree-booted": ""}, "rpm-ostree kargs --append-if-missing=intel_iommu=on --append-if-missing=iommu=pt"),
+    ("debian", {"etc/kernel/proxmox-boot-uuids": "0000-0000\n"}, "proxmox-boot-tool refresh"),
+    ("debian", {"boot/limine.conf": ""}, "KERNEL_CMDLINE"),
+    ("debian", {"boot/refind_linux.conf": ""}, "refind_linux.conf"),
+    ("debian_sdboot", {"etc/kernelstub/configuration": "{}"}, "kernelstub -a"),
+    ("debian_sdboot", {"etc/sdboot-manage.conf": ""}, "sdboot-manage gen"),
+    ("debian_sdboot", {"boot/EFI/Linux/a.efi": ""}, "unified kernel images"),
+    ("debian_sdboot", {"boot/grub/grub.cfg": ""}, "two boot loaders"),
+    ("debian_sdboot", {"etc/kernel/cmdline": None}, "there is no such file"),
+    ("debian_sdboot", {"etc/kernel/cmdline": "quiet iommu=off\n"}, "/etc/kernel/cmdline:1: iommu=off contradicts"),
+    ("debian", {"boot/grub/grub.cfg": None}, "no boot loader is found"),
+    ("debian", {"usr/sbin/dracut": ""}, "two generators"),
+    ("debian", {"etc/initramfs-tools/update-initramfs.conf": "update_initramfs=no\n"},
+     "/etc/initramfs-tools/update-initramfs.conf:1"),
+    ("debian", {"etc/default/grub": 'A=1\nGRUB_CMDLINE_LINUX="intel_iommu=off"\n'}, "/etc/default/grub:2"),
+    ("arch", {"etc/default/grub": 'A=1\nGRUB_CMDLINE_LINUX_DEFAULT+=" quiet"\n'}, "/etc/default/grub:2"),
+    ("arch", {"etc/default/grub": 'GRUB_CMDLINE_LINUX_DEFAULT="quiet intel_iommu=off amd_iommu=off"\n'},
+     "/etc/default/grub:1: amd_iommu=off contradicts amd_iommu=on"),
+    ("arch", {"etc/default/grub": "GRUB_TIMEOUT=5\r\n"}, "line ends of DOS"),
+    ("arch", {"etc/mkinitcpio.d/linux.preset": "default_config=/etc/other.conf\n"},
+     "/etc/mkinitcpio.d/linux.preset:1"),
+    ("fedora", {"boot/loader/entries/0123-6.12.9-amd64.conf": "title x\noptions $kernelopts\n"},
+     "/boot/loader/entries/0123-6.12.9-amd64.conf:2"),
+)
+
+
+def refused(name, machine, changes, words):
+    for path, text in changes.items():
+        if text is None:
+            (machine.root / path).unlink()
+        else:
+            machine.write(path, text)
+    before = machine.picture()
+    result = run(machine, "setup", "--yes", status=4)
+    check(words in result.stderr, words, result.stderr)
+    same(machine, before)
+    text = run(machine, "setup", "--json", "--yes", status=4).stdout
+    plan, = json.loads(text)["plans"]
+    check(plan["result"] == "refused" and plan["refusals"] and not list(schema.problems("setup", text)), text)
+
+
+def special_files(name, machine):
+    path = machine.root / "etc/modprobe.d/00-vfiopt.conf"
+    path.symlink_to("/dev/null")
+    before = machine.picture()
+    check("00-vfiopt.conf" in run(machine, "setup", "--yes", status=4).stderr)
+    same(machine, before)
+    path.unlink()
+    outside = pathlib.Path(machine.root, "..", "outside").resolve()
+    outside.write_text("GRUB_CMDLINE_LINUX_DEFAULT=quiet\n")
+    grub = machine.root / "etc/default/grub"
+    grub.unlink()
+    grub.symlink_to(outside)
+    check("/etc/default/grub" in run(machine, "setup", "--yes", status=4).stderr)
+    grub.unlink()
+    os.mkfifo(grub)
+    check("/etc/default/grub" in run(machine, "setup", "--yes", status=4).stderr)
+    check(outside.read_text() == "GRUB_CMDLINE_LINUX_DEFAULT=quiet\n")
+
+
+def softdeps(name, machine):
+    """What kmod goes by today stays, and an install line is not undone."""
+    machine.write("usr/lib/modprobe.d/nvidia.conf", "softdep nvidia post: nvidia-uvm nvidia-drm\n")
+    for kernel in machines.KERNELS:
+        machine.write(f"lib/modules/{kernel}/modules.softdep", "softdep nvidia pre: ecdh_generic,ecdsa_generic\n")
+    machine.write("etc/modprobe.d/blacklist.conf", "install nouveau /bin/false\nblacklist nouveau\n")
+    machine.write("etc/modprobe.d/00-a.conf", "softdep nvidia_uvm pre: nvidia\n")
+    machine.write("usr/lib/modprobe.d/masked.conf", "install nvidia_drm /bin/false\n")
+    (machine.root / "etc/modprobe.d/masked.conf").symlink_to("/dev/null")
+    result = run(machine, "setup", "--yes")
+    lines = machine.read("etc/modprobe.d/00-vfiopt.conf").splitlines()
+    check("softdep nvidia pre: ecdh_generic,ecdsa_generic vfio-pci" in lines, lines)
+    check("softdep nvidia_drm pre: vfio-pci" in lines and "softdep nova_core pre: vfio-pci" in lines, lines)
+    check(not any(re.match("softdep (nouveau|nvidia_uvm) ", line) for line in lines), lines)
+    check("/etc/modprobe.d/blacklist.conf:1 has an install line" in result.stdout, result.stdout)
+    check("/etc/modprobe.d/00-a.conf:1 comes first" in result.stdout, result.stdout)
+
+
+def as_json(name, machine):
+    text = run(machine, "setup", "--dry-run", "--json", "--mode=host").stdout
+    check(not list(schema.problems("setup", text)), list(schema.problems("setup", text)))
+    plan, = json.loads(text)["plans"]
+    check(plan["result"] == "planned" and plan["mode"] == "host" and plan["files"] and plan["commands"], plan)
+    text = run(machine, "setup", "--yes", "--json").stdout
+    plan, = json.loads(text)["plans"]
+    check(plan["result"] == "done" and plan["backup"], plan)
+    check(not list(schema.problems("setup", text)), list(schema.problems("setup", text)))
+    plan, = json.loads(run(machine, "setup", "--json").stdout)["plans"]
+    check(plan["result"] == "nothing" and not plan["files"], plan)
+
+
+def command_line(name, machine):
+    run(machine, "setup", "--mode=toggle", status=2)
+    run(machine, "setup", "all", status=2)
+    run(machine, "rollback", "a", "b", status=2)
+    run(machine, "rollback", "--list", "a", status=2)
+    run(machine, "rollback", "20260101T000000Z", status=4)
+    run(machine, "rollback", "../..", status=4)
+
+
+def tests():
+    for name in machines.MACHINES:
+        for test in (there_and_back, restored_by_script, changed_since):
+            yield f"{name}: {test.__name__}", name, test, ()
+    yield "a generator fails", "debian", broken("fail-image", "update-initramfs has failed"), ()
+    yield "an image is not made anew", "debian", broken("idle-image", "does not have 00-vfiopt.conf"), ()
+    yield "a menu cannot be made", "debian", broken("fail-mkconfig", "update-grub has failed"), ()
+    yield "a menu is not made anew", "arch", broken("idle-mkconfig", "does not have amd_iommu=on"), ()
+    yield "an entry is not made anew", "debian_sdboot", broken("idle-kernel-install", "does not have"), ()
+    yield "a kernel that came later", "fedora", later_kernel, ()
+    yield "files that are none", "arch", special_files, ()
+    for test in (softdeps, as_json, command_line):
+        yield test.__name__, "debian", test, ()
+    for name, changes, words in REFUSED:
+        yield f"{name} with {', '.join(changes)}", name, refused, (changes, words)
+
+
+def main():
+    if os.geteuid() != 0:
+        print("programs of a machine run chrooted, which needs root")
+        return 77
+    failures = n = 0
+    for title, name, test, more in tests():
+        with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
+            machine = machines.Machine(pathlib.Path(folder, "root"), BUSYBOX)
+            machines.MACHINES[name](machine)
+            machine.age()
+            n += 1
+            try:
+                test(name, machine, *more)
+            except Failure as failure:
+                failures += 1
+                print(f"{title}:", *failure.args, sep="\n    ")
+    print(f"{n} tests, {failures} failures")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    PROGRAM, BUSYBOX = sys.argv[1:]
+    sys.exit(main())
