@@ -59,6 +59,12 @@ static int conclude(int r, const char *name, const SetupReport *report) {
                 message_error("there is no backup %s; see vfioptctl rollback --list",
                                 message_quote(name, quote));
                 return VFIOPT_EXIT_PRECONDITION;
+        case SETUP_E_OVER:
+                printf("It was taken back already: nothing to do.\n");
+                return VFIOPT_EXIT_DONE;
+        case SETUP_E_LATER:
+                message_error("nothing is changed: a later set-up is in force; first: vfioptctl rollback");
+                return VFIOPT_EXIT_PRECONDITION;
         case SETUP_E_BUSY:
                 message_error("nothing is changed: another set-up or rollback is at work");
                 return VFIOPT_EXIT_PRECONDITION;

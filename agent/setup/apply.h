@@ -38,6 +38,8 @@ enum {
         SETUP_E_UNDONE,  /* it has failed; the machine is as before */
         SETUP_E_LEFT, /* it has failed, and so has something of taking it back: see .notes and the backup */
         SETUP_E_MISSING, /* there is no such backup; nothing was touched */
+        SETUP_E_LATER,   /* a later one is in force, and has to be taken back first; likewise */
+        SETUP_E_OVER,    /* it was taken back already; likewise */
         SETUP_E_INVALID, /* its manifest cannot be understood; likewise */
 };
 

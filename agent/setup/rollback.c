@@ -46,6 +46,33 @@ static int take_lines_out(const BackupFile *file, const TreeFile *now, char **re
         return 0;
 }
 
+/* Words that a file had before are not ours there. Return: 0, or a negative error code. */
+static int take_words_out(const Backup *backup,
+                const BackupFile *file,
+                const TreeFile *now,
+                char **ret,
+                size_t *ret_n) {
+        _cleanup_(freep) char **ours = calloc(backup->n_words + 1, sizeof(*ours));
+        size_t n_ours = 0;
+
+        if (!ours)
+                return -ENOMEM;
+        for (size_t i = 0; i < backup->n_words; ++i) {
+                _cleanup_(freep) char *without = NULL;
+                size_t n = 0;
+                int r;
+
+                r = words_take_out(file->before.data ?: "", file->before.n, NULL, 0,
+                                &backup->words[i], 1, &without, &n);
+                if (r < 0)
+                        return r;
+                if (n == file->before.n)
+                        ours[n_ours++] = backup->words[i];
+        }
+        return words_take_out(now->data, now->n, file->before.data, file->before.n, ours, n_ours,
+                        ret, ret_n);
+}
+
 /* Of a file that is neither as it was nor as it was written. Return: 0, or a negative error code. */
 static int take_out(const SetupTarget *target,
                 const Backup *backup,
@@ -59,10 +86,8 @@ static int take_out(const SetupTarget *target,
         if (!now->data || !file->after.data)
                 return setup_note(report, "/%s was %s since, and is left like that", file->path,
                                 now->data ? "made again" : "removed");
-        r = file->kind == PLAN_FILE_OURS
-                        ? take_lines_out(file, now, &data, &n)
-                        : words_take_out(now->data, now->n, file->before.data, file->before.n,
-                                          backup->words, backup->n_words, &data, &n);
+        r = file->kind == PLAN_FILE_OURS ? take_lines_out(file, now, &data, &n)
+                                         : take_words_out(backup, file, now, &data, &n);
         if (r < 0)
                 return r;
         if (file->kind == PLAN_FILE_OURS && !file->before.data && strspn(data, " \t\n") == n)
@@ -222,6 +247,29 @@ roll_back(const SetupTarget *target, Backup *backup, const SetupPlan *plan, Setu
         return has_failed ? SETUP_E_LEFT : 0;
 }
 
+/*
+ * The last set-up, and no other: of an earlier one it could not be told what is as it was written. Return: 0,
+ * one of SETUP_E_..., or a negative error code.
+ */
+static int find(int root_fd, const char *name, Backup *ret) {
+        _cleanup_(backup_deinit) Backup named = BACKUP_NULL;
+        int r;
+
+        if (name) {
+                r = backup_load(&named, root_fd, name);
+                if (r)
+                        return r < 0                            ? r
+                                        : r == BACKUP_E_MISSING ? SETUP_E_MISSING
+                                                                : SETUP_E_INVALID;
+                if (named.state == BACKUP_RESTORED)
+                        return SETUP_E_OVER;
+        }
+        r = backup_find_last(ret, root_fd);
+        if (r)
+                return r < 0 ? r : r == BACKUP_E_MISSING ? SETUP_E_MISSING : SETUP_E_INVALID;
+        return name && strcmp(name, ret->name) != 0 ? SETUP_E_LATER : 0;
+}
+
 /**
  * setup_roll_back() - take a set-up back
  * @name:       of its backup; NULL: the last that is in force or was interrupted
@@ -230,8 +278,8 @@ roll_back(const SetupTarget *target, Backup *backup, const SetupPlan *plan, Setu
  *
  * It may be run again where it failed.
  *
- * Return: 0 on success; SETUP_E_BUSY, SETUP_E_MISSING or SETUP_E_INVALID: nothing was touched; SETUP_E_LEFT: files
- *         are back, and a program that is to be run has failed; or a negative error code.
+ * Return: 0 on success; SETUP_E_LEFT: files are back, and a program that is to be run has failed; another of
+ *         SETUP_E_...: nothing was touched; or a negative error code.
  */
 int setup_roll_back(const SetupTarget *target,
                 const char *name,
@@ -246,10 +294,9 @@ int setup_roll_back(const SetupTarget *target,
         r = backup_lock(target->root_fd, &lock_fd);
         if (r)
                 return r < 0 ? r : SETUP_E_BUSY;
-        r = name ? backup_load(&backup, target->root_fd, name)
-                 : backup_find_last(&backup, target->root_fd);
+        r = find(target->root_fd, name, &backup);
         if (r)
-                return r < 0 ? r : r == BACKUP_E_MISSING ? SETUP_E_MISSING : SETUP_E_INVALID;
+                return r;
         r = text_copy(backup.name, &report->backup);
         return r < 0 ? r : roll_back(target, &backup, plan, report);
 }

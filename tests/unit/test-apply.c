@@ -510,6 +510,49 @@ static void what_changed_after_the_plan_is_not_overwritten(void **state) {
         assert_file(fixture, "etc/old.conf", "just edited\n");
 }
 
+static void words_that_were_there_stay(void **state) {
+        Fixture *fixture = *state;
+        SetupPlan *plan = &fixture->plan;
+
+        NEEDS_ROOT();
+        assert_int_equal(strv_push(&plan->words, &plan->n_words, "quiet"), 0);
+        assert_int_equal(apply(fixture), 0);
+        fake_write(fixture->tree->root, "etc/default/grub",
+                        "GRUB=\"quiet iommu=pt debug\"\nGRUB_X=1");
+        assert_int_equal(roll_back(fixture), 0);
+        assert_file(fixture, "etc/default/grub", "GRUB=\"quiet debug\"\nGRUB_X=1");
+}
+
+static int roll_back_named(Fixture *fixture, const char *name) {
+        _cleanup_(setup_report_deinit) SetupReport report = SETUP_REPORT_NULL;
+
+        return setup_roll_back(&fixture->target, name, &fixture->plan, &report);
+}
+
+static void the_last_one_is_taken_back_first(void **state) {
+        Fixture *fixture = *state;
+        _cleanup_(strv_freep) char **names = NULL;
+        SetupPlan *plan = &fixture->plan;
+        int root_fd = fixture->target.root_fd;
+        size_t n = 0;
+
+        NEEDS_ROOT();
+        assert_int_equal(apply(fixture), 0);
+        setup_plan_deinit(plan);
+        assert_int_equal(setup_plan_own(plan, root_fd, "etc/old.conf", 0644, "newest\n", ""), 0);
+        assert_int_equal(apply(fixture), 0);
+        assert_int_equal(backup_list(root_fd, &names, &n), 0);
+        assert_int_equal(n, 2);
+        assert_int_equal(roll_back_named(fixture, names[0]), SETUP_E_LATER);
+        assert_file(fixture, "etc/old.conf", "newest\n");
+        assert_int_equal(roll_back_named(fixture, names[1]), 0);
+        assert_file(fixture, "etc/old.conf", "new\n");
+        assert_int_equal(roll_back_named(fixture, names[1]), SETUP_E_OVER);
+        assert_int_equal(roll_back_named(fixture, names[0]), 0);
+        assert_file(fixture, "etc/old.conf", "old\n");
+        assert_int_equal(roll_back_named(fixture, "20200101T000000Z"), SETUP_E_MISSING);
+}
+
 static void one_at_a_time(void **state) {
         Fixture *fixture = *state;
         _cleanup_(closep) int fd = -1;
@@ -572,6 +615,8 @@ int main(void) {
                 machine_test(what_was_changed_since_keeps_the_change),
                 machine_test(a_rollback_whose_program_fails_puts_the_menu_back),
                 machine_test(what_changed_after_the_plan_is_not_overwritten),
+                machine_test(words_that_were_there_stay),
+                machine_test(the_last_one_is_taken_back_first),
                 machine_test(one_at_a_time),
                 machine_test(a_damaged_manifest_is_not_believed),
                 machine_test(differences_are_shown),
