@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "base/file.h"
 #include "base/text.h"
 
 /* More than an attribute of sysfs has: those must come with one read. */
 #define READ_SIZE_MIN 8192U
-
-/* Each takes microseconds, and hardly one of them meets a rename. */
-#define WITHIN_TRIES 1000U
 
 /*
  * Make room for more, but for no more than @max bytes, one beyond, and the terminator.
@@ -34,42 +29,6 @@ static int file_grow(char **data, size_t *size, size_t max) {
         *data = grown;
         *size = n;
         return 0;
-}
-
-/**
- * file_open_within() - open a file of a machine, be it this one or a copy
- * @root_fd:    top of its tree
- * @path:       below it
- * @flags:      for openat(2); O_CLOEXEC is added
- *
- * Whoever has made the tree cannot have a file outside it opened, by no link and by no "..". Where a directory
- * is renamed meanwhile, anywhere, the kernel cannot tell, and wants to be asked again (fs/namei.c:
- * handle_dots()).
- *
- * Return: a file descriptor, close() it; or a negative error code.
- */
-int file_open_within(int root_fd, const char *path, int flags) {
-        const struct open_how how = {
-                .flags = (uint64_t) (flags | O_CLOEXEC),
-                .resolve = RESOLVE_IN_ROOT,
-        };
-        long fd = -1;
-
-        if (root_fd == FILE_NO_DIR)
-                return -ENOENT;
-        for (unsigned int i = 0; i < WITHIN_TRIES; ++i) {
-                fd = syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
-                if (fd >= 0 || errno != EAGAIN)
-                        break;
-        }
-        return fd < 0 ? -errno : (int) fd;
-}
-
-/* A link to nothing is not there. */
-bool file_exists_within(int root_fd, const char *path) {
-        _cleanup_(closep) int fd = file_open_within(root_fd, path, O_PATH);
-
-        return fd >= 0;
 }
 
 static int read_whole(int fd, size_t max, char **ret_data, size_t *ret_n) {

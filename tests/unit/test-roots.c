@@ -5,6 +5,10 @@
  */
 
 #include "lib/test.h"
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -180,6 +184,47 @@ static void no_link_leads_out(void **state) {
         roots_deinit(&roots);
 }
 
+/* As a unit has it with RestrictSUIDSGID=, and older kernels. It stays so: this test is the last. */
+static void without_openat2_no_link_leads_out_either(void **state) {
+        struct sock_filter code[] = {
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog program = { .len = ARRAY_SIZE(code), .filter = code };
+        FakeTree *tree = *state;
+        int fds[2];
+
+        assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+        assert_int_equal(syscall(SYS_openat2, AT_FDCWD, "/", NULL, 0), -1);
+        assert_int_equal(errno, ENOSYS);
+        no_link_leads_out(state);
+
+        /* The ways of a link, one by one. */
+        make_link(tree, "etc/alternatives/..", "way");
+        make_link(tree, "way/alternatives/real", "end");
+        make_link(tree, "loop", "loop");
+        fds[0] = open(tree->root, O_PATH | O_CLOEXEC);
+        assert_true(file_exists_within(fds[0], "end"));
+        assert_true(file_exists_within(fds[0], "./way//passwd"));
+        assert_true(file_exists_within(fds[0], "../etc/./passwd"));
+        assert_true(file_exists_within(fds[0], "."));
+        assert_int_equal(file_open_within(fds[0], "loop", O_RDONLY), -ELOOP);
+        assert_int_equal(file_open_within(fds[0], "end/x", O_RDONLY), -ENOTDIR);
+        assert_int_equal(file_open_within(fds[0], "nope/x", O_RDONLY), -ENOENT);
+        assert_int_equal(file_open_within(fds[0], "end", O_RDONLY | O_DIRECTORY), -ENOTDIR);
+        assert_int_equal(file_open_within(fds[0], "end", O_RDONLY | O_NOFOLLOW), -ELOOP);
+        fds[1] = file_open_within(fds[0], "end", O_PATH | O_NOFOLLOW);
+        assert_true(fds[1] >= 0);
+        close(fds[1]);
+        close(fds[0]);
+        fds[0] = open("/", O_PATH | O_CLOEXEC);
+        assert_true(file_exists_within(fds[0], "proc/self/stat"));
+        close(fds[0]);
+}
+
 static void only_the_machine_itself_is_real(void **state) {
         FakeTree *tree = *state;
         Roots roots;
@@ -201,6 +246,7 @@ int main(void) {
                 tree_test(any_directory_of_the_machine_can_be_opened),
                 tree_test(no_link_leads_out),
                 tree_test(only_the_machine_itself_is_real),
+                tree_test(without_openat2_no_link_leads_out_either),
         };
 
         return cmocka_run_group_tests_name("os/roots", tests, NULL, NULL);

@@ -187,16 +187,19 @@ def nobody_is_forged(vm):
     before = state(vm, GPU)
     elsewhere = "mount -t tmpfs none /dev && truncate -s 4096 /dev/nvidia0 && exec"
     path = "/bin:/usr/bin:/usr/local/bin:/usr/local/sbin"
-    processes = []
     for command in (
         f"unshare -rm env PATH={path} sh -c '{elsewhere} hold /dev/nvidia0'",
         f"unshare -rm env PATH={path} sh -c '{elsewhere} hold --map /dev/nvidia0'",
-        f"unshare -rm env PATH={path} sh -c '{elsewhere} hostile move /dev/nvidia0'",
-        "hostile undead", "hostile share", "hostile locks", "hold --path /dev/nvidia0",
+        "hold --path /dev/nvidia0", "hostile undead", "hostile share",
     ):
-        processes.append(company(vm, command))
-        r = vm.sh(f"{SWITCH} --dry-run passthrough", ok=None)
-        vm.report(f"{command[-40:]} {r.code} {r.seconds:.1f} {r.err}")
+        company(vm, command)
+    # They take all the time that they get, so they are not for the switch to compete with.
+    for command in (
+        f"unshare -rm env PATH={path} sh -c '{elsewhere} hostile move /dev/nvidia0'", "hostile locks",
+    ):
+        process = company(vm, command)
+        vm.sh(f"{SWITCH} --dry-run passthrough")
+        process.stop()
     for message in MESSAGES:
         vm.sh(f"d=$(mktemp -d); set -- '{message}'; cp $(command -v hostile) \"$d/$1\"; \"$d/$1\" crash", user="bob",
               ok=139)
@@ -207,8 +210,6 @@ def nobody_is_forged(vm):
     vm.check(result.seconds < LIMIT * vm.machines, f"it took {result.seconds:.1f} s")
     vm.sh(f"{SWITCH} host")
     clean(vm, GPU, before=before)
-    for process in processes:
-        process.stop()
 
 
 @scenario(gpus=[GPU], timeout=240)
