@@ -576,18 +576,21 @@ static void hold_in_motion(const Real *real, int ready_fd) {
         }
 }
 
+/* Since Linux 6.17 no query is about one moment, and a few looks in a thousand see none of it (KERNEL.md 5.3). */
 static void who_moves_a_mapping_all_the_time_is_told(void **state) {
         Real *real = *state;
         DevNode any = { .type = S_IFREG, .name = real->path };
         const DevNodes nodes = { .items = &any, .n = 1 };
+        unsigned int n_misses = 0;
         const Finding *finding;
         pid_t pid;
 
         if (geteuid() != 0)
                 skip(); /* map_files needs privilege */
         pid = start(real, hold_in_motion);
-        for (unsigned int i = 0; i < 20; ++i)
-                assert_true(scan(real, &nodes, pid, &finding) > 0);
+        for (unsigned int i = 0; i < 40; ++i)
+                n_misses += scan(real, &nodes, pid, &finding) == 0;
+        assert_in_range(n_misses, 0, 5);
 }
 
 /* processes of a fake tree */
