@@ -18,7 +18,7 @@ void result_deinit(Result *result) {
 }
 
 /* What comes from a copy of a machine, or from a command line, may be anything. */
-static int format_into(char **s, const char *format, va_list args) {
+_printf_(2, 0) static int format_into(char **s, const char *format, va_list args) {
         _cleanup_(freep) char *made = NULL;
         char *printable;
 
