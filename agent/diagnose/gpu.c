@@ -102,7 +102,7 @@ int check_vfio_driver(const Survey *survey, const SurveyGpu *gpu, Result *result
                                                      : NULL;
 
         /* Another reason came first, and it was not looked for. */
-        if (!driver && !gpu->guest->facts.overrides)
+        if (!driver && (!gpu->guest || !gpu->guest->facts.overrides))
                 return 0;
         return judge(result, gpu, FINDINGS_OF(FINDING_NO_VFIO_DRIVER), driver ?: "there is one");
 }

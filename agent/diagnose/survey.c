@@ -161,8 +161,8 @@ static PreflightInput preflight_of(const Survey *survey, const Gpu *gpu) {
  * and what cannot move for one of these may be in use as well.
  */
 static int look_further(Survey *survey) {
-        _cleanup_(freep) PreflightInput *inputs = calloc(survey->n_gpus, sizeof(*inputs));
-        _cleanup_(freep) Findings **findings = calloc(survey->n_gpus, sizeof(*findings));
+        _cleanup_(freep) PreflightInput *inputs = calloc(survey->n_gpus ?: 1, sizeof(*inputs));
+        _cleanup_(freep) Findings **findings = calloc(survey->n_gpus ?: 1, sizeof(*findings));
         size_t n = 0;
         int r = 0;
 

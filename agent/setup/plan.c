@@ -357,7 +357,8 @@ static int append_range(Text *out, char sign, unsigned int first, unsigned int n
  * Return: 0, or a negative error code.
  */
 int setup_plan_diff(const PlanFile *file, char **ret) {
-        Lines a = { file->before.data, file->before.n }, b = { file->after.data, file->after.n };
+        Lines a = { file->before.data ?: "", file->before.n };
+        Lines b = { file->after.data ?: "", file->after.n };
         _cleanup_(text_deinit) Text out = TEXT_NULL;
         unsigned int first = skip_common(&a, &b);
         int r;
