@@ -76,7 +76,7 @@ int check_bus(const Survey *survey, const SurveyGpu *gpu, Result *result) {
                 is_asleep |= r != 0 || strcmp(status, "active") != 0;
         }
         r = judge(result, gpu, FINDINGS_OF(FINDING_OFF_BUS) | FINDINGS_OF(FINDING_FELL_OFF),
-                        "it answers");
+                        "it answers; what the kernel's log has about it is not asked");
         if (r < 0 || result->verdict != VERDICT_PASS || !is_asleep)
                 return r;
         return result_say(result, VERDICT_PASS, "it seems to sleep, and was not woken to be asked");
@@ -145,10 +145,10 @@ static bool is_unknown(const Findings *findings) {
         return true;
 }
 
-int check_users(const Survey *survey, const SurveyGpu *gpu, Result *result) {
+int check_users(const Survey *survey _unused_, const SurveyGpu *gpu, Result *result) {
         int r;
 
-        if (is_stuck(gpu) || is_on_vfio(survey, gpu))
+        if (is_stuck(gpu) || gpu->gpu->mode == MODE_PASSTHROUGH)
                 return 0;
         r = result_explain(result,
                         is_unknown(gpu->found) && is_unknown(&gpu->more) ? VERDICT_UNKNOWN

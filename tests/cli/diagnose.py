@@ -38,6 +38,16 @@ def add(path, text, base=tree.host):
     return with_files(base, **{path: text})
 
 
+def half_there(root):
+    """Its display is with vfio, and its sound is in use on the host."""
+    tree.host(root, ("vfio-pci", "snd_hda_intel"), ("vfio-pci", None))
+    sound = "sys/devices/pci0000:00/0000:01:00.1/sound/card1/controlC1"
+    root.write(f"{sound}/dev", "1:7\n")
+    root.write(f"{sound}/uevent", "DEVNAME=snd/controlC1\n")
+    root.process(5000804, "wireplumber", "/dev/full",
+                 "/user.slice/user-1000.slice/user@1000.service/session.slice/wireplumber.service")
+
+
 def off_the_bus(root):
     """It is awake, and its configuration space reads as all ones."""
     tree.host(root)
@@ -221,6 +231,7 @@ CASES = (
     ("HU05", "fail", old_driver, "550.54.14"),
     ("HU01", "pass", tree.host, ""),
     ("HU01", "warn", tree.held_by_docker, "docker stop"),
+    ("HU01", "warn", half_there, "wireplumber"),
     ("HU01", "warn", tree.held_by_a_desktop, "ffmpeg"),
     ("HO01", "pass", tree.host, "nvidia"),
     ("HO01", "pass", tree.claimed, "nvidia would have it"),
