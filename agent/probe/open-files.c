@@ -5,13 +5,11 @@
  * through such a link gives the file itself, whatever mount namespace it was
  * opened in, and opens nothing. Rules:
  *
- *  * What could not be seen is remembered, not skipped. What has gone meanwhile is
- *    none: a process closes its files before its number goes away.
+ *  * What could not be seen is remembered, not skipped.
  *
  *  * The question must not wait for a dead file server, nor be refused by a FUSE
- *    mount of another user: so no attributes are asked for, and none that would
- *    have to be fetched (fuse_getattr(), nfs_getattr()). Type and number of a
- *    device node are always there.
+ *    mount of another user: so no attributes are asked for that would have to be fetched
+ *    (fuse_getattr(), nfs_getattr()). Type and number of a device node are always there.
  *
  *  * A process that ends gives up its memory and its table of files first, and only
  *    then the files themselves (do_exit() in kernel/exit.c: exit_mm(), exit_files(),
@@ -25,8 +23,7 @@
  *    of a large one that was looked at already, the answer is known.
  *
  *  * Files come before mappings: a process opens, maps, and closes. No process is left out for
- *    having no memory: before Linux 6.11 the maps of one that has unmapped everything, while
- *    another shares its memory, are empty.
+ *    having no memory (KERNEL.md 5.9).
  *
  *  * A mapping keeps a device open after its file descriptor was closed. The kernel
  *    tells the inode and file system of a mapping, not the device number, so a
@@ -39,14 +36,12 @@
  *    are asked for, until each was still there; if that never comes true, it is not known what
  *    they are. None that is worth a question is an answer that is asked for several times.
  *
- *  * No memory is allocated and no path is read for a file that is no device:
- *    there are tens of thousands.
+ *  * No memory is allocated and no path is read for a file that is no device.
  */
 
 #include <fcntl.h>
 #include <linux/kcmp.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -54,8 +49,16 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "os/maps-query.h"
 #include "os/process.h"
 #include "probe/open-files.h"
+
+/* Names of files that are listed at once, in bytes. */
+#define LIST_SIZE 1024U
+
+/* So often is a table listed while some of it cannot be found; or until so many files were listed. */
+#define N_LISTS  4U
+#define N_LISTED 4096U
 
 /* Since Linux 6.17 a query may overlook a mapping that is moved just then. */
 #define N_PASSES 3U
@@ -98,6 +101,7 @@ int open_files_new(const Roots *roots,
         files->sets = sets;
         files->n_sets = n_sets;
         files->deep = deep;
+        files->is_real = procfs_is_real(roots->proc_fd);
         files->lock_fd = -1;
         files->firsts = calloc(n_sets + 1, sizeof(*files->firsts));
         if (!files->firsts)
@@ -185,7 +189,8 @@ static bool is_path_only(int fd_dir, const char *name) {
                         sscanf(value, "%o", &flags) == 1 && flags & O_PATH;
 }
 
-static void look_at_file(OpenFiles *files, int fd_dir, const char *name) {
+/* Return: whether it is still open. */
+static bool look_at_file(OpenFiles *files, int fd_dir, const char *name) {
         char target[sizeof(vfio_device)], path[4096];
         bool found = false, told;
         const DevNode *node;
@@ -193,7 +198,7 @@ static void look_at_file(OpenFiles *files, int fd_dir, const char *name) {
 
         if (statx(fd_dir, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &stx) < 0) {
                 note_error(files, errno);
-                return;
+                return errno != ENOENT;
         }
 
         if (S_ISCHR(stx.stx_mode) || S_ISBLK(stx.stx_mode)) {
@@ -201,7 +206,7 @@ static void look_at_file(OpenFiles *files, int fd_dir, const char *name) {
                         node = devnodes_find(&files->sets[i], stx.stx_mode & S_IFMT,
                                         makedev(stx.stx_rdev_major, stx.stx_rdev_minor));
                         if (node && !found && is_path_only(fd_dir, name))
-                                return;
+                                return true;
                         found |= node != NULL;
                         note_node(files, files->table, i, node, SEEN_OPEN);
                 }
@@ -210,13 +215,14 @@ static void look_at_file(OpenFiles *files, int fd_dir, const char *name) {
                 ssize_t n = readlinkat(fd_dir, name, target, sizeof(target));
 
                 if (n != (ssize_t) strlen(vfio_device) || memcmp(target, vfio_device, n) != 0)
-                        return;
+                        return true;
                 told = read_info(fd_dir, name, "vfio-device-syspath:", path, sizeof(path));
                 for (size_t i = 0; i < files->n_sets; ++i) {
                         node = devnodes_find_vfio(&files->sets[i], told ? path : NULL);
                         note_node(files, files->table, i, node, SEEN_OPEN);
                 }
         }
+        return true;
 }
 
 /* A large table that was looked at by way of another thread: then .table is filled in. */
@@ -228,36 +234,59 @@ static bool recall_table(OpenFiles *files, pid_t tid) {
         return found;
 }
 
-/*
- * Fill .table with what is in the directory of a thread's files. To list a large one takes long, too: how
- * many there are is known beforehand since Linux 6.2 (fs/proc/fd.c: proc_fd_getattr()).
- */
-static void fill_table(OpenFiles *files, int fd, pid_t tid) {
-        bool asked = false;
+/* Once through, a few at a time. @asked: for a large table, already. Return: whether all were still open */
+static bool list_table(OpenFiles *files, int fd, pid_t tid, bool asked, size_t *ret_n_files) {
         size_t n_files = 0;
-        struct stat st;
+        bool all = true;
         ssize_t n;
 
-        if (fstat(fd, &st) == 0 && st.st_size >= FILE_TABLE_LARGE) {
-                if (recall_table(files, tid))
-                        return;
-                asked = true;
-        }
-        while ((n = getdents64(fd, files->buffer, sizeof(files->buffer))) > 0)
+        (void) lseek(fd, 0, SEEK_SET);
+        while ((n = getdents64(fd, files->buffer, LIST_SIZE)) > 0)
                 for (ssize_t i = 0; i < n;) {
                         const struct dirent64 *entry = (void *) (files->buffer + i);
 
                         i += entry->d_reclen;
                         if (entry->d_name[0] == '.')
                                 continue;
-                        if (++n_files == FILE_TABLE_LARGE && !asked && recall_table(files, tid))
-                                return;
-                        look_at_file(files, fd, entry->d_name);
+                        if (++n_files == FILE_TABLE_LARGE && !asked && recall_table(files, tid)) {
+                                *ret_n_files = 0;
+                                return true;
+                        }
+                        all &= look_at_file(files, fd, entry->d_name);
                         files->has_files = true;
                         atomic_fetch_add_explicit(&files->steps, 1, memory_order_relaxed);
                 }
         if (n < 0)
                 note_error(files, errno);
+        *ret_n_files = n_files;
+        return all;
+}
+
+/*
+ * Fill .table with the open files of a thread. How many there are is known beforehand since Linux 6.2
+ * (fs/proc/fd.c: proc_fd_getattr()), with those that are being opened: to list a large table takes long. One that is
+ * not in the list, or has gone, may have got a number that had been passed by. Then once more: so often
+ * that only who moves a file on purpose is not seen through; of a large table, seldom.
+ */
+static void fill_table(OpenFiles *files, int fd, pid_t tid) {
+        size_t n_files = 0, n_listed = 0;
+        bool all = false, moves = false;
+        struct stat st = {};
+        unsigned int i;
+
+        for (i = 0; !all && (i < N_LISTS || (moves && files->is_real && n_listed < N_LISTED));
+                        ++i) {
+                if (files->is_real && fstat(fd, &st) < 0)
+                        st.st_size = 0;
+                if (i == 0 && st.st_size >= FILE_TABLE_LARGE && recall_table(files, tid))
+                        return;
+                all = list_table(files, fd, tid, i > 0 || st.st_size > 0, &n_files);
+                moves |= !all;
+                all = all && (off_t) n_files >= st.st_size;
+                n_listed += n_files + 1;
+        }
+        if (!all && i > N_LISTS)
+                note_error(files, EAGAIN);
         if (files->error == 0 && n_files >= FILE_TABLE_LARGE)
                 file_tables_remember(
                                 files->tables, tid, files->table, files->firsts[files->n_sets]);
@@ -348,31 +377,6 @@ static void look_at_mapping(
 static bool knows_enough(const OpenFiles *files) {
         return files->suspects && !files->denied;
 }
-
-/* include/uapi/linux/fs.h, which is older than this where we are built. */
-#define QUERY_SHARED      0x08U
-#define QUERY_OR_NEXT     0x10U
-#define QUERY_FILE_BACKED 0x20U
-
-typedef struct Query {
-        uint64_t size;
-        uint64_t query_flags;
-        uint64_t query_addr;
-        uint64_t vma_start;
-        uint64_t vma_end;
-        uint64_t vma_flags;
-        uint64_t vma_page_size;
-        uint64_t vma_offset;
-        uint64_t inode;
-        uint32_t dev_major;
-        uint32_t dev_minor;
-        uint32_t vma_name_size;
-        uint32_t build_id_size;
-        uint64_t vma_name_addr;
-        uint64_t build_id_addr;
-} Query;
-
-#define QUERY_IOCTL _IOWR('f', 17, Query)
 
 /*
  * PROCMAP_QUERY (since Linux 6.11) finds mappings of files without printing any

@@ -21,6 +21,7 @@ typedef struct OpenFiles {
         size_t *firsts;  /* of the nodes of each set, where they begin in .seen; and their number */
         bool has_vfio;   /* some of them are VFIO's */
         bool deep;       /* look for private mappings, too */
+        bool is_real;    /* procfs is the kernel's, and files are listed anew as they come and go */
         dev_t nodes_fs;  /* the file system of device nodes, or 0: not known, so filter less */
         dev_t memory_fs; /* that of shared memory, which has no nodes; likewise */
         FileTables *tables;   /* shared with others who look; NULL: none is remembered */

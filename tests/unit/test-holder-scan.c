@@ -553,6 +553,32 @@ static void a_mapping_is_found_after_the_file_was_closed(void **state) {
                         scan(real, &nodes, nothing, &finding));
 }
 
+/* It is open all the time, each moment under another number. */
+static void hold_under_new_numbers(const Real *real, int ready_fd) {
+        const int first = 10, n = 50;
+        int fd = open(real->path, O_RDWR | O_CLOEXEC), to;
+
+        if (fd < 0 || write(ready_fd, "", 1) != 1)
+                return;
+        for (int i = 0;; i = (i + n - 1) % n) {
+                to = first + i;
+                if (to == fd || dup2(fd, to) < 0)
+                        continue;
+                close(fd);
+                fd = to;
+        }
+}
+
+static void who_changes_the_number_of_a_file_all_the_time_is_told(void **state) {
+        Real *real = *state;
+        const Finding *finding;
+        pid_t pid;
+
+        pid = start(real, hold_under_new_numbers);
+        for (unsigned int i = 0; i < 20; ++i)
+                assert_true(scan(real, &real->nodes, pid, &finding) > 0);
+}
+
 static void hold_in_motion(const Real *real, int ready_fd) {
         const size_t n = 4096, n_places = 8;
         char path[] = "/tmp/vfiopt-scan-XXXXXX";
@@ -1142,6 +1168,7 @@ int main(void) {
                 real_test(nothing_to_look_for_is_not_looked_for),
                 real_test(a_missing_procfs_is_an_error),
                 real_test(a_mapping_is_found_after_the_file_was_closed),
+                real_test(who_changes_the_number_of_a_file_all_the_time_is_told),
                 real_test(who_moves_a_mapping_all_the_time_is_told),
                 fake_test(nobody_is_no_finding),
                 fake_test(a_holder_is_named_with_all_that_is_known),
