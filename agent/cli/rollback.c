@@ -73,7 +73,8 @@ static int conclude(int r, const char *name, const SetupReport *report) {
                               " is damaged; its restore.sh may work");
                 return VFIOPT_EXIT_PRECONDITION;
         case SETUP_E_LEFT:
-                message_error("the files are back; what makes boot files from them has failed");
+                message_error("the files are back, but boot files are not made from them; mend that, then run again: "
+                              "vfioptctl rollback");
                 return VFIOPT_EXIT_ERROR;
         default:
                 return error_fold(r);

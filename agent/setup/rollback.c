@@ -240,11 +240,12 @@ roll_back(const SetupTarget *target, Backup *backup, const SetupPlan *plan, Setu
                 r = restore_outputs(target, backup, report);
         if (r >= 0)
                 r = clean_entries(target, backup, report);
-        if (r >= 0)
-                r = backup_set_state(backup, target->root_fd, BACKUP_RESTORED);
         if (r < 0)
                 return r;
-        return has_failed ? SETUP_E_LEFT : 0;
+        /* Not over: the next rollback runs the programs again. */
+        if (has_failed)
+                return SETUP_E_LEFT;
+        return backup_set_state(backup, target->root_fd, BACKUP_RESTORED);
 }
 
 /*
@@ -278,7 +279,7 @@ static int find(int root_fd, const char *name, Backup *ret) {
  *
  * It may be run again where it failed.
  *
- * Return: 0 on success; SETUP_E_LEFT: files are back, and a program that is to be run has failed; another of
+ * Return: 0 on success; SETUP_E_LEFT: files are back, and boot files are not: it is to be run again; another of
  *         SETUP_E_...: nothing was touched; or a negative error code.
  */
 int setup_roll_back(const SetupTarget *target,
