@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,14 @@ def run(machine, *argv, status=0):
     result = subprocess.run([PROGRAM, argv[0], f"--root={machine.root}", *argv[1:]], capture_output=True, text=True,
                             stdin=subprocess.DEVNULL)
     check(result.returncode == status, argv, result.returncode, result.stdout, result.stderr)
+    return result
+
+
+def run_script(script, status=0, cwd=None, **environment):
+    """restore.sh, in a rescue shell. Without ROOT, it is the machine on which it lies."""
+    result = subprocess.run([BUSYBOX, "sh", script], env={"PATH": os.environ["PATH"], **environment}, cwd=cwd,
+                            capture_output=True, text=True)
+    check(result.returncode == status, script, result.returncode, result.stdout, result.stderr)
     return result
 
 
@@ -81,14 +90,24 @@ def there_and_back(name, machine):
 
 def restored_by_script(name, machine):
     before = machine.picture(times=False)
-    run(machine, "setup", "--yes")
-    script, = (machine.root / "var/lib/vfiopt/backups").glob("*/restore.sh")
-    for _ in range(2):
-        subprocess.run([BUSYBOX, "sh", script], env={"ROOT": f"{machine.root}/", "PATH": os.environ["PATH"]},
-                       check=True, capture_output=True)
-    now = machine.picture(times=False)
-    images = {k for k in now if k.startswith("boot/init")}
-    check({k: v for k, v in now.items() if k not in images} == {k: v for k, v in before.items() if k not in images})
+    images = {k for k in before if k.startswith("boot/init")}
+    for way in ("it says where", "as it lies", "from its own directory"):
+        run(machine, "setup", "--yes")
+        script = sorted((machine.root / "var/lib/vfiopt/backups").glob("*/restore.sh"))[-1]
+        for _ in range(2):
+            if way == "it says where":
+                with tempfile.TemporaryDirectory() as copy:
+                    shutil.copytree(script.parent, copy, dirs_exist_ok=True)
+                    refused = run_script(pathlib.Path(copy, script.name), status=1)
+                    check("set ROOT=" in refused.stderr, refused.stderr)
+                    run_script(pathlib.Path(copy, script.name), ROOT=f"{machine.root}/")
+            elif way == "as it lies":
+                run_script(script)
+            else:
+                run_script(script.name, cwd=script.parent)
+        now = machine.picture(times=False)
+        check({k: v for k, v in now.items() if k not in images} ==
+              {k: v for k, v in before.items() if k not in images}, way)
 
 
 def broken(file, what):
