@@ -382,6 +382,17 @@ int backup_finish(Backup *backup, int root_fd) {
         return r < 0 ? r : backup_set_state(backup, root_fd, BACKUP_DONE);
 }
 
+/*
+ * Keep what was made of a file since the set-up, as changed/@i of the backup. Return: 0, or a negative
+ * error code.
+ */
+int backup_keep(const Backup *backup, int root_fd, size_t i, const TreeFile *now) {
+        int r;
+
+        r = make_folder(root_fd, backup->name, "changed");
+        return r < 0 ? r : write_copy(root_fd, backup->name, "changed", i, now);
+}
+
 /* reading it */
 
 static int load_copy(int root_fd, const char *name, const char *folder, size_t i, TreeFile *file) {

@@ -58,6 +58,7 @@ int backup_init(Backup *backup, int root_fd, const SetupPlan *plan) _warn_unused
 int backup_create(Backup *backup, int root_fd, const SetupPlan *plan) _warn_unused_result_;
 int backup_finish(Backup *backup, int root_fd) _warn_unused_result_;
 int backup_set_state(Backup *backup, int root_fd, BackupState state) _warn_unused_result_;
+int backup_keep(const Backup *backup, int root_fd, size_t i, const TreeFile *now) _warn_unused_result_;
 int backup_load(Backup *backup, int root_fd, const char *name) _warn_unused_result_;
 int backup_list(int root_fd, char ***ret_names, size_t *ret_n) _warn_unused_result_;
 int backup_find_last(Backup *backup, int root_fd) _warn_unused_result_;

@@ -4,7 +4,8 @@
  * Rollback
  *
  * Files that are still what the set-up wrote become what they were. From those that were changed since,
- * only our lines and words go. What is not understood is left and told.
+ * only our lines and words go; a script is taken back whole, and its changed version kept. What is not
+ * understood is left and told.
  */
 
 #include <string.h>
@@ -73,6 +74,30 @@ static int take_words_out(const Backup *backup,
                         ret, ret_n);
 }
 
+/* Each line of a file of settings stands for itself, which the lines of a script do not. */
+static bool is_by_lines(const char *path) {
+        return text_ends_with(path, ".conf");
+}
+
+static int take_back_whole(const SetupTarget *target,
+                const Backup *backup,
+                const BackupFile *file,
+                const TreeFile *now,
+                SetupReport *report) {
+        size_t i = (size_t) (file - backup->files);
+        int r;
+
+        r = backup_keep(backup, target->root_fd, i, now);
+        if (r >= 0)
+                r = setup_restore_file(target, file);
+        if (r)
+                return r < 0 ? r : -EIO;
+        return setup_note(report,
+                        "/%s was changed since: it is as before the set-up, and the changed one is "
+                        "kept in /" BACKUPS_DIR "/%s/changed/%zu",
+                        file->path, backup->name, i);
+}
+
 /* Of a file that is neither as it was nor as it was written. Return: 0, or a negative error code. */
 static int take_out(const SetupTarget *target,
                 const Backup *backup,
@@ -86,6 +111,8 @@ static int take_out(const SetupTarget *target,
         if (!now->data || !file->after.data)
                 return setup_note(report, "/%s was %s since, and is left like that", file->path,
                                 now->data ? "made again" : "removed");
+        if (file->kind == PLAN_FILE_OURS && !is_by_lines(file->path))
+                return take_back_whole(target, backup, file, now, report);
         r = file->kind == PLAN_FILE_OURS ? take_lines_out(file, now, &data, &n)
                                          : take_words_out(backup, file, now, &data, &n);
         if (r < 0)

@@ -135,6 +135,21 @@ def changed_since(name, machine):
         check("mitigations=off" in machine.read(path) and "iommu" not in machine.read(path), machine.read(path))
 
 
+def script_changed_since(path, old, new):
+    """Half of a script is none: it goes whole, and is kept."""
+    def test(name, machine):
+        before = machine.picture()
+        run(machine, "setup", "--yes")
+        mine = machine.read(path).replace(old, new)
+        check(mine != machine.read(path), mine)
+        machine.write(path, mine, 0o755)
+        result = run(machine, "rollback")
+        kept, = re.findall(r"/(var/lib/vfiopt/backups/\S+/changed/\d+)", result.stdout + result.stderr)
+        check(machine.read(kept) == mine and (machine.root / kept).stat().st_mode & 0o777 == 0o755, kept)
+        same(machine, before)
+    return test
+
+
 def later_kernel(name, machine):
     run(machine, "setup", "--yes")
     entry = "boot/loader/entries/0123-7.0.0.conf"
@@ -255,6 +270,10 @@ def tests():
     yield "a menu cannot be made", "debian", broken("fail-mkconfig", "update-grub has failed"), ()
     yield "a menu is not made anew", "arch", broken("idle-mkconfig", "does not have amd_iommu=on"), ()
     yield "an entry is not made anew", "debian_sdboot", broken("idle-kernel-install", "does not have"), ()
+    yield "a drop-in that was changed", "debian", script_changed_since(
+        "etc/default/grub.d/zz-vfiopt.cfg", "iommu=pt;", "iommu=pt pci=nomsi;"), ()
+    yield "a hook that was changed", "debian", script_changed_since(
+        "etc/initramfs-tools/hooks/vfiopt", "force_load vfio\n", "force_load vfio\nforce_load nvme\n"), ()
     yield "a kernel that came later", "fedora", later_kernel, ()
     yield "files that are none", "arch", special_files, ()
     for test in (softdeps, as_json, command_line):
