@@ -65,6 +65,11 @@ static int conclude(int r, const char *name, const SetupReport *report) {
         case SETUP_E_LATER:
                 message_error("nothing is changed: a later set-up is in force; first: vfioptctl rollback");
                 return VFIOPT_EXIT_PRECONDITION;
+        case SETUP_E_UNMOUNTED:
+                message_error("nothing is changed: %s, where boot files were: mount /boot first (or make that "
+                              "directory, where it was removed for good)",
+                                report->problem);
+                return VFIOPT_EXIT_PRECONDITION;
         case SETUP_E_BUSY:
                 message_error("nothing is changed: another set-up or rollback is at work");
                 return VFIOPT_EXIT_PRECONDITION;
@@ -89,11 +94,8 @@ static void look(Cli *cli, SetupPlan *plan, SetupFacts *facts) {
         if (r >= 0)
                 r = setup_plan_make(plan, facts);
         if (r < 0)
-                message_warning("cannot look at the machine: %s; no boot file is made anew",
+                message_warning("cannot look at the machine: %s; boot files are made anew as the set-up made them",
                                 strerror(-r));
-        else if (plan->n_commands == 0 && plan->n_words == 0)
-                message_warning("no boot loader and no generator of an initramfs is known here: make boot files "
-                                "anew by hand");
 }
 
 static int rollback_run(Cli *cli) {

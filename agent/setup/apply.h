@@ -40,6 +40,7 @@ enum {
         SETUP_E_MISSING, /* there is no such backup; nothing was touched */
         SETUP_E_LATER,   /* a later one is in force, and has to be taken back first; likewise */
         SETUP_E_OVER,    /* it was taken back already; likewise */
+        SETUP_E_UNMOUNTED, /* a directory of boot files is not there: see .problem; likewise */
         SETUP_E_INVALID, /* its manifest cannot be understood; likewise */
 };
 

@@ -9,8 +9,16 @@
 #include "base/text.h"
 #include "setup/backup.h"
 #include "setup/manifest.h"
+#include "setup/names.h"
+#include "setup/words.h"
 
 #define STAGING_SUFFIX ".incomplete"
+
+static void free_commands(BackupCommand *commands, size_t n) {
+        for (size_t i = 0; i < n; ++i)
+                strv_free(commands[i].argv);
+        free(commands);
+}
 
 void backup_deinit(Backup *backup) {
         for (size_t i = 0; i < backup->n_files; ++i) {
@@ -23,6 +31,10 @@ void backup_deinit(Backup *backup) {
         strv_free(backup->dirs);
         strv_free(backup->entry_dirs);
         strv_free(backup->words);
+        free_commands(backup->commands, backup->n_commands);
+        free_commands(backup->listers, backup->n_listers);
+        strv_free(backup->images);
+        strv_free(backup->kernels);
         *backup = (Backup) BACKUP_NULL;
 }
 
@@ -156,6 +168,91 @@ static int copy_words(char *const *from, size_t n_from, char ***ret, size_t *ret
         return r;
 }
 
+/* @argv: copied. Return: 0, or a negative error code. */
+int backup_add_command(BackupCommand **commands, size_t *n, char *const *argv) {
+        BackupCommand *more = reallocarray(*commands, *n + 1, sizeof(*more));
+        size_t n_argv = 0;
+        int r = 0;
+
+        if (!more)
+                return -ENOMEM;
+        *commands = more;
+        more[*n] = (BackupCommand){};
+        for (; r >= 0 && *argv; ++argv)
+                r = strv_push(&more[*n].argv, &n_argv, *argv);
+        ++*n;
+        return r < 0 ? r : 0;
+}
+
+/* The programs of a plan, and what a rollback looks at when it has run them. */
+static int add_programs(Backup *backup, const SetupPlan *plan) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < plan->n_commands; ++i)
+                r = backup_add_command(
+                                &backup->commands, &backup->n_commands, plan->commands[i].argv);
+        for (size_t i = 0; r >= 0 && i < plan->n_checks; ++i) {
+                bool looks_into_image = false;
+
+                for (char **need = plan->checks[i].needs; need && *need; ++need)
+                        looks_into_image = looks_into_image || !strcmp(*need, SETUP_MODPROBE_NAME);
+                if (looks_into_image && plan->checks[i].argv)
+                        r = backup_add_command(&backup->listers, &backup->n_listers,
+                                        plan->checks[i].argv);
+        }
+        return r;
+}
+
+static int add_images(Backup *backup, int root_fd, const SetupPlan *plan) {
+        _cleanup_(strv_freep) char **names = NULL;
+        size_t n = 0;
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < plan->n_image_files; ++i)
+                if (tree_has(root_fd, plan->image_files[i]))
+                        r = strv_push(&backup->images, &backup->n_images, plan->image_files[i]);
+        if (r >= 0)
+                r = tree_list(root_fd, "lib/modules", &names, &n);
+        for (size_t i = 0; r >= 0 && i < n; ++i) {
+                _cleanup_(freep) char *path = text_format("lib/modules/%s/modules.dep", names[i]);
+
+                if (!path)
+                        return -ENOMEM;
+                if (tree_has(root_fd, path))
+                        r = strv_push(&backup->kernels, &backup->n_kernels, names[i]);
+        }
+        return r < 0 ? r : 0;
+}
+
+/**
+ * backup_missing_words() - the words of a set-up that a file does not have
+ * @ret:        of @backup, only the array is to be freed
+ *
+ * Return: 0, or a negative error code.
+ */
+int backup_missing_words(const Backup *backup, const TreeFile *file, char ***ret, size_t *ret_n) {
+        _cleanup_(freep) char **missing = calloc(backup->n_words + 1, sizeof(*missing));
+        size_t n_missing = 0;
+
+        if (!missing)
+                return -ENOMEM;
+        for (size_t i = 0; i < backup->n_words; ++i) {
+                _cleanup_(freep) char *without = NULL;
+                size_t n = 0;
+                int r;
+
+                r = words_take_out(file->data ?: "", file->n, NULL, 0, &backup->words[i], 1,
+                                &without, &n);
+                if (r < 0)
+                        return r;
+                if (n == file->n)
+                        missing[n_missing++] = backup->words[i];
+        }
+        *ret = TAKE_PTR(missing);
+        *ret_n = n_missing;
+        return 0;
+}
+
 /**
  * backup_init() - what a plan will change, and what it is now
  * @backup:     backup_deinit() it
@@ -192,6 +289,10 @@ int backup_init(Backup *backup, int root_fd, const SetupPlan *plan) {
         if (r >= 0)
                 r = copy_words(plan->entry_dirs, plan->n_entry_dirs, &made.entry_dirs,
                                 &made.n_entry_dirs);
+        if (r >= 0)
+                r = add_programs(&made, plan);
+        if (r >= 0)
+                r = add_images(&made, root_fd, plan);
         if (r < 0)
                 return r;
         *backup = made;

@@ -29,6 +29,10 @@ typedef struct BackupFile {
         TreeFile before, after;
 } BackupFile;
 
+typedef struct BackupCommand {
+        char **argv;
+} BackupCommand;
+
 typedef struct Backup {
         char *name; /* "20261129T135105Z" */
         BackupState state;
@@ -40,6 +44,15 @@ typedef struct Backup {
         size_t n_entry_dirs;
         char **words;
         size_t n_words;
+        /* What follows has no entry in manifests of earlier versions, and is empty then. */
+        BackupCommand *commands; /* that made boot files */
+        size_t n_commands;
+        BackupCommand *listers; /* that say what is in an image, whose name comes last */
+        size_t n_listers;
+        char **images; /* that were there */
+        size_t n_images;
+        char **kernels; /* whose modules were there */
+        size_t n_kernels;
 } Backup;
 
 #define BACKUP_NULL \
@@ -63,6 +76,9 @@ int backup_load(Backup *backup, int root_fd, const char *name) _warn_unused_resu
 int backup_list(int root_fd, char ***ret_names, size_t *ret_n) _warn_unused_result_;
 int backup_find_last(Backup *backup, int root_fd) _warn_unused_result_;
 int backup_remove(const char *name, int root_fd);
+int backup_add_command(BackupCommand **commands, size_t *n, char *const *argv) _warn_unused_result_;
+int backup_missing_words(const Backup *backup, const TreeFile *file, char ***ret, size_t *ret_n)
+                _warn_unused_result_;
 int backup_lock(int root_fd, int *ret_fd) _warn_unused_result_;
 const char *backup_state_to_string(BackupState state);
 

@@ -68,6 +68,23 @@ static int add_file(Json *array, const BackupFile *file) {
         return r;
 }
 
+static int add_commands(Json *json, const char *key, const BackupCommand *commands, size_t n) {
+        Json *array = json_new_array();
+        int r = 0;
+
+        for (size_t i = 0; i < n; ++i) {
+                Json *command = json_new_object();
+                size_t n_argv = 0;
+
+                while (commands[i].argv[n_argv])
+                        ++n_argv;
+                error_gather(&r, add_words(command, "argv", commands[i].argv, n_argv));
+                error_gather(&r, json_push(array, command));
+        }
+        error_gather(&r, json_add(json, key, array));
+        return r;
+}
+
 /* @ret: free() it. Return: 0, or a negative error code. */
 int manifest_format(const Backup *backup, char **ret) {
         _cleanup_(json_freep) Json *json = json_new_object();
@@ -79,6 +96,10 @@ int manifest_format(const Backup *backup, char **ret) {
         error_gather(&r, add_words(json, "dirs", backup->dirs, backup->n_dirs));
         error_gather(&r, add_words(json, "entry_dirs", backup->entry_dirs, backup->n_entry_dirs));
         error_gather(&r, add_words(json, "words", backup->words, backup->n_words));
+        error_gather(&r, add_commands(json, "commands", backup->commands, backup->n_commands));
+        error_gather(&r, add_commands(json, "listers", backup->listers, backup->n_listers));
+        error_gather(&r, add_words(json, "images", backup->images, backup->n_images));
+        error_gather(&r, add_words(json, "kernels", backup->kernels, backup->n_kernels));
         for (size_t i = 0; i < backup->n_files; ++i)
                 error_gather(&r, add_file(files, &backup->files[i]));
         error_gather(&r, json_add(json, "files", files));
@@ -103,6 +124,33 @@ static int get_words(const Json *json, const char *key, char ***ret, size_t *ret
                 r = word ? strv_push(ret, ret_n, word) : BACKUP_E_INVALID;
         }
         return invalid(r);
+}
+
+/* Manifests of earlier versions do not have these. */
+static int get_added_words(const Json *json, const char *key, char ***ret, size_t *ret_n) {
+        Json *array;
+
+        return json_get_array(json, key, &array) == JSON_E_MISSING
+                        ? 0
+                        : get_words(json, key, ret, ret_n);
+}
+
+static int get_commands(const Json *json, const char *key, BackupCommand **ret, size_t *ret_n) {
+        Json *array;
+        int r;
+
+        r = json_get_array(json, key, &array);
+        if (r)
+                return r == JSON_E_MISSING ? 0 : invalid(r);
+        for (size_t i = 0; r == 0 && i < json_length(array); ++i) {
+                _cleanup_(strv_freep) char **argv = NULL;
+                size_t n = 0;
+
+                r = get_words(json_at(array, i), "argv", &argv, &n);
+                if (r == 0)
+                        r = n > 0 ? backup_add_command(ret, ret_n, argv) : BACKUP_E_INVALID;
+        }
+        return r;
 }
 
 static int
@@ -218,6 +266,14 @@ int manifest_parse(const char *data, Backup *ret) {
                 r = get_words(json, "entry_dirs", &ret->entry_dirs, &ret->n_entry_dirs);
         if (r == 0)
                 r = get_words(json, "words", &ret->words, &ret->n_words);
+        if (r == 0)
+                r = get_commands(json, "commands", &ret->commands, &ret->n_commands);
+        if (r == 0)
+                r = get_commands(json, "listers", &ret->listers, &ret->n_listers);
+        if (r == 0)
+                r = get_added_words(json, "images", &ret->images, &ret->n_images);
+        if (r == 0)
+                r = get_added_words(json, "kernels", &ret->kernels, &ret->n_kernels);
         if (r == 0)
                 r = get_files(json, ret);
         ret->state = (BackupState) state;

@@ -8,11 +8,13 @@
  * understood is left and told.
  */
 
+#include <limits.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "os/tool.h"
 #include "setup/apply.h"
+#include "setup/names.h"
 #include "setup/words.h"
 
 /* The lines of a file of ours, taken out of what somebody made of it. */
@@ -53,23 +55,13 @@ static int take_words_out(const Backup *backup,
                 const TreeFile *now,
                 char **ret,
                 size_t *ret_n) {
-        _cleanup_(freep) char **ours = calloc(backup->n_words + 1, sizeof(*ours));
+        _cleanup_(freep) char **ours = NULL;
         size_t n_ours = 0;
+        int r;
 
-        if (!ours)
-                return -ENOMEM;
-        for (size_t i = 0; i < backup->n_words; ++i) {
-                _cleanup_(freep) char *without = NULL;
-                size_t n = 0;
-                int r;
-
-                r = words_take_out(file->before.data ?: "", file->before.n, NULL, 0,
-                                &backup->words[i], 1, &without, &n);
-                if (r < 0)
-                        return r;
-                if (n == file->before.n)
-                        ours[n_ours++] = backup->words[i];
-        }
+        r = backup_missing_words(backup, &file->before, &ours, &n_ours);
+        if (r < 0)
+                return r;
         return words_take_out(now->data, now->n, file->before.data, file->before.n, ours, n_ours,
                         ret, ret_n);
 }
@@ -213,40 +205,176 @@ static int clean_entries(const SetupTarget *target, const Backup *backup, SetupR
 
 /* programs */
 
+static bool is_same(char *const *a, char *const *b) {
+        while (*a && *b && !strcmp(*a, *b)) {
+                ++a;
+                ++b;
+        }
+        return !*a && !*b;
+}
+
+/*
+ * Whether something has the name of a kernel in it that was removed since: its images and entries went with it.
+ * The longest name counts, as one may be the start of another.
+ */
+static bool is_of_gone_kernel(const SetupTarget *target, const Backup *backup, const char *what) {
+        const char *kernel = NULL;
+        char path[PATH_MAX];
+
+        for (size_t i = 0; i < backup->n_kernels; ++i)
+                if (strstr(what, backup->kernels[i]) &&
+                                (!kernel || strlen(backup->kernels[i]) > strlen(kernel)))
+                        kernel = backup->kernels[i];
+        if (!kernel)
+                return false;
+        /* Packages may leave the directory, but not this. */
+        snprintf(path, sizeof(path), "lib/modules/%s/modules.dep", kernel);
+        return !tree_has(target->root_fd, path);
+}
+
+static int run_command(const SetupTarget *target,
+                char *const *argv,
+                bool *ret_failed,
+                SetupReport *report) {
+        int r;
+
+        r = setup_run_command(target, argv, report);
+        if (r <= 0)
+                return r;
+        *ret_failed = true;
+        return setup_note(report, "%s; it is to be run yet", report->problem);
+}
+
+/* One of the set-up's, of which the kernel may be gone, or the program where another is in its place. */
+static int run_recorded(const SetupTarget *target,
+                const Backup *backup,
+                const SetupPlan *plan,
+                char *const *argv,
+                bool *ret_failed,
+                SetupReport *report) {
+        _cleanup_(freep) char *path = NULL;
+        int r;
+
+        for (char *const *word = argv; *word; ++word)
+                if (is_of_gone_kernel(target, backup, *word))
+                        return 0;
+        r = plan->n_commands > 0 ? tool_find(target->root_fd, argv[0], &path) : 0;
+        if (r < 0)
+                return r;
+        if (r == TOOL_E_MISSING)
+                return setup_note(report, "%s is not there any more, and is not run", argv[0]);
+        return run_command(target, argv, ret_failed, report);
+}
+
+/* Those of the set-up, and those that the machine has now. */
 static int run_commands(const SetupTarget *target,
+                const Backup *backup,
                 const SetupPlan *plan,
                 bool *ret_failed,
                 SetupReport *report) {
         int r = 0;
 
+        if (backup->n_commands + plan->n_commands + backup->n_words + plan->n_words == 0)
+                r = setup_note(report, "no boot loader and no generator of an initramfs is known here: make "
+                                       "boot files anew by hand");
+        for (size_t i = 0; r >= 0 && i < backup->n_commands; ++i)
+                r = run_recorded(target, backup, plan, backup->commands[i].argv, ret_failed,
+                                report);
         for (size_t i = 0; r >= 0 && i < plan->n_commands; ++i) {
-                r = setup_run_command(target, plan->commands[i].argv, report);
-                if (r <= 0)
-                        continue;
-                *ret_failed = true;
-                r = setup_note(report, "%s; it is to be run yet", report->problem);
+                bool has_run = false;
+
+                for (size_t k = 0; k < backup->n_commands; ++k)
+                        has_run = has_run ||
+                                        is_same(plan->commands[i].argv, backup->commands[k].argv);
+                if (!has_run)
+                        r = run_command(target, plan->commands[i].argv, ret_failed, report);
         }
         return r < 0 ? r : 0;
 }
 
-/* Where the program has failed that writes them, the boot files become what they were. */
-static int restore_outputs(const SetupTarget *target, const Backup *backup, SetupReport *report) {
+/* verifying */
+
+/* Whether a boot file has a word that it got by the set-up. Return: 0, or a negative error code. */
+static int has_our_words(const Backup *backup, const BackupFile *file, bool *ret) {
+        _cleanup_(freep) char **ours = NULL, *without = NULL;
+        size_t n_ours = 0, n = 0;
+        int r;
+
+        r = backup_missing_words(backup, &file->before, &ours, &n_ours);
+        if (r >= 0 && file->after.data)
+                r = words_take_out(file->after.data, file->after.n, NULL, 0, ours, n_ours, &without,
+                                &n);
+        if (r < 0)
+                return r;
+        *ret = n != file->after.n;
+        return 0;
+}
+
+/*
+ * Boot files that nothing has written anew become what they were. Where a program has failed, this is all that
+ * they get.
+ */
+static int restore_outputs(const SetupTarget *target,
+                const Backup *backup,
+                bool has_failed,
+                SetupReport *report) {
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < backup->n_files; ++i) {
                 _cleanup_(tree_file_deinit) TreeFile now = TREE_FILE_NULL;
                 const BackupFile *file = &backup->files[i];
+                bool is_ours = false;
 
                 if (!file->is_output)
                         continue;
                 r = tree_read(target->root_fd, file->path, &now);
+                if (r >= 0)
+                        r = has_our_words(backup, file, &is_ours);
                 if (r < 0)
                         return r;
-                if (backup->state == BACKUP_BEGUN || tree_file_equal(&now, &file->after))
+                if (has_failed ? backup->state == BACKUP_BEGUN || tree_file_equal(&now, &file->after)
+                               : is_ours && tree_file_equal(&now, &file->after))
                         r = setup_restore_file(target, file);
-                else if (!tree_file_equal(&now, &file->before))
+                else if (has_failed && !tree_file_equal(&now, &file->before))
                         r = setup_note(report, "/%s was written anew since, and is left like that",
                                         file->path);
+        }
+        return r < 0 ? r : 0;
+}
+
+/* Images are there, and none has our file of modprobe.d any more, if the machine does not. */
+static int check_images(const SetupTarget *target,
+                const Backup *backup,
+                bool *ret_failed,
+                SetupReport *report) {
+        bool is_kept = tree_has(target->root_fd, SETUP_MODPROBE_FILE);
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < backup->n_images; ++i) {
+                if (tree_has(target->root_fd, backup->images[i]) ||
+                                is_of_gone_kernel(target, backup, backup->images[i]))
+                        continue;
+                *ret_failed = true;
+                r = setup_note(report, "/%s is missing: make it anew before this machine is started again",
+                                backup->images[i]);
+        }
+        for (size_t i = 0; !is_kept && r >= 0 && i < backup->n_listers; ++i) {
+                _cleanup_(text_deinit) Text output = TEXT_NULL;
+                char *const *argv = backup->listers[i].argv;
+                const char *image = argv[0];
+                int status;
+
+                for (char *const *word = argv; *word; ++word)
+                        image = *word;
+                if (!tree_has(target->root_fd, image + strspn(image, "/")))
+                        continue;
+                r = tool_run(target->root_fd, target->is_here, argv, &output, &status);
+                if (r < 0)
+                        return r;
+                if (r != 0 || !strstr(text(&output), SETUP_MODPROBE_NAME))
+                        continue;
+                *ret_failed = true;
+                r = setup_note(report, "%s still has " SETUP_MODPROBE_NAME ": make it anew", image);
         }
         return r < 0 ? r : 0;
 }
@@ -262,9 +390,11 @@ roll_back(const SetupTarget *target, Backup *backup, const SetupPlan *plan, Setu
         for (size_t i = backup->n_dirs; r >= 0 && i > 0; --i)
                 r = tree_remove_dir(target->root_fd, backup->dirs[i - 1]);
         if (r >= 0)
-                r = run_commands(target, plan, &has_failed, report);
-        if (r >= 0 && has_failed)
-                r = restore_outputs(target, backup, report);
+                r = run_commands(target, backup, plan, &has_failed, report);
+        if (r >= 0)
+                r = restore_outputs(target, backup, has_failed, report);
+        if (r >= 0)
+                r = check_images(target, backup, &has_failed, report);
         if (r >= 0)
                 r = clean_entries(target, backup, report);
         if (r < 0)
@@ -273,6 +403,42 @@ roll_back(const SetupTarget *target, Backup *backup, const SetupPlan *plan, Setu
         if (has_failed)
                 return SETUP_E_LEFT;
         return backup_set_state(backup, target->root_fd, BACKUP_RESTORED);
+}
+
+static int refuse_missing_dir(
+                const SetupTarget *target, const char *path, size_t n, SetupReport *report) {
+        _cleanup_(freep) char *dir = strndup(path, n);
+
+        if (!dir)
+                return -ENOMEM;
+        if (n == 0 || tree_has(target->root_fd, dir))
+                return 0;
+        free(report->problem);
+        report->problem = text_format("/%s is not there", dir);
+        return report->problem ? SETUP_E_UNMOUNTED : -ENOMEM;
+}
+
+/* Boot files of a file system that is not mounted would keep our words. */
+static int refuse_unmounted(const SetupTarget *target, const Backup *backup, SetupReport *report) {
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < backup->n_entry_dirs; ++i)
+                r = refuse_missing_dir(target, backup->entry_dirs[i], strlen(backup->entry_dirs[i]),
+                                report);
+        for (size_t i = 0; r == 0 && i < backup->n_files; ++i) {
+                const char *path = backup->files[i].path, *slash = strrchr(path, '/');
+
+                if (backup->files[i].is_output && backup->files[i].before.data)
+                        r = refuse_missing_dir(
+                                        target, path, slash ? (size_t) (slash - path) : 0, report);
+        }
+        for (size_t i = 0; r == 0 && i < backup->n_images; ++i) {
+                const char *path = backup->images[i], *slash = strrchr(path, '/');
+
+                r = refuse_missing_dir(
+                                target, path, slash ? (size_t) (slash - path) : 0, report);
+        }
+        return r;
 }
 
 /*
@@ -301,7 +467,7 @@ static int find(int root_fd, const char *name, Backup *ret) {
 /**
  * setup_roll_back() - take a set-up back
  * @name:       of its backup; NULL: the last that is in force or was interrupted
- * @plan:       its commands make boot files anew from what is there
+ * @plan:       its commands make boot files anew from what is there, beside those of the set-up
  * @report:     setup_report_deinit() it, whatever is returned
  *
  * It may be run again where it failed.
@@ -323,6 +489,8 @@ int setup_roll_back(const SetupTarget *target,
         if (r)
                 return r < 0 ? r : SETUP_E_BUSY;
         r = find(target->root_fd, name, &backup);
+        if (r == 0)
+                r = refuse_unmounted(target, &backup, report);
         if (r)
                 return r;
         r = text_copy(backup.name, &report->backup);

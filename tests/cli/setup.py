@@ -150,6 +150,90 @@ def script_changed_since(path, old, new):
     return test
 
 
+def words_of(machine):
+    """Of the lines that are booted."""
+    return " ".join(line for path in (machine.root / "boot").rglob("*") if path.suffix in (".cfg", ".conf")
+                    for line in path.read_text().splitlines() if re.match(r"\s*(linux\t|options )", line))
+
+
+def images_of(machine):
+    return {path.name: path.read_text() for path in (machine.root / "boot").glob("init*")}
+
+
+def not_mounted(name, machine):
+    before = machine.picture()
+    run(machine, "setup", "--yes")
+    after = machine.picture()
+    (machine.root / "boot").rename(machine.root / "boot.real")
+    (machine.root / "boot").mkdir()
+    check("mount /boot first" in run(machine, "rollback", status=4).stderr)
+    (machine.root / "boot").rmdir()
+    (machine.root / "boot.real").rename(machine.root / "boot")
+    same(machine, after)
+    run(machine, "rollback")
+    same(machine, before)
+
+
+def programs_of_the_setup(name, machine):
+    """What cannot be told today was told at set-up."""
+    machine.write("boot/efi/loader/loader.conf", "timeout 3\n")
+    machine.write("proc/cmdline", "BOOT_IMAGE=/vmlinuz root=/dev/sda1\n")
+    before = machine.picture()
+    run(machine, "setup", "--yes")
+    machine.write("proc/cmdline", "root=/dev/sda1\n")
+    machine.program("dracut", "#!/bin/sh\n")
+    result = run(machine, "rollback")
+    (machine.root / "usr/sbin/dracut").unlink()
+    before.pop("proc/cmdline")
+    check("running update-grub" in result.stderr and "running update-initramfs" in result.stderr, result.stderr)
+    now = machine.picture()
+    now.pop("proc/cmdline")
+    check(now == before, now.keys() ^ before.keys())
+
+
+def idle_generators(name, machine):
+    """They end with success and have done nothing: that is not over."""
+    before = machine.picture()
+    run(machine, "setup", "--yes")
+    machine.write("etc/idle-image", "")
+    machine.write("etc/idle-mkconfig", "")
+    result = run(machine, "rollback", status=1)
+    check("initrd.img-6.12.9-amd64 still has 00-vfiopt.conf" in result.stderr, result.stderr)
+    check("iommu" not in words_of(machine), words_of(machine))
+    (machine.root / "etc/idle-image").unlink()
+    (machine.root / "etc/idle-mkconfig").unlink()
+    run(machine, "rollback")
+    same(machine, before)
+    check("no set-up" in run(machine, "rollback").stdout)
+
+
+def image_is_lost(name, machine):
+    """The power goes while an image is replaced."""
+    before = images_of(machine)
+    dracut = machine.read("usr/sbin/dracut")
+    machine.program("dracut", "#!/bin/sh\nrm -f $2\nkill -9 $PPID\n")
+    run(machine, "setup", "--yes", status=-9)
+    check(images_of(machine) != before)
+    machine.program("dracut", "#!/bin/sh\n")
+    result = run(machine, "rollback", status=1)
+    check("is missing: make it anew" in result.stderr, result.stderr)
+    machine.program("dracut", dracut)
+    run(machine, "rollback")
+    check(images_of(machine) == before, images_of(machine))
+
+
+def kernel_is_gone(name, machine):
+    """Its image and its entry went with it."""
+    run(machine, "setup", "--yes")
+    gone = machines.KERNELS[0]
+    shutil.rmtree(machine.root / "lib/modules" / gone)
+    for path in list((machine.root / "boot").rglob(f"*{gone}*")):
+        path.unlink()
+    run(machine, "rollback")
+    check(not list((machine.root / "boot").rglob(f"*{gone}*")))
+    check("taken back" in run(machine, "rollback", "--list").stdout)
+
+
 def later_kernel(name, machine):
     run(machine, "setup", "--yes")
     entry = "boot/loader/entries/0123-7.0.0.conf"
@@ -274,6 +358,14 @@ def tests():
         "etc/default/grub.d/zz-vfiopt.cfg", "iommu=pt;", "iommu=pt pci=nomsi;"), ()
     yield "a hook that was changed", "debian", script_changed_since(
         "etc/initramfs-tools/hooks/vfiopt", "force_load vfio\n", "force_load vfio\nforce_load nvme\n"), ()
+    for name in ("debian", "fedora", "debian_sdboot"):
+        yield f"{name}: /boot is not mounted", name, not_mounted, ()
+    for name in ("ubuntu_dracut", "fedora"):
+        yield f"{name}: an image is lost", name, image_is_lost, ()
+    for name in ("ubuntu_dracut", "fedora", "debian_sdboot", "debian"):
+        yield f"{name}: a kernel is gone", name, kernel_is_gone, ()
+    yield "programs of the set-up", "debian", programs_of_the_setup, ()
+    yield "generators that do nothing", "debian", idle_generators, ()
     yield "a kernel that came later", "fedora", later_kernel, ()
     yield "files that are none", "arch", special_files, ()
     for test in (softdeps, as_json, command_line):
