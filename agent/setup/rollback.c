@@ -148,15 +148,41 @@ static int restore(const SetupTarget *target,
 
 /* boot entries of later kernels */
 
-static bool is_in_backup(const Backup *backup, const char *path) {
+static const BackupFile *find_file(const Backup *backup, const char *path) {
         for (size_t i = 0; i < backup->n_files; ++i)
                 if (!strcmp(backup->files[i].path, path))
-                        return true;
-        return false;
+                        return &backup->files[i];
+        return NULL;
+}
+
+/*
+ * The words that entries have by the set-up: those that the file which they are made from did not have.
+ * Return: 0, or a negative error code. @ret: of @backup, free() the array
+ */
+static int find_entry_words(
+                const SetupTarget *target, const Backup *backup, char ***ret, size_t *ret_n) {
+        static const char *const sources[] = { "etc/kernel/cmdline", "etc/default/grub" };
+        _cleanup_(tree_file_deinit) TreeFile source = TREE_FILE_NULL;
+        const BackupFile *file = NULL;
+
+        for (size_t i = 0; !file && !source.data && i < ARRAY_SIZE(sources); ++i) {
+                _cleanup_(freep) char *place = NULL;
+                int r;
+
+                r = tree_find(target->root_fd, sources[i], &place);
+                if (r == 0) {
+                        file = find_file(backup, place);
+                        r = tree_read(target->root_fd, place, &source);
+                }
+                if (r < 0)
+                        return r;
+        }
+        return backup_missing_words(backup, file ? &file->before : &source, ret, ret_n);
 }
 
 static int clean_entry(const SetupTarget *target,
-                const Backup *backup,
+                char *const *words,
+                size_t n_words,
                 const char *path,
                 SetupReport *report) {
         _cleanup_(tree_file_deinit) TreeFile entry = TREE_FILE_NULL;
@@ -167,7 +193,7 @@ static int clean_entry(const SetupTarget *target,
         r = tree_read(target->root_fd, path, &entry);
         if (r)
                 return r < 0 ? r : 0;
-        r = words_take_out(entry.data, entry.n, NULL, 0, backup->words, backup->n_words, &data, &n);
+        r = words_take_out(entry.data, entry.n, NULL, 0, words, n_words, &data, &n);
         if (r < 0 || n == entry.n)
                 return r;
         free(entry.data);
@@ -181,23 +207,27 @@ static int clean_entry(const SetupTarget *target,
 }
 
 static int clean_entries(const SetupTarget *target, const Backup *backup, SetupReport *report) {
-        int r = 0;
+        _cleanup_(freep) char **words = NULL;
+        size_t n_words = 0;
+        int r;
 
+        r = find_entry_words(target, backup, &words, &n_words);
         for (size_t i = 0; r >= 0 && i < backup->n_entry_dirs; ++i) {
                 _cleanup_(strv_freep) char **names = NULL;
                 size_t n = 0;
 
                 r = tree_list(target->root_fd, backup->entry_dirs[i], &names, &n);
                 for (size_t k = 0; r >= 0 && k < n; ++k) {
-                        _cleanup_(freep) char *path = NULL;
+                        _cleanup_(freep) char *path = NULL, *place = NULL;
 
                         if (!text_ends_with(names[k], ".conf"))
                                 continue;
                         path = text_format("%s/%s", backup->entry_dirs[i], names[k]);
                         if (!path)
                                 return -ENOMEM;
-                        if (!is_in_backup(backup, path))
-                                r = clean_entry(target, backup, path, report);
+                        r = tree_find(target->root_fd, path, &place);
+                        if (r == 0 && !find_file(backup, place))
+                                r = clean_entry(target, words, n_words, place, report);
                 }
         }
         return r < 0 ? r : 0;

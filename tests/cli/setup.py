@@ -242,6 +242,31 @@ def later_kernel(name, machine):
     check(machine.read(entry) == "title new\noptions root=UUID=0 ro\n", machine.read(entry))
 
 
+def words_of_the_administrator(name, machine):
+    """A machine that had the words keeps them, in entries of later kernels too."""
+    words = " " + WORDS[name]
+    for path in ["etc/kernel/cmdline", "etc/default/grub"] + [
+            f"boot/loader/entries/0123-{kernel}.conf" for kernel in machines.KERNELS]:
+        machine.write(path, machine.read(path).replace("rhgb quiet", "rhgb quiet" + words))
+    run(machine, "setup", "--yes")
+    entry = "boot/loader/entries/0123-7.0.0.conf"
+    machine.write(entry, "title new\noptions root=UUID=0 ro" + words + "\n")
+    run(machine, "rollback")
+    check(machine.read(entry) == "title new\noptions root=UUID=0 ro" + words + "\n", machine.read(entry))
+
+
+def entries_behind_a_link(name, machine):
+    (machine.root / "boot/loader").rename(machine.root / "loader-real")
+    (machine.root / "boot/loader").symlink_to("../loader-real")
+    entry = "loader-real/entries/0123-6.12.9-amd64.conf"
+    machine.write(entry, machine.read(entry).replace("quiet", "quiet iommu=pt"))
+    machine.age()
+    before = machine.picture()
+    run(machine, "setup", "--yes")
+    run(machine, "rollback")
+    same(machine, before)
+
+
 # what is refused: files to add, or to remove, and what the message has
 REFUSED = (
     ("debian", {"etc/NIXOS": ""}, 'boot.kernelParams = [ "intel_iommu=on" "iommu=pt" ];'),
@@ -367,6 +392,8 @@ def tests():
     yield "programs of the set-up", "debian", programs_of_the_setup, ()
     yield "generators that do nothing", "debian", idle_generators, ()
     yield "a kernel that came later", "fedora", later_kernel, ()
+    yield "words of the administrator", "fedora", words_of_the_administrator, ()
+    yield "entries behind a link", "fedora", entries_behind_a_link, ()
     yield "files that are none", "arch", special_files, ()
     for test in (softdeps, as_json, command_line):
         yield test.__name__, "debian", test, ()
