@@ -401,29 +401,39 @@ static int give_name(int root_fd, const char *staging, const char *name) {
         return fsync(fd) < 0 ? -errno : 0;
 }
 
-/* One that does not exist yet: two within one second have numbers. */
+/*
+ * One behind all that exist, as the last is taken back first: within one second, or where the clock went back, it
+ * is the last one's with a number.
+ */
 static int choose_name(int root_fd, char **ret) {
+        _cleanup_(strv_freep) char **names = NULL;
+        const char *last, *start;
         time_t now = time(NULL);
         char stamp[32];
         struct tm tm;
+        size_t n = 0;
+        int r;
 
         if (!gmtime_r(&now, &tm) || strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm) == 0)
                 return -EINVAL;
-        for (unsigned int i = 0;; ++i) {
-                _cleanup_(freep) char *path = NULL, *name = NULL;
-                int r;
+        r = backup_list(root_fd, &names, &n);
+        if (r < 0)
+                return r;
+        last = n > 0 ? names[n - 1] : "";
+        start = strcmp(stamp, last) > 0 ? stamp : last;
+        for (unsigned int i = 1; i < 1000; ++i) {
+                _cleanup_(freep) char *name = NULL;
 
-                name = i == 0 ? text_format("%s", stamp) : text_format("%s-%u", stamp, i);
+                name = start == stamp ? text_format("%s", stamp)
+                                      : text_format("%.*s-%03u", (int) strcspn(last, "-"), last, i);
                 if (!name)
                         return -ENOMEM;
-                r = path_of(name, "", &path);
-                if (r < 0)
-                        return r;
-                if (!tree_has(root_fd, path)) {
+                if (strcmp(name, last) > 0) {
                         *ret = TAKE_PTR(name);
                         return 0;
                 }
         }
+        return -EOVERFLOW;
 }
 
 /**

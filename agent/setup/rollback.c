@@ -17,29 +17,54 @@
 #include "setup/names.h"
 #include "setup/words.h"
 
-/* The lines of a file of ours, taken out of what somebody made of it. */
+static size_t line_length(const TreeFile *file, size_t i) {
+        const char *end = memchr(file->data + i, '\n', file->n - i);
+
+        return end ? (size_t) (end - file->data) + 1 - i : file->n - i;
+}
+
+static bool has_line(const TreeFile *file, const char *line, size_t n) {
+        return file->data && text_has_line(file->data, file->n, line, n);
+}
+
+/* The lines of @from that neither of two others has, behind what @out has. */
+static void append_lines(char *out,
+                size_t *n_out,
+                const TreeFile *from,
+                const TreeFile *other,
+                const TreeFile *another) {
+        for (size_t i = 0; i < from->n;) {
+                size_t n = line_length(from, i);
+
+                if (!has_line(other, from->data + i, n) && !has_line(another, from->data + i, n)) {
+                        memcpy(out + *n_out, from->data + i, n);
+                        *n_out += n;
+                }
+                i += n;
+        }
+}
+
+/*
+ * The lines of a file of ours, taken out of what somebody made of it. In place of the first come those that the
+ * set-up took away, which an earlier one had written.
+ */
 static int take_lines_out(const BackupFile *file, const TreeFile *now, char **ret, size_t *ret_n) {
-        char *out = malloc(now->n + 1);
+        char *out = malloc(now->n + file->before.n + 1);
+        bool is_first = true;
         size_t n_out = 0;
 
         if (!out)
                 return -ENOMEM;
         for (size_t i = 0; i < now->n;) {
-                const char *line = now->data + i, *end = memchr(line, '\n', now->n - i);
-                size_t n = end ? (size_t) (end - line) + 1 : now->n - i;
-                bool is_ours = false;
+                const char *line = now->data + i;
+                size_t n = line_length(now, i);
 
-                for (size_t k = 0; !is_ours && k < file->after.n;) {
-                        const char *other = file->after.data + k;
-                        const char *stop = memchr(other, '\n', file->after.n - k);
-                        size_t n_other = stop ? (size_t) (stop - other) + 1 : file->after.n - k;
-
-                        is_ours = n == n_other && memcmp(line, other, n) == 0;
-                        k += n_other;
-                }
-                if (!is_ours) {
+                if (!has_line(&file->after, line, n) || has_line(&file->before, line, n)) {
                         memcpy(out + n_out, line, n);
                         n_out += n;
+                } else if (is_first) {
+                        append_lines(out, &n_out, &file->before, &file->after, now);
+                        is_first = false;
                 }
                 i += n;
         }
@@ -111,7 +136,7 @@ static int take_out(const SetupTarget *target,
                 return r;
         if (file->kind == PLAN_FILE_OURS && !file->before.data && strspn(data, " \t\n") == n)
                 r = tree_remove(target->root_fd, file->path);
-        else if (n != now->n) {
+        else if (n != now->n || memcmp(data, now->data, n) != 0) {
                 free(now->data);
                 now->data = TAKE_PTR(data);
                 now->n = n;

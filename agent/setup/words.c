@@ -85,7 +85,7 @@ static bool is_edge(const char *data, size_t n, size_t i) {
 }
 
 /* Whether a line, its end included, is one of the lines of a text. */
-static bool has_line(const char *data, size_t n, const char *line, size_t n_line) {
+bool text_has_line(const char *data, size_t n, const char *line, size_t n_line) {
         for (size_t i = 0; i < n;) {
                 const char *end = memchr(data + i, '\n', n - i);
                 size_t k = end ? (size_t) (end - data) + 1 - i : n - i;
@@ -146,7 +146,7 @@ int words_take_out(const char *data,
                 size_t k = end ? (size_t) (end - data) + 1 - i : n - i;
 
                 memcpy(out + n_out, data + i, k);
-                if (data[i] == '#' || (before && has_line(before, n_before, data + i, k)))
+                if (data[i] == '#' || (before && text_has_line(before, n_before, data + i, k)))
                         n_out += k;
                 else
                         n_out += cut_words(out + n_out, k, words, n_words);

@@ -17,6 +17,7 @@ typedef enum WordPresence {
 } WordPresence;
 
 WordPresence word_judge(const char *line, size_t n, const char *word, char **ret_other);
+bool text_has_line(const char *data, size_t n, const char *line, size_t n_line);
 int words_take_out(const char *data,
                 size_t n,
                 const char *before,

@@ -556,6 +556,59 @@ static void the_last_one_is_taken_back_first(void **state) {
         assert_int_equal(roll_back_named(fixture, "20200101T000000Z"), SETUP_E_MISSING);
 }
 
+static void the_clock_goes_back(void **state) {
+        Fixture *fixture = *state;
+        _cleanup_(strv_freep) char **names = NULL;
+        SetupPlan *plan = &fixture->plan;
+        int root_fd = fixture->target.root_fd;
+        char from[FAKE_PATH_MAX], to[FAKE_PATH_MAX];
+        size_t n = 0;
+
+        NEEDS_ROOT();
+        assert_int_equal(apply(fixture), 0);
+        assert_int_equal(backup_list(root_fd, &names, &n), 0);
+        assert_int_equal(rename(fake_path(from, "%s/" BACKUPS_DIR "/%s", fixture->tree->root, names[0]),
+                                         fake_path(to, "%s/" BACKUPS_DIR "/29990101T000000Z-009",
+                                                         fixture->tree->root)),
+                        0);
+        for (unsigned int i = 0; i < 3; ++i) {
+                _cleanup_(freep) char *content = text_format("newest %u\n", i);
+
+                assert_non_null(content);
+                setup_plan_deinit(plan);
+                assert_int_equal(setup_plan_own(plan, root_fd, "etc/old.conf", 0644, content, ""),
+                                0);
+                assert_int_equal(apply(fixture), 0);
+        }
+        assert_true(fake_exists(fixture->tree->root, BACKUPS_DIR "/29990101T000000Z-012"));
+        for (unsigned int i = 0; i < 4; ++i)
+                assert_int_equal(roll_back(fixture), 0);
+        assert_file(fixture, "etc/old.conf", "old\n");
+        assert_int_equal(roll_back(fixture), SETUP_E_MISSING);
+}
+
+static void lines_of_the_set_up_before_stay(void **state) {
+        Fixture *fixture = *state;
+        SetupPlan *plan = &fixture->plan;
+        int root_fd = fixture->target.root_fd;
+        const char *root = fixture->tree->root;
+
+        NEEDS_ROOT();
+        assert_int_equal(apply(fixture), 0);
+        setup_plan_deinit(plan);
+        assert_int_equal(setup_plan_own(plan, root_fd, "etc/modprobe.d/00-ours.conf", 0644,
+                                         "# ours\nsoftdep nvidia pre: vfio-pci post: a\nsoftdep b pre: c\n", ""),
+                        0);
+        assert_int_equal(apply(fixture), 0);
+        fake_write(root, "etc/modprobe.d/00-ours.conf",
+                        "# ours\nsoftdep nvidia pre: vfio-pci post: a\nsoftdep b pre: c\noptions d e=1\n");
+        assert_int_equal(roll_back(fixture), 0);
+        assert_file(fixture, "etc/modprobe.d/00-ours.conf",
+                        "# ours\nsoftdep nvidia pre: vfio-pci\noptions d e=1\n");
+        assert_int_equal(roll_back(fixture), 0);
+        assert_file(fixture, "etc/modprobe.d/00-ours.conf", "options d e=1\n");
+}
+
 static void one_at_a_time(void **state) {
         Fixture *fixture = *state;
         _cleanup_(closep) int fd = -1;
@@ -620,6 +673,8 @@ int main(void) {
                 machine_test(what_changed_after_the_plan_is_not_overwritten),
                 machine_test(words_that_were_there_stay),
                 machine_test(the_last_one_is_taken_back_first),
+                machine_test(the_clock_goes_back),
+                machine_test(lines_of_the_set_up_before_stay),
                 machine_test(one_at_a_time),
                 machine_test(a_damaged_manifest_is_not_believed),
                 machine_test(differences_are_shown),
