@@ -253,6 +253,21 @@ int backup_missing_words(const Backup *backup, const TreeFile *file, char ***ret
         return 0;
 }
 
+/* Without links on the way, as the entries themselves. */
+static int add_entry_dirs(Backup *backup, int root_fd, const SetupPlan *plan) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < plan->n_entry_dirs; ++i) {
+                _cleanup_(freep) char *place = NULL;
+
+                r = tree_find(root_fd, plan->entry_dirs[i], &place);
+                if (r >= 0)
+                        r = strv_push(&backup->entry_dirs, &backup->n_entry_dirs,
+                                        place ?: plan->entry_dirs[i]);
+        }
+        return r;
+}
+
 /**
  * backup_init() - what a plan will change, and what it is now
  * @backup:     backup_deinit() it
@@ -287,8 +302,7 @@ int backup_init(Backup *backup, int root_fd, const SetupPlan *plan) {
         if (r >= 0)
                 r = copy_words(plan->words, plan->n_words, &made.words, &made.n_words);
         if (r >= 0)
-                r = copy_words(plan->entry_dirs, plan->n_entry_dirs, &made.entry_dirs,
-                                &made.n_entry_dirs);
+                r = add_entry_dirs(&made, root_fd, plan);
         if (r >= 0)
                 r = add_programs(&made, plan);
         if (r >= 0)

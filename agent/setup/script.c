@@ -4,8 +4,9 @@
  * restore.sh
  *
  * Takes a set-up back from a rescue shell, with the few programs that busybox has. It has all paths in
- * itself and reads no manifest. It puts back what the backup has, boot entries included; programs that
- * make images are only named, as a rescue system is no place to run them.
+ * itself, and of the manifest it reads the state alone. It puts back what the backup has, boot entries
+ * included; from boot files that were written anew since, for kernels that came later, it takes our words.
+ * Programs that make images are only named, as a rescue system is no place to run them.
  */
 
 #include <string.h>
@@ -66,6 +67,46 @@ static const char script_head[] =
                 "\tkeep \"$1\" \"$2\" || return\n"
                 "\trm -f \"$ROOT/$2\" || fail \"cannot remove /$2\"\n"
                 "}\n"
+                "\n"
+                "# Lines of comments stay.\n"
+                "cut_words() { # NUMBER PATH WORD..., as sed takes them\n"
+                "\tnumber=$1\n"
+                "\tpath=$2\n"
+                "\tshift 2\n"
+                "\t[ ! -L \"$ROOT/$path\" ] || { fail \"/$path has become a link, left as it is\"; return; }\n"
+                "\tnew=$ROOT/${path%/*}/.${path##*/}.vfiopt-new\n"
+                "\tscript=/^#/b\n"
+                "\tfor word; do\n"
+                "\t\tscript=\"$script\n"
+                "s/[[:blank:]]$word\\([[:blank:]\\\"']\\)/\\1/g\n"
+                "s/[[:blank:]]$word\\([[:blank:]\\\"']\\)/\\1/g\n"
+                "s/[[:blank:]]$word\\$//\"\n"
+                "\tdone\n"
+                "\trm -f \"$new\"\n"
+                "\tcp -a \"$ROOT/$path\" \"$new\" && sed \"$script\" \"$ROOT/$path\" >\"$new\" ||\n"
+                "\t\t{ rm -f \"$new\"; fail \"cannot take our words out of /$path\"; return; }\n"
+                "\techo \"restore.sh: /$path was written anew since: only words of the set-up are taken out\" >&2\n"
+                "\tcmp -s \"$ROOT/$path\" \"$new\" && { rm -f \"$new\"; return 0; }\n"
+                "\tkeep \"$number\" \"$path\" && mv -f \"$new\" \"$ROOT/$path\" || fail \"cannot write /$path\"\n"
+                "}\n"
+                "\n"
+                "# What a program writes: whole only as the set-up left it, or where a power cut left it.\n"
+                "output() { # NUMBER PATH WORD...\n"
+                "\tif [ -s \"$ROOT/$2\" ] && ! cmp -s \"$ROOT/$2\" \"$here/after/$1\" &&\n"
+                "\t\t! cmp -s \"$ROOT/$2\" \"$here/before/$1\" &&\n"
+                "\t\t! grep -q '\"state\": *\"begun\"' \"$here/manifest\"; then\n"
+                "\t\tcut_words \"$@\"\n"
+                "\telif [ -e \"$here/before/$1\" ]; then\n"
+                "\t\tput \"$1\" \"$2\"\n"
+                "\telse\n"
+                "\t\tdrop \"$1\" \"$2\"\n"
+                "\tfi\n"
+                "}\n"
+                "\n"
+                "# That of a kernel which was removed since is not made again.\n"
+                "entry() { # put|drop|output NUMBER PATH...\n"
+                "\t[ ! -e \"$ROOT/$3\" ] || \"$@\"\n"
+                "}\n"
                 "\n";
 
 /* In single quotes. */
@@ -78,12 +119,48 @@ static int append_quoted(Text *out, const char *word) {
         return r < 0 ? r : text_append(out, "'");
 }
 
-static int append_file(Text *out, const BackupFile *file, size_t number) {
+/* The words that a boot file did not have, in single quotes, each as a regular expression of sed. */
+static int append_words(Text *out, const Backup *backup, const BackupFile *file) {
+        _cleanup_(freep) char **words = NULL;
+        size_t n = 0;
         int r;
 
-        r = text_append(out, "%s %zu ", file->before.data ? "put" : "drop", number);
+        r = backup_missing_words(backup, &file->before, &words, &n);
+        for (size_t i = 0; r >= 0 && i < n; ++i) {
+                _cleanup_(text_deinit) Text escaped = TEXT_NULL;
+
+                for (const char *s = words[i]; r >= 0 && *s; ++s)
+                        r = text_append(&escaped, strchr("\\/.[]*^$", *s) ? "\\%c" : "%c", *s);
+                if (r >= 0)
+                        r = text_append(out, " ");
+                if (r >= 0)
+                        r = append_quoted(out, text(&escaped));
+        }
+        return r < 0 ? r : 0;
+}
+
+static bool is_entry(const Backup *backup, const char *path) {
+        const char *rest;
+
+        for (size_t i = 0; i < backup->n_entry_dirs; ++i)
+                if (text_starts_with(path, backup->entry_dirs[i], &rest) && rest[0] == '/')
+                        return true;
+        return false;
+}
+
+static int append_file(Text *out, const Backup *backup, size_t number) {
+        const BackupFile *file = &backup->files[number];
+        int r;
+
+        r = text_append(out, "%s%s %zu ", is_entry(backup, file->path) ? "entry " : "",
+                        file->is_output             ? "output"
+                                        : file->before.data ? "put"
+                                                            : "drop",
+                        number);
         if (r >= 0)
                 r = append_quoted(out, file->path);
+        if (r >= 0 && file->is_output)
+                r = append_words(out, backup, file);
         return r < 0 ? r : text_append(out, "\n");
 }
 
@@ -115,7 +192,7 @@ int backup_script(const Backup *backup, const SetupPlan *plan, char **ret) {
 
         r = text_append(&out, "%s", script_head);
         for (size_t i = backup->n_files; r >= 0 && i > 0; --i)
-                r = append_file(&out, &backup->files[i - 1], i - 1);
+                r = append_file(&out, backup, i - 1);
         for (size_t i = backup->n_dirs; r >= 0 && i > 0; --i) {
                 r = text_append(&out, "rmdir \"$ROOT/\"");
                 if (r >= 0)

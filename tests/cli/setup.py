@@ -110,6 +110,36 @@ def restored_by_script(name, machine):
               {k: v for k, v in before.items() if k not in images}, way)
 
 
+def script_and_later_kernels(name, machine):
+    """A menu that was written anew since keeps its kernels, and no entry of a kernel that is gone is made."""
+    settings = machine.picture()
+    run(machine, "setup", "--yes")
+    gone = machines.KERNELS[0]
+    shutil.rmtree(machine.root / "lib/modules" / gone)
+    for path in list((machine.root / "boot").rglob(f"*{gone}*")):
+        path.unlink()
+    machine.write("lib/modules/6.13.0-amd64/modules.dep", "")
+    menu = machine.root / "boot/grub/grub.cfg"
+    if menu.exists():
+        machine.run("grub-mkconfig", "-o", "/boot/grub/grub.cfg")
+    mine = menu.read_text() + "# " + WORDS[name] + "\n" if menu.exists() else ""
+    if mine:
+        menu.write_text(mine)
+    script, = (machine.root / "var/lib/vfiopt/backups").glob("*/restore.sh")
+    for _ in range(2):
+        said = run_script(script).stderr
+    check(not list((machine.root / "boot").rglob(f"*{gone}*")))
+    if mine:
+        check("grub.cfg was written anew since" in said, said)
+        check(menu.read_text() == mine.replace(f" {WORDS[name]}\n", "\n").replace("#\n", f"# {WORDS[name]}\n"),
+              menu.read_text())
+        kept, = (script.parent / "changed").iterdir()
+        check(kept.read_text() == mine, kept.read_text())
+        menu.write_text("")
+        run_script(script)
+        check(menu.read_bytes() == settings["boot/grub/grub.cfg"][3], menu.read_text())
+
+
 def broken(file, what):
     def test(name, machine):
         machine.write(f"etc/{file}", "")
@@ -372,7 +402,7 @@ def command_line(name, machine):
 
 def tests():
     for name in machines.MACHINES:
-        for test in (there_and_back, restored_by_script, changed_since):
+        for test in (there_and_back, restored_by_script, script_and_later_kernels, changed_since):
             yield f"{name}: {test.__name__}", name, test, ()
     yield "a generator fails", "debian", broken("fail-image", "update-initramfs has failed"), ()
     yield "an image is not made anew", "debian", broken("idle-image", "does not have 00-vfiopt.conf"), ()
