@@ -160,6 +160,44 @@ static int add_output(Backup *backup, int root_fd, const char *path) {
         return r == TREE_E_SPECIAL ? -EINVAL : tree_file_copy(&file->before, &file->after);
 }
 
+/*
+ * A path without links in what there is of it; what is to be made yet follows as it is. Return: 0, or a
+ * negative error code. @ret: free() it
+ */
+static int resolve(int root_fd, const char *path, char **ret) {
+        _cleanup_(freep) char *start = strdup(path), *place = NULL;
+        int r;
+
+        if (!start)
+                return -ENOMEM;
+        for (;;) {
+                char *slash;
+
+                r = tree_find(root_fd, start, &place);
+                if (r < 0)
+                        return r;
+                slash = strrchr(start, '/');
+                if (r == 0 || !slash)
+                        break;
+                *slash = '\0';
+        }
+        *ret = text_format("%s%s", r == 0 ? place : start, path + strlen(start));
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int add_dirs(Backup *backup, int root_fd, const SetupPlan *plan) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < plan->n_dirs; ++i) {
+                _cleanup_(freep) char *place = NULL;
+
+                r = resolve(root_fd, plan->dirs[i], &place);
+                if (r >= 0)
+                        r = strv_push(&backup->dirs, &backup->n_dirs, place);
+        }
+        return r;
+}
+
 static int copy_words(char *const *from, size_t n_from, char ***ret, size_t *ret_n) {
         int r = 0;
 
@@ -260,10 +298,9 @@ static int add_entry_dirs(Backup *backup, int root_fd, const SetupPlan *plan) {
         for (size_t i = 0; r >= 0 && i < plan->n_entry_dirs; ++i) {
                 _cleanup_(freep) char *place = NULL;
 
-                r = tree_find(root_fd, plan->entry_dirs[i], &place);
+                r = resolve(root_fd, plan->entry_dirs[i], &place);
                 if (r >= 0)
-                        r = strv_push(&backup->entry_dirs, &backup->n_entry_dirs,
-                                        place ?: plan->entry_dirs[i]);
+                        r = strv_push(&backup->entry_dirs, &backup->n_entry_dirs, place);
         }
         return r;
 }
@@ -281,8 +318,13 @@ int backup_init(Backup *backup, int root_fd, const SetupPlan *plan) {
         *backup = made;
         for (size_t i = 0; r >= 0 && i < plan->n_files; ++i) {
                 _cleanup_(tree_file_deinit) TreeFile now = TREE_FILE_NULL;
-                BackupFile *file = add_file(&made, plan->files[i].path);
+                _cleanup_(freep) char *place = NULL;
+                BackupFile *file;
 
+                r = resolve(root_fd, plan->files[i].path, &place);
+                if (r < 0)
+                        return r;
+                file = add_file(&made, place);
                 if (!file)
                         return -ENOMEM;
                 file->kind = plan->files[i].kind;
@@ -298,7 +340,7 @@ int backup_init(Backup *backup, int root_fd, const SetupPlan *plan) {
         for (size_t i = 0; r >= 0 && i < plan->n_outputs; ++i)
                 r = add_output(&made, root_fd, plan->outputs[i]);
         if (r >= 0)
-                r = copy_words(plan->dirs, plan->n_dirs, &made.dirs, &made.n_dirs);
+                r = add_dirs(&made, root_fd, plan);
         if (r >= 0)
                 r = copy_words(plan->words, plan->n_words, &made.words, &made.n_words);
         if (r >= 0)

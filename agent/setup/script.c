@@ -43,6 +43,17 @@ static const char script_head[] =
                 "\tstatus=1\n"
                 "}\n"
                 "\n"
+                "# From a rescue system, an absolute link on the way would lead out of the machine.\n"
+                "way() { # PATH\n"
+                "\tdir=$ROOT\n"
+                "\trest=$1\n"
+                "\twhile [ \"${rest#*/}\" != \"$rest\" ]; do\n"
+                "\t\tdir=$dir/${rest%%/*}\n"
+                "\t\trest=${rest#*/}\n"
+                "\t\t[ ! -L \"$dir\" ] || { fail \"$dir has become a link, /$1 is left as it is\"; return 1; }\n"
+                "\tdone\n"
+                "}\n"
+                "\n"
                 "# A file that somebody changed since is kept beside the backup.\n"
                 "keep() { # NUMBER PATH\n"
                 "\t[ -e \"$ROOT/$2\" ] || return 0\n"
@@ -53,6 +64,7 @@ static const char script_head[] =
                 "}\n"
                 "\n"
                 "put() { # NUMBER PATH\n"
+                "\tway \"$2\" || return\n"
                 "\tnew=$ROOT/${2%/*}/.${2##*/}.vfiopt-new\n"
                 "\trm -f \"$new\"\n"
                 "\tcmp -s \"$ROOT/$2\" \"$here/before/$1\" && return 0\n"
@@ -62,6 +74,7 @@ static const char script_head[] =
                 "}\n"
                 "\n"
                 "drop() { # NUMBER PATH\n"
+                "\tway \"$2\" || return\n"
                 "\trm -f \"$ROOT/${2%/*}/.${2##*/}.vfiopt-new\"\n"
                 "\t[ -e \"$ROOT/$2\" ] || [ -L \"$ROOT/$2\" ] || return 0\n"
                 "\tkeep \"$1\" \"$2\" || return\n"
@@ -72,6 +85,7 @@ static const char script_head[] =
                 "cut_words() { # NUMBER PATH WORD..., as sed takes them\n"
                 "\tnumber=$1\n"
                 "\tpath=$2\n"
+                "\tway \"$path\" || return\n"
                 "\tshift 2\n"
                 "\t[ ! -L \"$ROOT/$path\" ] || { fail \"/$path has become a link, left as it is\"; return; }\n"
                 "\tnew=$ROOT/${path%/*}/.${path##*/}.vfiopt-new\n"
@@ -194,7 +208,11 @@ int backup_script(const Backup *backup, const SetupPlan *plan, char **ret) {
         for (size_t i = backup->n_files; r >= 0 && i > 0; --i)
                 r = append_file(&out, backup, i - 1);
         for (size_t i = backup->n_dirs; r >= 0 && i > 0; --i) {
-                r = text_append(&out, "rmdir \"$ROOT/\"");
+                r = text_append(&out, "way ");
+                if (r >= 0)
+                        r = append_quoted(&out, backup->dirs[i - 1]);
+                if (r >= 0)
+                        r = text_append(&out, " && rmdir \"$ROOT/\"");
                 if (r >= 0)
                         r = append_quoted(&out, backup->dirs[i - 1]);
                 if (r >= 0)

@@ -140,6 +140,30 @@ def script_and_later_kernels(name, machine):
         check(menu.read_bytes() == settings["boot/grub/grub.cfg"][3], menu.read_text())
 
 
+def links_on_the_way(name, machine):
+    """A directory behind an absolute link is that of the machine, not of the rescue system."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as outside:
+        inside = machine.root / outside[1:]
+        inside.parent.mkdir(parents=True)
+        (machine.root / "etc/modprobe.d").rename(inside)
+        (machine.root / "etc/modprobe.d").symlink_to(outside)
+        theirs = pathlib.Path(outside, "00-vfiopt.conf")
+        theirs.write_text("of the rescue system\n")
+        machine.age()
+        before = machine.picture()
+        run(machine, "setup", "--yes")
+        run(machine, "rollback")
+        same(machine, before)
+        run(machine, "setup", "--yes")
+        script = sorted((machine.root / "var/lib/vfiopt/backups").glob("*/restore.sh"))[-1]
+        run_script(script)
+        check(not list(inside.iterdir()) and theirs.read_text() == "of the rescue system\n")
+        run_script(script)
+        (machine.root / "etc/initramfs-tools").rename(machine.root / "elsewhere")
+        (machine.root / "etc/initramfs-tools").symlink_to("../elsewhere")
+        check("has become a link" in run_script(script, status=1).stderr)
+
+
 def broken(file, what):
     def test(name, machine):
         machine.write(f"etc/{file}", "")
@@ -424,6 +448,7 @@ def tests():
     yield "a kernel that came later", "fedora", later_kernel, ()
     yield "words of the administrator", "fedora", words_of_the_administrator, ()
     yield "entries behind a link", "fedora", entries_behind_a_link, ()
+    yield "links on the way", "debian", links_on_the_way, ()
     yield "files that are none", "arch", special_files, ()
     for test in (softdeps, as_json, command_line):
         yield test.__name__, "debian", test, ()
