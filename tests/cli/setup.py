@@ -42,11 +42,26 @@ def run(machine, *argv, status=0):
     return result
 
 
-def run_script(script, status=0, cwd=None, **environment):
-    """restore.sh, in a rescue shell. Without ROOT, it is the machine on which it lies."""
-    result = subprocess.run([BUSYBOX, "sh", script], env={"PATH": os.environ["PATH"], **environment}, cwd=cwd,
-                            capture_output=True, text=True)
+def run_script(machine, script, status=0, has_cwd=False, **environment):
+    """restore.sh, in a rescue system around the machine, chrooted: what goes wrong stays in there."""
+    rescue = machine.root.parent
+    if not (rescue / "bin").exists():
+        (rescue / "bin").mkdir()
+        (rescue / "dev").mkdir()
+        (rescue / "dev/null").touch()
+        shutil.copy(BUSYBOX, rescue / "bin/busybox")
+        for name in ("sh", "cat", "cmp", "cp", "grep", "mkdir", "mv", "rm", "rmdir", "sed", "sync"):
+            (rescue / "bin" / name).symlink_to("busybox")
+        for path in ("etc/default/grub", "etc/kernel/cmdline", "etc/modprobe.d/00-vfiopt.conf", "boot/grub/grub.cfg"):
+            (rescue / path).parent.mkdir(parents=True)
+            (rescue / path).write_text("of the rescue system\n")
+    inside = pathlib.Path("/", script.relative_to(rescue))
+    argv = ["sh", "-c", 'cd "$1" && exec sh "$2"', "sh", inside.parent, inside.name] if has_cwd else ["sh", inside]
+    result = subprocess.run([shutil.which("chroot"), rescue, *argv], env={"PATH": "/bin", **environment}, capture_output=True,
+                            text=True)
     check(result.returncode == status, script, result.returncode, result.stdout, result.stderr)
+    for path in ("etc/default/grub", "etc/kernel/cmdline", "etc/modprobe.d/00-vfiopt.conf", "boot/grub/grub.cfg"):
+        check((rescue / path).exists() and (rescue / path).read_text() == "of the rescue system\n", path)
     return result
 
 
@@ -96,18 +111,17 @@ def restored_by_script(name, machine):
         script = sorted((machine.root / "var/lib/vfiopt/backups").glob("*/restore.sh"))[-1]
         for _ in range(2):
             if way == "it says where":
-                with tempfile.TemporaryDirectory() as copy:
-                    shutil.copytree(script.parent, copy, dirs_exist_ok=True)
-                    refused = run_script(pathlib.Path(copy, script.name), status=1)
-                    check("set ROOT=" in refused.stderr, refused.stderr)
-                    run_script(pathlib.Path(copy, script.name), ROOT=f"{machine.root}/")
-            elif way == "as it lies":
-                run_script(script)
+                copy = machine.root.parent / "copy"
+                shutil.copytree(script.parent, copy, dirs_exist_ok=True)
+                told = run_script(machine, copy / script.name, status=1).stderr
+                check("set ROOT=" in told, told)
+                run_script(machine, copy / script.name, ROOT=f"/{machine.root.name}/")
             else:
-                run_script(script.name, cwd=script.parent)
+                run_script(machine, script, has_cwd=way == "from its own directory")
         now = machine.picture(times=False)
-        check({k: v for k, v in now.items() if k not in images} ==
-              {k: v for k, v in before.items() if k not in images}, way)
+        differing = {k: (before.get(k), now.get(k)) for k in before.keys() | now.keys()
+                     if before.get(k) != now.get(k) and k not in images}
+        check(not differing, way, differing)
 
 
 def script_and_later_kernels(name, machine):
@@ -127,7 +141,7 @@ def script_and_later_kernels(name, machine):
         menu.write_text(mine)
     script, = (machine.root / "var/lib/vfiopt/backups").glob("*/restore.sh")
     for _ in range(2):
-        said = run_script(script).stderr
+        said = run_script(machine, script).stderr
     check(not list((machine.root / "boot").rglob(f"*{gone}*")))
     if mine:
         check("grub.cfg was written anew since" in said, said)
@@ -136,32 +150,31 @@ def script_and_later_kernels(name, machine):
         kept, = (script.parent / "changed").iterdir()
         check(kept.read_text() == mine, kept.read_text())
         menu.write_text("")
-        run_script(script)
+        run_script(machine, script)
         check(menu.read_bytes() == settings["boot/grub/grub.cfg"][3], menu.read_text())
 
 
 def links_on_the_way(name, machine):
     """A directory behind an absolute link is that of the machine, not of the rescue system."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as outside:
-        inside = machine.root / outside[1:]
-        inside.parent.mkdir(parents=True)
-        (machine.root / "etc/modprobe.d").rename(inside)
-        (machine.root / "etc/modprobe.d").symlink_to(outside)
-        theirs = pathlib.Path(outside, "00-vfiopt.conf")
-        theirs.write_text("of the rescue system\n")
-        machine.age()
-        before = machine.picture()
-        run(machine, "setup", "--yes")
-        run(machine, "rollback")
-        same(machine, before)
-        run(machine, "setup", "--yes")
-        script = sorted((machine.root / "var/lib/vfiopt/backups").glob("*/restore.sh"))[-1]
-        run_script(script)
-        check(not list(inside.iterdir()) and theirs.read_text() == "of the rescue system\n")
-        run_script(script)
-        (machine.root / "etc/initramfs-tools").rename(machine.root / "elsewhere")
-        (machine.root / "etc/initramfs-tools").symlink_to("../elsewhere")
-        check("has become a link" in run_script(script, status=1).stderr)
+    theirs = machine.root.parent / "shared/modprobe.d/00-vfiopt.conf"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("of the rescue system\n")
+    inside = machine.root / "shared/modprobe.d"
+    inside.parent.mkdir()
+    (machine.root / "etc/modprobe.d").rename(inside)
+    (machine.root / "etc/modprobe.d").symlink_to("/shared/modprobe.d")
+    machine.age()
+    before = machine.picture()
+    run(machine, "setup", "--yes")
+    run(machine, "rollback")
+    same(machine, before)
+    run(machine, "setup", "--yes")
+    script = sorted((machine.root / "var/lib/vfiopt/backups").glob("*/restore.sh"))[-1]
+    run_script(machine, script)
+    check(not list(inside.iterdir()) and theirs.read_text() == "of the rescue system\n")
+    (machine.root / "etc/initramfs-tools").rename(machine.root / "elsewhere")
+    (machine.root / "etc/initramfs-tools").symlink_to("../elsewhere")
+    check("has become a link" in run_script(machine, script, status=1).stderr)
 
 
 def broken(file, what):
