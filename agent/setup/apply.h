@@ -37,11 +37,11 @@ enum {
         SETUP_E_CHANGED, /* a file is not as the plan has it any more; likewise */
         SETUP_E_UNDONE,  /* it has failed; the machine is as before */
         SETUP_E_LEFT, /* it has failed, and so has something of taking it back: see .notes and the backup */
-        SETUP_E_MISSING, /* there is no such backup; nothing was touched */
-        SETUP_E_LATER,   /* a later one is in force, and has to be taken back first; likewise */
-        SETUP_E_OVER,    /* it was taken back already; likewise */
+        SETUP_E_MISSING,   /* there is no such backup; nothing was touched */
+        SETUP_E_LATER,     /* a later one is in force, and has to be taken back first; likewise */
+        SETUP_E_OVER,      /* it was taken back already; likewise */
         SETUP_E_UNMOUNTED, /* a directory of boot files is not there: see .problem; likewise */
-        SETUP_E_INVALID, /* its manifest cannot be understood; likewise */
+        SETUP_E_INVALID,   /* its manifest cannot be understood; likewise */
 };
 
 void setup_report_deinit(SetupReport *report);

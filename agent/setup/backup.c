@@ -10,7 +10,6 @@
 #include "setup/backup.h"
 #include "setup/manifest.h"
 #include "setup/names.h"
-#include "setup/words.h"
 
 #define STAGING_SUFFIX ".incomplete"
 
@@ -206,28 +205,12 @@ static int copy_words(char *const *from, size_t n_from, char ***ret, size_t *ret
         return r;
 }
 
-/* @argv: copied. Return: 0, or a negative error code. */
-int backup_add_command(BackupCommand **commands, size_t *n, char *const *argv) {
-        BackupCommand *more = reallocarray(*commands, *n + 1, sizeof(*more));
-        size_t n_argv = 0;
-        int r = 0;
-
-        if (!more)
-                return -ENOMEM;
-        *commands = more;
-        more[*n] = (BackupCommand){};
-        for (; r >= 0 && *argv; ++argv)
-                r = strv_push(&more[*n].argv, &n_argv, *argv);
-        ++*n;
-        return r < 0 ? r : 0;
-}
-
 /* The programs of a plan, and what a rollback looks at when it has run them. */
 static int add_programs(Backup *backup, const SetupPlan *plan) {
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < plan->n_commands; ++i)
-                r = backup_add_command(
+                r = manifest_add_command(
                                 &backup->commands, &backup->n_commands, plan->commands[i].argv);
         for (size_t i = 0; r >= 0 && i < plan->n_checks; ++i) {
                 bool looks_into_image = false;
@@ -235,8 +218,8 @@ static int add_programs(Backup *backup, const SetupPlan *plan) {
                 for (char **need = plan->checks[i].needs; need && *need; ++need)
                         looks_into_image = looks_into_image || !strcmp(*need, SETUP_MODPROBE_NAME);
                 if (looks_into_image && plan->checks[i].argv)
-                        r = backup_add_command(&backup->listers, &backup->n_listers,
-                                        plan->checks[i].argv);
+                        r = manifest_add_command(
+                                        &backup->listers, &backup->n_listers, plan->checks[i].argv);
         }
         return r;
 }
@@ -260,35 +243,6 @@ static int add_images(Backup *backup, int root_fd, const SetupPlan *plan) {
                         r = strv_push(&backup->kernels, &backup->n_kernels, names[i]);
         }
         return r < 0 ? r : 0;
-}
-
-/**
- * backup_missing_words() - the words of a set-up that a file does not have
- * @ret:        of @backup, only the array is to be freed
- *
- * Return: 0, or a negative error code.
- */
-int backup_missing_words(const Backup *backup, const TreeFile *file, char ***ret, size_t *ret_n) {
-        _cleanup_(freep) char **missing = calloc(backup->n_words + 1, sizeof(*missing));
-        size_t n_missing = 0;
-
-        if (!missing)
-                return -ENOMEM;
-        for (size_t i = 0; i < backup->n_words; ++i) {
-                _cleanup_(freep) char *without = NULL;
-                size_t n = 0;
-                int r;
-
-                r = words_take_out(file->data ?: "", file->n, NULL, 0, &backup->words[i], 1,
-                                &without, &n);
-                if (r < 0)
-                        return r;
-                if (n == file->n)
-                        missing[n_missing++] = backup->words[i];
-        }
-        *ret = TAKE_PTR(missing);
-        *ret_n = n_missing;
-        return 0;
 }
 
 /* Without links on the way, as the entries themselves. */

@@ -71,14 +71,12 @@ int backup_init(Backup *backup, int root_fd, const SetupPlan *plan) _warn_unused
 int backup_create(Backup *backup, int root_fd, const SetupPlan *plan) _warn_unused_result_;
 int backup_finish(Backup *backup, int root_fd) _warn_unused_result_;
 int backup_set_state(Backup *backup, int root_fd, BackupState state) _warn_unused_result_;
-int backup_keep(const Backup *backup, int root_fd, size_t i, const TreeFile *now) _warn_unused_result_;
+int backup_keep(const Backup *backup, int root_fd, size_t i, const TreeFile *now)
+                _warn_unused_result_;
 int backup_load(Backup *backup, int root_fd, const char *name) _warn_unused_result_;
 int backup_list(int root_fd, char ***ret_names, size_t *ret_n) _warn_unused_result_;
 int backup_find_last(Backup *backup, int root_fd) _warn_unused_result_;
 int backup_remove(const char *name, int root_fd);
-int backup_add_command(BackupCommand **commands, size_t *n, char *const *argv) _warn_unused_result_;
-int backup_missing_words(const Backup *backup, const TreeFile *file, char ***ret, size_t *ret_n)
-                _warn_unused_result_;
 int backup_lock(int root_fd, int *ret_fd) _warn_unused_result_;
 const char *backup_state_to_string(BackupState state);
 

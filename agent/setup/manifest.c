@@ -24,6 +24,22 @@ const char *backup_state_to_string(BackupState state) {
         return states[state];
 }
 
+/* @argv: copied. Return: 0, or a negative error code. */
+int manifest_add_command(BackupCommand **commands, size_t *n, char *const *argv) {
+        BackupCommand *more = reallocarray(*commands, *n + 1, sizeof(*more));
+        size_t n_argv = 0;
+        int r = 0;
+
+        if (!more)
+                return -ENOMEM;
+        *commands = more;
+        more[*n] = (BackupCommand){};
+        for (; r >= 0 && *argv; ++argv)
+                r = strv_push(&more[*n].argv, &n_argv, *argv);
+        ++*n;
+        return r < 0 ? r : 0;
+}
+
 /* writing */
 
 static int add_words(Json *json, const char *key, char *const *words, size_t n) {
@@ -148,7 +164,7 @@ static int get_commands(const Json *json, const char *key, BackupCommand **ret, 
 
                 r = get_words(json_at(array, i), "argv", &argv, &n);
                 if (r == 0)
-                        r = n > 0 ? backup_add_command(ret, ret_n, argv) : BACKUP_E_INVALID;
+                        r = n > 0 ? manifest_add_command(ret, ret_n, argv) : BACKUP_E_INVALID;
         }
         return r;
 }

@@ -84,7 +84,8 @@ static int take_words_out(const Backup *backup,
         size_t n_ours = 0;
         int r;
 
-        r = backup_missing_words(backup, &file->before, &ours, &n_ours);
+        r = words_missing(file->before.data, file->before.n, backup->words, backup->n_words, &ours,
+                        &n_ours);
         if (r < 0)
                 return r;
         return words_take_out(now->data, now->n, file->before.data, file->before.n, ours, n_ours,
@@ -189,6 +190,7 @@ static int find_entry_words(
         static const char *const sources[] = { "etc/kernel/cmdline", "etc/default/grub" };
         _cleanup_(tree_file_deinit) TreeFile source = TREE_FILE_NULL;
         const BackupFile *file = NULL;
+        const TreeFile *before;
 
         for (size_t i = 0; !file && !source.data && i < ARRAY_SIZE(sources); ++i) {
                 _cleanup_(freep) char *place = NULL;
@@ -202,7 +204,8 @@ static int find_entry_words(
                 if (r < 0)
                         return r;
         }
-        return backup_missing_words(backup, file ? &file->before : &source, ret, ret_n);
+        before = file ? &file->before : &source;
+        return words_missing(before->data, before->n, backup->words, backup->n_words, ret, ret_n);
 }
 
 static int clean_entry(const SetupTarget *target,
@@ -287,10 +290,8 @@ static bool is_of_gone_kernel(const SetupTarget *target, const Backup *backup, c
         return !tree_has(target->root_fd, path);
 }
 
-static int run_command(const SetupTarget *target,
-                char *const *argv,
-                bool *ret_failed,
-                SetupReport *report) {
+static int
+run_command(const SetupTarget *target, char *const *argv, bool *ret_failed, SetupReport *report) {
         int r;
 
         r = setup_run_command(target, argv, report);
@@ -330,11 +331,12 @@ static int run_commands(const SetupTarget *target,
         int r = 0;
 
         if (backup->n_commands + plan->n_commands + backup->n_words + plan->n_words == 0)
-                r = setup_note(report, "no boot loader and no generator of an initramfs is known here: make "
-                                       "boot files anew by hand");
+                r = setup_note(report,
+                                "no boot loader and no generator of an initramfs is known here: make "
+                                "boot files anew by hand");
         for (size_t i = 0; r >= 0 && i < backup->n_commands; ++i)
-                r = run_recorded(target, backup, plan, backup->commands[i].argv, ret_failed,
-                                report);
+                r = run_recorded(
+                                target, backup, plan, backup->commands[i].argv, ret_failed, report);
         for (size_t i = 0; r >= 0 && i < plan->n_commands; ++i) {
                 bool has_run = false;
 
@@ -355,7 +357,8 @@ static int has_our_words(const Backup *backup, const BackupFile *file, bool *ret
         size_t n_ours = 0, n = 0;
         int r;
 
-        r = backup_missing_words(backup, &file->before, &ours, &n_ours);
+        r = words_missing(file->before.data, file->before.n, backup->words, backup->n_words, &ours,
+                        &n_ours);
         if (r >= 0 && file->after.data)
                 r = words_take_out(file->after.data, file->after.n, NULL, 0, ours, n_ours, &without,
                                 &n);
@@ -387,7 +390,8 @@ static int restore_outputs(const SetupTarget *target,
                         r = has_our_words(backup, file, &is_ours);
                 if (r < 0)
                         return r;
-                if (has_failed ? backup->state == BACKUP_BEGUN || tree_file_equal(&now, &file->after)
+                if (has_failed ? backup->state == BACKUP_BEGUN ||
+                                                                tree_file_equal(&now, &file->after)
                                : is_ours && tree_file_equal(&now, &file->after))
                         r = setup_restore_file(target, file);
                 else if (has_failed && !tree_file_equal(&now, &file->before))
@@ -410,7 +414,8 @@ static int check_images(const SetupTarget *target,
                                 is_of_gone_kernel(target, backup, backup->images[i]))
                         continue;
                 *ret_failed = true;
-                r = setup_note(report, "/%s is missing: make it anew before this machine is started again",
+                r = setup_note(report,
+                                "/%s is missing: make it anew before this machine is started again",
                                 backup->images[i]);
         }
         for (size_t i = 0; !is_kept && r >= 0 && i < backup->n_listers; ++i) {
@@ -490,8 +495,7 @@ static int refuse_unmounted(const SetupTarget *target, const Backup *backup, Set
         for (size_t i = 0; r == 0 && i < backup->n_images; ++i) {
                 const char *path = backup->images[i], *slash = strrchr(path, '/');
 
-                r = refuse_missing_dir(
-                                target, path, slash ? (size_t) (slash - path) : 0, report);
+                r = refuse_missing_dir(target, path, slash ? (size_t) (slash - path) : 0, report);
         }
         return r;
 }

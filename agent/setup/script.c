@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "setup/backup.h"
+#include "setup/words.h"
 
 static const char script_head[] =
                 "#!/bin/sh\n"
@@ -31,7 +32,8 @@ static const char script_head[] =
                 "\tcase $here in\n"
                 "\t*/" BACKUPS_DIR "/*) ROOT=${here%/" BACKUPS_DIR "/*} ;;\n"
                 "\t*)\n"
-                "\t\techo \"restore.sh: $here is not below a machine's /" BACKUPS_DIR ": set ROOT=\" >&2\n"
+                "\t\techo \"restore.sh: $here is not below a machine's /" BACKUPS_DIR
+                ": set ROOT=\" >&2\n"
                 "\t\texit 1\n"
                 "\t\t;;\n"
                 "\tesac\n"
@@ -139,7 +141,8 @@ static int append_words(Text *out, const Backup *backup, const BackupFile *file)
         size_t n = 0;
         int r;
 
-        r = backup_missing_words(backup, &file->before, &words, &n);
+        r = words_missing(file->before.data, file->before.n, backup->words, backup->n_words, &words,
+                        &n);
         for (size_t i = 0; r >= 0 && i < n; ++i) {
                 _cleanup_(text_deinit) Text escaped = TEXT_NULL;
 
@@ -167,7 +170,7 @@ static int append_file(Text *out, const Backup *backup, size_t number) {
         int r;
 
         r = text_append(out, "%s%s %zu ", is_entry(backup, file->path) ? "entry " : "",
-                        file->is_output             ? "output"
+                        file->is_output                     ? "output"
                                         : file->before.data ? "put"
                                                             : "drop",
                         number);

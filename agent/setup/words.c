@@ -157,3 +157,37 @@ int words_take_out(const char *data,
         *ret_n = n_out;
         return 0;
 }
+
+/**
+ * words_missing() - the words that a text does not have
+ * @data:       lines, of which comments do not count; may be NULL with @n 0
+ * @ret:        of @words, only the array is to be freed
+ *
+ * Return: 0, or a negative error code.
+ */
+int words_missing(const char *data,
+                size_t n,
+                char *const *words,
+                size_t n_words,
+                char ***ret,
+                size_t *ret_n) {
+        _cleanup_(freep) char **missing = calloc(n_words + 1, sizeof(*missing));
+        size_t n_missing = 0;
+
+        if (!missing)
+                return -ENOMEM;
+        for (size_t i = 0; i < n_words; ++i) {
+                _cleanup_(freep) char *without = NULL;
+                size_t n_without = 0;
+                int r;
+
+                r = words_take_out(data ?: "", n, NULL, 0, &words[i], 1, &without, &n_without);
+                if (r < 0)
+                        return r;
+                if (n_without == n)
+                        missing[n_missing++] = words[i];
+        }
+        *ret = TAKE_PTR(missing);
+        *ret_n = n_missing;
+        return 0;
+}

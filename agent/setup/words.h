@@ -26,3 +26,9 @@ int words_take_out(const char *data,
                 size_t n_words,
                 char **ret,
                 size_t *ret_n) _warn_unused_result_;
+int words_missing(const char *data,
+                size_t n,
+                char *const *words,
+                size_t n_words,
+                char ***ret,
+                size_t *ret_n) _warn_unused_result_;

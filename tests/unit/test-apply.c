@@ -567,7 +567,8 @@ static void the_clock_goes_back(void **state) {
         NEEDS_ROOT();
         assert_int_equal(apply(fixture), 0);
         assert_int_equal(backup_list(root_fd, &names, &n), 0);
-        assert_int_equal(rename(fake_path(from, "%s/" BACKUPS_DIR "/%s", fixture->tree->root, names[0]),
+        assert_int_equal(rename(fake_path(from, "%s/" BACKUPS_DIR "/%s", fixture->tree->root,
+                                                names[0]),
                                          fake_path(to, "%s/" BACKUPS_DIR "/29990101T000000Z-009",
                                                          fixture->tree->root)),
                         0);
@@ -596,8 +597,10 @@ static void lines_of_the_set_up_before_stay(void **state) {
         NEEDS_ROOT();
         assert_int_equal(apply(fixture), 0);
         setup_plan_deinit(plan);
-        assert_int_equal(setup_plan_own(plan, root_fd, "etc/modprobe.d/00-ours.conf", 0644,
-                                         "# ours\nsoftdep nvidia pre: vfio-pci post: a\nsoftdep b pre: c\n", ""),
+        assert_int_equal(
+                        setup_plan_own(plan, root_fd, "etc/modprobe.d/00-ours.conf", 0644,
+                                        "# ours\nsoftdep nvidia pre: vfio-pci post: a\nsoftdep b pre: c\n",
+                                        ""),
                         0);
         assert_int_equal(apply(fixture), 0);
         fake_write(root, "etc/modprobe.d/00-ours.conf",
