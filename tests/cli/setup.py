@@ -217,6 +217,19 @@ def script_changed_since(path, old, new):
     return test
 
 
+def earlier_manifest(name, machine):
+    """Of a version that did not have the programs of the set-up in it."""
+    before = machine.picture()
+    run(machine, "setup", "--yes")
+    path, = (machine.root / "var/lib/vfiopt/backups").glob("*/manifest")
+    manifest = json.loads(path.read_text())
+    for key in ("commands", "listers", "images", "kernels"):
+        check(manifest.pop(key), key)
+    path.write_text(json.dumps(manifest))
+    run(machine, "rollback")
+    same(machine, before)
+
+
 def words_of(machine):
     """Of the lines that are booted."""
     return " ".join(line for path in (machine.root / "boot").rglob("*") if path.suffix in (".cfg", ".conf")
@@ -456,6 +469,7 @@ def tests():
         yield f"{name}: an image is lost", name, image_is_lost, ()
     for name in ("ubuntu_dracut", "fedora", "debian_sdboot", "debian"):
         yield f"{name}: a kernel is gone", name, kernel_is_gone, ()
+    yield "a manifest of an earlier version", "debian", earlier_manifest, ()
     yield "programs of the set-up", "debian", programs_of_the_setup, ()
     yield "generators that do nothing", "debian", idle_generators, ()
     yield "a kernel that came later", "fedora", later_kernel, ()

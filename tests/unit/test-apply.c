@@ -630,6 +630,8 @@ static void a_damaged_manifest_is_not_believed(void **state) {
                 "{\"version\":2}",
                 "{\"version\":1,\"state\":\"done\"}",
                 "{\"version\":1,\"state\":\"done\",\"dirs\":[],\"entry_dirs\":[],\"words\":[7],\"files\":[]}",
+                ("{\"version\":1,\"state\":\"done\",\"dirs\":[],\"entry_dirs\":[],\"words\":[],\"files\":[],"
+                 "\"commands\":[{\"argv\":[]}]}"),
                 ("{\"version\":1,\"state\":\"done\",\"dirs\":[],\"entry_dirs\":[],\"words\":[],\"files\":[{"
                  "\"path\":\"/etc/old.conf\",\"kind\":\"ours\",\"output\":0}]}"),
         };
