@@ -104,12 +104,16 @@ static int conclude(const Cli *cli, int r, const SetupReport *report, const char
         }
 }
 
-static int apply(Cli *cli, const SetupPlan *plan, SetupReport *report, const char **ret_result) {
-        const SetupTarget target = {
+static SetupTarget target_of(const Cli *cli) {
+        return (SetupTarget){
                 .root_fd = cli->roots->root_fd,
                 .is_here = cli->roots->is_real,
                 .progress = tell_progress,
         };
+}
+
+static int apply(Cli *cli, const SetupPlan *plan, SetupReport *report, const char **ret_result) {
+        const SetupTarget target = target_of(cli);
         sigset_t old;
         int r;
 
@@ -123,20 +127,67 @@ static int apply(Cli *cli, const SetupPlan *plan, SetupReport *report, const cha
         return conclude(cli, r, report, ret_result);
 }
 
+/* Whether an earlier set-up was interrupted; its backup may be root's alone. Return: 0, 1, or negative. */
+static int is_begun(const Cli *cli) {
+        _cleanup_(backup_deinit) Backup last = BACKUP_NULL;
+        int r;
+
+        r = backup_find_last(&last, cli->roots->root_fd);
+        if (r)
+                return r < 0 && r != -EACCES ? r : 0;
+        return last.state == BACKUP_BEGUN;
+}
+
+static int tell_stale(const SetupPlan *plan, const SetupReport *report) {
+        _cleanup_(text_deinit) Text lines = TEXT_NULL;
+        int r = 0;
+
+        for (size_t i = 0; i < plan->n_commands; ++i) {
+                r = text_append(&lines, "\n ");
+                for (char **word = plan->commands[i].argv; r >= 0 && *word; ++word)
+                        r = text_append(&lines, " %s", *word);
+                if (r < 0)
+                        return r;
+        }
+        message_error("the files are set up, but %s", report->problem);
+        message_line("make the boot files anew, then run vfioptctl setup again:%s", text(&lines));
+        return VFIOPT_EXIT_PRECONDITION;
+}
+
+/* The files are as they are to be; what is made from them may be older. Root alone can look into it. */
+static int look_only(
+                const Cli *cli, const SetupPlan *plan, SetupReport *report, const char **ret_result) {
+        const SetupTarget target = target_of(cli);
+        int r;
+
+        r = geteuid() == 0 ? setup_check(&target, plan, report) : 0;
+        if (r < 0)
+                return r;
+        if (r == SETUP_E_STALE)
+                return tell_stale(plan, report);
+        *ret_result = "nothing";
+        if (!cli_has(cli, OPTION_JSON))
+                printf("\nThe machine is set up like that already: nothing to do.\n");
+        return VFIOPT_EXIT_DONE;
+}
+
 /* Return: an exit code, or a negative error code. */
 static int carry_out(
                 Cli *cli, const SetupPlan *plan, SetupReport *report, const char **ret_result) {
+        int r;
+
+        *ret_result = "refused";
         if (plan->n_refusals > 0) {
-                *ret_result = "refused";
                 setup_plan_print_refusals(plan);
                 return VFIOPT_EXIT_PRECONDITION;
         }
-        if (setup_plan_is_empty(plan)) {
-                *ret_result = "nothing";
-                if (!cli_has(cli, OPTION_JSON))
-                        printf("\nThe machine is set up like that already: nothing to do.\n");
-                return VFIOPT_EXIT_DONE;
-        }
+        r = is_begun(cli);
+        if (r < 0)
+                return r;
+        if (r > 0)
+                return conclude(cli, SETUP_E_BEGUN, report, ret_result);
+        if (setup_plan_is_empty(plan))
+                return look_only(cli, plan, report, ret_result);
         if (cli_has(cli, OPTION_DRY_RUN)) {
                 *ret_result = "planned";
                 return VFIOPT_EXIT_DONE;

@@ -343,8 +343,35 @@ def entries_behind_a_link(name, machine):
     machine.age()
     before = machine.picture()
     run(machine, "setup", "--yes")
+def interrupted(name, machine):
+    """What was written before the power cut is no set-up."""
+    before = machine.picture()
+    program = machine.read("usr/sbin/update-initramfs")
+    machine.program("update-initramfs", "#!/bin/sh\nkill -9 $PPID\n")
+    run(machine, "setup", "--yes", status=-9)
+    machine.program("update-initramfs", program)
+    os.utime(machine.root / "usr/sbin/update-initramfs", ns=(10**18, 10**18 + 123456789))
+    for argv in (["--yes"], ["--dry-run"]):
+        result = run(machine, "setup", *argv, status=4)
+        check("interrupted" in result.stderr and "nothing to do" not in result.stdout, result.stdout, result.stderr)
     run(machine, "rollback")
     same(machine, before)
+
+
+def stale(path, what, command):
+    def test(name, machine):
+        old = machine.read(path)
+        run(machine, "setup", "--yes")
+        machine.write(path, old)
+        after = machine.picture()
+        result = run(machine, "setup", "--yes", status=4)
+        check(what in result.stderr and f"{command}\n" in result.stderr, result.stderr)
+        check("nothing to do" not in result.stdout, result.stdout)
+        same(machine, after)
+        text = run(machine, "setup", "--json", status=4).stdout
+        plan, = json.loads(text)["plans"]
+        check(plan["result"] == "refused" and what in plan["problem"] and not list(schema.problems("setup", text)), text)
+    return test
 
 
 # what is refused: files to add, or to remove, and what the message has
@@ -476,6 +503,11 @@ def tests():
     yield "words of the administrator", "fedora", words_of_the_administrator, ()
     yield "entries behind a link", "fedora", entries_behind_a_link, ()
     yield "links on the way", "debian", links_on_the_way, ()
+    yield "a set-up that was interrupted", "debian", interrupted, ()
+    yield "an old image", "debian", stale("boot/initrd.img-6.12.9-amd64", "does not have 00-vfiopt.conf",
+                                          "update-initramfs -u -k all"), ()
+    yield "an old menu", "arch", stale("boot/grub/grub.cfg", "does not have amd_iommu=on",
+                                       "grub-mkconfig -o /boot/grub/grub.cfg"), ()
     yield "files that are none", "arch", special_files, ()
     for test in (softdeps, as_json, command_line):
         yield test.__name__, "debian", test, ()
