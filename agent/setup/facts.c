@@ -177,13 +177,44 @@ static int warn_of_display(SetupFacts *facts, const Gpu *gpu) {
                         address_format(gpu->address, name));
 }
 
+/* Whether a list for ids= has an id of the GPU; what it has behind one is not looked at. */
+static bool is_in_ids(const Gpu *gpu, const char *ids) {
+        for (size_t i = 0; i < gpu->n_functions; ++i) {
+                char id[IDENTITY_STRING_MAX];
+                size_t n;
+
+                (void) identity_format_id(gpu->functions[i].identity, id);
+                n = strlen(id);
+                for (const char *s = ids; s; s = strchr(s, ',')) {
+                        s += s[0] == ',';
+                        if (strncasecmp(s, id, n) == 0 && (s[n] == '\0' || s[n] == ',' || s[n] == ':'))
+                                return true;
+                }
+        }
+        return false;
+}
+
+/* What is written about a GPU counts more than ids= that are there so far. */
+static bool is_for_guests(const Policy *policy, const Gpu *gpu, Mode mode, const char *ids) {
+        const Runtime runtime = RUNTIME_NULL;
+        const Decision wish = policy_wish(policy, gpu, &runtime, true);
+
+        if (!policy_manages(policy, gpu))
+                return false;
+        if (ids)
+                return is_in_ids(gpu, ids) &&
+                                !(wish.mode == MODE_HOST && (wish.source == POLICY_CONFIG ||
+                                                                            wish.source == POLICY_STATE));
+        return (mode == MODE_UNSET ? wish.mode : mode) == MODE_PASSTHROUGH;
+}
+
 static int choose(SetupFacts *facts,
                 Roots *roots,
                 const Policy *policy,
                 const Inventory *inventory,
-                Mode mode) {
+                Mode mode,
+                const char *ids) {
         _cleanup_(freep) const Gpu **gpus = calloc(inventory->n_gpus ?: 1, sizeof(*gpus));
-        const Runtime runtime = RUNTIME_NULL;
         Chosen chosen = { .gpus = gpus };
         int r = 0;
 
@@ -191,48 +222,44 @@ static int choose(SetupFacts *facts,
                 return -ENOMEM;
         for (size_t i = 0; r >= 0 && i < inventory->n_gpus; ++i) {
                 const Gpu *gpu = &inventory->gpus[i];
-                Mode wish = mode;
 
-                if (!policy_manages(policy, gpu))
-                        continue;
-                if (mode == MODE_UNSET)
-                        wish = policy_wish(policy, gpu, &runtime, true).mode;
-                if (wish != MODE_PASSTHROUGH)
+                if (!is_for_guests(policy, gpu, mode, ids))
                         continue;
                 chosen.gpus[chosen.n++] = gpu;
                 r = warn_of_display(facts, gpu);
         }
-        if (r < 0)
+        if (r < 0 || chosen.n == 0)
                 return r;
-        if (mode == MODE_UNSET && chosen.n > 0) {
-                facts->mode = MODE_PASSTHROUGH;
-                r = text_copy(VFIOPT_ETC_CONFIG ", or what is remembered", &facts->mode_why);
-        }
-        return r < 0 || facts->mode != MODE_PASSTHROUGH ? r
-                                                        : collect_ids(facts, roots->sysfs, &chosen);
+        facts->mode = MODE_PASSTHROUGH;
+        return collect_ids(facts, roots->sysfs, &chosen);
 }
 
-static int look_at_gpus(SetupFacts *facts, Roots *roots, Mode mode) {
+/* @ids: those of the GPUs that are meant; or NULL. Return: 0, or a negative error code. */
+static int look_at_gpus(SetupFacts *facts, Roots *roots, Mode mode, const char *ids) {
         _cleanup_(inventory_deinit) Inventory inventory = {};
         _cleanup_(policy_deinit) Policy policy = POLICY_NULL;
         int r;
 
-        if (roots->is_image)
-                return mode == MODE_PASSTHROUGH
-                                ? warn(facts, "no ids= for vfio-pci: the files of a machine do not tell its devices")
-                                : 0;
+        if (roots->is_image) {
+                if (mode != MODE_PASSTHROUGH)
+                        return 0;
+                facts->mode = mode;
+                return facts->own_ids
+                                ? text_copy(facts->own_ids, &facts->ids)
+                                : warn(facts, "no ids= for vfio-pci: the files of a machine do not tell its devices");
+        }
         r = inventory_init(&inventory, roots);
         if (r < 0)
                 return r;
         if (inventory.n_gpus == 0)
-                return warn(facts, "there is no NVIDIA GPU in this machine");
+                return ids ? 0 : warn(facts, "there is no NVIDIA GPU in this machine");
         r = policy_load(&policy, roots);
-        return r < 0 ? r : choose(facts, roots, &policy, &inventory, mode);
+        return r < 0 ? r : choose(facts, roots, &policy, &inventory, mode, ids);
 }
 
 /*
- * The mode at boot: as asked for, as vfiopt.conf and the state have it, as another file of modprobe.d has
- * made it so far, or host.
+ * The mode at boot: as asked for, as vfiopt.conf and the state have it, as an earlier set-up or another file of
+ * modprobe.d has made it so far, or host.
  */
 static int find_mode(SetupFacts *facts, Roots *roots, Mode mode) {
         int r;
@@ -240,15 +267,26 @@ static int find_mode(SetupFacts *facts, Roots *roots, Mode mode) {
         facts->mode = mode;
         if (mode != MODE_UNSET) {
                 r = text_copy("as asked for", &facts->mode_why);
-                return r < 0 ? r : look_at_gpus(facts, roots, mode);
+                return r < 0 ? r : look_at_gpus(facts, roots, mode, NULL);
         }
-        r = look_at_gpus(facts, roots, MODE_UNSET);
-        if (r < 0 || facts->mode == MODE_PASSTHROUGH)
+        r = look_at_gpus(facts, roots, MODE_UNSET, NULL);
+        if (r < 0)
                 return r;
-        if (facts->other_ids) {
-                facts->mode = MODE_PASSTHROUGH;
-                facts->mode_why = text_format("%s has ids= for vfio-pci", facts->other_ids_where);
-                return facts->mode_why ? look_at_gpus(facts, roots, MODE_PASSTHROUGH) : -ENOMEM;
+        if (facts->mode == MODE_PASSTHROUGH)
+                return text_copy(VFIOPT_ETC_CONFIG ", or what is remembered", &facts->mode_why);
+        for (unsigned int i = 0; i < 2; ++i) {
+                const char *ids = i == 0 ? facts->own_ids : facts->other_ids;
+                const char *where = i == 0 ? facts->own_where : facts->other_ids_where;
+
+                if (!ids)
+                        continue;
+                r = look_at_gpus(facts, roots, MODE_PASSTHROUGH, ids);
+                if (r < 0)
+                        return r;
+                if (facts->mode != MODE_PASSTHROUGH)
+                        continue;
+                facts->mode_why = text_format("%s has ids= for vfio-pci", where);
+                return facts->mode_why ? 0 : -ENOMEM;
         }
         facts->mode = MODE_HOST;
         return text_copy("nothing says otherwise", &facts->mode_why);

@@ -36,6 +36,8 @@ void modprobe_facts_deinit(SetupFacts *facts) {
                 free(facts->modules[i].softdep_where);
                 free(facts->modules[i].install_where);
         }
+        free(facts->own_ids);
+        free(facts->own_where);
         free(facts->other_ids);
         free(facts->other_ids_where);
 }
@@ -163,6 +165,28 @@ static int take_line(void *userdata, const char *path, unsigned int number, char
         return 0;
 }
 
+/* Of our own file only ids= counts: the rest is made anew from the others. */
+static int take_own(void *userdata, const char *path _unused_, unsigned int number _unused_, char *line) {
+        SetupFacts *facts = userdata;
+        const char *rest;
+
+        return text_starts_with(line, "options vfio-pci ", &rest) ? find_ids(rest, &facts->own_ids)
+                                                                  : 0;
+}
+
+static int read_own(SetupFacts *facts) {
+        _cleanup_(tree_file_deinit) TreeFile file = TREE_FILE_NULL;
+        int r;
+
+        r = tree_is_link(facts->root_fd, SETUP_MODPROBE_FILE)
+                        ? TREE_E_SPECIAL
+                        : tree_read(facts->root_fd, SETUP_MODPROBE_FILE, &file);
+        if (r || !text_starts_with(file.data, SETUP_HEADER, NULL))
+                return r < 0 && r != -EACCES ? r : 0;
+        r = conf_read_data(SETUP_MODPROBE_FILE, file.data, take_own, facts);
+        return r < 0 || !facts->own_ids ? r : text_copy("/" SETUP_MODPROBE_FILE, &facts->own_where);
+}
+
 static int read_one(SetupFacts *facts, const char *name, const char *path, bool is_kernel) {
         _cleanup_(tree_file_deinit) TreeFile file = TREE_FILE_NULL;
         Reader reader = { .facts = facts, .name = name, .is_kernel = is_kernel };
@@ -206,7 +230,7 @@ static int compare_conf(const void *a, const void *b) {
         return strcmp(((const Conf *) a)->name, ((const Conf *) b)->name);
 }
 
-/* A file of an earlier folder hides those of its name in the later ones; ours is not looked at. */
+/* A file of an earlier folder hides those of its name in the later ones; ours is looked at apart. */
 static int add_folder(Confs *confs, int root_fd, const char *folder) {
         _cleanup_(strv_freep) char **names = NULL;
         size_t n = 0;
@@ -266,5 +290,5 @@ int modprobe_facts_look(SetupFacts *facts) {
                 path = text_format("%s/%s", confs.items[i].folder, confs.items[i].name);
                 r = path ? read_one(facts, confs.items[i].name, path, false) : -ENOMEM;
         }
-        return r < 0 ? r : 0;
+        return r < 0 ? r : read_own(facts);
 }

@@ -110,6 +110,50 @@ static void an_older_set_up_means_passthrough(void **state) {
         assert_int_equal(look.plan.n_warnings, 0);
 }
 
+static void a_second_set_up_keeps_the_mode(void **state) {
+        _cleanup_(look_deinit) Look first = {}, again = {}, host = {}, image = {};
+        FakeTree *tree = machine(state);
+
+        fake_gpu_add(tree, "0000:01:00.0", .group = 12, .driver = "nvidia", .functions = 1);
+        look_at(tree, MODE_PASSTHROUGH, &first);
+        fake_write(tree->root, "etc/modprobe.d/00-vfiopt.conf", "%s", modprobe_of(&first));
+        look_at(tree, MODE_UNSET, &again);
+        assert_int_equal(again.facts.mode, MODE_PASSTHROUGH);
+        assert_string_equal(again.facts.mode_why,
+                        "/etc/modprobe.d/00-vfiopt.conf has ids= for vfio-pci");
+        assert_string_equal(again.facts.ids, "10de:2d04");
+        assert_null(again.facts.other_ids);
+        /* Without the devices the earlier ids= stay. */
+        tree->roots.is_image = true;
+        look_at(tree, MODE_UNSET, &image);
+        tree->roots.is_image = false;
+        assert_int_equal(image.facts.mode, MODE_PASSTHROUGH);
+        assert_string_equal(image.facts.ids, "10de:2d04");
+        /* What is written comes first. */
+        fake_write(tree->root, "etc/vfiopt/vfiopt.conf", "[GPU 0000:01:00.0]\nBootMode=host\n");
+        look_at(tree, MODE_UNSET, &host);
+        assert_int_equal(host.facts.mode, MODE_HOST);
+        assert_null(host.facts.ids);
+}
+
+static void ids_of_one_card_are_about_no_other(void **state) {
+        _cleanup_(look_deinit) Look look = {}, none = {};
+        FakeTree *tree = machine(state);
+
+        fake_gpu_add(tree, "0000:01:00.0", .group = 12, .driver = "nvidia", .functions = 1);
+        fake_gpu_add(tree, "0000:02:00.0", .group = 13, .driver = "nvidia", .functions = 1);
+        fake_write(tree->root, "sys/bus/pci/devices/0000:02:00.0/device", "0x2204\n");
+        fake_write(tree->root, "etc/modprobe.d/vfio.conf",
+                        "options vfio-pci ids=8086:1234,10DE:2204:ffffffff\n");
+        look_at(tree, MODE_UNSET, &look);
+        assert_int_equal(look.facts.mode, MODE_PASSTHROUGH);
+        assert_string_equal(look.facts.ids, "10de:2204");
+        fake_write(tree->root, "etc/modprobe.d/vfio.conf", "options vfio-pci ids=8086:1234\n");
+        look_at(tree, MODE_UNSET, &none);
+        assert_int_equal(none.facts.mode, MODE_HOST);
+        assert_null(none.facts.ids);
+}
+
 static void nothing_says_host(void **state) {
         _cleanup_(look_deinit) Look look = {};
         FakeTree *tree = machine(state);
@@ -162,6 +206,8 @@ int main(void) {
                 tree_test(two_cards_for_guests_have_one_id),
                 tree_test(the_mode_is_that_of_the_configuration),
                 tree_test(an_older_set_up_means_passthrough),
+                tree_test(a_second_set_up_keeps_the_mode),
+                tree_test(ids_of_one_card_are_about_no_other),
                 tree_test(nothing_says_host),
                 tree_test(a_driver_that_is_built_in_has_its_ids_from_the_command_line),
                 tree_test(no_kernel_without_vfio_is_set_up),
