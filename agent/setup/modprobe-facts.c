@@ -5,11 +5,13 @@
  *
  * kmod goes by the first softdep line for a module, in the order of the files' names over all
  * folders, among which the kernel's own are a file called modules.softdep (libkmod/libkmod-config.c). With a
- * softdep it ignores an install line of the module (libkmod/libkmod-module.c).
+ * softdep it ignores an install line of the module (libkmod/libkmod-module.c). The names in both kinds of lines are patterns
+ * for fnmatch(3), after each "-" out of brackets has become a "_" (shared/util.c).
  *
  * libkmod itself is not asked: it follows absolute links out of a machine that is below a directory.
  */
 
+#include <fnmatch.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -49,11 +51,15 @@ static bool is_same_module(const char *a, const char *b) {
         return *a == *b;
 }
 
-static ModuleFacts *find_module(SetupFacts *facts, const char *name) {
-        for (size_t i = 0; i < PROTECTED_MODULES; ++i)
-                if (is_same_module(facts->modules[i].name, name))
-                        return &facts->modules[i];
-        return NULL;
+static void make_pattern(char *name) {
+        bool is_in_brackets = false;
+
+        for (; *name; ++name) {
+                if (*name == '[' || *name == ']')
+                        is_in_brackets = *name == '[';
+                else if (*name == '-' && !is_in_brackets)
+                        *name = '_';
+        }
 }
 
 typedef struct Reader {
@@ -127,12 +133,33 @@ static int find_ids(const char *rest, char **ret) {
         return r;
 }
 
+/* A softdep or an install line, for each of the modules that it is about. */
+static int take_pattern(
+                Reader *reader, const char *keyword, char *pattern, const char *where, const char *rest) {
+        bool is_install = !strcmp(keyword, "install");
+        int r = 0;
+
+        if (!is_install && strcmp(keyword, "softdep") != 0)
+                return 0;
+        make_pattern(pattern);
+        for (size_t i = 0; r >= 0 && i < PROTECTED_MODULES; ++i) {
+                ModuleFacts *module = &reader->facts->modules[i];
+
+                if (fnmatch(pattern, module->name, 0) != 0)
+                        continue;
+                if (!is_install)
+                        r = take_softdep(reader, module, where, rest);
+                else if (!module->install_where)
+                        r = text_copy(where, &module->install_where);
+        }
+        return r;
+}
+
 static int take_line(void *userdata, const char *path, unsigned int number, char *line) {
         Reader *reader = userdata;
         SetupFacts *facts = reader->facts;
         char *position = line, *keyword, *name;
         _cleanup_(freep) char *where = NULL;
-        ModuleFacts *module;
 
         position += strspn(position, " \t");
         keyword = strsep(&position, " \t");
@@ -145,11 +172,6 @@ static int take_line(void *userdata, const char *path, unsigned int number, char
         where = text_format("/%s:%u", path, number);
         if (!where)
                 return -ENOMEM;
-        module = find_module(facts, name);
-        if (module && !strcmp(keyword, "softdep"))
-                return take_softdep(reader, module, where, position);
-        if (module && !strcmp(keyword, "install") && !module->install_where)
-                return text_copy(where, &module->install_where);
         if (!strcmp(keyword, "options") && is_same_module(name, "vfio_pci")) {
                 _cleanup_(freep) char *ids = NULL;
                 int r;
@@ -161,8 +183,9 @@ static int take_line(void *userdata, const char *path, unsigned int number, char
                 free(facts->other_ids_where);
                 facts->other_ids = TAKE_PTR(ids);
                 facts->other_ids_where = TAKE_PTR(where);
+                return 0;
         }
-        return 0;
+        return take_pattern(reader, keyword, name, where, position);
 }
 
 /* Of our own file only ids= counts: the rest is made anew from the others. */

@@ -199,6 +199,21 @@ static void kernels_that_differ_get_no_softdep(void **state) {
         assert_int_equal(look.plan.n_warnings, 1);
 }
 
+static void lines_with_patterns_count(void **state) {
+        _cleanup_(look_deinit) Look look = {};
+        FakeTree *tree = machine(state);
+
+        fake_write(tree->root, "etc/modprobe.d/a.conf",
+                        "install nvidia-[dm]* /bin/false\nsoftdep nouv?au pre: a\nsoftdep n* post: b\n");
+        look_at(tree, MODE_HOST, &look);
+        assert_string_equal(look.facts.modules[1].install_where, "/etc/modprobe.d/a.conf:1");
+        assert_null(look.facts.modules[0].install_where);
+        assert_null(strstr(modprobe_of(&look), "softdep nvidia_drm "));
+        assert_non_null(strstr(modprobe_of(&look), "softdep nouveau pre: a vfio-pci\n"));
+        assert_non_null(strstr(modprobe_of(&look), "softdep nvidia_uvm pre: vfio-pci post: b\n"));
+        assert_non_null(strstr(modprobe_of(&look), "softdep snd_hda_intel pre: vfio-pci\n"));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 tree_test(ids_are_those_of_all_functions),
@@ -212,6 +227,7 @@ int main(void) {
                 tree_test(a_driver_that_is_built_in_has_its_ids_from_the_command_line),
                 tree_test(no_kernel_without_vfio_is_set_up),
                 tree_test(kernels_that_differ_get_no_softdep),
+                tree_test(lines_with_patterns_count),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
