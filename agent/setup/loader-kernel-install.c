@@ -5,7 +5,8 @@
  *
  * systemd-boot with entries that kernel-install(8) makes from /etc/kernel/cmdline. Without that file it
  * takes what the running kernel was started with: then nothing that is taken back would stay away, and the
- * file has to be made by a person first.
+ * file has to be made by a person first. It copies the initramfs to where the loader reads it, so that it is run
+ * again where images were made anew.
  */
 
 #include <string.h>
@@ -35,15 +36,43 @@ static int plan_kernel(SetupPlan *plan, const SetupFacts *facts, const char *ker
                 return setup_plan_warn(plan,
                                 "no image of the kernel %s is known: its boot entry stays as it is",
                                 kernel);
-        return setup_plan_command(plan, false, "the boot entry of this kernel", argv);
+        return setup_plan_command(plan, true, "the boot entry of this kernel, and its files", argv);
 }
 
-/* The name of an entry has the release of its kernel in it. */
-static bool is_of_kernel(const SetupFacts *facts, const char *name) {
-        for (size_t i = 0; i < facts->n_kernels; ++i)
-                if (strstr(name, facts->kernels[i]))
+/* The name of an entry has the release of its kernel in it, whole, maybe with a count of tries behind it. */
+static bool is_of_kernel(const char *name, const char *kernel) {
+        size_t n = strlen(kernel);
+
+        for (const char *s = name; (s = strstr(s, kernel)); ++s)
+                if ((s == name || s[-1] == '-') && (s[n] == '+' || text_equal(s + n, ".conf")))
                         return true;
         return false;
+}
+
+static bool has_kernel(const SetupFacts *facts, const char *name) {
+        for (size_t i = 0; i < facts->n_kernels; ++i)
+                if (is_of_kernel(name, facts->kernels[i]))
+                        return true;
+        return false;
+}
+
+/* A kernel without an entry is not booted, and gets none. Return: 0, or a negative error code. */
+static int plan_kernels(SetupPlan *plan, const SetupFacts *facts, const char *folder, bool *is_planned) {
+        _cleanup_(strv_freep) char **names = NULL;
+        size_t n = 0;
+        int r;
+
+        r = tree_list(facts->root_fd, folder, &names, &n);
+        if (r)
+                return r < 0 ? r : 0;
+        for (size_t i = 0; r >= 0 && i < facts->n_kernels; ++i)
+                for (size_t k = 0; r >= 0 && k < n; ++k) {
+                        if (is_planned[i] || !is_of_kernel(names[k], facts->kernels[i]))
+                                continue;
+                        is_planned[i] = true;
+                        r = plan_kernel(plan, facts, facts->kernels[i]);
+                }
+        return r;
 }
 
 static int plan_folder(
@@ -65,7 +94,7 @@ static int plan_folder(
                 if (!text_ends_with(names[i], ".conf"))
                         continue;
                 r = loader_output(plan, facts, path);
-                if (r < 0 || !is_of_kernel(facts, names[i]))
+                if (r < 0 || !has_kernel(facts, names[i]))
                         continue;
                 ++*ret_n;
                 r = loader_check(plan, facts, path, keys, true);
@@ -74,13 +103,16 @@ static int plan_folder(
 }
 
 static int plan_kernel_install(SetupPlan *plan, const SetupFacts *facts) {
+        _cleanup_(freep) bool *is_planned = calloc(facts->n_kernels ?: 1, sizeof(*is_planned));
         _cleanup_(freep) char *words = NULL, *remedy = NULL;
         bool is_edited;
         size_t n = 0;
         int r = 0;
 
-        for (size_t i = 0; r >= 0 && i < facts->n_kernels; ++i)
-                r = plan_kernel(plan, facts, facts->kernels[i]);
+        if (!is_planned)
+                return -ENOMEM;
+        for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(folders); ++i)
+                r = plan_kernels(plan, facts, folders[i], is_planned);
         for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(folders); ++i)
                 r = plan_folder(plan, facts, folders[i], &n);
         if (r >= 0)

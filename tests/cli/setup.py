@@ -374,6 +374,32 @@ def stale(path, what, command):
     return test
 
 
+def copied_image(name, machine):
+    """kernel-install copies the initramfs: what is undone counts for the copy, too."""
+    machine.program("kernel-install", machine.read("usr/sbin/kernel-install") +
+                    "mkdir -p /boot/0123/$2\ncp /boot/initrd.img-$2 /boot/0123/$2/initrd\n")
+    for kernel in machines.KERNELS:
+        machine.run("kernel-install", "add", kernel, "image")
+    machine.program("lsinitramfs", "#!/bin/sh\n")
+    machine.age()
+    before = machine.picture()
+    check("all was undone" in run(machine, "setup", "--yes", status=5).stderr)
+    same(machine, before)
+
+
+def kernel_without_entry(name, machine):
+    (machine.root / "boot/loader/entries/0123456789abcdef-6.1.0-18-amd64.conf").unlink()
+    # No kernel's entry is that of one whose release it begins with.
+    machine.write("lib/modules/6.12.9/modules.dep", "kernel/drivers/vfio/pci/vfio-pci.ko:\n")
+    machine.write("boot/vmlinuz-6.12.9", "kernel")
+    before = machine.picture()
+    result = run(machine, "setup", "--yes")
+    check(result.stdout.count("  kernel-install add ") == 1, result.stdout)
+    check(len(os.listdir(machine.root / "boot/loader/entries")) == 1)
+    run(machine, "rollback")
+    same(machine, before)
+
+
 # what is refused: files to add, or to remove, and what the message has
 REFUSED = (
     ("debian", {"etc/NIXOS": ""}, 'boot.kernelParams = [ "intel_iommu=on" "iommu=pt" ];'),
@@ -508,6 +534,8 @@ def tests():
                                           "update-initramfs -u -k all"), ()
     yield "an old menu", "arch", stale("boot/grub/grub.cfg", "does not have amd_iommu=on",
                                        "grub-mkconfig -o /boot/grub/grub.cfg"), ()
+    yield "copies of images", "debian_sdboot", copied_image, ()
+    yield "a kernel without an entry", "debian_sdboot", kernel_without_entry, ()
     yield "files that are none", "arch", special_files, ()
     for test in (softdeps, as_json, command_line):
         yield test.__name__, "debian", test, ()
