@@ -18,10 +18,29 @@
 typedef struct ByHand {
         const char *name;
         const char *evidence; /* a file or a directory of the machine */
+        const char *suffix;   /* of a file in that directory, which is the evidence; or NULL */
         bool with_entries;    /* it counts only beside entries of systemd-boot */
         const char *remedy;   /* "%s" stands for the words, each of them as .word has it */
+        const char *file;     /* where it is missing, .without is the remedy; or NULL */
+        const char *without;
         const char *word;
 } ByHand;
+
+/* A file that holds the whole line is never made of these words alone: the machine would not find its root. */
+#define UKI(_evidence) \
+        { \
+                        .name = "unified kernel images", \
+                        .evidence = _evidence, \
+                        .suffix = ".efi", \
+                        .remedy = "add to the line of /etc/kernel/cmdline:\n" \
+                                  "  %s\n" \
+                                  "and make the images anew", \
+                        .file = "etc/kernel/cmdline", \
+                        .without = "make /etc/kernel/cmdline: one whole line, with root=... and all else that /proc/cmdline " \
+                                   "has, and behind that\n" \
+                                   "  %s\n" \
+                                   "and make the images anew", \
+        }
 
 static const ByHand by_hand[] = {
         {
@@ -54,17 +73,17 @@ static const ByHand by_hand[] = {
         },
         {
                         .name = "Limine",
-                        .evidence = "boot/limine.conf",
-                        .remedy = "add to KERNEL_CMDLINE[default] in /etc/default/limine, or to each cmdline: in "
-                                  "/boot/limine.conf:\n"
-                                  "  %s",
+                        .evidence = "etc/default/limine",
+                        .remedy = "add to KERNEL_CMDLINE[default] in /etc/default/limine, which is the whole line, with "
+                                  "root=... in it:\n"
+                                  "  %s\n"
+                                  "then: limine-update",
         },
         {
                         .name = "Limine",
-                        .evidence = "etc/default/limine",
-                        .remedy = "add to KERNEL_CMDLINE[default] in /etc/default/limine:\n"
-                                  "  %s\n"
-                                  "then: limine-update",
+                        .evidence = "boot/limine.conf",
+                        .remedy = "add to each cmdline: in /boot/limine.conf:\n"
+                                  "  %s",
         },
         {
                         .name = "kernelstub",
@@ -88,26 +107,21 @@ static const ByHand by_hand[] = {
                                   "  %s\n"
                                   "then: sdbootutil update-all-entries",
         },
-        {
-                        .name = "unified kernel images",
-                        .evidence = "boot/EFI/Linux",
-                        .remedy = "add to the line of /etc/kernel/cmdline:\n"
-                                  "  %s\n"
-                                  "and make the images anew",
-        },
-        {
-                        .name = "unified kernel images",
-                        .evidence = "efi/EFI/Linux",
-                        .remedy = "add to the line of /etc/kernel/cmdline:\n"
-                                  "  %s\n"
-                                  "and make the images anew",
-        },
+        UKI("boot/EFI/Linux"),
+        UKI("efi/EFI/Linux"),
+        UKI("boot/efi/EFI/Linux"),
         {
                         .name = "rEFInd",
                         .evidence = "boot/refind_linux.conf",
                         .remedy = "add to each line of /boot/refind_linux.conf:\n  %s",
         },
 };
+
+static bool has_entries(const SetupFacts *facts) {
+        return tree_has(facts->root_fd, "boot/loader/loader.conf") ||
+                        tree_has(facts->root_fd, "efi/loader/loader.conf") ||
+                        tree_has(facts->root_fd, "boot/efi/loader/loader.conf");
+}
 
 static int append_replaced(Text *out, const char *format, const char *what) {
         const char *place = strstr(format, "%s");
@@ -139,13 +153,29 @@ static int refuse_by_hand(SetupPlan *plan, const SetupFacts *facts, const ByHand
                         "the kernel's command line is kept by %s here, which is to be done by hand",
                         way->name);
 
-        return problem ? refuse(plan, facts, problem, way->remedy, way->word) : -ENOMEM;
+        const char *remedy = way->file && !tree_has(facts->root_fd, way->file) ? way->without
+                                                                                 : way->remedy;
+
+        return problem ? refuse(plan, facts, problem, remedy, way->word) : -ENOMEM;
 }
 
-static bool has_entries(const SetupFacts *facts) {
-        return tree_has(facts->root_fd, "boot/loader/loader.conf") ||
-                        tree_has(facts->root_fd, "efi/loader/loader.conf") ||
-                        tree_has(facts->root_fd, "boot/efi/loader/loader.conf");
+/* Return: 0, 1 where the way is in use, or a negative error code. */
+static int is_in_use(const SetupFacts *facts, const ByHand *way) {
+        _cleanup_(strv_freep) char **names = NULL;
+        size_t n = 0;
+        int r;
+
+        if (way->with_entries && !has_entries(facts))
+                return 0;
+        if (!way->suffix)
+                return tree_has(facts->root_fd, way->evidence);
+        r = tree_list(facts->root_fd, way->evidence, &names, &n);
+        if (r)
+                return r < 0 ? r : 0;
+        for (size_t i = 0; i < n; ++i)
+                if (text_ends_with(names[i], way->suffix))
+                        return 1;
+        return 0;
 }
 
 /* Whether a file has a piece of text; false if there is no such file. Return: 0, or negative. */
@@ -214,10 +244,11 @@ int loader_plan(SetupPlan *plan, const SetupFacts *facts) {
         const char *problem;
         int r;
 
-        for (size_t i = 0; i < ARRAY_SIZE(by_hand); ++i)
-                if (tree_has(facts->root_fd, by_hand[i].evidence) &&
-                                (!by_hand[i].with_entries || has_entries(facts)))
-                        return refuse_by_hand(plan, facts, &by_hand[i]);
+        for (size_t i = 0; i < ARRAY_SIZE(by_hand); ++i) {
+                r = is_in_use(facts, &by_hand[i]);
+                if (r != 0)
+                        return r < 0 ? r : refuse_by_hand(plan, facts, &by_hand[i]);
+        }
         r = choose(facts, &loader, &problem);
         if (r < 0)
                 return r;

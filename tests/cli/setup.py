@@ -405,11 +405,14 @@ REFUSED = (
     ("debian", {"etc/NIXOS": ""}, 'boot.kernelParams = [ "intel_iommu=on" "iommu=pt" ];'),
     ("debian", {"run/ostree-booted": ""}, "rpm-ostree kargs --append-if-missing=intel_iommu=on --append-if-missing=iommu=pt"),
     ("debian", {"etc/kernel/proxmox-boot-uuids": "0000-0000\n"}, "proxmox-boot-tool refresh"),
-    ("debian", {"boot/limine.conf": ""}, "KERNEL_CMDLINE"),
+    ("debian", {"boot/limine.conf": ""}, "each cmdline: in /boot/limine.conf:"),
+    ("debian", {"etc/default/limine": ""}, "the whole line, with root=... in it"),
     ("debian", {"boot/refind_linux.conf": ""}, "refind_linux.conf"),
     ("debian_sdboot", {"etc/kernelstub/configuration": "{}"}, "kernelstub -a"),
     ("debian_sdboot", {"etc/sdboot-manage.conf": ""}, "sdboot-manage gen"),
-    ("debian_sdboot", {"boot/EFI/Linux/a.efi": ""}, "unified kernel images"),
+    ("debian_sdboot", {"boot/EFI/Linux/a.efi": ""}, "add to the line of /etc/kernel/cmdline"),
+    ("fedora", {"boot/efi/EFI/Linux/a.efi": "", "etc/kernel/cmdline": None},
+     "make /etc/kernel/cmdline: one whole line, with root="),
     ("debian_sdboot", {"boot/grub/grub.cfg": ""}, "two boot loaders"),
     ("debian_sdboot", {"etc/kernel/cmdline": None}, "there is no such file"),
     ("debian_sdboot", {"etc/kernel/cmdline": "quiet iommu=off\n"}, "/etc/kernel/cmdline:1: iommu=off contradicts"),
@@ -494,6 +497,12 @@ def as_json(name, machine):
     check(plan["result"] == "nothing" and not plan["files"], plan)
 
 
+def empty_folder(name, machine):
+    """bootctl makes it, whether or not there is an image."""
+    machine.write("boot/EFI/Linux/README", "")
+    run(machine, "setup", "--yes")
+
+
 def command_line(name, machine):
     run(machine, "setup", "--mode=toggle", status=2)
     run(machine, "setup", "all", status=2)
@@ -534,6 +543,7 @@ def tests():
                                           "update-initramfs -u -k all"), ()
     yield "an old menu", "arch", stale("boot/grub/grub.cfg", "does not have amd_iommu=on",
                                        "grub-mkconfig -o /boot/grub/grub.cfg"), ()
+    yield "a folder for images", "debian_sdboot", empty_folder, ()
     yield "copies of images", "debian_sdboot", copied_image, ()
     yield "a kernel without an entry", "debian_sdboot", kernel_without_entry, ()
     yield "files that are none", "arch", special_files, ()
