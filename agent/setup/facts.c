@@ -17,6 +17,7 @@ void setup_facts_deinit(SetupFacts *facts) {
         free(facts->ids);
         strv_free(facts->words);
         strv_free(facts->kernels);
+        strv_free(facts->modular);
         free(facts->booted);
         strv_free(facts->warnings);
         *facts = (SetupFacts) SETUP_FACTS_NULL;
@@ -54,6 +55,32 @@ static int has_text(
         return 0;
 }
 
+static int find_vfio(SetupFacts *facts) {
+        _cleanup_(text_deinit) Text without = TEXT_NULL;
+        int r = 0;
+
+        facts->vfio_is_missing = facts->n_kernels > 0;
+        for (size_t i = 0; r >= 0 && i < facts->n_kernels; ++i) {
+                const char *kernel = facts->kernels[i];
+                bool is_module = false, is_built_in = false;
+
+                r = has_text(facts->root_fd, kernel, "modules.dep", "/vfio-pci.ko", &is_module);
+                if (r >= 0)
+                        r = has_text(facts->root_fd, kernel, "modules.builtin", "/vfio-pci.ko",
+                                        &is_built_in);
+                if (r >= 0 && is_module)
+                        r = strv_push(&facts->modular, &facts->n_modular, kernel);
+                else if (r >= 0 && !is_built_in)
+                        r = text_append(&without, "%s%s", without.n > 0 ? ", " : "", kernel);
+                facts->vfio_is_built_in = facts->vfio_is_built_in || is_built_in;
+                facts->vfio_is_missing = facts->vfio_is_missing && !is_module && !is_built_in;
+        }
+        if (r < 0 || without.n == 0 || facts->vfio_is_missing)
+                return r;
+        return warn(facts, "GPUs stay with their drivers in a kernel that has no vfio-pci: %s",
+                        text(&without));
+}
+
 static int look_at_kernels(SetupFacts *facts) {
         _cleanup_(strv_freep) char **names = NULL;
         size_t n = 0;
@@ -71,19 +98,7 @@ static int look_at_kernels(SetupFacts *facts) {
                 if (tree_has(facts->root_fd, path))
                         r = strv_push(&facts->kernels, &facts->n_kernels, names[i]);
         }
-        facts->vfio_is_missing = facts->n_kernels > 0;
-        for (size_t i = 0; r >= 0 && i < facts->n_kernels; ++i) {
-                bool is_module = false, is_built_in = false;
-
-                r = has_text(facts->root_fd, facts->kernels[i], "modules.dep", "/vfio-pci.ko",
-                                &is_module);
-                if (r >= 0)
-                        r = has_text(facts->root_fd, facts->kernels[i], "modules.builtin",
-                                        "/vfio-pci.ko", &is_built_in);
-                facts->vfio_is_built_in = facts->vfio_is_built_in || is_built_in;
-                facts->vfio_is_missing = facts->vfio_is_missing && !is_module && !is_built_in;
-        }
-        return r;
+        return r < 0 ? r : find_vfio(facts);
 }
 
 /* GPUs */

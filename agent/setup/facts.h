@@ -38,6 +38,8 @@ typedef struct SetupFacts {
         char *other_ids_where;
         char **kernels; /* releases, those that have an index of modules */
         size_t n_kernels;
+        char **modular; /* those of them that have vfio-pci as a module */
+        size_t n_modular;
         bool vfio_is_built_in; /* in some kernel */
         bool vfio_is_missing;  /* in all of them */
         char *booted;          /* the command line that this kernel was started with; or NULL */

@@ -16,9 +16,20 @@
 #include "setup/facts.h"
 #include "setup/names.h"
 
+/* Whether an image has vfio-pci as a module; @kernel: NULL where it is not known. */
+static bool needs_module(const SetupFacts *facts, const char *kernel) {
+        for (size_t i = 0; kernel && i < facts->n_modular; ++i)
+                if (!strcmp(facts->modular[i], kernel))
+                        return true;
+        return !kernel && facts->n_modular > 0 && !facts->vfio_is_built_in;
+}
+
 /* The image of a kernel holds them, as @tool lists it. */
-static int check_image(
-                SetupPlan *plan, const SetupFacts *facts, const char *tool, const char *image) {
+static int check_image(SetupPlan *plan,
+                const SetupFacts *facts,
+                const char *tool,
+                const char *image,
+                const char *kernel) {
         _cleanup_(freep) char *path = NULL;
         PlanCheck *check;
         size_t n = 0, n_needs = 0;
@@ -40,7 +51,7 @@ static int check_image(
                 r = strv_push(&check->argv, &n, image);
         if (r >= 0)
                 r = strv_push(&check->needs, &n_needs, SETUP_MODPROBE_NAME);
-        if (r >= 0 && !facts->vfio_is_built_in)
+        if (r >= 0 && needs_module(facts, kernel))
                 r = strv_push(&check->needs, &n_needs, "vfio-pci.ko");
         return r;
 }
@@ -114,7 +125,8 @@ static int plan_initramfs_tools(SetupPlan *plan, const SetupFacts *facts) {
                         return -ENOMEM;
                 /* -u makes none that was not there. */
                 if (tree_has(facts->root_fd, image + 1))
-                        r = check_image(plan, facts, "lsinitramfs", image);
+                        r = check_image(plan, facts, "lsinitramfs", image,
+                                        facts->kernels[i]);
         }
         return r;
 }
@@ -140,7 +152,7 @@ static int plan_dracut_image(
                         continue;
                 *ret_found = true;
                 r = setup_plan_command(plan, true, "vfio-pci in this initramfs", argv);
-                return r < 0 ? r : check_image(plan, facts, "lsinitrd", image);
+                return r < 0 ? r : check_image(plan, facts, "lsinitrd", image, kernel);
         }
         return 0;
 }
@@ -166,25 +178,103 @@ static int plan_dracut(SetupPlan *plan, const SetupFacts *facts) {
 
 /* mkinitcpio */
 
-/* A preset with a configuration of its own does not read ours. Return: 0, or a negative error code. */
-static int take_preset(void *userdata, const char *path, unsigned int number, char *line) {
-        SetupPlan *plan = userdata;
-        _cleanup_(freep) char *where = NULL;
-        const char *end;
+#define MKINIT_DEFAULT "/etc/mkinitcpio.conf"
+#define MKINIT_MODULES "MODULES=(vfio_pci vfio vfio_iommu_type1 \"${MODULES[@]}\")\n"
+#define MKINIT_FILES   "FILES+=(/" SETUP_MODPROBE_FILE ")\n"
 
-        line += strspn(line, " \t");
-        end = strstr(line, "_config=");
-        if (!end || line[0] == '#')
-                return 0;
-        where = text_format("/%s:%u", path, number);
-        return where ? setup_plan_refuse(plan, where,
-                                       "this preset does not read /" SETUP_MKINIT_FILE,
-                                       "put MODULES=(vfio_pci vfio vfio_iommu_type1 \"${MODULES[@]}\") at the end of "
-                                       "the file that it names, and take the line out")
-                     : -ENOMEM;
+typedef struct Preset {
+        SetupPlan *plan;
+        const SetupFacts *facts;
+        char *names; /* with commas between; NULL: not told, so that all count */
+} Preset;
+
+/* A line that is no comment has it. Return: 0, or a negative error code. */
+static int has_line_with(const SetupFacts *facts, const char *path, const char *needle, bool *ret) {
+        _cleanup_(tree_file_deinit) TreeFile file = TREE_FILE_NULL;
+        int r;
+
+        r = tree_read(facts->root_fd, path, &file);
+        if (r)
+                return r < 0 ? r : 0;
+        for (char *rest = file.data, *line; (line = strsep(&rest, "\n"));)
+                *ret = *ret || (line[strspn(line, " \t")] != '#' && strstr(line, needle));
+        return 0;
 }
 
-static int check_presets(SetupPlan *plan, const SetupFacts *facts) {
+/* A preset with a configuration of its own does not read ours. Return: 0, or a negative error code. */
+static int judge_config(const Preset *preset, const char *where, const char *config) {
+        _cleanup_(freep) char *problem = NULL, *remedy = NULL;
+        bool has_module = false, has_file = false;
+        int r = 0;
+
+        if (config[0] == '/')
+                r = has_line_with(preset->facts, config + 1, "vfio_pci", &has_module);
+        if (r >= 0 && has_module)
+                r = has_line_with(preset->facts, config + 1, "/" SETUP_MODPROBE_FILE, &has_file);
+        if (r < 0 || (has_module && has_file))
+                return r;
+        problem = text_format("this preset reads %s, and not /" SETUP_MKINIT_FILE, config);
+        if (!strcmp(config, MKINIT_DEFAULT))
+                remedy = text_format("take that line out, then run vfioptctl setup again: " MKINIT_DEFAULT
+                                     " is read without it as well");
+        else
+                remedy = text_format("add these lines at the end of %s, and change nothing else there:\n"
+                                     "  " MKINIT_MODULES "  " MKINIT_FILES
+                                     "then run vfioptctl setup again; before a rollback, take them out",
+                                config);
+        return problem && remedy ? setup_plan_refuse(preset->plan, where, problem, remedy) : -ENOMEM;
+}
+
+/* The value of an assignment, cut out in place. */
+static char *unquote(char *value) {
+        const char *end = value[0] == '"' ? "\"" : value[0] == '\'' ? "'" : " \t#";
+
+        value += end[1] == '\0';
+        value[strcspn(value, end)] = '\0';
+        return value;
+}
+
+static int take_names(Preset *preset, char *value) {
+        if (!strchr(value, ')'))
+                return 0;
+        for (char *s = value; (s = strpbrk(s, " \t\"'()"));)
+                *s = ',';
+        free(preset->names);
+        preset->names = NULL;
+        return text_copy(value, &preset->names);
+}
+
+static int take_preset(void *userdata, const char *path, unsigned int number, char *line) {
+        _cleanup_(freep) char *where = text_format("/%s:%u", path, number);
+        Preset *preset = userdata;
+        char *value, *kind;
+
+        if (!where)
+                return -ENOMEM;
+        line += strspn(line, " \t");
+        value = strchr(line, '=');
+        if (line[0] == '#' || !value)
+                return 0;
+        *value++ = '\0';
+        if (!strcmp(line, "PRESETS"))
+                return take_names(preset, value);
+        kind = strrchr(line, '_');
+        if (!kind)
+                return 0;
+        *kind++ = '\0';
+        if (preset->names && strcmp(line, "ALL") != 0 && !text_has_word(preset->names, line))
+                return 0;
+        value = unquote(value);
+        if (!strcmp(kind, "config"))
+                return judge_config(preset, where, value);
+        if (!strcmp(kind, "image") && value[0] == '/' &&
+                        tree_has(preset->facts->root_fd, value + 1))
+                return check_image(preset->plan, preset->facts, "lsinitcpio", value, NULL);
+        return 0;
+}
+
+/* Their configurations, and their images as far as these are there; others in /boot are left over. */
+static int look_at_presets(SetupPlan *plan, const SetupFacts *facts) {
         _cleanup_(strv_freep) char **names = NULL;
         size_t n = 0;
         int r;
@@ -193,6 +283,7 @@ static int check_presets(SetupPlan *plan, const SetupFacts *facts) {
         for (size_t i = 0; r >= 0 && i < n; ++i) {
                 _cleanup_(tree_file_deinit) TreeFile file = TREE_FILE_NULL;
                 _cleanup_(freep) char *path = text_format("etc/mkinitcpio.d/%s", names[i]);
+                Preset preset = { .plan = plan, .facts = facts };
 
                 if (!path)
                         return -ENOMEM;
@@ -200,26 +291,8 @@ static int check_presets(SetupPlan *plan, const SetupFacts *facts) {
                         continue;
                 r = tree_read(facts->root_fd, path, &file);
                 if (r == 0)
-                        r = conf_read_data(path, file.data, take_preset, plan);
-        }
-        return r < 0 ? r : 0;
-}
-
-/* Each image of /boot that it made. */
-static int check_arch_images(SetupPlan *plan, const SetupFacts *facts) {
-        _cleanup_(strv_freep) char **names = NULL;
-        size_t n = 0;
-        int r;
-
-        r = tree_list(facts->root_fd, "boot", &names, &n);
-        for (size_t i = 0; r >= 0 && i < n; ++i) {
-                _cleanup_(freep) char *image = text_format("/boot/%s", names[i]);
-
-                if (!image)
-                        return -ENOMEM;
-                if (text_starts_with(names[i], "initramfs-", NULL) &&
-                                text_ends_with(names[i], ".img"))
-                        r = check_image(plan, facts, "lsinitcpio", image);
+                        r = conf_read_data(path, file.data, take_preset, &preset);
+                free(preset.names);
         }
         return r < 0 ? r : 0;
 }
@@ -234,14 +307,11 @@ static int plan_mkinitcpio(SetupPlan *plan, const SetupFacts *facts) {
 
         r = setup_plan_command(plan, true, "vfio-pci in each initramfs", argv);
         if (r >= 0)
-                r = check_presets(plan, facts);
-        if (r >= 0)
-                r = check_arch_images(plan, facts);
+                r = look_at_presets(plan, facts);
         if (r < 0)
                 return r;
         return setup_plan_own(plan, facts->root_fd, SETUP_MKINIT_FILE, 0644,
-                        SETUP_HEADER "MODULES=(vfio_pci vfio vfio_iommu_type1 \"${MODULES[@]}\")\n"
-                                     "FILES+=(/" SETUP_MODPROBE_FILE ")\n",
+                        SETUP_HEADER MKINIT_MODULES MKINIT_FILES,
                         "vfio-pci in each initramfs, before other drivers");
 }
 

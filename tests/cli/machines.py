@@ -130,6 +130,9 @@ class Machine:
     def read(self, path):
         return (self.root / path).read_text()
 
+    def rewrite(self, path, old, new):
+        self.write(path, self.read(path).replace(old, new), (self.root / path).stat().st_mode & 0o7777)
+
     def run(self, *argv):
         """One of its own programs, as its administrator would."""
         import subprocess
@@ -191,7 +194,8 @@ def mkinitcpio(machine):
     machine.program("mkinitcpio", MKINITCPIO)
     machine.program("lsinitcpio", LISTER)
     machine.write("etc/mkinitcpio.conf", "MODULES=(nvidia nvidia_modeset)\nHOOKS=(base udev modconf)\n")
-    machine.write("etc/mkinitcpio.d/linux.preset", "PRESETS=('default')\n")
+    machine.write("etc/mkinitcpio.d/linux.preset", "PRESETS=('default')\n"
+                  'default_image="/boot/initramfs-linux.img"\n')
     machine.write("boot/initramfs-linux.img", "")
     machine.run("mkinitcpio", "-P")
 

@@ -425,8 +425,12 @@ REFUSED = (
     ("arch", {"etc/default/grub": 'GRUB_CMDLINE_LINUX_DEFAULT="quiet intel_iommu=off amd_iommu=off"\n'},
      "/etc/default/grub:1: amd_iommu=off contradicts amd_iommu=on"),
     ("arch", {"etc/default/grub": "GRUB_TIMEOUT=5\r\n"}, "line ends of DOS"),
-    ("arch", {"etc/mkinitcpio.d/linux.preset": "default_config=/etc/other.conf\n"},
-     "/etc/mkinitcpio.d/linux.preset:1"),
+    ("arch", {"etc/mkinitcpio.d/linux.preset": "default_config=/etc/other.conf\n", "etc/other.conf": "# vfio_pci\n"},
+     "/etc/mkinitcpio.d/linux.preset:1: this preset reads /etc/other.conf, and not /etc/mkinitcpio.conf.d/vfiopt.conf\n"
+     "add these lines at the end of /etc/other.conf, and change nothing else there:\n"
+     '  MODULES=(vfio_pci vfio vfio_iommu_type1 "${MODULES[@]}")\n  FILES+=(/etc/modprobe.d/00-vfiopt.conf)\n'),
+    ("arch", {"etc/mkinitcpio.d/linux.preset": 'ALL_config="/etc/mkinitcpio.conf" # as it came\n'},
+     "take that line out"),
     ("fedora", {"boot/loader/entries/0123-6.12.9-amd64.conf": "title x\noptions $kernelopts\n"},
      "/boot/loader/entries/0123-6.12.9-amd64.conf:2"),
 )
@@ -503,6 +507,24 @@ def empty_folder(name, machine):
     run(machine, "setup", "--yes")
 
 
+def presets(name, machine):
+    """One that reads another file which has our lines; one that is not made; an image that is left over."""
+    machine.write("etc/other.conf", "MODULES=(vfio_pci)\nFILES+=(/etc/modprobe.d/00-vfiopt.conf)\n")
+    machine.write("etc/mkinitcpio.d/linux.preset", "PRESETS=('default')\ndefault_config='/etc/other.conf'\n"
+                  'default_image="/boot/initramfs-linux.img"\nfallback_config=/etc/fallback.conf\n'
+                  'fallback_image="/boot/initramfs-linux-fallback.img"\n')
+    machine.write("boot/initramfs-linux-fallback.img", "old\n")
+    result = run(machine, "setup", "--yes")
+    check("running lsinitcpio /boot/initramfs-linux.img\n" in result.stderr, result.stderr)
+
+
+def kernel_without_vfio(name, machine):
+    machine.write("lib/modules/6.1.0-18-amd64/modules.dep", "kernel/fs/ext4.ko:\n")
+    machine.rewrite("usr/sbin/update-initramfs", "|| echo usr/lib", "|| ! grep -q vfio /lib/modules/$k/modules.dep || echo usr/lib")
+    result = run(machine, "setup", "--yes")
+    check("in a kernel that has no vfio-pci: 6.1.0-18-amd64." in result.stdout, result.stdout)
+
+
 def command_line(name, machine):
     run(machine, "setup", "--mode=toggle", status=2)
     run(machine, "setup", "all", status=2)
@@ -544,6 +566,8 @@ def tests():
     yield "an old menu", "arch", stale("boot/grub/grub.cfg", "does not have amd_iommu=on",
                                        "grub-mkconfig -o /boot/grub/grub.cfg"), ()
     yield "a folder for images", "debian_sdboot", empty_folder, ()
+    yield "presets", "arch", presets, ()
+    yield "a kernel without vfio-pci", "debian", kernel_without_vfio, ()
     yield "copies of images", "debian_sdboot", copied_image, ()
     yield "a kernel without an entry", "debian_sdboot", kernel_without_entry, ()
     yield "files that are none", "arch", special_files, ()
