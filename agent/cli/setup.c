@@ -52,26 +52,36 @@ static int get_consent(const Cli *cli) {
         return VFIOPT_EXIT_PRECONDITION;
 }
 
-static void tell_done(const Cli *cli, const SetupReport *report) {
+static void tell_done(const Cli *cli, const SetupPlan *plan, const SetupReport *report) {
+        const char *ids = "";
+
+        for (size_t i = 0; i < plan->n_words; ++i)
+                if (text_starts_with(plan->words[i], "vfio-pci.ids=", NULL))
+                        ids = "take vfio-pci.ids=... out of it,\n";
+
         if (cli_has(cli, OPTION_JSON))
                 return;
         printf("\n"
                "Done, and verified. It counts from the next boot on.\n"
                "If the screen stays black then: add this to the kernel's command line at the boot menu,\n"
                "    " VFIOPT_KERNEL_KEY "=host module_blacklist=vfio_pci\n"
-               "and take it all back with: vfioptctl rollback\n"
+               "%sand take it all back with: vfioptctl rollback\n"
                "In a rescue shell that has the machine at /mnt:\n"
                "    ROOT=/mnt sh /mnt/" BACKUPS_DIR "/%s/restore.sh\n",
-                        report->backup);
+                        ids, report->backup);
 }
 
 /* Say how it ended. Return: an exit code, or a negative error code. */
-static int conclude(const Cli *cli, int r, const SetupReport *report, const char **ret_result) {
+static int conclude(const Cli *cli,
+                int r,
+                const SetupPlan *plan,
+                const SetupReport *report,
+                const char **ret_result) {
         *ret_result = "refused";
         switch (r) {
         case 0:
                 *ret_result = "done";
-                tell_done(cli, report);
+                tell_done(cli, plan, report);
                 return VFIOPT_EXIT_DONE;
         case SETUP_E_BUSY:
                 message_error("nothing is changed: another set-up or rollback is at work");
@@ -124,7 +134,7 @@ static int apply(Cli *cli, const SetupPlan *plan, SetupReport *report, const cha
         signals_hold(&old);
         r = setup_apply(&target, plan, report);
         signals_release(&old);
-        return conclude(cli, r, report, ret_result);
+        return conclude(cli, r, plan, report, ret_result);
 }
 
 /* Whether an earlier set-up was interrupted; its backup may be root's alone. Return: 0, 1, or negative. */
@@ -185,7 +195,7 @@ static int carry_out(
         if (r < 0)
                 return r;
         if (r > 0)
-                return conclude(cli, SETUP_E_BEGUN, report, ret_result);
+                return conclude(cli, SETUP_E_BEGUN, plan, report, ret_result);
         if (setup_plan_is_empty(plan))
                 return look_only(cli, plan, report, ret_result);
         if (cli_has(cli, OPTION_DRY_RUN)) {

@@ -5,11 +5,13 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "policy/policy.h"
+#include "setup/backup.h"
 #include "setup/facts.h"
 #include "vfiopt/names.h"
 
 #define CPUINFO_SIZE (8U * 1024 * 1024)
 #define CMDLINE_SIZE (64U * 1024)
+#define IDS_WORD     "vfio-pci.ids="
 
 void setup_facts_deinit(SetupFacts *facts) {
         modprobe_facts_deinit(facts);
@@ -19,6 +21,7 @@ void setup_facts_deinit(SetupFacts *facts) {
         strv_free(facts->kernels);
         strv_free(facts->modular);
         free(facts->booted);
+        free(facts->unwanted);
         strv_free(facts->warnings);
         *facts = (SetupFacts) SETUP_FACTS_NULL;
 }
@@ -188,8 +191,9 @@ static int warn_of_display(SetupFacts *facts, const Gpu *gpu) {
                         "the machine boots on %s: the screen stays black once it is in passthrough. At the boot "
                         "menu, " VFIOPT_KERNEL_KEY
                         "=host and module_blacklist=vfio_pci on the kernel's command line bring "
-                        "it back",
-                        address_format(gpu->address, name));
+                        "it back%s",
+                        address_format(gpu->address, name),
+                        facts->vfio_is_built_in ? ", with " IDS_WORD "... taken out of it" : "");
 }
 
 /* Whether a list for ids= has an id of the GPU; what it has behind one is not looked at. */
@@ -309,6 +313,29 @@ static int find_mode(SetupFacts *facts, Roots *roots, Mode mode) {
 
 /* the kernel's command line */
 
+/* A driver that is built in has its ids= there. The backup may be root's alone. Return: 0, or negative. */
+static int find_own_word(SetupFacts *facts) {
+        _cleanup_(backup_deinit) Backup last = BACKUP_NULL;
+        int r;
+
+        r = backup_find_last(&last, facts->root_fd);
+        if (r)
+                return r < 0 && r != -EACCES ? r : 0;
+        for (size_t i = 0; r >= 0 && last.state == BACKUP_DONE && i < last.n_words; ++i) {
+                const char *ids;
+
+                if (!text_starts_with(last.words[i], IDS_WORD, &ids) || facts->unwanted)
+                        continue;
+                r = text_copy(last.words[i], &facts->unwanted);
+                if (r < 0 || facts->own_ids)
+                        continue;
+                r = text_copy(ids, &facts->own_ids);
+                if (r >= 0)
+                        r = text_copy("the last set-up", &facts->own_where);
+        }
+        return r;
+}
+
 /* Each is ignored on a machine of the other kind. */
 static int find_words(SetupFacts *facts, const Roots *roots) {
         _cleanup_(freep) char *cpuinfo = NULL;
@@ -330,9 +357,13 @@ static int find_words(SetupFacts *facts, const Roots *roots) {
         if (r >= 0)
                 r = strv_push(&facts->words, &facts->n_words, "iommu=pt");
         if (r >= 0 && facts->vfio_is_built_in && facts->ids) {
-                _cleanup_(freep) char *word = text_format("vfio-pci.ids=%s", facts->ids);
+                _cleanup_(freep) char *word = text_format(IDS_WORD "%s", facts->ids);
 
                 r = word ? strv_push(&facts->words, &facts->n_words, word) : -ENOMEM;
+                if (word && text_equal(word, facts->unwanted)) {
+                        free(facts->unwanted);
+                        facts->unwanted = NULL;
+                }
         }
         return r;
 }
@@ -359,9 +390,12 @@ int setup_facts_look(SetupFacts *facts, Roots *roots, Mode mode) {
 
         *facts = (SetupFacts) SETUP_FACTS_NULL;
         facts->root_fd = roots->root_fd;
+        facts->is_asked = mode != MODE_UNSET;
         r = look_at_kernels(facts);
         if (r >= 0)
                 r = modprobe_facts_look(facts);
+        if (r >= 0)
+                r = find_own_word(facts);
         if (r >= 0)
                 r = find_mode(facts, roots, mode);
         if (r >= 0)

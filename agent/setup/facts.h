@@ -32,6 +32,8 @@ typedef struct SetupFacts {
         char **words;   /* of the kernel's command line */
         size_t n_words;
         ModuleFacts modules[PROTECTED_MODULES];
+        bool is_asked; /* that mode, and not found out */
+        char *unwanted; /* "vfio-pci.ids=..." of an earlier set-up, which is not to be there any more; or NULL */
         char *own_ids;   /* ids= of an earlier set-up; or NULL */
         char *own_where; /* "/etc/modprobe.d/00-vfiopt.conf", or what else has them */
         char *other_ids; /* ids= of another file of modprobe.d */

@@ -13,10 +13,23 @@
 #include "base/text.h"
 #include "setup/loader.h"
 #include "setup/names.h"
-#include "setup/words.h"
 
 #define FOLDER "etc/default/grub.d"
 #define SUFFIX "-" VFIOPT_NAME ".cfg"
+
+/* By its name and its header. Return: 0, 1, or a negative error code. */
+static int is_ours(const SetupFacts *facts, const char *name) {
+        _cleanup_(freep) char *path = text_format(FOLDER "/%s", name);
+        _cleanup_(tree_file_deinit) TreeFile file = TREE_FILE_NULL;
+        int r;
+
+        if (!path)
+                return -ENOMEM;
+        if (!text_ends_with(name, SUFFIX) || tree_is_link(facts->root_fd, path))
+                return 0;
+        r = tree_read(facts->root_fd, path, &file);
+        return r < 0 ? r : r == 0 && text_starts_with(file.data, SETUP_HEADER, NULL);
+}
 
 /* The name sorts behind all others, by bytes and by letters; one that is ours already stays, if it does. */
 static int choose_name(const SetupFacts *facts, char **ret, SetupPlan *plan) {
@@ -29,9 +42,15 @@ static int choose_name(const SetupFacts *facts, char **ret, SetupPlan *plan) {
         r = tree_list(facts->root_fd, FOLDER, &names, &n);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < n; ++i)
-                if (text_ends_with(names[i], ".cfg") && !text_ends_with(names[i], SUFFIX))
+        for (size_t i = 0; i < n; ++i) {
+                if (!text_ends_with(names[i], ".cfg"))
+                        continue;
+                r = is_ours(facts, names[i]);
+                if (r < 0)
+                        return r;
+                if (r == 0)
                         last = names[i];
+        }
         chosen = text_format("zz%s", SUFFIX);
         while (chosen && strcmp(chosen, last) <= 0 && strlen(chosen) < 64) {
                 char *longer = text_format("z%s", chosen);
@@ -44,9 +63,10 @@ static int choose_name(const SetupFacts *facts, char **ret, SetupPlan *plan) {
         for (size_t i = 0; i < n; ++i) {
                 _cleanup_(freep) char *path = text_format(FOLDER "/%s", names[i]);
 
-                if (!path)
-                        return -ENOMEM;
-                if (text_ends_with(names[i], SUFFIX) && strcmp(names[i], chosen) != 0) {
+                r = path ? is_ours(facts, names[i]) : -ENOMEM;
+                if (r < 0)
+                        return r;
+                if (r > 0 && strcmp(names[i], chosen) != 0) {
                         r = setup_plan_remove(
                                         plan, facts->root_fd, path, "another file comes behind it");
                         if (r < 0)
@@ -57,46 +77,24 @@ static int choose_name(const SetupFacts *facts, char **ret, SetupPlan *plan) {
         return 0;
 }
 
-static int check_setting(
-                SetupPlan *plan, const SetupFacts *facts, const char *line, unsigned int number) {
-        int r = 0;
-
-        for (size_t i = 0; r >= 0 && i < facts->n_words; ++i) {
-                _cleanup_(freep) char *other = NULL, *printable = NULL, *where = NULL,
-                                      *problem = NULL;
-
-                if (word_judge(line, strlen(line), facts->words[i], &other) != WORD_CONTRADICTED)
-                        continue;
-                printable = other ? text_printable(other) : NULL;
-                where = text_format("/" LOADER_GRUB_SETTINGS ":%u", number);
-                problem = printable ? text_format("%s contradicts %s", printable, facts->words[i])
-                                    : NULL;
-                if (!where || !problem)
-                        return -ENOMEM;
-                r = setup_plan_refuse(plan, where, problem,
-                                "take it out there, then run vfioptctl setup again");
-        }
-        return r;
-}
-
-/* What says the opposite is looked for, in a file that may be code and is not understood. */
+/* What says the opposite is looked for, in files that may be code and are not understood. */
 static int check_settings(SetupPlan *plan, const SetupFacts *facts) {
-        _cleanup_(tree_file_deinit) TreeFile file = TREE_FILE_NULL;
-        unsigned int number = 1;
+        _cleanup_(strv_freep) char **names = NULL;
+        size_t n = 0;
         int r;
 
-        r = tree_read(facts->root_fd, LOADER_GRUB_SETTINGS, &file);
-        if (r)
-                return r < 0 ? r : 0;
-        for (char *rest = file.data, *line; r >= 0 && (line = strsep(&rest, "\n")); ++number) {
-                line += strspn(line, " \t");
-                if (!text_starts_with(line, "GRUB_CMDLINE_LINUX", NULL))
-                        continue;
-                for (char *s = line; (s = strpbrk(s, "\"'"));)
-                        *s = ' ';
-                r = check_setting(plan, facts, line, number);
+        r = loader_check_settings(plan, facts, LOADER_GRUB_SETTINGS, true);
+        if (r >= 0)
+                r = tree_list(facts->root_fd, FOLDER, &names, &n);
+        for (size_t i = 0; r >= 0 && i < n; ++i) {
+                _cleanup_(freep) char *path = text_format(FOLDER "/%s", names[i]);
+
+                if (!path)
+                        return -ENOMEM;
+                if (text_ends_with(names[i], ".cfg"))
+                        r = loader_check_settings(plan, facts, path, true);
         }
-        return r;
+        return r < 0 ? r : 0;
 }
 
 /* It must not end in a command that fails: grub-mkconfig would. */

@@ -34,6 +34,8 @@ int loader_check(SetupPlan *plan,
                 const char *path,
                 const char *const *keys,
                 bool is_first) _warn_unused_result_;
+int loader_check_settings(SetupPlan *plan, const SetupFacts *facts, const char *path, bool words)
+                _warn_unused_result_;
 int loader_edit_grub(SetupPlan *plan, const SetupFacts *facts, const char *variable)
                 _warn_unused_result_;
 int loader_edit_line(SetupPlan *plan,

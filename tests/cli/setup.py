@@ -16,6 +16,7 @@ import tempfile
 
 import machines
 import schema
+import tree
 
 PROGRAM = BUSYBOX = None
 WORDS = {"debian": "intel_iommu=on iommu=pt", "ubuntu_dracut": "amd_iommu=on iommu=pt",
@@ -421,6 +422,10 @@ REFUSED = (
     ("debian", {"etc/initramfs-tools/update-initramfs.conf": "update_initramfs=no\n"},
      "/etc/initramfs-tools/update-initramfs.conf:1"),
     ("debian", {"etc/default/grub": 'A=1\nGRUB_CMDLINE_LINUX="intel_iommu=off"\n'}, "/etc/default/grub:2"),
+    ("debian", {"etc/default/grub": "export GRUB_CMDLINE_LINUX=intel_iommu=off\n"}, "/etc/default/grub:1"),
+    ("debian", {"etc/default/grub.d/50-x.cfg": '\nGRUB_CMDLINE_LINUX="intel_iommu=off"\n'},
+     "/etc/default/grub.d/50-x.cfg:2: intel_iommu=off contradicts intel_iommu=on"),
+    ("fedora", {"etc/kernel/cmdline": "# intel_iommu=on iommu=pt\n"}, "/etc/kernel/cmdline:1"),
     ("arch", {"etc/default/grub": 'A=1\nGRUB_CMDLINE_LINUX_DEFAULT+=" quiet"\n'}, "/etc/default/grub:2"),
     ("arch", {"etc/default/grub": 'GRUB_CMDLINE_LINUX_DEFAULT="quiet intel_iommu=off amd_iommu=off"\n'},
      "/etc/default/grub:1: amd_iommu=off contradicts amd_iommu=on"),
@@ -525,6 +530,75 @@ def kernel_without_vfio(name, machine):
     check("in a kernel that has no vfio-pci: 6.1.0-18-amd64." in result.stdout, result.stdout)
 
 
+def card(machine):
+    """An NVIDIA card beside the display, and vfio-pci as a part of each kernel."""
+    for path in ("sys/bus/pci/devices", "sys/bus/pci/drivers", "sys/kernel/iommu_groups", "run"):
+        (machine.root / path).mkdir(parents=True, exist_ok=True)
+    machine.write("proc/cmdline", "quiet\n")
+    machine.write("proc/locks", "")
+    fake = tree.Tree.__new__(tree.Tree)
+    fake.path = machine.root
+    fake.device("0000:00:02.0", "8086:4680", "0300", boot_vga="1")
+    fake.device("0000:01:00.0", "10de:2204", "0300", "nvidia", 12, boot_vga="0")
+    fake.driver("vfio-pci")
+    for kernel in machines.KERNELS:
+        machine.write(f"lib/modules/{kernel}/modules.dep", "")
+        machine.write(f"lib/modules/{kernel}/modules.builtin", "kernel/drivers/vfio/pci/vfio-pci.ko\n")
+    machine.age()
+
+
+def holds(machine, what):
+    return [path.relative_to(machine.root).as_posix() for folder in ("boot", "etc")
+            for path in (machine.root / folder).rglob("*") if path.is_file() and what in path.read_text()]
+
+
+def built_in(name, machine):
+    """ids= are on the kernel's command line: a second set-up keeps them, and the way home takes them out."""
+    card(machine)
+    before = machine.picture()
+    done = run(machine, "setup", "--yes", "--mode=passthrough")
+    check("take vfio-pci.ids=... out of it" in done.stdout, done.stdout)
+    check(holds(machine, "vfio-pci.ids=10de:2204"))
+    check("nothing to do" in run(machine, "setup", "--yes").stdout)
+    run(machine, "setup", "--yes", "--mode=host")
+    check(not holds(machine, "vfio-pci.ids=") and holds(machine, "iommu=pt"), holds(machine, "vfio-pci.ids="))
+    check("nothing to do" in run(machine, "setup", "--yes").stdout)
+    for _ in range(2):
+        run(machine, "rollback")
+    same(machine, before)
+
+
+def ids_by_hand(path):
+    def test(name, machine):
+        card(machine)
+        machine.rewrite(path, "quiet", "quiet vfio_pci.ids=10de:2204")
+        before = machine.picture()
+        result = run(machine, "setup", "--yes", "--mode=host", status=4)
+        check(re.search(f"/{path}:[0-9]+: vfio_pci.ids=10de:2204 brings a GPU to passthrough", result.stderr), result.stderr)
+        same(machine, before)
+    return test
+
+
+def code_with_words(name, machine):
+    """What is no list of settings is not edited: there is no need to, as the menu has the words."""
+    machine.write("etc/default/grub", 'if true; then\nGRUB_CMDLINE_LINUX_DEFAULT="quiet amd_iommu=on iommu=pt"\nfi\n')
+    machine.run("grub-mkconfig", "-o", "/boot/grub/grub.cfg")
+    run(machine, "setup", "--yes")
+
+
+def entry_with_words(name, machine):
+    path = "boot/loader/entries/0123-6.12.9-amd64.conf"
+    machine.rewrite(path, "quiet", "quiet intel_iommu=on iommu=pt $tuned_params")
+    run(machine, "setup", "--yes")
+
+
+def other_drop_in(name, machine):
+    """A name like ours does not make it ours."""
+    machine.write("etc/default/grub.d/zz-10-vfiopt.cfg", "GRUB_TIMEOUT=2\n")
+    run(machine, "setup", "--yes")
+    check(machine.read("etc/default/grub.d/zz-10-vfiopt.cfg") == "GRUB_TIMEOUT=2\n")
+
+
 def command_line(name, machine):
     run(machine, "setup", "--mode=toggle", status=2)
     run(machine, "setup", "all", status=2)
@@ -568,6 +642,14 @@ def tests():
     yield "a folder for images", "debian_sdboot", empty_folder, ()
     yield "presets", "arch", presets, ()
     yield "a kernel without vfio-pci", "debian", kernel_without_vfio, ()
+    for name in machines.MACHINES:
+        yield f"{name} with vfio-pci built in", name, built_in, ()
+    for name, path in (("debian", "etc/default/grub"), ("arch", "etc/default/grub"),
+                       ("fedora", "boot/loader/entries/0123-6.12.9-amd64.conf"), ("debian_sdboot", "etc/kernel/cmdline")):
+        yield f"{name} with ids= by hand", name, ids_by_hand(path), ()
+    yield "code that has the words", "arch", code_with_words, ()
+    yield "an entry that has the words", "fedora", entry_with_words, ()
+    yield "a drop-in like ours", "debian", other_drop_in, ()
     yield "copies of images", "debian_sdboot", copied_image, ()
     yield "a kernel without an entry", "debian_sdboot", kernel_without_entry, ()
     yield "files that are none", "arch", special_files, ()
