@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "os/conf.h"
 #include "policy/policy.h"
 #include "setup/backup.h"
 #include "setup/facts.h"
@@ -21,6 +22,7 @@ void setup_facts_deinit(SetupFacts *facts) {
         strv_free(facts->kernels);
         strv_free(facts->modular);
         free(facts->booted);
+        free(facts->loader_type);
         free(facts->unwanted);
         strv_free(facts->warnings);
         *facts = (SetupFacts) SETUP_FACTS_NULL;
@@ -368,13 +370,27 @@ static int find_words(SetupFacts *facts, const Roots *roots) {
         return r;
 }
 
+/* Below another directory /proc is that of the system which has it mounted. */
 static int find_booted(SetupFacts *facts, const Roots *roots) {
         int r;
 
-        if (roots->proc_fd < 0)
+        if (!roots->is_real || roots->proc_fd < 0)
                 return 0;
         r = file_read(roots->proc_fd, "cmdline", CMDLINE_SIZE, &facts->booted, NULL);
         return r < 0 ? r : 0;
+}
+
+static int take_loader_type(
+                void *userdata, const char *path _unused_, unsigned int number _unused_, char *line) {
+        SetupFacts *facts = userdata;
+        const char *value;
+
+        if (!text_starts_with(line, "LOADER_TYPE=", &value))
+                return 0;
+        value += value[0] == '"' || value[0] == '\'';
+        free(facts->loader_type);
+        facts->loader_type = strndup(value, strcspn(value, "\"' \t"));
+        return facts->loader_type ? 0 : -ENOMEM;
 }
 
 /**
@@ -400,5 +416,8 @@ int setup_facts_look(SetupFacts *facts, Roots *roots, Mode mode) {
                 r = find_mode(facts, roots, mode);
         if (r >= 0)
                 r = find_words(facts, roots);
-        return r < 0 ? r : find_booted(facts, roots);
+        if (r >= 0)
+                r = find_booted(facts, roots);
+        return r < 0 ? r : conf_read_file(facts->root_fd, "etc/sysconfig/bootloader", take_loader_type,
+                                           facts);
 }

@@ -27,6 +27,9 @@ typedef struct ByHand {
 } ByHand;
 
 /* A file that holds the whole line is never made of these words alone: the machine would not find its root. */
+#define WHOLE_LINE \
+        "one whole line, with root=... and all else that /proc/cmdline has, and behind that\n"
+
 #define UKI(_evidence) \
         { \
                         .name = "unified kernel images", \
@@ -36,9 +39,7 @@ typedef struct ByHand {
                                   "  %s\n" \
                                   "and make the images anew", \
                         .file = "etc/kernel/cmdline", \
-                        .without = "make /etc/kernel/cmdline: one whole line, with root=... and all else that /proc/cmdline " \
-                                   "has, and behind that\n" \
-                                   "  %s\n" \
+                        .without = "make /etc/kernel/cmdline: " WHOLE_LINE "  %s\n" \
                                    "and make the images anew", \
         }
 
@@ -70,6 +71,10 @@ static const ByHand by_hand[] = {
                                   "GRUB_CMDLINE_LINUX_DEFAULT:\n"
                                   "  %s\n"
                                   "then: proxmox-boot-tool refresh",
+                        .file = "etc/kernel/cmdline",
+                        .without = "add in /etc/default/grub to GRUB_CMDLINE_LINUX_DEFAULT:\n"
+                                   "  %s\n"
+                                   "then: proxmox-boot-tool refresh",
         },
         {
                         .name = "Limine",
@@ -106,6 +111,9 @@ static const ByHand by_hand[] = {
                         .remedy = "add to the line of /etc/kernel/cmdline:\n"
                                   "  %s\n"
                                   "then: sdbootutil update-all-entries",
+                        .file = "etc/kernel/cmdline",
+                        .without = "make /etc/kernel/cmdline: " WHOLE_LINE "  %s\n"
+                                   "then: sdbootutil update-all-entries",
         },
         UKI("boot/EFI/Linux"),
         UKI("efi/EFI/Linux"),
@@ -117,8 +125,11 @@ static const ByHand by_hand[] = {
         },
 };
 
+/* Entries of systemd-boot's kind that no GRUB of the usual kind reads. */
 static bool has_entries(const SetupFacts *facts) {
-        return tree_has(facts->root_fd, "boot/loader/loader.conf") ||
+        return text_equal(facts->loader_type, "grub2-bls") ||
+                        text_equal(facts->loader_type, "systemd-boot") ||
+                        tree_has(facts->root_fd, "boot/loader/loader.conf") ||
                         tree_has(facts->root_fd, "efi/loader/loader.conf") ||
                         tree_has(facts->root_fd, "boot/efi/loader/loader.conf");
 }
@@ -222,6 +233,12 @@ static int choose(const SetupFacts *facts, const Loader **ret, const char **ret_
                         tree_has(facts->root_fd, "boot/grub2/grub.cfg");
         bool has_systemd = has_entries(facts);
 
+        if (text_equal(facts->loader_type, "grub2-bls")) {
+                *ret_problem = "GRUB reads boot entries here, and what makes them is not known";
+                return 0;
+        }
+        if (text_equal(facts->loader_type, "systemd-boot"))
+                has_grub = false;
         *ret_problem = "no boot loader is found that is known here";
         if (has_grub && has_systemd) {
                 *ret_problem = "there are two boot loaders, GRUB and systemd-boot, and nothing tells which one boots this machine";

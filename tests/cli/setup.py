@@ -257,19 +257,16 @@ def not_mounted(name, machine):
 
 def programs_of_the_setup(name, machine):
     """What cannot be told today was told at set-up."""
-    machine.write("boot/efi/loader/loader.conf", "timeout 3\n")
-    machine.write("proc/cmdline", "BOOT_IMAGE=/vmlinuz root=/dev/sda1\n")
     before = machine.picture()
     run(machine, "setup", "--yes")
-    machine.write("proc/cmdline", "root=/dev/sda1\n")
+    machine.write("boot/efi/loader/loader.conf", "timeout 3\n")
     machine.program("dracut", "#!/bin/sh\n")
     result = run(machine, "rollback")
     (machine.root / "usr/sbin/dracut").unlink()
-    before.pop("proc/cmdline")
     check("running update-grub" in result.stderr and "running update-initramfs" in result.stderr, result.stderr)
     now = machine.picture()
-    now.pop("proc/cmdline")
-    check(now == before, now.keys() ^ before.keys())
+    check(now.keys() - before.keys() == {"boot/efi", "boot/efi/loader", "boot/efi/loader/loader.conf"}, now.keys())
+    check(all(now[path] == entry for path, entry in before.items()))
 
 
 def idle_generators(name, machine):
@@ -415,6 +412,11 @@ REFUSED = (
     ("fedora", {"boot/efi/EFI/Linux/a.efi": "", "etc/kernel/cmdline": None},
      "make /etc/kernel/cmdline: one whole line, with root="),
     ("debian_sdboot", {"boot/grub/grub.cfg": ""}, "two boot loaders"),
+    ("debian_sdboot", {"boot/grub/grub.cfg": "", "proc/cmdline": "BOOT_IMAGE=/live/vmlinuz\n"}, "two boot loaders"),
+    ("debian", {"etc/sysconfig/bootloader": 'LOADER_TYPE="grub2-bls"\n', "usr/bin/sdbootutil": "",
+                "etc/kernel/cmdline": "quiet\n"}, "add to the line of /etc/kernel/cmdline:\n"
+     "  intel_iommu=on iommu=pt\nthen: sdbootutil update-all-entries"),
+    ("debian", {"etc/sysconfig/bootloader": 'LOADER_TYPE="grub2-bls"\n'}, "GRUB reads boot entries here"),
     ("debian_sdboot", {"etc/kernel/cmdline": None}, "there is no such file"),
     ("debian_sdboot", {"etc/kernel/cmdline": "quiet iommu=off\n"}, "/etc/kernel/cmdline:1: iommu=off contradicts"),
     ("debian", {"boot/grub/grub.cfg": None}, "no boot loader is found"),
@@ -599,6 +601,12 @@ def other_drop_in(name, machine):
     check(machine.read("etc/default/grub.d/zz-10-vfiopt.cfg") == "GRUB_TIMEOUT=2\n")
 
 
+def loader_type(name, machine):
+    machine.write("boot/grub/grub.cfg", "")
+    machine.write("etc/sysconfig/bootloader", 'LOADER_TYPE="systemd-boot"\n')
+    check("systemd-boot (kernel-install)" in run(machine, "setup", "--yes").stdout)
+
+
 def command_line(name, machine):
     run(machine, "setup", "--mode=toggle", status=2)
     run(machine, "setup", "all", status=2)
@@ -650,6 +658,7 @@ def tests():
     yield "code that has the words", "arch", code_with_words, ()
     yield "an entry that has the words", "fedora", entry_with_words, ()
     yield "a drop-in like ours", "debian", other_drop_in, ()
+    yield "a boot loader that is named", "debian_sdboot", loader_type, ()
     yield "copies of images", "debian_sdboot", copied_image, ()
     yield "a kernel without an entry", "debian_sdboot", kernel_without_entry, ()
     yield "files that are none", "arch", special_files, ()

@@ -214,6 +214,23 @@ static void lines_with_patterns_count(void **state) {
         assert_non_null(strstr(modprobe_of(&look), "softdep snd_hda_intel pre: vfio-pci\n"));
 }
 
+static void the_command_line_of_another_system_tells_nothing(void **state) {
+        _cleanup_(look_deinit) Look there = {}, here = {};
+        FakeTree *tree = machine(state);
+
+        fake_write(tree->root, "proc/cmdline", "BOOT_IMAGE=/live/vmlinuz\n");
+        fake_write(tree->root, "etc/sysconfig/bootloader",
+                        "# one\nLOADER_TYPE=\"grub2-bls\" # two\nSECURE_BOOT=\"yes\"\n");
+        tree->roots.is_real = false;
+        look_at(tree, MODE_HOST, &there);
+        assert_null(there.facts.booted);
+        assert_string_equal(there.facts.loader_type, "grub2-bls");
+        tree->roots.is_real = true;
+        look_at(tree, MODE_HOST, &here);
+        tree->roots.is_real = false;
+        assert_string_equal(here.facts.booted, "BOOT_IMAGE=/live/vmlinuz\n");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 tree_test(ids_are_those_of_all_functions),
@@ -228,6 +245,7 @@ int main(void) {
                 tree_test(no_kernel_without_vfio_is_set_up),
                 tree_test(kernels_that_differ_get_no_softdep),
                 tree_test(lines_with_patterns_count),
+                tree_test(the_command_line_of_another_system_tells_nothing),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
