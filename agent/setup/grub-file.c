@@ -74,6 +74,11 @@ static size_t skip_backquotes(const char *s, size_t n) {
 
 static size_t skip_quotes(const char *s, size_t n);
 
+/* Whether a quote begins in which the shells do not agree about backslashes. */
+static bool is_special_quote(const char *s, size_t n) {
+        return n > 1 && s[0] == '$' && (s[1] == '\'' || s[1] == '"');
+}
+
 /* Likewise one in parentheses, from the first of them. */
 static size_t skip_parentheses(const char *s, size_t n) {
         unsigned int depth = 0;
@@ -81,6 +86,8 @@ static size_t skip_parentheses(const char *s, size_t n) {
 
         for (size_t i = 0; i < n; i += k) {
                 k = 1;
+                if (is_special_quote(s + i, n - i))
+                        return 0;
                 if (s[i] == '\\')
                         k = 2;
                 else if (s[i] == '"' || s[i] == '\'' || s[i] == '`') {
@@ -131,6 +138,8 @@ static bool skip_value(const char *s, size_t n, size_t *ret) {
 
         for (; i < n && !is_blank(s[i]); i += k) {
                 k = 1;
+                if (is_special_quote(s + i, n - i))
+                        return false;
                 if (s[i] == '"' || s[i] == '\'')
                         k = skip_quotes(s + i, n - i);
                 else if (s[i] == '`')
