@@ -66,6 +66,7 @@ typedef struct Reader {
         SetupFacts *facts;
         const char *name; /* of the file, which decides the order */
         bool is_kernel;
+        bool is_seen[PROTECTED_MODULES]; /* this file has had a softdep line for it */
 } Reader;
 
 /* The words of one half of a softdep line, with blanks between. */
@@ -89,13 +90,15 @@ static int collect(char *rest, const char *half, char **ret) {
 /* The first line counts; a kernel's comes where its name puts it among the others. */
 static int take_softdep(Reader *reader, ModuleFacts *module, const char *where, const char *rest) {
         _cleanup_(freep) char *a = strdup(rest), *b = strdup(rest), *pre = NULL, *post = NULL;
+        bool *is_seen = &reader->is_seen[module - reader->facts->modules];
         bool has_line = module->pre || module->post;
         int r;
 
         if (!a || !b)
                 return -ENOMEM;
-        if (has_line && (!reader->is_kernel || module->softdep_where))
+        if (*is_seen || (has_line && (!reader->is_kernel || module->softdep_where)))
                 return 0;
+        *is_seen = true;
         r = collect(a, "pre:", &pre);
         if (r >= 0)
                 r = collect(b, "post:", &post);
@@ -134,8 +137,11 @@ static int find_ids(const char *rest, char **ret) {
 }
 
 /* A softdep or an install line, for each of the modules that it is about. */
-static int take_pattern(
-                Reader *reader, const char *keyword, char *pattern, const char *where, const char *rest) {
+static int take_pattern(Reader *reader,
+                const char *keyword,
+                char *pattern,
+                const char *where,
+                const char *rest) {
         bool is_install = !strcmp(keyword, "install");
         int r = 0;
 
@@ -189,7 +195,8 @@ static int take_line(void *userdata, const char *path, unsigned int number, char
 }
 
 /* Of our own file only ids= counts: the rest is made anew from the others. */
-static int take_own(void *userdata, const char *path _unused_, unsigned int number _unused_, char *line) {
+static int
+take_own(void *userdata, const char *path _unused_, unsigned int number _unused_, char *line) {
         SetupFacts *facts = userdata;
         const char *rest;
 

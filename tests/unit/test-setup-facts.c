@@ -199,6 +199,24 @@ static void kernels_that_differ_get_no_softdep(void **state) {
         assert_int_equal(look.plan.n_warnings, 1);
 }
 
+static void two_lines_of_a_kernel_are_no_two_kernels(void **state) {
+        _cleanup_(look_deinit) Look look = {};
+        FakeTree *tree = machine(state);
+
+        fake_write(tree->root, "lib/modules/6.2/modules.dep", "kernel/vfio-pci.ko:\n");
+        for (const char *const *kernel = (const char *const[]){ "6.1", "6.2", NULL }; *kernel;
+                        ++kernel) {
+                _cleanup_(freep) char *path =
+                                text_format("lib/modules/%s/modules.softdep", *kernel);
+
+                assert_non_null(path);
+                fake_write(tree->root, path, "softdep nvidia pre: a\nsoftdep nvidia pre: b\n");
+        }
+        look_at(tree, MODE_HOST, &look);
+        assert_non_null(strstr(modprobe_of(&look), "softdep nvidia pre: a vfio-pci\n"));
+        assert_int_equal(look.plan.n_warnings, 0);
+}
+
 static void lines_with_patterns_count(void **state) {
         _cleanup_(look_deinit) Look look = {};
         FakeTree *tree = machine(state);
@@ -244,6 +262,7 @@ int main(void) {
                 tree_test(a_driver_that_is_built_in_has_its_ids_from_the_command_line),
                 tree_test(no_kernel_without_vfio_is_set_up),
                 tree_test(kernels_that_differ_get_no_softdep),
+                tree_test(two_lines_of_a_kernel_are_no_two_kernels),
                 tree_test(lines_with_patterns_count),
                 tree_test(the_command_line_of_another_system_tells_nothing),
         };
