@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -11,6 +13,9 @@
 
 /* What a tool says beyond this is read, so that it goes on, and dropped. */
 #define OUTPUT_MAX (8U * 1024 * 1024)
+
+/* A pipe holds this much, see pipe(7). */
+#define PIPE_SIZE (64U * 1024)
 
 /**
  * tool_find() - where a machine has a program
@@ -62,33 +67,66 @@ run_child(int root_fd, bool is_here, const char *path, char *const *argv, int nu
         _exit(127);
 }
 
-static int drain(int fd, Text *output) {
+/* Return: how much was read, 0 at the end, or a negative error code. */
+static ssize_t read_piece(int fd, Text *output) {
         char buffer[4096];
         ssize_t n;
         int r = 0;
 
-        while ((n = read(fd, buffer, sizeof(buffer))) != 0) {
-                if (n < 0 && errno == EINTR)
-                        continue;
+        do
+                n = read(fd, buffer, sizeof(buffer));
+        while (n < 0 && errno == EINTR);
+        if (n <= 0)
+                return n < 0 ? -errno : 0;
+        if (output->n < OUTPUT_MAX)
+                r = text_append(output, "%.*s", (int) n, buffer);
+        return r < 0 ? r : n;
+}
+
+/* What lies in the pipe; something that the program has left behind may write to it for ever. */
+static int drain_rest(int fd, Text *output) {
+        ssize_t n = 1;
+
+        if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+                return -errno;
+        for (size_t sum = 0; n > 0 && sum < PIPE_SIZE; sum += (size_t) n) {
+                n = read_piece(fd, output);
                 if (n < 0)
-                        return -errno;
-                if (r >= 0 && output->n < OUTPUT_MAX)
-                        r = text_append(output, "%.*s", (int) n, buffer);
+                        return n == -EAGAIN ? 0 : (int) n;
         }
-        return r;
+        return 0;
+}
+
+/* Up to the end of the output, or of the program. */
+static int drain(int fd, int pid_fd, Text *output) {
+        struct pollfd fds[] = { { .fd = fd, .events = POLLIN },
+                { .fd = pid_fd, .events = POLLIN } };
+        ssize_t n = 1;
+
+        while (n > 0) {
+                if (poll(fds, ARRAY_SIZE(fds), -1) < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        return -errno;
+                }
+                if (fds[1].revents)
+                        return drain_rest(fd, output);
+                n = read_piece(fd, output);
+        }
+        return (int) n;
 }
 
 /**
  * tool_run() - run a program of a machine to its end
  * @is_here:    it is this machine: no chroot(2), which needs privileges
  * @argv:       name, arguments and a NULL
- * @output:     what it said on both streams is appended
+ * @output:     what it said on both streams is appended, up to its end: what it leaves behind is not waited for
  * @ret_status: with TOOL_E_FAILED: its exit status, or minus the signal that ended it
  *
  * Return: 0 where it has ended with 0, TOOL_E_MISSING, TOOL_E_FAILED, or a negative error code.
  */
 int tool_run(int root_fd, bool is_here, char *const *argv, Text *output, int *ret_status) {
-        _cleanup_(closep) int null_fd = -1, in_fd = -1, out_fd = -1;
+        _cleanup_(closep) int null_fd = -1, in_fd = -1, out_fd = -1, pid_fd = -1;
         _cleanup_(freep) char *path = NULL;
         int fds[2], status, r;
         pid_t pid;
@@ -109,7 +147,9 @@ int tool_run(int root_fd, bool is_here, char *const *argv, Text *output, int *re
 
         closep(&out_fd);
         out_fd = -1;
-        r = drain(in_fd, output);
+        /* Without one the output's end is waited for. */
+        pid_fd = pidfd_open(pid, 0);
+        r = drain(in_fd, pid_fd, output);
         while (waitpid(pid, &status, 0) < 0)
                 if (errno != EINTR)
                         return -errno;

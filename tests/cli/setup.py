@@ -38,7 +38,7 @@ def check(condition, *what):
 def run(machine, *argv, status=0):
     # Standard input that is no terminal: nobody is asked.
     result = subprocess.run([PROGRAM, argv[0], f"--root={machine.root}", *argv[1:]], capture_output=True, text=True,
-                            stdin=subprocess.DEVNULL)
+                            stdin=subprocess.DEVNULL, timeout=60)
     check(result.returncode == status, argv, result.returncode, result.stdout, result.stderr)
     return result
 
@@ -607,6 +607,14 @@ def loader_type(name, machine):
     check("systemd-boot (kernel-install)" in run(machine, "setup", "--yes").stdout)
 
 
+def daemon_left_behind(name, machine):
+    """It holds the output of the program that started it, and writes until nobody reads."""
+    (machine.root / "bin/sleep").symlink_to("busybox")
+    machine.write("usr/sbin/update-initramfs", machine.read("usr/sbin/update-initramfs") +
+                  "(while echo on; do sleep 1; done) &\n", 0o755)
+    run(machine, "setup", "--yes")
+
+
 def command_line(name, machine):
     run(machine, "setup", "--mode=toggle", status=2)
     run(machine, "setup", "all", status=2)
@@ -659,6 +667,7 @@ def tests():
     yield "an entry that has the words", "fedora", entry_with_words, ()
     yield "a drop-in like ours", "debian", other_drop_in, ()
     yield "a boot loader that is named", "debian_sdboot", loader_type, ()
+    yield "a daemon that is left behind", "debian", daemon_left_behind, ()
     yield "copies of images", "debian_sdboot", copied_image, ()
     yield "a kernel without an entry", "debian_sdboot", kernel_without_entry, ()
     yield "files that are none", "arch", special_files, ()
