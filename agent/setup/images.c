@@ -56,25 +56,40 @@ static int check_image(SetupPlan *plan,
         return r;
 }
 
+/* settings of the shell */
+
+/* The value of an assignment, cut out in place. */
+static char *unquote(char *value) {
+        const char *end = value[0] == '"' ? "\"" : value[0] == '\'' ? "'" : " \t#";
+
+        value += end[1] == '\0';
+        value[strcspn(value, end)] = '\0';
+        return value;
+}
+
 /* initramfs-tools */
 
 typedef struct Setting {
         const char *key;
         char *where;
-        char *value;
+        char *value; /* without its quotes */
 } Setting;
 
 static int take_setting(void *userdata, const char *path, unsigned int number, char *line) {
         Setting *setting = userdata;
-        const char *value;
+        char *value;
 
         line += strspn(line, " \t");
-        if (!text_starts_with(line, setting->key, &value) || value[0] != '=')
+        value = strchr(line, '=');
+        if (!value)
+                return 0;
+        *value++ = '\0';
+        if (strcmp(line, setting->key) != 0)
                 return 0;
         free(setting->where);
         free(setting->value);
         setting->where = text_format("/%s:%u", path, number);
-        setting->value = strdup(value + 1);
+        setting->value = strdup(unquote(value));
         return setting->where && setting->value ? 0 : -ENOMEM;
 }
 
@@ -89,7 +104,7 @@ static int refuse_disabled(SetupPlan *plan, const SetupFacts *facts) {
         if (r)
                 return r < 0 ? r : 0;
         r = conf_read_data(path, file.data, take_setting, &setting);
-        if (r >= 0 && setting.value && strstr(setting.value, "no"))
+        if (r >= 0 && text_equal(setting.value, "no"))
                 r = setup_plan_refuse(plan, setting.where, "update-initramfs is told to do nothing",
                                 "set update_initramfs=yes there, then run vfioptctl setup again");
         free(setting.where);
@@ -125,8 +140,7 @@ static int plan_initramfs_tools(SetupPlan *plan, const SetupFacts *facts) {
                         return -ENOMEM;
                 /* -u makes none that was not there. */
                 if (tree_has(facts->root_fd, image + 1))
-                        r = check_image(plan, facts, "lsinitramfs", image,
-                                        facts->kernels[i]);
+                        r = check_image(plan, facts, "lsinitramfs", image, facts->kernels[i]);
         }
         return r;
 }
@@ -215,23 +229,17 @@ static int judge_config(const Preset *preset, const char *where, const char *con
                 return r;
         problem = text_format("this preset reads %s, and not /" SETUP_MKINIT_FILE, config);
         if (!strcmp(config, MKINIT_DEFAULT))
-                remedy = text_format("take that line out, then run vfioptctl setup again: " MKINIT_DEFAULT
-                                     " is read without it as well");
+                remedy = text_format(
+                                "take that line out, then run vfioptctl setup again: " MKINIT_DEFAULT
+                                " is read without it as well");
         else
-                remedy = text_format("add these lines at the end of %s, and change nothing else there:\n"
-                                     "  " MKINIT_MODULES "  " MKINIT_FILES
-                                     "then run vfioptctl setup again; before a rollback, take them out",
+                remedy = text_format(
+                                "add these lines at the end of %s, and change nothing else there:\n"
+                                "  " MKINIT_MODULES "  " MKINIT_FILES
+                                "then run vfioptctl setup again; before a rollback, take them out",
                                 config);
-        return problem && remedy ? setup_plan_refuse(preset->plan, where, problem, remedy) : -ENOMEM;
-}
-
-/* The value of an assignment, cut out in place. */
-static char *unquote(char *value) {
-        const char *end = value[0] == '"' ? "\"" : value[0] == '\'' ? "'" : " \t#";
-
-        value += end[1] == '\0';
-        value[strcspn(value, end)] = '\0';
-        return value;
+        return problem && remedy ? setup_plan_refuse(preset->plan, where, problem, remedy)
+                                 : -ENOMEM;
 }
 
 static int take_names(Preset *preset, char *value) {
