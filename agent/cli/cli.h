@@ -30,7 +30,8 @@ enum {
 #define OPTIONS_FOR_ALL (OPTION_HELP | OPTION_VERSION)
 
 typedef struct Cli {
-        Roots *roots; /* without run_fd and etc_fd, see cli_open_own() */
+        const char *prefix; /* of --root; or "" */
+        Roots *roots;       /* without run_fd and etc_fd, see cli_open_own() */
         Trigger trigger;
         const char *mode; /* of --mode; or NULL */
         unsigned int options;

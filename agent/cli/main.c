@@ -208,6 +208,7 @@ static int check(const CommandLine *line) {
 static int run(CommandLine *line) {
         _cleanup_(roots_deinit) Roots roots = ROOTS_NULL;
         Cli cli = {
+                .prefix = line->prefix,
                 .roots = &roots,
                 .options = line->options,
                 .mode = line->mode,

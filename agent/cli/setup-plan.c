@@ -53,13 +53,23 @@ int setup_plan_print(const SetupPlan *plan, const SetupFacts *facts) {
         return 0;
 }
 
+/* Where advice is to be followed, if not here. */
+void setup_print_place(const char *prefix) {
+        char quote[QUOTE_MAX];
+
+        if (prefix[0])
+                message_line("in the machine below %s, which vfioptctl is to be given with --root:",
+                                message_quote(prefix, quote));
+}
+
 /* On the standard error stream. */
-void setup_plan_print_refusals(const SetupPlan *plan) {
+void setup_plan_print_refusals(const SetupPlan *plan, const char *prefix) {
         for (size_t i = 0; i < plan->n_refusals; ++i) {
                 const PlanRefusal *refusal = &plan->refusals[i];
 
                 message_error("nothing is changed: %s%s%s", refusal->where ?: "",
                                 refusal->where ? ": " : "", refusal->problem);
+                setup_print_place(prefix);
                 message_line("%s", refusal->remedy);
         }
 }

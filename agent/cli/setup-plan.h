@@ -8,7 +8,8 @@
 #include "setup/facts.h"
 
 int setup_plan_print(const SetupPlan *plan, const SetupFacts *facts) _warn_unused_result_;
-void setup_plan_print_refusals(const SetupPlan *plan);
+void setup_plan_print_refusals(const SetupPlan *plan, const char *prefix);
+void setup_print_place(const char *prefix);
 int setup_plan_json(const SetupPlan *plan,
                 const SetupFacts *facts,
                 const char *result,

@@ -87,7 +87,8 @@ static int conclude(const Cli *cli,
                 message_error("nothing is changed: another set-up or rollback is at work");
                 return VFIOPT_EXIT_PRECONDITION;
         case SETUP_E_BEGUN:
-                message_error("nothing is changed: an earlier set-up was interrupted; first: vfioptctl rollback");
+                message_error("nothing is changed: an earlier set-up was interrupted; first: vfioptctl rollback%s%s",
+                                cli->prefix[0] ? " --root=" : "", cli->prefix);
                 return VFIOPT_EXIT_PRECONDITION;
         case SETUP_E_CHANGED:
                 message_error("nothing is changed: a file was changed meanwhile; run it again");
@@ -148,7 +149,7 @@ static int is_begun(const Cli *cli) {
         return last.state == BACKUP_BEGUN;
 }
 
-static int tell_stale(const SetupPlan *plan, const SetupReport *report) {
+static int tell_stale(const Cli *cli, const SetupPlan *plan, const SetupReport *report) {
         _cleanup_(text_deinit) Text lines = TEXT_NULL;
         int r = 0;
 
@@ -160,13 +161,14 @@ static int tell_stale(const SetupPlan *plan, const SetupReport *report) {
                         return r;
         }
         message_error("the files are set up, but %s", report->problem);
+        setup_print_place(cli->prefix);
         message_line("make the boot files anew, then run vfioptctl setup again:%s", text(&lines));
         return VFIOPT_EXIT_PRECONDITION;
 }
 
 /* The files are as they are to be; what is made from them may be older. Root alone can look into it. */
-static int look_only(
-                const Cli *cli, const SetupPlan *plan, SetupReport *report, const char **ret_result) {
+static int
+look_only(const Cli *cli, const SetupPlan *plan, SetupReport *report, const char **ret_result) {
         const SetupTarget target = target_of(cli);
         int r;
 
@@ -174,7 +176,7 @@ static int look_only(
         if (r < 0)
                 return r;
         if (r == SETUP_E_STALE)
-                return tell_stale(plan, report);
+                return tell_stale(cli, plan, report);
         *ret_result = "nothing";
         if (!cli_has(cli, OPTION_JSON))
                 printf("\nThe machine is set up like that already: nothing to do.\n");
@@ -188,7 +190,7 @@ static int carry_out(
 
         *ret_result = "refused";
         if (plan->n_refusals > 0) {
-                setup_plan_print_refusals(plan);
+                setup_plan_print_refusals(plan, cli->prefix);
                 return VFIOPT_EXIT_PRECONDITION;
         }
         r = is_begun(cli);

@@ -208,7 +208,8 @@ static bool is_in_ids(const Gpu *gpu, const char *ids) {
                 n = strlen(id);
                 for (const char *s = ids; s; s = strchr(s, ',')) {
                         s += s[0] == ',';
-                        if (strncasecmp(s, id, n) == 0 && (s[n] == '\0' || s[n] == ',' || s[n] == ':'))
+                        if (strncasecmp(s, id, n) == 0 &&
+                                        (s[n] == '\0' || s[n] == ',' || s[n] == ':'))
                                 return true;
                 }
         }
@@ -224,8 +225,9 @@ static bool is_for_guests(const Policy *policy, const Gpu *gpu, Mode mode, const
                 return false;
         if (ids)
                 return is_in_ids(gpu, ids) &&
-                                !(wish.mode == MODE_HOST && (wish.source == POLICY_CONFIG ||
-                                                                            wish.source == POLICY_STATE));
+                                !(wish.mode == MODE_HOST &&
+                                                (wish.source == POLICY_CONFIG ||
+                                                                wish.source == POLICY_STATE));
         return (mode == MODE_UNSET ? wish.mode : mode) == MODE_PASSTHROUGH;
 }
 
@@ -380,8 +382,10 @@ static int find_booted(SetupFacts *facts, const Roots *roots) {
         return r < 0 ? r : 0;
 }
 
-static int take_loader_type(
-                void *userdata, const char *path _unused_, unsigned int number _unused_, char *line) {
+static int take_loader_type(void *userdata,
+                const char *path _unused_,
+                unsigned int number _unused_,
+                char *line) {
         SetupFacts *facts = userdata;
         const char *value;
 
@@ -418,6 +422,7 @@ int setup_facts_look(SetupFacts *facts, Roots *roots, Mode mode) {
                 r = find_words(facts, roots);
         if (r >= 0)
                 r = find_booted(facts, roots);
-        return r < 0 ? r : conf_read_file(facts->root_fd, "etc/sysconfig/bootloader", take_loader_type,
-                                           facts);
+        return r < 0 ? r
+                     : conf_read_file(facts->root_fd, "etc/sysconfig/bootloader", take_loader_type,
+                                       facts);
 }

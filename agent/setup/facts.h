@@ -44,8 +44,8 @@ typedef struct SetupFacts {
         size_t n_modular;
         bool vfio_is_built_in; /* in some kernel */
         bool vfio_is_missing;  /* in all of them */
-        char *booted;          /* the command line that this kernel was started with; NULL: it is another machine's */
-        char *loader_type;     /* as openSUSE's tools are configured: "grub2-bls"; or NULL */
+        char *booted; /* the command line that this kernel was started with; NULL: it is another machine's */
+        char *loader_type; /* as openSUSE's tools are configured: "grub2-bls"; or NULL */
         char **warnings;
         size_t n_warnings;
 } SetupFacts;

@@ -192,7 +192,7 @@ static int plan_dracut(SetupPlan *plan, const SetupFacts *facts) {
 
 /* mkinitcpio */
 
-#define MKINIT_DEFAULT "/etc/mkinitcpio.conf"
+#define MKINIT_DEFAULT "etc/mkinitcpio.conf"
 #define MKINIT_MODULES "MODULES=(vfio_pci vfio vfio_iommu_type1 \"${MODULES[@]}\")\n"
 #define MKINIT_FILES   "FILES+=(/" SETUP_MODPROBE_FILE ")\n"
 
@@ -228,9 +228,9 @@ static int judge_config(const Preset *preset, const char *where, const char *con
         if (r < 0 || (has_module && has_file))
                 return r;
         problem = text_format("this preset reads %s, and not /" SETUP_MKINIT_FILE, config);
-        if (!strcmp(config, MKINIT_DEFAULT))
+        if (!strcmp(config, "/" MKINIT_DEFAULT))
                 remedy = text_format(
-                                "take that line out, then run vfioptctl setup again: " MKINIT_DEFAULT
+                                "take that line out, then run vfioptctl setup again: /" MKINIT_DEFAULT
                                 " is read without it as well");
         else
                 remedy = text_format(
@@ -316,6 +316,9 @@ static int plan_mkinitcpio(SetupPlan *plan, const SetupFacts *facts) {
         r = setup_plan_command(plan, true, "vfio-pci in each initramfs", argv);
         if (r >= 0)
                 r = look_at_presets(plan, facts);
+        if (r >= 0 && plan->n_image_files == 0)
+                r = setup_plan_warn(plan,
+                                "no preset of mkinitcpio names an image that is there: nobody looks into any");
         if (r < 0)
                 return r;
         return setup_plan_own(plan, facts->root_fd, SETUP_MKINIT_FILE, 0644,

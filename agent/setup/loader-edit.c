@@ -104,8 +104,8 @@ static int refuse_ids(SetupPlan *plan,
         problem = printable ? text_format("%s brings a GPU to passthrough", printable) : NULL;
         if (!where || !problem)
                 return -ENOMEM;
-        r = setup_plan_refuse(plan, where, problem,
-                        "take it out there, then run vfioptctl setup again");
+        r = setup_plan_refuse(
+                        plan, where, problem, "take it out there, then run vfioptctl setup again");
         return r < 0 ? r : 1;
 }
 
@@ -144,8 +144,7 @@ static int refuse_contradiction(SetupPlan *plan,
  * What says the opposite in a shell script of settings, which is not understood. @words: whether of those
  * that are to be added, too. Return: how many lines were refused, or a negative error code.
  */
-int loader_check_settings(
-                SetupPlan *plan, const SetupFacts *facts, const char *path, bool words) {
+int loader_check_settings(SetupPlan *plan, const SetupFacts *facts, const char *path, bool words) {
         _cleanup_(tree_file_deinit) TreeFile file = TREE_FILE_NULL;
         unsigned int number = 1;
         int n_refused = 0, r;
@@ -212,8 +211,9 @@ static int menu_has_words(const SetupFacts *facts) {
                 for (size_t i = 0; i < facts->n_words; ++i) {
                         _cleanup_(freep) char *other = NULL;
 
-                        has_all = has_all && word_judge(line, strlen(line), facts->words[i],
-                                                             &other) == WORD_PRESENT;
+                        has_all = has_all &&
+                                        word_judge(line, strlen(line), facts->words[i], &other) ==
+                                                        WORD_PRESENT;
                 }
                 return has_all;
         }

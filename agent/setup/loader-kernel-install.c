@@ -57,7 +57,8 @@ static bool has_kernel(const SetupFacts *facts, const char *name) {
 }
 
 /* A kernel without an entry is not booted, and gets none. Return: 0, or a negative error code. */
-static int plan_kernels(SetupPlan *plan, const SetupFacts *facts, const char *folder, bool *is_planned) {
+static int plan_kernels(
+                SetupPlan *plan, const SetupFacts *facts, const char *folder, bool *is_planned) {
         _cleanup_(strv_freep) char **names = NULL;
         size_t n = 0;
         int r;

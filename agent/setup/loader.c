@@ -30,17 +30,15 @@ typedef struct ByHand {
 #define WHOLE_LINE \
         "one whole line, with root=... and all else that /proc/cmdline has, and behind that\n"
 
-#define UKI(_evidence) \
-        { \
-                        .name = "unified kernel images", \
-                        .evidence = _evidence, \
-                        .suffix = ".efi", \
-                        .remedy = "add to the line of /etc/kernel/cmdline:\n" \
-                                  "  %s\n" \
-                                  "and make the images anew", \
-                        .file = "etc/kernel/cmdline", \
-                        .without = "make /etc/kernel/cmdline: " WHOLE_LINE "  %s\n" \
-                                   "and make the images anew", \
+#define UKI(_evidence)                                                                    \
+        {                                                                                 \
+                .name = "unified kernel images", .evidence = _evidence, .suffix = ".efi", \
+                .remedy = "add to the line of /etc/kernel/cmdline:\n"                     \
+                          "  %s\n"                                                        \
+                          "and make the images anew",                                     \
+                .file = "etc/kernel/cmdline",                                             \
+                .without = "make /etc/kernel/cmdline: " WHOLE_LINE "  %s\n"               \
+                           "and make the images anew",                                    \
         }
 
 static const ByHand by_hand[] = {
@@ -165,7 +163,7 @@ static int refuse_by_hand(SetupPlan *plan, const SetupFacts *facts, const ByHand
                         way->name);
 
         const char *remedy = way->file && !tree_has(facts->root_fd, way->file) ? way->without
-                                                                                 : way->remedy;
+                                                                               : way->remedy;
 
         return problem ? refuse(plan, facts, problem, remedy, way->word) : -ENOMEM;
 }

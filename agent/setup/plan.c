@@ -82,7 +82,8 @@ static int add_dirs(SetupPlan *plan, int root_fd, const char *path) {
 
 static int refuse_link(SetupPlan *plan, const char *path) {
         _cleanup_(freep) char *where = text_format("/%s", path);
-        _cleanup_(freep) char *remedy = text_format("rm -i /%s", path);
+        _cleanup_(freep) char *remedy =
+                        text_format("move /%s away, then run vfioptctl setup again", path);
 
         if (!where || !remedy)
                 return -ENOMEM;

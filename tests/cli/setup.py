@@ -351,7 +351,7 @@ def interrupted(name, machine):
     os.utime(machine.root / "usr/sbin/update-initramfs", ns=(10**18, 10**18 + 123456789))
     for argv in (["--yes"], ["--dry-run"]):
         result = run(machine, "setup", *argv, status=4)
-        check("interrupted" in result.stderr and "nothing to do" not in result.stdout, result.stdout, result.stderr)
+        check(f"first: vfioptctl rollback --root={machine.root}\n" in result.stderr and "nothing to do" not in result.stdout, result.stdout, result.stderr)
     run(machine, "rollback")
     same(machine, before)
 
@@ -421,7 +421,7 @@ REFUSED = (
     ("debian_sdboot", {"etc/kernel/cmdline": "quiet iommu=off\n"}, "/etc/kernel/cmdline:1: iommu=off contradicts"),
     ("debian", {"boot/grub/grub.cfg": None}, "no boot loader is found"),
     ("debian", {"usr/sbin/dracut": ""}, "two generators"),
-    ("debian", {"etc/initramfs-tools/update-initramfs.conf": "update_initramfs=no\n"},
+    ("debian", {"etc/initramfs-tools/update-initramfs.conf": "update_initramfs='no' # yes\n"},
      "/etc/initramfs-tools/update-initramfs.conf:1"),
     ("debian", {"etc/default/grub": 'A=1\nGRUB_CMDLINE_LINUX="intel_iommu=off"\n'}, "/etc/default/grub:2"),
     ("debian", {"etc/default/grub": "export GRUB_CMDLINE_LINUX=intel_iommu=off\n"}, "/etc/default/grub:1"),
@@ -433,9 +433,10 @@ REFUSED = (
      "/etc/default/grub:1: amd_iommu=off contradicts amd_iommu=on"),
     ("arch", {"etc/default/grub": "GRUB_TIMEOUT=5\r\n"}, "line ends of DOS"),
     ("arch", {"etc/mkinitcpio.d/linux.preset": "default_config=/etc/other.conf\n", "etc/other.conf": "# vfio_pci\n"},
-     "/etc/mkinitcpio.d/linux.preset:1: this preset reads /etc/other.conf, and not /etc/mkinitcpio.conf.d/vfiopt.conf\n"
      "add these lines at the end of /etc/other.conf, and change nothing else there:\n"
      '  MODULES=(vfio_pci vfio vfio_iommu_type1 "${MODULES[@]}")\n  FILES+=(/etc/modprobe.d/00-vfiopt.conf)\n'),
+    ("arch", {"etc/mkinitcpio.d/linux.preset": "default_config=/etc/other.conf\n"},
+     "/etc/mkinitcpio.d/linux.preset:1: this preset reads /etc/other.conf, and not /etc/mkinitcpio.conf.d/vfiopt.conf\n"),
     ("arch", {"etc/mkinitcpio.d/linux.preset": 'ALL_config="/etc/mkinitcpio.conf" # as it came\n'},
      "take that line out"),
     ("fedora", {"boot/loader/entries/0123-6.12.9-amd64.conf": "title x\noptions $kernelopts\n"},
@@ -462,7 +463,10 @@ def special_files(name, machine):
     path = machine.root / "etc/modprobe.d/00-vfiopt.conf"
     path.symlink_to("/dev/null")
     before = machine.picture()
-    check("00-vfiopt.conf" in run(machine, "setup", "--yes", status=4).stderr)
+    result = run(machine, "setup", "--yes", status=4)
+    # The same path on the machine where this runs is another file.
+    check(f'in the machine below "{machine.root}"' in result.stderr and "move /etc/modprobe.d/00-vfiopt.conf away" in
+          result.stderr, result.stderr)
     same(machine, before)
     path.unlink()
     outside = pathlib.Path(machine.root, "..", "outside").resolve()
@@ -523,6 +527,8 @@ def presets(name, machine):
     machine.write("boot/initramfs-linux-fallback.img", "old\n")
     result = run(machine, "setup", "--yes")
     check("running lsinitcpio /boot/initramfs-linux.img\n" in result.stderr, result.stderr)
+    machine.write("etc/mkinitcpio.d/linux.preset", "PRESETS=('default')\n")
+    check("names an image" in run(machine, "setup", "--dry-run").stdout)
 
 
 def kernel_without_vfio(name, machine):
@@ -601,6 +607,11 @@ def other_drop_in(name, machine):
     check(machine.read("etc/default/grub.d/zz-10-vfiopt.cfg") == "GRUB_TIMEOUT=2\n")
 
 
+def enabled_with_comment(name, machine):
+    machine.write("etc/initramfs-tools/update-initramfs.conf", "update_initramfs=yes # none other\n")
+    run(machine, "setup", "--yes")
+
+
 def loader_type(name, machine):
     machine.write("boot/grub/grub.cfg", "")
     machine.write("etc/sysconfig/bootloader", 'LOADER_TYPE="systemd-boot"\n')
@@ -666,6 +677,7 @@ def tests():
     yield "code that has the words", "arch", code_with_words, ()
     yield "an entry that has the words", "fedora", entry_with_words, ()
     yield "a drop-in like ours", "debian", other_drop_in, ()
+    yield "a setting with a comment", "debian", enabled_with_comment, ()
     yield "a boot loader that is named", "debian_sdboot", loader_type, ()
     yield "a daemon that is left behind", "debian", daemon_left_behind, ()
     yield "copies of images", "debian_sdboot", copied_image, ()
