@@ -30,15 +30,15 @@ typedef struct ByHand {
 #define WHOLE_LINE \
         "one whole line, with root=... and all else that /proc/cmdline has, and behind that\n"
 
-#define UKI(_evidence)                                                                    \
-        {                                                                                 \
-                .name = "unified kernel images", .evidence = _evidence, .suffix = ".efi", \
-                .remedy = "add to the line of /etc/kernel/cmdline:\n"                     \
-                          "  %s\n"                                                        \
-                          "and make the images anew",                                     \
-                .file = "etc/kernel/cmdline",                                             \
-                .without = "make /etc/kernel/cmdline: " WHOLE_LINE "  %s\n"               \
-                           "and make the images anew",                                    \
+#define UKI(_evidence)                                                                      \
+        {                                                                                   \
+                .name = "unified kernel images", .evidence = (_evidence), .suffix = ".efi", \
+                .remedy = "add to the line of /etc/kernel/cmdline:\n"                       \
+                          "  %s\n"                                                          \
+                          "and make the images anew",                                       \
+                .file = "etc/kernel/cmdline",                                               \
+                .without = "make /etc/kernel/cmdline: " WHOLE_LINE "  %s\n"                 \
+                           "and make the images anew",                                      \
         }
 
 static const ByHand by_hand[] = {

@@ -421,12 +421,12 @@ static int check_images(const SetupTarget *target,
         for (size_t i = 0; !is_kept && r >= 0 && i < backup->n_listers; ++i) {
                 _cleanup_(text_deinit) Text output = TEXT_NULL;
                 char *const *argv = backup->listers[i].argv;
-                const char *image = argv[0];
+                const char *image = "";
                 int status;
 
                 for (char *const *word = argv; *word; ++word)
                         image = *word;
-                if (!tree_has(target->root_fd, image + strspn(image, "/")))
+                if (!*image || !tree_has(target->root_fd, image + strspn(image, "/")))
                         continue;
                 r = tool_run(target->root_fd, target->is_here, argv, &output, &status);
                 if (r < 0)
