@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -180,16 +181,20 @@ int file_open_within(int root_fd, const char *path, int flags) {
                 .flags = (uint64_t) (flags | O_CLOEXEC),
                 .resolve = RESOLVE_IN_ROOT,
         };
+        /* It does not come back in a process. */
+        static atomic_bool is_missing;
         long fd = -1;
 
         if (root_fd == FILE_NO_DIR)
                 return -ENOENT;
-        for (unsigned int i = 0; i < TRIES_MAX; ++i) {
+        for (unsigned int i = 0; i < TRIES_MAX && !is_missing; ++i) {
                 fd = syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
                 if (fd >= 0 || errno != EAGAIN)
                         break;
         }
-        if (fd < 0 && errno == ENOSYS) {
+        if (fd < 0 && !is_missing)
+                is_missing = errno == ENOSYS;
+        if (fd < 0 && is_missing) {
                 if (!is_of_this_machine(root_fd))
                         return open_by_steps(root_fd, path, flags);
                 fd = openat(root_fd, path, flags | O_CLOEXEC);
