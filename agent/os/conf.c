@@ -75,17 +75,7 @@ char *conf_where(const char *path, unsigned int number, const char *line) {
 
 /* folders */
 
-typedef struct Conf {
-        char *name;
-        const char *folder;
-} Conf;
-
-typedef struct Confs {
-        Conf *items;
-        size_t n;
-} Confs;
-
-static void confs_deinit(Confs *confs) {
+void confs_deinit(Confs *confs) {
         for (size_t i = 0; i < confs->n; ++i)
                 free(confs->items[i].name);
         free(confs->items);
@@ -95,7 +85,8 @@ static int compare_conf(const void *a, const void *b) {
         return strcmp(((const Conf *) a)->name, ((const Conf *) b)->name);
 }
 
-static int add_conf(Confs *confs, const char *name, const char *folder, const char *suffix) {
+/* Add a file, unless one of an earlier folder hides it. @folder: must stay. Return: 0, or -ENOMEM. */
+int confs_add(Confs *confs, const char *name, const char *folder, const char *suffix) {
         Conf *more;
 
         if (name[0] == '.' || !text_ends_with(name, suffix))
@@ -111,6 +102,12 @@ static int add_conf(Confs *confs, const char *name, const char *folder, const ch
         return more[confs->n++].name ? 0 : -ENOMEM;
 }
 
+/* By their names: that is how they are read. */
+void confs_sort(Confs *confs) {
+        if (confs->n > 0)
+                qsort(confs->items, confs->n, sizeof(*confs->items), compare_conf);
+}
+
 static int list_folder(Confs *confs, int root_fd, const char *folder, const char *suffix) {
         _cleanup_(closedirp) DIR *dir = NULL;
         _cleanup_(closep) int fd = -1;
@@ -124,7 +121,7 @@ static int list_folder(Confs *confs, int root_fd, const char *folder, const char
         if (r)
                 return error_fold(r);
         for (errno = 0; r == 0 && (entry = readdir(dir)); errno = 0)
-                r = add_conf(confs, entry->d_name, folder, suffix);
+                r = confs_add(confs, entry->d_name, folder, suffix);
         return r < 0 ? r : -errno;
 }
 
@@ -148,8 +145,7 @@ int conf_read_folders(int root_fd,
                 r = list_folder(&confs, root_fd, folders[i], suffix);
         if (r < 0)
                 return r;
-        if (confs.n > 0)
-                qsort(confs.items, confs.n, sizeof(*confs.items), compare_conf);
+        confs_sort(&confs);
 
         for (size_t i = 0; r == 0 && i < confs.n; ++i) {
                 _cleanup_(freep) char *path = NULL;
@@ -162,15 +158,16 @@ int conf_read_folders(int root_fd,
         return r;
 }
 
+const char *const conf_modprobe_folders[CONF_MODPROBE_FOLDERS] = {
+        "etc/modprobe.d",
+        "run/modprobe.d",
+        "usr/local/lib/modprobe.d",
+        "usr/lib/modprobe.d",
+        "lib/modprobe.d",
+};
+
 /* Call for each line of modprobe.d(5). Return: as conf_read_folders(). */
 int conf_read_modprobe(int root_fd, ConfFn fn, void *userdata) {
-        static const char *const folders[] = {
-                "etc/modprobe.d",
-                "run/modprobe.d",
-                "usr/local/lib/modprobe.d",
-                "usr/lib/modprobe.d",
-                "lib/modprobe.d",
-        };
-
-        return conf_read_folders(root_fd, folders, ARRAY_SIZE(folders), ".conf", fn, userdata);
+        return conf_read_folders(root_fd, conf_modprobe_folders, CONF_MODPROBE_FOLDERS, ".conf", fn,
+                        userdata);
 }

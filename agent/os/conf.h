@@ -24,3 +24,24 @@ int conf_read_folders(int root_fd,
                 void *userdata) _warn_unused_result_;
 int conf_read_modprobe(int root_fd, ConfFn fn, void *userdata) _warn_unused_result_;
 char *conf_where(const char *path, unsigned int number, const char *line) _warn_unused_result_;
+
+/* files of several folders, for who reads them otherwise */
+
+typedef struct Conf {
+        char *name;
+        const char *folder;
+} Conf;
+
+typedef struct Confs {
+        Conf *items;
+        size_t n;
+} Confs;
+
+void confs_deinit(Confs *confs);
+int confs_add(Confs *confs, const char *name, const char *folder, const char *suffix)
+                _warn_unused_result_;
+void confs_sort(Confs *confs);
+
+#define CONF_MODPROBE_FOLDERS 5U
+
+extern const char *const conf_modprobe_folders[CONF_MODPROBE_FOLDERS];

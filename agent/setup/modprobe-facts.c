@@ -240,27 +240,7 @@ static int read_kernels(SetupFacts *facts) {
         return r;
 }
 
-typedef struct Conf {
-        char *name;
-        const char *folder;
-} Conf;
-
-typedef struct Confs {
-        Conf *items;
-        size_t n;
-} Confs;
-
-static void confs_deinit(Confs *confs) {
-        for (size_t i = 0; i < confs->n; ++i)
-                free(confs->items[i].name);
-        free(confs->items);
-}
-
-static int compare_conf(const void *a, const void *b) {
-        return strcmp(((const Conf *) a)->name, ((const Conf *) b)->name);
-}
-
-/* A file of an earlier folder hides those of its name in the later ones; ours is looked at apart. */
+/* Ours is looked at apart. */
 static int add_folder(Confs *confs, int root_fd, const char *folder) {
         _cleanup_(strv_freep) char **names = NULL;
         size_t n = 0;
@@ -269,43 +249,25 @@ static int add_folder(Confs *confs, int root_fd, const char *folder) {
         r = tree_list(root_fd, folder, &names, &n);
         if (r)
                 return r < 0 ? r : 0;
-        for (size_t i = 0; i < n; ++i) {
-                bool is_known = !strcmp(names[i], SETUP_MODPROBE_NAME) ||
-                                !text_ends_with(names[i], ".conf");
-                Conf *more;
-
-                for (size_t k = 0; k < confs->n; ++k)
-                        is_known = is_known || !strcmp(confs->items[k].name, names[i]);
-                if (is_known)
-                        continue;
-                more = reallocarray(confs->items, confs->n + 1, sizeof(*more));
-                if (!more)
-                        return -ENOMEM;
-                confs->items = more;
-                more[confs->n] = (Conf){ .name = strdup(names[i]), .folder = folder };
-                if (!more[confs->n].name)
-                        return -ENOMEM;
-                ++confs->n;
-        }
-        return 0;
+        for (size_t i = 0; r >= 0 && i < n; ++i)
+                if (strcmp(names[i], SETUP_MODPROBE_NAME) != 0)
+                        r = confs_add(confs, names[i], folder, ".conf");
+        return r;
 }
 
 /* Return: 0, or a negative error code. */
 int modprobe_facts_look(SetupFacts *facts) {
-        static const char *const folders[] = { "etc/modprobe.d", "run/modprobe.d",
-                "usr/local/lib/modprobe.d", "usr/lib/modprobe.d", "lib/modprobe.d" };
         _cleanup_(confs_deinit) Confs confs = {};
         bool has_read_kernels = false;
         int r = 0;
 
         for (size_t i = 0; i < PROTECTED_MODULES; ++i)
                 facts->modules[i].name = protected_modules[i];
-        for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(folders); ++i)
-                r = add_folder(&confs, facts->root_fd, folders[i]);
+        for (size_t i = 0; r >= 0 && i < CONF_MODPROBE_FOLDERS; ++i)
+                r = add_folder(&confs, facts->root_fd, conf_modprobe_folders[i]);
         if (r < 0)
                 return r;
-        if (confs.n > 0)
-                qsort(confs.items, confs.n, sizeof(*confs.items), compare_conf);
+        confs_sort(&confs);
         for (size_t i = 0; r >= 0 && i <= confs.n; ++i) {
                 _cleanup_(freep) char *path = NULL;
 
