@@ -417,9 +417,16 @@ static int write_properties(int fd, const TreeFile *file) {
         return r;
 }
 
-/* restore.sh uses the same name. */
-static char *temporary_name(const char *name) {
-        return text_format(".%s.vfiopt-new", name);
+/* A file, and what tree_write() calls it until it is whole. @ret_temporary: free() it */
+static int locate_both(int root_fd, const char *path, Place *ret, char **ret_temporary) {
+        int r;
+
+        r = locate(root_fd, path, ret);
+        if (r)
+                return r;
+        /* restore.sh uses the same name. */
+        *ret_temporary = text_format(".%s.vfiopt-new", ret->name);
+        return *ret_temporary ? 0 : -ENOMEM;
 }
 
 static int write_temporary(int dir_fd, const char *name, const TreeFile *file) {
@@ -451,15 +458,12 @@ int tree_write(int root_fd, const char *path, const TreeFile *file) {
         struct stat st;
         int r;
 
-        r = locate(root_fd, path, &place);
+        r = locate_both(root_fd, path, &place, &temporary);
         if (r)
                 return r;
         if (fstatat(place.dir_fd, place.name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
                         !S_ISREG(st.st_mode))
                 return TREE_E_SPECIAL;
-        temporary = temporary_name(place.name);
-        if (!temporary)
-                return -ENOMEM;
 
         /* A leftover of a process that was killed right here. */
         (void) unlinkat(place.dir_fd, temporary, 0);
@@ -479,12 +483,9 @@ int tree_clean(int root_fd, const char *path) {
         _cleanup_(freep) char *temporary = NULL;
         int r;
 
-        r = locate(root_fd, path, &place);
+        r = locate_both(root_fd, path, &place, &temporary);
         if (r)
                 return r;
-        temporary = temporary_name(place.name);
-        if (!temporary)
-                return -ENOMEM;
         return unlinkat(place.dir_fd, temporary, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
@@ -494,12 +495,9 @@ int tree_remove(int root_fd, const char *path) {
         _cleanup_(freep) char *temporary = NULL;
         int r;
 
-        r = locate(root_fd, path, &place);
+        r = locate_both(root_fd, path, &place, &temporary);
         if (r)
                 return r;
-        temporary = temporary_name(place.name);
-        if (!temporary)
-                return -ENOMEM;
         (void) unlinkat(place.dir_fd, temporary, 0);
         if (unlinkat(place.dir_fd, place.name, 0) < 0)
                 return errno == ENOENT ? TREE_E_MISSING : -errno;
