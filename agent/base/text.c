@@ -161,12 +161,17 @@ const char *text_find_value(const char *s, const char *key, size_t *ret_n) {
 char *text_format(const char *format, ...) {
         va_list args;
         char *s;
-        int n;
 
         va_start(args, format);
-        n = vasprintf(&s, format, args);
+        s = text_vformat(format, args);
         va_end(args);
-        return n < 0 ? NULL : s;
+        return s;
+}
+
+char *text_vformat(const char *format, va_list args) {
+        char *s;
+
+        return vasprintf(&s, format, args) < 0 ? NULL : s;
 }
 
 /* Copy a string, or NULL. Return: 0, or -ENOMEM; @ret: the copy, free() it */

@@ -44,6 +44,7 @@ bool text_ends_with(const char *s, const char *suffix);
 bool text_has_word(const char *list, const char *word);
 const char *text_find_value(const char *s, const char *key, size_t *ret_n);
 char *text_format(const char *format, ...) _printf_(1, 2) _warn_unused_result_;
+char *text_vformat(const char *format, va_list args) _printf_(1, 0) _warn_unused_result_;
 int text_copy(const char *s, char **ret) _warn_unused_result_;
 bool text_is_printable(const char *s);
 char *text_printable(const char *s) _warn_unused_result_;

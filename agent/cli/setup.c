@@ -169,13 +169,14 @@ static int tell_stale(const Cli *cli, const SetupPlan *plan, const SetupReport *
 /* The files are as they are to be; what is made from them may be older. Root alone can look into it. */
 static int
 look_only(const Cli *cli, const SetupPlan *plan, SetupReport *report, const char **ret_result) {
-        const SetupTarget target = target_of(cli);
+        SetupTarget target = target_of(cli);
         int r;
 
+        target.progress = NULL;
         r = geteuid() == 0 ? setup_check(&target, plan, report) : 0;
         if (r < 0)
                 return r;
-        if (r == SETUP_E_STALE)
+        if (r == SETUP_E_UNDONE)
                 return tell_stale(cli, plan, report);
         *ret_result = "nothing";
         if (!cli_has(cli, OPTION_JSON))

@@ -19,13 +19,11 @@ void result_deinit(Result *result) {
 
 /* What comes from a copy of a machine, or from a command line, may be anything. */
 _printf_(2, 0) static int format_into(char **s, const char *format, va_list args) {
-        _cleanup_(freep) char *made = NULL;
+        _cleanup_(freep) char *made = text_vformat(format, args);
         char *printable;
 
-        if (vasprintf(&made, format, args) < 0) {
-                made = NULL;
+        if (!made)
                 return -ENOMEM;
-        }
         printable = text_printable(made);
         if (!printable)
                 return -ENOMEM;

@@ -3,51 +3,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "os/tool.h"
 #include "setup/apply.h"
-#include "setup/words.h"
-
-/* What is shown of the output of a program that has failed: its end. */
-#define OUTPUT_SHOWN 2000U
-
-void setup_report_deinit(SetupReport *report) {
-        free(report->problem);
-        free(report->output);
-        free(report->backup);
-        strv_free(report->notes);
-        *report = (SetupReport) SETUP_REPORT_NULL;
-}
-
-/* Return: 0, or -ENOMEM. */
-int setup_note(SetupReport *report, const char *format, ...) {
-        _cleanup_(freep) char *note = NULL;
-        va_list args;
-        int n;
-
-        va_start(args, format);
-        n = vasprintf(&note, format, args);
-        va_end(args);
-        if (n < 0) {
-                note = NULL;
-                return -ENOMEM;
-        }
-        return strv_push(&report->notes, &report->n_notes, note);
-}
-
-static _printf_(2, 3) int set_problem(SetupReport *report, const char *format, ...) {
-        va_list args;
-        int n;
-
-        free(report->problem);
-        va_start(args, format);
-        n = vasprintf(&report->problem, format, args);
-        va_end(args);
-        if (n < 0) {
-                report->problem = NULL;
-                return -ENOMEM;
-        }
-        return SETUP_E_UNDONE;
-}
 
 /* steps: 0, SETUP_E_UNDONE after having said what has failed, or -ENOMEM */
 
@@ -58,112 +14,9 @@ static int write_file(const SetupTarget *target, const BackupFile *file, SetupRe
                              : tree_remove(target->root_fd, file->path);
         if (r == 0 || (r == TREE_E_MISSING && !file->after.data))
                 return 0;
-        return set_problem(report, "cannot write /%s: %s", file->path,
+        return setup_fail(report, "cannot write /%s: %s", file->path,
                         r < 0 ? strerror(-r)
                               : "it is no regular file, or its directory is missing");
-}
-
-static int keep_output(SetupReport *report, const Text *output) {
-        const char *s = text(output);
-
-        if (output->n > OUTPUT_SHOWN)
-                s += output->n - OUTPUT_SHOWN;
-        free(report->output);
-        report->output = strdup(s);
-        if (!report->output)
-                return -ENOMEM;
-        text_repair(report->output);
-        return 0;
-}
-
-static int run_tool(
-                const SetupTarget *target, char *const *argv, Text *output, SetupReport *report) {
-        int status = 0, r;
-
-        if (target->progress)
-                target->progress(target->userdata, argv);
-        r = tool_run(target->root_fd, target->is_here, argv, output, &status);
-        if (r == 0)
-                return 0;
-        if (keep_output(report, output) < 0)
-                return -ENOMEM;
-        if (r == TOOL_E_MISSING)
-                return set_problem(report, "%s is not there", argv[0]);
-        if (r == TOOL_E_FAILED && status < 0)
-                return set_problem(report, "%s was ended by signal %d", argv[0], -status);
-        if (r == TOOL_E_FAILED)
-                return set_problem(report, "%s has failed with exit status %d", argv[0], status);
-        return set_problem(report, "cannot run %s: %s", argv[0], strerror(-r));
-}
-
-int setup_run_command(const SetupTarget *target, char *const *argv, SetupReport *report) {
-        _cleanup_(text_deinit) Text output = TEXT_NULL;
-
-        return run_tool(target, argv, &output, report);
-}
-
-/* checks */
-
-static int check_output(const SetupTarget *target, const PlanCheck *check, SetupReport *report) {
-        _cleanup_(text_deinit) Text output = TEXT_NULL;
-        int r;
-
-        r = run_tool(target, check->argv, &output, report);
-        for (char **need = check->needs; r == 0 && need && *need; ++need)
-                if (!strstr(text(&output), *need))
-                        r = set_problem(report, "%s does not have %s", check->what, *need);
-        return r;
-}
-
-/* The line's content behind one of the keys; NULL if it does not start with any. */
-static const char *match_key(const PlanCheck *check, const char *line, size_t n) {
-        size_t blanks = 0;
-
-        while (blanks < n && (line[blanks] == ' ' || line[blanks] == '\t'))
-                ++blanks;
-        for (char **key = check->keys; key && *key; ++key) {
-                size_t k = strlen(*key);
-
-                if (n - blanks > k && memcmp(line + blanks, *key, k) == 0 &&
-                                (line[blanks + k] == ' ' || line[blanks + k] == '\t'))
-                        return line + blanks + k;
-        }
-        return NULL;
-}
-
-static int check_line(const PlanCheck *check, const char *line, size_t n, SetupReport *report) {
-        for (char **need = check->needs; need && *need; ++need) {
-                _cleanup_(freep) char *other = NULL;
-
-                if (word_judge(line, n, *need, &other) != WORD_PRESENT)
-                        return set_problem(report, "%s does not have %s", check->what, *need);
-        }
-        return 0;
-}
-
-static int check_file(const SetupTarget *target, const PlanCheck *check, SetupReport *report) {
-        _cleanup_(tree_file_deinit) TreeFile file = TREE_FILE_NULL;
-        bool is_found = false;
-        int r;
-
-        r = tree_read(target->root_fd, check->path, &file);
-        if (r)
-                return set_problem(report, "cannot read /%s: %s", check->path,
-                                r < 0 ? strerror(-r) : "there is no such file");
-        for (size_t i = 0; r == 0 && i < file.n && !(is_found && check->is_first);) {
-                const char *line = file.data + i, *end = memchr(line, '\n', file.n - i), *rest;
-                size_t n = end ? (size_t) (end - line) : file.n - i;
-
-                rest = match_key(check, line, n);
-                if (rest) {
-                        is_found = true;
-                        r = check_line(check, rest, (size_t) (line + n - rest), report);
-                }
-                i += n + 1;
-        }
-        if (r == 0 && !is_found)
-                r = set_problem(report, "%s has no such line: %s", check->what, check->keys[0]);
-        return r;
 }
 
 /* images */
@@ -207,7 +60,7 @@ static int change(const SetupTarget *target,
         for (size_t i = 0; r == 0 && i < backup->n_dirs; ++i) {
                 r = tree_make_dir(target->root_fd, backup->dirs[i], 0755);
                 if (r)
-                        r = set_problem(report, "cannot make /%s: %s", backup->dirs[i],
+                        r = setup_fail(report, "cannot make /%s: %s", backup->dirs[i],
                                         r < 0 ? strerror(-r) : "its directory is missing");
         }
         for (size_t i = 0; r == 0 && i < backup->n_files; ++i)
@@ -217,10 +70,7 @@ static int change(const SetupTarget *target,
                 *ret_has_run = true;
                 r = setup_run_command(target, plan->commands[i].argv, report);
         }
-        for (size_t i = 0; r == 0 && i < plan->n_checks; ++i)
-                r = plan->checks[i].argv ? check_output(target, &plan->checks[i], report)
-                                         : check_file(target, &plan->checks[i], report);
-        return r;
+        return r == 0 ? setup_check(target, plan, report) : r;
 }
 
 /* back */
@@ -363,7 +213,7 @@ int setup_apply(const SetupTarget *target, const SetupPlan *plan, SetupReport *r
                 r = backup_finish(&backup, target->root_fd);
                 if (r == 0)
                         return 0;
-                r = set_problem(report, "cannot finish the backup: %s", strerror(-r));
+                r = setup_fail(report, "cannot finish the backup: %s", strerror(-r));
         }
         return fail(target, plan, &backup, has_run && has_new_image(target, plan, stamps), report);
 }

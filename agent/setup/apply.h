@@ -33,7 +33,6 @@ enum {
         _SETUP_E_SUCCESS,
 
         SETUP_E_BUSY,  /* another one is at work; nothing was touched */
-        SETUP_E_STALE, /* boot files lack something, see .problem; likewise */
         SETUP_E_BEGUN, /* an earlier one was interrupted, and has to be taken back first; likewise */
         SETUP_E_CHANGED, /* a file is not as the plan has it any more; likewise */
         SETUP_E_UNDONE,  /* it has failed; the machine is as before */
@@ -53,10 +52,13 @@ int setup_roll_back(const SetupTarget *target,
                 const SetupPlan *plan,
                 SetupReport *report) _warn_unused_result_;
 
-/* shared */
+/* shared; in report.c, but for the first */
 
-int setup_note(SetupReport *report, const char *format, ...) _printf_(2, 3) _warn_unused_result_;
 int setup_restore_file(const SetupTarget *target, const BackupFile *file) _warn_unused_result_;
+int setup_note(SetupReport *report, const char *format, ...) _printf_(2, 3) _warn_unused_result_;
+int setup_fail(SetupReport *report, const char *format, ...) _printf_(2, 3) _warn_unused_result_;
+int setup_run_tool(const SetupTarget *target, char *const *argv, Text *output, SetupReport *report)
+                _warn_unused_result_;
 int setup_run_command(const SetupTarget *target, char *const *argv, SetupReport *report)
                 _warn_unused_result_;
 

@@ -9,38 +9,18 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "os/tool.h"
 #include "setup/apply.h"
 #include "setup/words.h"
 
-static _printf_(2, 3) int say(SetupReport *report, const char *format, ...) {
-        va_list args;
-        int n;
-
-        free(report->problem);
-        va_start(args, format);
-        n = vasprintf(&report->problem, format, args);
-        va_end(args);
-        if (n < 0) {
-                report->problem = NULL;
-                return -ENOMEM;
-        }
-        return SETUP_E_STALE;
-}
-
 static int check_output(const SetupTarget *target, const PlanCheck *check, SetupReport *report) {
         _cleanup_(text_deinit) Text output = TEXT_NULL;
-        int status = 0, r;
+        int r;
 
-        r = tool_run(target->root_fd, target->is_here, check->argv, &output, &status);
-        if (r < 0)
-                return r;
-        if (r)
-                return say(report, "%s cannot look into %s", check->argv[0], check->what);
-        for (char **need = check->needs; need && *need; ++need)
+        r = setup_run_tool(target, check->argv, &output, report);
+        for (char **need = check->needs; r == 0 && need && *need; ++need)
                 if (!strstr(text(&output), *need))
-                        return say(report, "%s does not have %s", check->what, *need);
-        return 0;
+                        r = setup_fail(report, "%s does not have %s", check->what, *need);
+        return r;
 }
 
 /* The line's content behind one of the keys; NULL if it does not start with any. */
@@ -64,7 +44,7 @@ static int check_line(const PlanCheck *check, const char *line, size_t n, SetupR
                 _cleanup_(freep) char *other = NULL;
 
                 if (word_judge(line, n, *need, &other) != WORD_PRESENT)
-                        return say(report, "%s does not have %s", check->what, *need);
+                        return setup_fail(report, "%s does not have %s", check->what, *need);
         }
         return 0;
 }
@@ -76,7 +56,8 @@ static int check_file(const SetupTarget *target, const PlanCheck *check, SetupRe
 
         r = tree_read(target->root_fd, check->path, &file);
         if (r)
-                return r < 0 ? r : say(report, "cannot read /%s", check->path);
+                return setup_fail(report, "cannot read /%s: %s", check->path,
+                                r < 0 ? strerror(-r) : "there is no such file");
         for (size_t i = 0; r == 0 && i < file.n && !(is_found && check->is_first);) {
                 const char *line = file.data + i, *end = memchr(line, '\n', file.n - i), *rest;
                 size_t n = end ? (size_t) (end - line) : file.n - i;
@@ -89,15 +70,15 @@ static int check_file(const SetupTarget *target, const PlanCheck *check, SetupRe
                 i += n + 1;
         }
         if (r == 0 && !is_found)
-                r = say(report, "%s has no such line: %s", check->what, check->keys[0]);
+                r = setup_fail(report, "%s has no such line: %s", check->what, check->keys[0]);
         return r;
 }
 
 /**
  * setup_check() - whether a machine's boot files have what a plan is for
- * @report:     gets .problem with SETUP_E_STALE; setup_report_deinit() it
+ * @report:     gets .problem with SETUP_E_UNDONE; setup_report_deinit() it
  *
- * Return: 0, SETUP_E_STALE, or a negative error code.
+ * Return: 0, SETUP_E_UNDONE if one has it not, or cannot be looked into, or -ENOMEM.
  */
 int setup_check(const SetupTarget *target, const SetupPlan *plan, SetupReport *report) {
         int r = 0;

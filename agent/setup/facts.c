@@ -31,16 +31,11 @@ void setup_facts_deinit(SetupFacts *facts) {
 static _printf_(2, 3) int warn(SetupFacts *facts, const char *format, ...) {
         _cleanup_(freep) char *warning = NULL;
         va_list args;
-        int n;
 
         va_start(args, format);
-        n = vasprintf(&warning, format, args);
+        warning = text_vformat(format, args);
         va_end(args);
-        if (n < 0) {
-                warning = NULL;
-                return -ENOMEM;
-        }
-        return strv_push(&facts->warnings, &facts->n_warnings, warning);
+        return warning ? strv_push(&facts->warnings, &facts->n_warnings, warning) : -ENOMEM;
 }
 
 /* kernels */

@@ -39,15 +39,12 @@ typedef struct GrubFile {
 
 static _printf_(3, 4) int refuse(GrubFile *file, unsigned int line, const char *format, ...) {
         va_list args;
-        int n;
 
         va_start(args, format);
-        n = vasprintf(&file->edit->problem, format, args);
+        file->edit->problem = text_vformat(format, args);
         va_end(args);
-        if (n < 0) {
-                file->edit->problem = NULL;
+        if (!file->edit->problem)
                 return -ENOMEM;
-        }
         file->edit->line = line;
         return GRUB_FILE_E_REFUSED;
 }

@@ -249,16 +249,11 @@ int setup_plan_refuse(SetupPlan *plan, const char *where, const char *problem, c
 int setup_plan_warn(SetupPlan *plan, const char *format, ...) {
         _cleanup_(freep) char *warning = NULL;
         va_list args;
-        int n;
 
         va_start(args, format);
-        n = vasprintf(&warning, format, args);
+        warning = text_vformat(format, args);
         va_end(args);
-        if (n < 0) {
-                warning = NULL;
-                return -ENOMEM;
-        }
-        return strv_push(&plan->warnings, &plan->n_warnings, warning);
+        return warning ? strv_push(&plan->warnings, &plan->n_warnings, warning) : -ENOMEM;
 }
 
 /* differences */
